@@ -1,0 +1,1 @@
+"""The graph: one folder per stage, in pipeline order."""

@@ -1,0 +1,1 @@
+"""Stage 9: decision record, replay, attribution, reports, drift."""

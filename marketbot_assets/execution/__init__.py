@@ -1,0 +1,1 @@
+"""Stage 8: the approved batch, submissions, transaction costs."""

@@ -1,0 +1,67 @@
+"""The factor model as one frozen result: what the optimizer, the risk engine and the stress tests read.
+
+Not here: how it is estimated (`factor_model`), how it is stored (`schema`).
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FactorModel:
+    """Risk of n instruments at one cutoff, in the base currency.
+
+    `exposures` (n, k); `factor_covariance` (k, k) and `specific_variance` (n,) per year. `returns` (T, n): simple
+    base-currency returns of the last T sessions (T <= 756), a missing one is 0 and counted in `observations` (n,).
+    `beta` (n,) to the index, shrunk; `sigma_daily` (n,): EWMA standard deviation of `returns`, per session.
+    The two estimators of the covariance per session are (a) EWMA over `returns` with `ewma_halflife`, (b) Ledoit-Wolf over
+    the last `ledoit_wolf_sessions` rows: (1 - shrinkage) * sample + shrinkage * shrink_variance * identity.
+    `scenario_returns` (S, n): simple return of each instrument in each stress scenario that ended before the cutoff;
+    `scenario_kinds`: crash, bear or budget; `scenario_proxied` (S, n): True where beta times the index stands in.
+    """
+
+    session: dt.date
+    instruments: tuple[str, ...]
+    factors: tuple[str, ...]
+    exposures: Floats
+    factor_covariance: Floats
+    specific_variance: Floats
+    returns: Floats
+    observations: Floats
+    beta: Floats
+    sigma_daily: Floats
+    ewma_halflife: int
+    ledoit_wolf_sessions: int
+    shrinkage: float
+    shrink_variance: float
+    index_vol_20d: float
+    scenarios: tuple[str, ...]
+    scenario_kinds: tuple[str, ...]
+    scenario_returns: Floats
+    scenario_proxied: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        n, k, s = len(self.instruments), len(self.factors), len(self.scenarios)
+        assert list(self.instruments) == sorted(set(self.instruments)), "instruments must be sorted and unique"
+        assert self.exposures.shape == (n, k)
+        assert self.factor_covariance.shape == (k, k)
+        assert self.returns.shape[1] == n
+        assert self.scenario_returns.shape == (s, n) == self.scenario_proxied.shape
+
+    def ewma_root(self) -> Floats:
+        """(T, n) matrix R with R'R the EWMA covariance per session (mean zero, weights sum to 1)."""
+        age = np.arange(len(self.returns))[::-1]
+        weights = 0.5 ** (age / self.ewma_halflife)
+        return np.asarray(self.returns * np.sqrt(weights / weights.sum())[:, None])
+
+    def ledoit_wolf_root(self) -> Floats:
+        """(T' + n, n) matrix R with R'R the Ledoit-Wolf covariance per session (mean zero)."""
+        window = self.returns[-self.ledoit_wolf_sessions :]
+        sample = np.sqrt((1.0 - self.shrinkage) / len(window)) * window
+        target = np.sqrt(self.shrinkage * self.shrink_variance) * np.eye(len(self.instruments))
+        return np.vstack([sample, target])

@@ -1,0 +1,1 @@
+"""Stage 1: bytes as received, then parsed, never repaired; the broker's snapshot."""

@@ -1,0 +1,1 @@
+"""Stage 4: LLM context and predictive forecasts, with their registry."""

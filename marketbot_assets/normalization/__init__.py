@@ -1,0 +1,1 @@
+"""Stage 2: identity, calendars, currencies, corporate actions, quality."""

@@ -1,0 +1,98 @@
+"""What the portfolio stage decides on: arrays keyed by instrument, as of the cutoff. Named result types.
+
+Not here: how assets and the backtest fill it (`decision` and `eligibility`), the optimizer (`optimizer`).
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marketbot_assets.book.state import BookState
+from marketbot_assets.features.model import FactorModel
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioInputs:
+    """One decision's inputs for n sorted instruments: the universe and everything held.
+
+    `price` listing currency; `fx` base per unit of the listing currency; `adv` base currency per session, median of 20;
+    `sigma_daily` per session; `cost_buy` and `cost_sell` linear costs as fractions of the traded value, tax included;
+    `expected_return` excess per year. `positions` and `open_quantity` in shares (open orders signed, buys positive).
+    `cash` per currency; `fx_rates` base per unit for every currency with cash or instruments; `nav` in base currency.
+    `can_buy`: may be increased; `can_trade`: may be traded at all (a False forbids sells, too); `force_exit`: a stop is due;
+    `reasons`: why a name may not be bought, empty when it may. `send_from`, `send_until`: window of the next open auction.
+    `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
+    """
+
+    session: dt.date
+    environment: str
+    account: str
+    batch_no: int
+    instruments: tuple[str, ...]
+    sector: tuple[str, ...]
+    country: tuple[str, ...]
+    currency: tuple[str, ...]
+    mic: tuple[str, ...]
+    is_fund: Flags
+    quantity_step: tuple[Decimal, ...]
+    tick_size: tuple[Decimal, ...]
+    price: Floats
+    fx: Floats
+    adv: Floats
+    sigma_daily: Floats
+    cost_buy: Floats
+    cost_sell: Floats
+    expected_return: Floats
+    factor_model: FactorModel
+    positions: tuple[Decimal, ...]
+    open_quantity: tuple[Decimal, ...]
+    cash: Mapping[str, Decimal]
+    fx_rates: Mapping[str, float]
+    nav: float
+    can_buy: Flags
+    can_trade: Flags
+    force_exit: Flags
+    reasons: tuple[str, ...]
+    send_from: tuple[dt.datetime, ...]
+    send_until: tuple[dt.datetime, ...]
+    fx_send_from: dt.datetime
+    fx_send_until: dt.datetime
+    rebalance: bool
+    book: BookState
+
+    def weights_now(self) -> Floats:
+        """(n,) current weights with open orders counted as filled, fraction of NAV; 0 for a name without price and position."""
+        shares = np.array([float(p + o) for p, o in zip(self.positions, self.open_quantity, strict=True)])
+        value = shares * self.price * self.fx
+        return np.asarray(np.where(shares == 0.0, 0.0, value) / self.nav)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOrder:
+    """One proposed order before the verdict. `reference_price` is the last close in the listing currency.
+
+    `purpose`: TARGET, PROTECTIVE, LIMIT_CURE or FX. `value_base` = quantity * limit * fx (for FX: quantity * rate).
+    """
+
+    instrument: str
+    kind: str
+    leg: str
+    side: str
+    quantity: Decimal
+    limit_price: Decimal | None
+    reference_price: float
+    currency: str
+    mic: str
+    value_base: float
+    cost_bps: float
+    purpose: str
+    reason: str
+    send_from: dt.datetime
+    send_until: dt.datetime

@@ -1,0 +1,1 @@
+"""Stage 10: opening balance and backtests by the same decision."""

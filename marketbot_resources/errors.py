@@ -1,0 +1,70 @@
+"""Every exception of the project, one tree, drawn here. A branch answers one question: retry, skip or halt?
+
+    MarketbotError
+    |-- SetupError              the command cannot start: exit 2, nothing was written
+    |   |-- MandateError        the mandate file is missing, unreadable or says something impossible
+    |   |-- HomeError           the installation's folder cannot be read or written
+    |   `-- UsageError          a session, order or argument that does not exist
+    |-- ProviderError           the outside world failed: retry (reads only), else the session has no data
+    |-- SessionRefused          this session may not run now: skip it, the reason is recorded
+    `-- HaltError               trading stops until someone or a rule re-arms it
+        |-- StoreError          an object is missing, altered or was never declared as an input
+        |-- LedgerError         the ledger contradicts itself or cannot be written
+        |   `-- Equivocation    the same key was appended with another body
+        |-- NoVerdict           no APPROVED verdict of the risk engine exists for exactly this batch
+        `-- BrokerError         the broker answered something that cannot be trusted
+
+A message says what was expected, what was found, which instrument and session, and what to do.
+"""
+
+
+class MarketbotError(Exception):
+    """Base of all errors that the project raises on purpose."""
+
+
+class SetupError(MarketbotError):
+    """The command cannot start."""
+
+
+class MandateError(SetupError):
+    """The mandate file cannot be used."""
+
+
+class HomeError(SetupError):
+    """The installation's folder cannot be used."""
+
+
+class UsageError(SetupError):
+    """A session, order or argument that does not exist."""
+
+
+class ProviderError(MarketbotError):
+    """A provider gave no usable answer."""
+
+
+class SessionRefused(MarketbotError):
+    """The session may not run now."""
+
+
+class HaltError(MarketbotError):
+    """Trading stops."""
+
+
+class StoreError(HaltError):
+    """The store's evidence is missing, altered or undeclared."""
+
+
+class LedgerError(HaltError):
+    """The ledger contradicts itself or cannot be written."""
+
+
+class Equivocation(LedgerError):
+    """The same key was appended with another body."""
+
+
+class NoVerdict(HaltError):
+    """No APPROVED verdict exists for exactly this batch."""
+
+
+class BrokerError(HaltError):
+    """The broker's answer cannot be trusted."""

@@ -1,0 +1,1 @@
+"""Providers of instruments, prices, corporate actions and exchange rates."""

@@ -1,0 +1,237 @@
+"""The nouns at the border to the outside world: orders, executions, what a broker reports. Pure.
+
+Quantities, prices and money are `Decimal`; every instant is an aware UTC datetime ending in `_at`; an instrument is our
+internal id; currencies are ISO 4217 (pence never appear here). Not here: tables of a stage (`schema.py` of the stage).
+"""
+
+import base64
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+from marketbot_resources.errors import MarketbotError
+
+SESSIONS_PER_YEAR = 252
+BASIS_POINT = 1e-4
+MINOR_UNIT_DIGITS = {"JPY": 0}
+_DEFAULT_MINOR_DIGITS = 2
+
+
+class Side(StrEnum):
+    """Direction of an order; buying is positive."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self is Side.BUY else -1
+
+
+class Kind(StrEnum):
+    """What an order trades: shares, or one currency against the base currency."""
+
+    EQUITY = "EQUITY"
+    FX = "FX"
+
+
+class Status(IntEnum):
+    """The verdict lattice; statuses combine by max, so the order of controls never matters."""
+
+    PASS = 0
+    WARN = 1
+    SHRINK = 2
+    REJECT_ORDER = 3
+    REJECT_BATCH = 4
+    REDUCE_ONLY = 5
+    HALT = 6
+
+
+class OrderState(StrEnum):
+    """States of an order; UNKNOWN is a real state: the broker may or may not have it."""
+
+    APPROVED = "APPROVED"
+    SENDING = "SENDING"
+    ACKED = "ACKED"
+    PARTIAL = "PARTIAL"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+
+
+TERMINAL_STATES = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order as frozen in a batch. `quantity` > 0 in shares, or units of `currency` for an FX leg.
+
+    `limit_price` is per share in `currency`; None only for FX legs, which convert `currency` against the base currency.
+    An FX leg's `instrument` is `FX:<currency>`; BUY buys `currency` with base.
+    """
+
+    client_order_id: str
+    session: dt.date
+    batch_no: int
+    leg: str
+    kind: Kind
+    instrument: str
+    mic: str
+    side: Side
+    quantity: Decimal
+    limit_price: Decimal | None
+    currency: str
+    send_from: dt.datetime
+    send_until: dt.datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One fill. `price` per share in `currency` (for FX: base per unit of `currency`); costs in `currency`, positive.
+
+    For FX, `fee` is in the base currency. `quantity` > 0; `side` says the direction.
+    """
+
+    execution_id: str
+    client_order_id: str
+    kind: Kind
+    instrument: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    currency: str
+    fee: Decimal
+    tax: Decimal
+    executed_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order that the broker still works; `remaining` shares are not filled yet."""
+
+    client_order_id: str
+    instrument: str
+    side: Side
+    remaining: Decimal
+    limit_price: Decimal | None
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountEvent:
+    """Income or a change of shares that no order caused: `kind` is DIVIDEND or SPLIT.
+
+    `amount`: cash in `currency`, `quantity`: change in shares; both signed, zero when they do not apply.
+    """
+
+    event_id: str
+    kind: str
+    instrument: str
+    currency: str
+    amount: Decimal
+    quantity: Decimal
+    effective_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReport:
+    """What the broker says at one instant: cash per currency, shares per instrument, open orders, and what happened since."""
+
+    as_of_at: dt.datetime
+    cash: Mapping[str, Decimal]
+    positions: Mapping[str, Decimal]
+    open_orders: tuple[OpenOrder, ...]
+    executions: tuple[Execution, ...]
+    events: tuple[AccountEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """The broker's answer about one order: its state there, the broker's own id, and a reason when refused."""
+
+    client_order_id: str
+    state: OrderState
+    broker_order_id: str
+    reason: str
+
+
+class BrokerPort(Protocol):
+    """What a broker adapter offers. Only `submissions` calls `submit`; no method retries by itself."""
+
+    def submit(self, order: Order, at: dt.datetime) -> Acknowledgement:
+        """Sends one order at instant `at`. A refusal is an Acknowledgement REJECTED; silence raises BrokerError."""
+        ...
+
+    def find(self, client_order_id: str) -> Acknowledgement | None:
+        """The broker's view of an order by our id; None when it does not know it."""
+        ...
+
+    def report(self, since: dt.datetime, until: dt.datetime) -> AccountReport:
+        """The account at `until` with executions and events in (since, until]."""
+        ...
+
+
+def client_order_id(
+    *, environment: str, account: str, session: dt.date, batch_no: int, instrument: str, leg: str
+) -> str:
+    """The id of an order follows from its place, not from its size: a recomputed decision collides instead of doubling."""
+    text = "|".join((environment, account, session.isoformat(), str(batch_no), instrument, leg))
+    digest = base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()
+    return "mb1-" + digest[:26]
+
+
+def plain(value: Decimal) -> str:
+    """A decimal as its shortest plain text: 100, 0.5, never 1E+2."""
+    text = format(value.normalize(), "f")
+    return "0" if text in ("-0", "") else text
+
+
+def to_money(value: float | Decimal, currency: str) -> Decimal:
+    """Rounds to the currency's minor unit, half to even: the one place where a float becomes money."""
+    digits = MINOR_UNIT_DIGITS.get(currency, _DEFAULT_MINOR_DIGITS)
+    number = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+    if not number.is_finite():
+        raise MarketbotError(f"expected a finite amount in {currency}, found {value}")
+    return number.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN)
+
+
+def order_record(order: Order) -> dict[str, str | int | None]:
+    """An order as JSON values; what batches hash and the ledger keeps. Money is text, instants are RFC 3339."""
+    return {
+        "client_order_id": order.client_order_id,
+        "session": order.session.isoformat(),
+        "batch_no": order.batch_no,
+        "leg": order.leg,
+        "kind": order.kind.value,
+        "instrument": order.instrument,
+        "mic": order.mic,
+        "side": order.side.value,
+        "quantity": plain(order.quantity),
+        "limit_price": None if order.limit_price is None else plain(order.limit_price),
+        "currency": order.currency,
+        "send_from": utc_text(order.send_from),
+        "send_until": utc_text(order.send_until),
+        "reason": order.reason,
+    }
+
+
+def batch_sha256(orders: Iterable[Order]) -> str:
+    """Hash of a batch: canonical JSON of its orders, sorted by client order id."""
+    records = sorted((order_record(order) for order in orders), key=lambda r: str(r["client_order_id"]))
+    return hashlib.sha256(json.dumps(records, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def utc_text(at: dt.datetime) -> str:
+    """RFC 3339 in UTC. A naive datetime is refused."""
+    if at.tzinfo is None:
+        raise MarketbotError(f"expected an instant with a time zone, found {at}")
+    return at.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
