@@ -6,6 +6,7 @@ A session is a `datetime.date`, an instant an aware UTC datetime.
 
 import bisect
 import datetime as dt
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -25,10 +26,12 @@ def _table(mic: str) -> tuple[tuple[dt.date, ...], tuple[dt.datetime, ...], tupl
     import exchange_calendars
     import pandas as pd
 
-    try:
-        calendar = exchange_calendars.get_calendar(mic, start=f"{FIRST_YEAR}-01-01")
-    except exchange_calendars.errors.InvalidCalendarName as error:
-        raise UsageError(f"expected the MIC of a known exchange, found {mic!r}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.Pandas4Warning)  # the library itself uses what pandas 4 will change
+        try:
+            calendar = exchange_calendars.get_calendar(mic, start=f"{FIRST_YEAR}-01-01")
+        except exchange_calendars.errors.InvalidCalendarName as error:
+            raise UsageError(f"expected the MIC of a known exchange, found {mic!r}") from error
     schedule = calendar.schedule
     opens = tuple(pd.DatetimeIndex(schedule["open"]).to_pydatetime())
     closes = tuple(pd.DatetimeIndex(schedule["close"]).to_pydatetime())

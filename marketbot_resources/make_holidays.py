@@ -2,6 +2,7 @@
 
 import datetime as dt
 import sys
+import warnings
 
 MICS = ("XETR", "XHKG", "XLON", "XNYS", "XTKS")
 FIRST, LAST = dt.date(1998, 1, 1), dt.date(2026, 12, 31)
@@ -10,8 +11,11 @@ FIRST, LAST = dt.date(1998, 1, 1), dt.date(2026, 12, 31)
 def holiday_dates(mic: str) -> list[dt.date]:
     """Weekdays of the supported years on which the exchange is closed."""
     import exchange_calendars
+    import pandas as pd
 
-    calendar = exchange_calendars.get_calendar(mic, start=str(FIRST), end=str(LAST))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
+        calendar = exchange_calendars.get_calendar(mic, start=str(FIRST), end=str(LAST))
     open_days = {stamp.date() for stamp in calendar.sessions}
     days = (FIRST + dt.timedelta(days=n) for n in range((LAST - FIRST).days + 1))
     return [day for day in days if day.weekday() < 5 and day not in open_days]

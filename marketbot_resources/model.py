@@ -20,6 +20,7 @@ SESSIONS_PER_YEAR = 252
 BASIS_POINT = 1e-4
 MINOR_UNIT_DIGITS = {"JPY": 0}
 _DEFAULT_MINOR_DIGITS = 2
+MINOR_UNITS = {"GBX": ("GBP", 100), "GBp": ("GBP", 100), "ZAC": ("ZAR", 100), "ZAc": ("ZAR", 100), "ILA": ("ILS", 100)}
 
 
 class Side(StrEnum):
@@ -187,6 +188,17 @@ def client_order_id(
     text = "|".join((environment, account, session.isoformat(), str(batch_no), instrument, leg))
     digest = base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()
     return "mb1-" + digest[:26]
+
+
+def instrument_id(source: str, source_id: str) -> str:
+    """Our own id of an instrument: follows from where it was first seen, is never reused and survives a change of ticker."""
+    digest = base64.b32encode(hashlib.sha256(f"{source}|{source_id}".encode()).digest()).decode()
+    return "MB" + digest[:10]
+
+
+def major_unit(currency: str) -> tuple[str, int]:
+    """(ISO currency, divisor) of a quotation currency: pence are a hundredth of a pound."""
+    return MINOR_UNITS.get(currency, (currency, 1))
 
 
 def plain(value: Decimal) -> str:

@@ -1,0 +1,131 @@
+"""Assets of the ingestion stage. Bytes are stored before they are parsed; a body that is there is served, not fetched again."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import dagster as dg
+
+from marketbot_assets.ingestion import schema
+from marketbot_assets.lineage import ingest, materialized, stage_asset, stored
+from marketbot_resources.provider import Body
+from marketbot_resources.sessions import close_predecessors, last_cutoff_before, open_book, record_cutoff
+from marketbot_resources.store.resource import StoreResource, session_of
+from marketbot_resources.store.table import Table
+from marketbot_resources.wiring import BrokerResource, ClockResource, HaltResource, MandateResource, Ports
+
+STAGE = "ingestion"
+
+
+@stage_asset(schema.MANDATE, stage=STAGE, kinds=("yaml",), domain="control")
+def mandate(context: dg.AssetExecutionContext, store: StoreResource, mandate_file: MandateResource) -> dg.MaterializeResult:
+    """The parsed, validated mandate. Source: the mandate file that the user edits."""
+    from marketbot_assets.ingestion.parse_mandate import mandate_frame
+
+    loaded = mandate_file.load()
+    open_book(store.lake.ledger, session_of(context), loaded.calendar, loaded.schedule)
+    return materialized(context, store, mandate_frame(loaded), schema.MANDATE)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One raw asset: its table, what an auditor reads, and how its body is fetched for known_at in (since, now]."""
+
+    table: Table
+    domain: str
+    description: str
+    fetch: Callable[[Ports, dt.datetime, dt.datetime], Body]
+
+
+SOURCES = (
+    Source(
+        schema.RAW_INSTRUMENTS,
+        "market",
+        "Listings as the provider describes them at the session. Quotation currencies as reported (GBX is pence).",
+        lambda ports, since, now: ports.market.instruments(now),
+    ),
+    Source(
+        schema.RAW_PRICES,
+        "market",
+        "Daily bars that became known since the last cutoff, unadjusted unless the source adjusts them, in the quotation currency.",
+        lambda ports, since, now: ports.market.prices(since, now),
+    ),
+    Source(
+        schema.RAW_CORPORATE_ACTIONS,
+        "market",
+        "Splits and cash dividends announced since the last cutoff, per share in the quotation currency.",
+        lambda ports, since, now: ports.market.corporate_actions(since, now),
+    ),
+    Source(
+        schema.RAW_FX,
+        "market",
+        "Reference rates published since the last cutoff, units of each currency per euro. Source: ECB.",
+        lambda ports, since, now: ports.market.fx(since, now),
+    ),
+    Source(
+        schema.RAW_MACRO,
+        "macro",
+        "Macro observations released since the last cutoff, each in the unit of its series.",
+        lambda ports, since, now: ports.macro.series(since, now),
+    ),
+    Source(
+        schema.RAW_FUNDAMENTALS,
+        "fundamentals",
+        "Reported figures filed since the last cutoff, in the reporting currency.",
+        lambda ports, since, now: ports.fundamentals.filings(since, now),
+    ),
+    Source(
+        schema.RAW_NEWS,
+        "news",
+        "Headlines crawled since the last cutoff, linked to instruments by the provider.",
+        lambda ports, since, now: ports.news.headlines(since, now),
+    ),
+)
+
+
+def raw_asset(source: Source) -> dg.AssetsDefinition:
+    """The asset of one source: fetch once, keep the bytes, parse, store."""
+
+    @stage_asset(
+        source.table, stage=STAGE, deps=["mandate"], kinds=("csv",), domain=source.domain, description=source.description
+    )
+    def raw(context: dg.AssetExecutionContext, store: StoreResource, clock: ClockResource, ports: Ports) -> dg.MaterializeResult:
+        from marketbot_assets.ingestion.parse import PARSERS
+
+        session = session_of(context)
+        since, now = last_cutoff_before(store.lake.ledger, session), clock.open().now(session)
+        parse = PARSERS[source.table.asset]
+        return ingest(context, store, source.table, lambda: source.fetch(ports, since, now), parse, now)
+
+    return raw
+
+
+RAW = [raw_asset(source) for source in SOURCES]
+RAW_NAMES = [source.table.asset for source in SOURCES]
+
+
+@stage_asset(
+    schema.ACCOUNT_SNAPSHOT,
+    stage=STAGE,
+    deps=["mandate", *RAW_NAMES, "opening_balance", "corporate_action_history", "fx_history"],
+    kinds=("broker",),
+    domain="book",
+)
+def account_snapshot(
+    context: dg.AssetExecutionContext, store: StoreResource, clock: ClockResource, broker: BrokerResource, halt: HaltResource
+) -> dg.MaterializeResult:
+    """What the broker reports at the cutoff, and the cutoff itself: positions, cash per currency, open orders, executions."""
+    from marketbot_assets.ingestion.snapshot import snapshot_frame
+
+    served = stored(context, store, schema.ACCOUNT_SNAPSHOT)
+    if served is not None:
+        return served
+    read, session = store.reader(context), session_of(context)
+    account = broker.at_cutoff(read, store.lake.ledger, clock.open(), session)
+    return materialized(
+        context, store, snapshot_frame(account.report, account.cutoff_at, halt.open().read(), account.operator), schema.ACCOUNT_SNAPSHOT
+    )
+
+
+ASSETS = [mandate, *RAW, account_snapshot]
+_ = (close_predecessors, record_cutoff)

@@ -1,0 +1,90 @@
+"""What the broker and the operator report at the cutoff, as rows. Pure. Not here: asking them (`marketbot_resources.broker`)."""
+
+import datetime as dt
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pandas as pd
+
+from marketbot_assets.ingestion.schema import ACCOUNT_SNAPSHOT
+from marketbot_resources.model import AccountEvent, AccountReport, Execution, OpenOrder
+
+Row = dict[str, object]
+_EMPTY: Row = {
+    "instrument": "",
+    "order_kind": "",
+    "currency": "",
+    "side": "",
+    "quantity": None,
+    "price": None,
+    "amount": None,
+    "fee": None,
+    "tax": None,
+    "client_order_id": "",
+    "text": "",
+}
+
+
+def snapshot_frame(
+    report: AccountReport, cutoff_at: dt.datetime, halt_status: str, halt_reason: str, operator: Sequence[str]
+) -> pd.DataFrame:
+    """One row per fact. `operator`: reasons of re-arming actions since the last session, oldest first."""
+    rows: list[Row] = [
+        _row("CUTOFF", "cutoff", cutoff_at),
+        _row("HALT_FLAG", "halt", cutoff_at, text=f"{halt_status}: {halt_reason}" if halt_reason else halt_status),
+    ]
+    rows += [_row("OPERATOR", f"{n:04d}", cutoff_at, text=reason) for n, reason in enumerate(operator, start=1)]
+    rows += [_row("CASH", ccy, cutoff_at, currency=ccy, amount=amount) for ccy, amount in report.cash.items()]
+    rows += [_row("POSITION", name, cutoff_at, instrument=name, quantity=q) for name, q in report.positions.items()]
+    rows += [_open(order, cutoff_at) for order in report.open_orders]
+    rows += [_execution(fill) for fill in report.executions]
+    rows += [_event(event) for event in report.events]
+    return pd.DataFrame(rows, columns=[column.name for column in ACCOUNT_SNAPSHOT.columns])
+
+
+def _row(kind: str, key: str, at: dt.datetime, **values: str | Decimal | None) -> Row:
+    return {**_EMPTY, "kind": kind, "key": key, "at": at, **values}
+
+
+def _open(order: OpenOrder, at: dt.datetime) -> Row:
+    return _row(
+        "OPEN_ORDER",
+        order.client_order_id,
+        at,
+        instrument=order.instrument,
+        currency=order.currency,
+        side=order.side.value,
+        quantity=order.remaining,
+        price=order.limit_price,
+        client_order_id=order.client_order_id,
+    )
+
+
+def _execution(fill: Execution) -> Row:
+    return _row(
+        "EXECUTION",
+        fill.execution_id,
+        fill.executed_at,
+        instrument=fill.instrument,
+        order_kind=fill.kind.value,
+        currency=fill.currency,
+        side=fill.side.value,
+        quantity=fill.quantity,
+        price=fill.price,
+        fee=fill.fee,
+        tax=fill.tax,
+        client_order_id=fill.client_order_id,
+    )
+
+
+def _event(event: AccountEvent) -> Row:
+    return _row(
+        "EVENT",
+        event.event_id,
+        event.effective_at,
+        instrument=event.instrument,
+        order_kind=event.kind,
+        currency=event.currency,
+        amount=event.amount,
+        quantity=event.quantity,
+    )

@@ -1,0 +1,33 @@
+"""Jobs: `daily` runs one session through the whole graph in one process; `backtest` runs the research asset."""
+
+import dagster as dg
+
+from marketbot_assets.partitions import sessions
+from marketbot_resources.sessions import record_failure
+from marketbot_resources.store.resource import session_from_key
+
+RUN_TAGS = {"marketbot/book": "paper-1", "dagster/max_retries": "0"}
+
+
+@dg.failure_hook(name="note_failure", required_resource_keys={"store"})
+def note_failure(context: dg.HookContext) -> None:
+    """Writes to the ledger at which step and why a session's run ended."""
+    run = context.instance.get_run_by_id(context.run_id)
+    key = run.tags.get("dagster/partition") if run else None
+    if key is None:
+        return
+    error = context.op_exception
+    reason = str(error).strip().splitlines()[0] if error and str(error).strip() else type(error).__name__
+    record_failure(context.resources.store.lake.ledger, session_from_key(key), context.run_id, context.step_key, reason)
+
+
+daily = dg.define_asset_job(
+    "daily",
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets("backtest"),
+    partitions_def=sessions,
+    executor_def=dg.in_process_executor,
+    hooks={note_failure},
+    tags=RUN_TAGS,
+    description="One session: data, features, forecasts, book, target, verdict, orders, record, report.",
+)
+JOBS = [daily]

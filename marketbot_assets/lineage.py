@@ -1,0 +1,230 @@
+"""How an asset becomes evidence: the decorator that every asset uses, `materialized`, `ingest`, and code versions.
+
+`stage_asset` gives an asset its group, partitions, owners, tags, column schema and code version from its table.
+`materialized` stores a frame with its manifest and returns what the asset page shows. Not here: what an asset computes.
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from marketbot_assets.partitions import sessions
+from marketbot_resources.ledger import Json
+from marketbot_resources.model import utc_text
+from marketbot_resources.provider import Body
+from marketbot_resources.store.index import STATIC, BlobRow, IndexRow, Origin
+from marketbot_resources.store.reader import UNPARTITIONED
+from marketbot_resources.store.resource import StoreResource, session_of
+from marketbot_resources.store.table import Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OWNERS = ["team:marketbot"]
+REFETCH_TAG = "marketbot/refetch"
+PREVIEW_ROWS = 8
+_ROOT = Path(__file__).parent
+_RESOURCES = _ROOT.parent / "marketbot_resources"
+_TYPES = {
+    "text": "string",
+    "number": "float64",
+    "integer": "int64",
+    "flag": "bool",
+    "date": "date32",
+    "instant": "timestamp[us, UTC]",
+    "decimal": "decimal(28, 10)",
+    "numbers": "list<float64>",
+}
+
+
+@lru_cache(maxsize=32)
+def code_of(stage: str) -> str:
+    """Hash of a stage's own source, of the stages' shared modules and of the resources: 16 hex digits."""
+    digest = hashlib.sha256()
+    files = [*(_ROOT / stage).glob("*.py"), *_ROOT.glob("*.py"), *_RESOURCES.rglob("*.py")]
+    for path in sorted(files, key=str):
+        digest.update(path.relative_to(_ROOT.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def stage_asset(
+    table: Table,
+    *,
+    stage: str,
+    deps: Sequence[str] = (),
+    kinds: Sequence[str] = ("parquet",),
+    carries: bool = False,
+    domain: str = "market",
+    description: str | None = None,
+) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
+    """Decorator of every asset. `carries`: the asset reads its own previous session (state between sessions)."""
+
+    def decorate(function: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:
+        partitioned = table.asset not in UNPARTITIONED
+        own = [dg.AssetDep(table.asset, partition_mapping=_previous())] if carries else []
+        return dg.asset(
+            name=table.asset,
+            group_name=stage,
+            partitions_def=sessions if partitioned else None,
+            deps=[*deps, *own],
+            kinds=set(kinds),
+            owners=OWNERS,
+            tags={"domain": domain, "cadence": "session" if partitioned else "once"},
+            code_version=code_of(stage),
+            metadata={"dagster/column_schema": _column_schema(table.columns)},
+            description=f"{(description or function.__doc__ or '').strip()}\n\nOne row: {table.row}. Key: {', '.join(table.key)}.",
+        )(function)
+
+    return decorate
+
+
+def _previous() -> dg.PartitionMapping:
+    from marketbot_assets.partitions import previous_session
+
+    return previous_session
+
+
+def _column_schema(columns: Sequence[Column]) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                _TYPES[column.kind],
+                description=column.description,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for column in columns
+        ]
+    )
+
+
+def materialized(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    frame: "pd.DataFrame",
+    table: Table,
+    *,
+    blobs: Sequence[str] = (),
+    facts: Mapping[str, Json] | None = None,
+    shows: Mapping[str, dg.MetadataValue | str | int | float] | None = None,
+) -> dg.MaterializeResult:
+    """Stores a frame as this asset's newest version and describes it for the asset page.
+
+    `facts` go into the manifest (model, prompt, solver); `shows` are more metadata. Data version = content hash.
+    """
+    session, part = session_of(context), part_of(context, table.asset)
+    lake = store.lake
+    before = lake.index.newest(table.asset, part)
+    cutoff = lake.ledger.get("session_cutoff", session.isoformat())
+    mandate = lake.index.newest("mandate", STATIC)
+    origin = Origin(
+        run_id=context.run_id,
+        code_version=code_of(_stage(context)),
+        written_at=str(cutoff.body["cutoff_at"]) if cutoff else "",
+        extra={"mandate_content_sha256": mandate.content_sha256 if mandate else "", **(facts or {})},
+    )
+    row = lake.commit(frame, table, part, reads=store.reads(context), blobs=blobs, origin=origin)
+    store.forget(context)
+    return _result(row, before, frame, shows or {})
+
+
+def part_of(context: dg.AssetExecutionContext, asset: str) -> str:
+    """The partition under which an asset's object of this run is stored."""
+    return STATIC if asset in UNPARTITIONED else session_of(context).isoformat()
+
+
+def _stage(context: dg.AssetExecutionContext) -> str:
+    return str(context.assets_def.group_names_by_key[context.asset_key])
+
+
+def _result(
+    row: IndexRow,
+    before: IndexRow | None,
+    frame: "pd.DataFrame",
+    shows: Mapping[str, dg.MetadataValue | str | int | float],
+) -> dg.MaterializeResult:
+    if before is None:
+        change = "first version"
+    elif before.content_sha256 == row.content_sha256:
+        change = "unchanged"
+    else:
+        change = f"changed: {before.rows} -> {row.rows} rows"
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(row.content_sha256),
+        metadata={
+            "dagster/row_count": row.rows,
+            "change": change,
+            "preview": dg.MetadataValue.md(preview(frame)),
+            "file_sha256": row.file_sha256,
+            "manifest_sha256": row.manifest_sha256,
+            "object": row.uri,
+            **shows,
+        },
+    )
+
+
+def preview(frame: "pd.DataFrame") -> str:
+    """The first rows as a Markdown table."""
+    head = frame.head(PREVIEW_ROWS)
+    names = [str(name) for name in head.columns]
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for values in head.itertuples(index=False, name=None):
+        lines.append("| " + " | ".join(_cell(value) for value in values) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text[:60].replace("|", "/").replace("\n", " ")
+
+
+def stored(context: dg.AssetExecutionContext, store: StoreResource, table: Table) -> dg.MaterializeResult | None:
+    """What is stored already for a raw, bootstrap or broker asset, unless the run asks to fetch again."""
+    if context.run.tags.get(REFETCH_TAG) == "true":
+        return None
+    row = store.lake.index.newest(table.asset, part_of(context, table.asset))
+    return None if row is None else _result(row, row, store.lake.load(row), {"served": "from the store"})
+
+
+def ingest(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    table: Table,
+    body: Callable[[], Body],
+    parse: "Callable[..., pd.DataFrame]",
+    fetched_at: dt.datetime,
+) -> dg.MaterializeResult:
+    """Fetches one body, stores its bytes before anyone parses them, then materializes the parsed rows."""
+    served = stored(context, store, table)
+    if served is not None:
+        return served
+    received = body()
+    name = keep_body(context, store, table.asset, received, fetched_at)
+    frame = parse(received.content, source=received.provider, blob_sha256=name)
+    return materialized(context, store, frame, table, blobs=[name])
+
+
+def keep_body(
+    context: dg.AssetExecutionContext, store: StoreResource, asset: str, body: Body, fetched_at: dt.datetime
+) -> str:
+    """Stores a body as received and describes it in the blob index; returns its hash."""
+    name = hashlib.sha256(body.content).hexdigest()
+    described = BlobRow(
+        name,
+        body.provider,
+        body.url,
+        body.status,
+        body.content_type,
+        len(body.content),
+        utc_text(fetched_at),
+        context.run_id,
+        asset,
+        part_of(context, asset),
+    )
+    store.lake.put_blob(body.content, described)
+    return name

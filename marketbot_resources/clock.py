@@ -1,0 +1,53 @@
+"""The clock port: what time it is for a session. Nothing else asks the machine for the time.
+
+The replay clock stands still at the computed cutoff of the session; the live clock is the machine's.
+"""
+
+import datetime as dt
+from typing import Protocol
+
+from marketbot_resources.calendars import computed_cutoff
+from marketbot_resources.mandate import Schedule
+
+SEND_DELAY = dt.timedelta(minutes=1)
+
+
+class Clock(Protocol):
+    """Time for a session."""
+
+    live: bool
+
+    def now(self, session: dt.date) -> dt.datetime:
+        """The present instant while a session is being decided."""
+        ...
+
+    def sending(self, session: dt.date) -> dt.datetime:
+        """The present instant while a session's orders are being sent, after its cutoff."""
+        ...
+
+
+class ReplayClock:
+    """Stands at the computed cutoff of each session."""
+
+    live = False
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+
+    def now(self, session: dt.date) -> dt.datetime:
+        return computed_cutoff(self._schedule, session)
+
+    def sending(self, session: dt.date) -> dt.datetime:
+        return computed_cutoff(self._schedule, session) + SEND_DELAY
+
+
+class LiveClock:
+    """The machine's clock, UTC."""
+
+    live = True
+
+    def now(self, session: dt.date) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
+    def sending(self, session: dt.date) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)

@@ -1,0 +1,185 @@
+"""The life of a session in the ledger: the book opens, a cutoff is recorded, a batch is frozen, an end state is written.
+
+Kinds: book_open, session_cutoff, run_failed, batch_frozen, order_intent, order_event, session_end. Nothing here decides;
+it only says what the ledger says, and refuses a session whose predecessor is still open.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions, previous_session
+from marketbot_resources.clock import Clock
+from marketbot_resources.errors import HaltError, SessionRefused
+from marketbot_resources.ledger import Entry, Json, Ledger
+from marketbot_resources.mandate import Calendar, Schedule
+from marketbot_resources.model import TERMINAL_STATES, BrokerPort, OrderState, utc_text
+
+END_STATES = ("sent", "rejected", "halted", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class BookOpen:
+    """The first session of a home and the instant up to which bootstrap assets load."""
+
+    session: dt.date
+    history_until: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EndState:
+    """How a session ended: one of END_STATES, or `failed` while no end is recorded, with its reason."""
+
+    session: dt.date
+    state: str
+    reason: str
+
+
+def book_open(ledger: Ledger) -> BookOpen | None:
+    """The home's first session, or None before there is one."""
+    entry = ledger.get("book_open", "book")
+    if entry is None:
+        return None
+    return BookOpen(dt.date.fromisoformat(str(entry.body["session"])), _instant(entry.body["history_until_at"]))
+
+
+def open_book(ledger: Ledger, session: dt.date, calendar: Calendar, schedule: Schedule) -> BookOpen:
+    """Opens the book with this session, or returns how it was opened. Raises SessionRefused for an earlier session."""
+    opened = book_open(ledger)
+    if opened is None:
+        until = computed_cutoff(schedule, previous_session(calendar, session))
+        ledger.append("book_open", "book", {"session": session.isoformat(), "history_until_at": utc_text(until)})
+        return BookOpen(session, until)
+    if session < opened.session:
+        raise SessionRefused(
+            f"session {session}: this home's book opens with {opened.session}; choose that session or a later one"
+        )
+    return opened
+
+
+def cutoff_of(ledger: Ledger, session: dt.date) -> dt.datetime | None:
+    """The recorded cutoff of a session."""
+    entry = ledger.get("session_cutoff", session.isoformat())
+    return None if entry is None else _instant(entry.body["cutoff_at"])
+
+
+def last_cutoff_before(ledger: Ledger, session: dt.date) -> dt.datetime:
+    """The last recorded cutoff before a session; for the first session the end of its bootstrap."""
+    earlier = [entry for entry in ledger.entries("session_cutoff") if entry.key < session.isoformat()]
+    if earlier:
+        return _instant(max(earlier, key=lambda entry: entry.key).body["cutoff_at"])
+    opened = book_open(ledger)
+    if opened is None:
+        raise SessionRefused(
+            f"session {session}: the book of this home is not open yet; run job `daily` or `marketbot run`"
+        )
+    return opened.history_until
+
+
+def record_cutoff(ledger: Ledger, session: dt.date, at: dt.datetime) -> dt.datetime:
+    """Records the cutoff once; a second call returns the first one's instant."""
+    known = cutoff_of(ledger, session)
+    if known is None:
+        ledger.append(
+            "session_cutoff", session.isoformat(), {"session": session.isoformat(), "cutoff_at": utc_text(at)}
+        )
+        return at
+    return known
+
+
+def end_state(ledger: Ledger, session: dt.date) -> EndState | None:
+    """The recorded end, else the newest failure of a run of that session, else None."""
+    entry = ledger.get("session_end", session.isoformat())
+    if entry is not None:
+        return EndState(session, str(entry.body["state"]), str(entry.body["reason"]))
+    failures = ledger.entries("run_failed", session.isoformat() + "/")
+    return EndState(session, "failed", str(failures[-1].body["reason"])) if failures else None
+
+
+def record_end(ledger: Ledger, session: dt.date, state: str, reason: str, facts: dict[str, Json] | None = None) -> None:
+    """Writes the end state of a session once."""
+    assert state in END_STATES, state
+    ledger.append("session_end", session.isoformat(), {"state": state, "reason": reason, **(facts or {})})
+
+
+def record_failure(ledger: Ledger, session: dt.date, run_id: str, step: str, reason: str) -> None:
+    """Notes that a run of a session ended before its orders, at which step and why."""
+    body: dict[str, Json] = {"step": step, "reason": f"run ended at {step}: {reason}"[:2000]}
+    ledger.append("run_failed", f"{session.isoformat()}/{run_id}/{step}", body)
+
+
+def frozen_batch(ledger: Ledger, account: str, session: dt.date, batch_no: int = 1) -> Entry | None:
+    """The frozen batch of a session."""
+    return ledger.get("batch_frozen", f"{account}/{session.isoformat()}/{batch_no}")
+
+
+def order_state(ledger: Ledger, client_order_id: str) -> OrderState | None:
+    """The newest state of an order; None before its intent is recorded."""
+    events = ledger.entries("order_event", client_order_id + "/")
+    if events:
+        return OrderState(str(events[-1].body["state"]))
+    return OrderState.APPROVED if ledger.get("order_intent", client_order_id) else None
+
+
+def record_event(ledger: Ledger, client_order_id: str, state: OrderState, facts: dict[str, Json]) -> None:
+    """Appends the next state of an order; a terminal state is never left."""
+    events = ledger.entries("order_event", client_order_id + "/")
+    if events and OrderState(str(events[-1].body["state"])) in TERMINAL_STATES:
+        raise HaltError(f"order {client_order_id}: expected an open order, found it {events[-1].body['state']}")
+    ledger.append("order_event", f"{client_order_id}/{len(events) + 1}", {"state": state.value, **facts})
+
+
+def close_predecessors(
+    ledger: Ledger,
+    broker: BrokerPort,
+    clock: Clock,
+    calendar: Calendar,
+    schedule: Schedule,
+    session: dt.date,
+    account: str,
+) -> None:
+    """Gives every earlier session of the book an end state. Raises SessionRefused or HaltError when one cannot have it."""
+    opened = book_open(ledger)
+    if opened is None or session <= opened.session:
+        return
+    for day in decision_sessions(calendar.mic, opened.session, session - dt.timedelta(days=1)):
+        if ledger.get("session_end", day.isoformat()) is None:
+            _close(ledger, broker, clock, schedule, day, session, account)
+
+
+def _close(
+    ledger: Ledger, broker: BrokerPort, clock: Clock, schedule: Schedule, day: dt.date, session: dt.date, account: str
+) -> None:
+    batch = frozen_batch(ledger, account, day)
+    if batch is not None:
+        _resolve(ledger, broker, batch)
+        record_end(ledger, day, "sent", "run ended while sending; every order was resolved with the broker")
+    elif cutoff_of(ledger, day) is not None:
+        known = end_state(ledger, day)
+        record_end(ledger, day, "skipped", known.reason if known else "run ended before a batch was frozen")
+    elif clock.live and clock.now(session) > decide_at(schedule, day) + dt.timedelta(
+        minutes=schedule.landing_minutes_max
+    ):
+        record_end(ledger, day, "skipped", "never started; its deadline has passed")
+    else:
+        raise SessionRefused(
+            f"session {session}: session {day} has not been run; run it first: marketbot run --session {day}"
+        )
+
+
+def _resolve(ledger: Ledger, broker: BrokerPort, batch: Entry) -> None:
+    orders = batch.body["orders"]
+    assert isinstance(orders, list)
+    for order in orders:
+        name = str(order["client_order_id"])
+        if order_state(ledger, name) not in (OrderState.SENDING, OrderState.UNKNOWN):
+            continue
+        answer = broker.find(name)
+        if answer is None:
+            raise HaltError(
+                f"order {name}: sent without an answer and unknown to the broker; run `marketbot reconcile`"
+            )
+        record_event(ledger, name, answer.state, {"broker_order_id": answer.broker_order_id, "reason": answer.reason})
+
+
+def _instant(value: Json) -> dt.datetime:
+    return dt.datetime.fromisoformat(str(value))

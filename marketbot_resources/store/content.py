@@ -1,0 +1,123 @@
+"""The canonical form of a table and its two hashes. Pure.
+
+`file_sha256` names the exact bytes and is the evidence; `content_sha256` covers the values alone, so that an upgrade of the
+Parquet writer does not make everything downstream look changed (specs: the content hash is equal across pyarrow versions,
+chunking, hidden values under nulls and -0.0, while NaN and null stay distinct).
+"""
+
+import hashlib
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from marketbot_resources.errors import StoreError
+from marketbot_resources.store.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WRITE_OPTIONS = {
+    "compression": "zstd",
+    "compression_level": 3,
+    "version": "2.6",
+    "data_page_version": "1.0",
+    "use_dictionary": True,
+    "write_statistics": True,
+    "row_group_size": 122_880,
+    "store_schema": False,
+}
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical(frame: "pd.DataFrame", table: Table) -> pa.Table:
+    """The frame cast to the table's fixed schema, sorted by its key, in one chunk.
+
+    Raises StoreError when columns are missing or extra, a value does not fit its type, or the key is not unique.
+    """
+    found, expected = set(frame.columns), table.names
+    if found != expected:
+        missing, extra = sorted(expected - found), sorted(found - expected)
+        raise StoreError(f"{table.asset}: expected its schema's columns, found missing {missing}, extra {extra}")
+    try:
+        raw = pa.Table.from_pandas(
+            frame.reset_index(drop=True), schema=table.arrow_schema, preserve_index=False, safe=True
+        )
+        raw = raw.replace_schema_metadata(None)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
+        raise StoreError(f"{table.asset}: a value does not fit its column: {error}") from error
+    ordered = raw.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
+    keys = ordered.select(list(table.key)).group_by(list(table.key)).aggregate([([], "count_all")])
+    if keys.num_rows != ordered.num_rows:
+        raise StoreError(
+            f"{table.asset}: expected a unique key {table.key}, found {ordered.num_rows - keys.num_rows} duplicates"
+        )
+    return ordered
+
+
+def encode(table: pa.Table) -> bytes:
+    """The table as Parquet bytes with fixed options."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **WRITE_OPTIONS)
+    return sink.getvalue()
+
+
+def decode(data: bytes, schema: pa.Schema | None) -> pa.Table:
+    """Parquet bytes back to a table, cast to the schema."""
+    table = pq.read_table(pa.BufferReader(data), use_threads=False)
+    return table if schema is None else table.cast(schema)
+
+
+def content_sha256(table: pa.Table) -> str:
+    """Hash of names, types and values, independent of library versions. Column order and row order count."""
+    top = hashlib.sha256()
+    for field in table.schema:
+        column = table[field.name].combine_chunks()
+        array = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+        kind = "string" if pa.types.is_large_string(field.type) else str(field.type)
+        top.update(f"{field.name}:{kind}:{_column_sha256(array)}\n".encode())
+    return top.hexdigest()
+
+
+def _column_sha256(array: pa.Array) -> str:
+    digest = hashlib.sha256()
+    valid = np.asarray(pc.is_valid(array).to_numpy(zero_copy_only=False), dtype=bool)
+    digest.update(len(array).to_bytes(8, "little"))
+    digest.update(np.packbits(valid).tobytes())
+    for part in _value_parts(array):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _value_parts(array: pa.Array) -> list[bytes]:
+    kind = array.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_decimal(kind):
+        text = pc.fill_null(array.cast(pa.string()), "").to_pylist()
+        encoded = [value.encode() for value in text]
+        return [np.asarray([len(value) for value in encoded], dtype="<i8").tobytes(), b"".join(encoded)]
+    if pa.types.is_list(kind):
+        lists = pc.fill_null(pc.list_value_length(array), 0)
+        flat = pc.list_flatten(array)
+        return [np.asarray(lists.to_numpy(zero_copy_only=False), dtype="<i8").tobytes(), *_value_parts(flat)]
+    if pa.types.is_floating(kind):
+        values = np.asarray(pc.fill_null(array, 0.0).to_numpy(zero_copy_only=False), dtype="<f8")
+        return [(np.where(np.isnan(values), np.nan, values) + 0.0).tobytes()]
+    if pa.types.is_boolean(kind):
+        return [np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype="<i8").tobytes()]
+    if pa.types.is_date32(kind):
+        array = array.cast(pa.int32())
+    values = pc.fill_null(array.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    return [np.asarray(values, dtype="<i8").tobytes()]
+
+
+def to_frame(table: pa.Table) -> "pd.DataFrame":
+    """A stored table as a frame: dates are datetime64 without zone, instants are UTC, decimals are Decimal objects."""
+    frame: pd.DataFrame = table.to_pandas(date_as_object=False, use_threads=False)
+    return frame

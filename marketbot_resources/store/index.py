@@ -1,0 +1,168 @@
+"""The append-only index: which object is the newest for (asset, partition), and what each blob is. SQLite.
+
+A crash leaves at most an object without a row, never a row without an object. Rows are never changed: triggers refuse it.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from marketbot_resources.errors import HomeError
+from marketbot_resources.ledger import Json
+
+STATIC = "static"
+_SCHEMA = """
+create table if not exists lake_index(
+  seq integer primary key autoincrement,
+  asset text not null, part text not null, file_sha256 text not null, content_sha256 text not null, uri text not null,
+  rows integer not null, bytes integer not null, schema_sha256 text not null, manifest_sha256 text not null,
+  run_id text not null, code_version text not null, written_at text not null);
+create index if not exists lake_index_newest on lake_index(asset, part, seq);
+create table if not exists blob_index(
+  seq integer primary key autoincrement,
+  blob_sha256 text not null, provider text not null, url text not null, status integer not null, content_type text not null,
+  bytes integer not null, fetched_at text not null, run_id text not null, asset text not null, part text not null);
+create index if not exists blob_index_name on blob_index(blob_sha256);
+create trigger if not exists lake_index_keeps before update on lake_index begin select raise(abort, 'append only'); end;
+create trigger if not exists lake_index_stays before delete on lake_index begin select raise(abort, 'append only'); end;
+create trigger if not exists blob_index_keeps before update on blob_index begin select raise(abort, 'append only'); end;
+create trigger if not exists blob_index_stays before delete on blob_index begin select raise(abort, 'append only'); end;
+"""
+_COLUMNS = (
+    "asset, part, file_sha256, content_sha256, uri, rows, bytes,"
+    " schema_sha256, manifest_sha256, run_id, code_version, written_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """One version of one partition of one asset."""
+
+    asset: str
+    part: str
+    file_sha256: str
+    content_sha256: str
+    uri: str
+    rows: int
+    bytes: int
+    schema_sha256: str
+    manifest_sha256: str
+    run_id: str
+    code_version: str
+    written_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRow:
+    """What a body as received is; `url` carries no secret."""
+
+    blob_sha256: str
+    provider: str
+    url: str
+    status: int
+    content_type: str
+    bytes: int
+    fetched_at: str
+    run_id: str
+    asset: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One object that a step read."""
+
+    asset: str
+    part: str
+    file_sha256: str
+    content_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a commit comes from: run, code, model, mandate, cutoff; stands in the manifest, never in a table."""
+
+    run_id: str
+    code_version: str
+    written_at: str
+    extra: Mapping[str, Json]
+
+
+class Index:
+    """The index file of one home."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._connection() as connection:
+            connection.executescript(_SCHEMA)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = sqlite3.connect(self._path, timeout=30.0)
+        except sqlite3.Error as error:
+            raise HomeError(f"index: expected to open {self._path}, found: {error}") from error
+        try:
+            connection.execute("pragma synchronous=full")
+            with connection:
+                yield connection
+        except sqlite3.OperationalError as error:
+            raise HomeError(f"index: expected to use {self._path}, found: {error}") from error
+        finally:
+            connection.close()
+
+    def add(self, row: IndexRow) -> None:
+        """Appends one version."""
+        with self._connection() as connection:
+            connection.execute(f"insert into lake_index({_COLUMNS}) values ({','.join('?' * 12)})", astuple(row))
+
+    def add_blobs(self, rows: Sequence[BlobRow]) -> None:
+        """Appends descriptions of blobs."""
+        with self._connection() as connection:
+            connection.executemany(
+                "insert into blob_index(blob_sha256, provider, url, status, content_type, bytes, fetched_at, run_id, asset, part)"
+                " values (?,?,?,?,?,?,?,?,?,?)",
+                [astuple(row) for row in rows],
+            )
+
+    def newest(self, asset: str, part: str) -> IndexRow | None:
+        """The newest version of one partition."""
+        rows = self._select("asset = ? and part = ?", (asset, part))
+        return rows[0] if rows else None
+
+    def up_to(self, asset: str, part: str, *, inclusive: bool = True) -> list[IndexRow]:
+        """The newest version of every partition up to a key, ascending; keys of sessions sort as text."""
+        return self._select(f"asset = ? and part {'<=' if inclusive else '<'} ?", (asset, part))
+
+    def all_newest(self) -> list[IndexRow]:
+        """The newest version of every partition of every asset, sorted."""
+        return self._select("1 = 1", ())
+
+    def by_file(self, asset: str, part: str, file_sha256: str) -> IndexRow | None:
+        """A given version."""
+        with self._connection() as connection:
+            row = connection.execute(
+                f"select {_COLUMNS} from lake_index where asset = ? and part = ? and file_sha256 = ? order by seq desc limit 1",
+                (asset, part, file_sha256),
+            ).fetchone()
+        return IndexRow(*row) if row else None
+
+    def blobs(self, asset: str, part: str) -> list[BlobRow]:
+        """Blobs that one materialization received, oldest first."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "select blob_sha256, provider, url, status, content_type, bytes, fetched_at, run_id, asset, part"
+                " from blob_index where asset = ? and part = ? order by seq",
+                (asset, part),
+            ).fetchall()
+        return [BlobRow(*row) for row in rows]
+
+    def _select(self, where: str, values: tuple[str, ...]) -> list[IndexRow]:
+        query = (
+            f"select {_COLUMNS} from (select *, row_number() over (partition by asset, part order by seq desc) as n"
+            f" from lake_index where {where}) where n = 1 order by asset, part"
+        )
+        with self._connection() as connection:
+            return [IndexRow(*row) for row in connection.execute(query, values).fetchall()]

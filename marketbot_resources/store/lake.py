@@ -1,0 +1,183 @@
+"""The store of one home, without Dagster: objects, index and ledger together; commit and load.
+
+Write order: encode, put the object, put the manifest, add the index row. The manifest names what was really read and is
+the lineage that proves something. A commit that changes nothing (same bytes, same inputs, same code) adds nothing.
+"""
+
+import json
+import platform
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketbot_resources.errors import HomeError
+from marketbot_resources.ledger import Json, Ledger
+from marketbot_resources.store.content import canonical, content_sha256, decode, encode, sha256, to_frame
+from marketbot_resources.store.index import BlobRow, Index, IndexRow, Origin, Read
+from marketbot_resources.store.objects import LocalObjects
+from marketbot_resources.store.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CACHE_OBJECTS = 4096
+_CACHE_BYTES = 256 * 1024 * 1024
+
+
+class Lake:
+    """Objects, index and ledger under one folder. Raises HomeError when the folder cannot be used."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        try:
+            (home / "store").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HomeError(f"home: expected to write {home}, found: {error.strerror}") from error
+        self.objects = LocalObjects(home / "store")
+        self.index = Index(home / "index.sqlite")
+        self.ledger = Ledger(home / "ledger.sqlite")
+        self._frames: OrderedDict[str, pd.DataFrame] = OrderedDict()
+        self._cached_bytes = 0
+
+    def commit(
+        self,
+        frame: "pd.DataFrame",
+        table: Table,
+        part: str,
+        *,
+        reads: Sequence[Read],
+        blobs: Sequence[str],
+        origin: Origin,
+    ) -> IndexRow:
+        """Stores one partition of one asset and returns its index row; the newest row when nothing changed."""
+        rows = canonical(frame, table)
+        data = encode(rows)
+        file_hash, content_hash = sha256(data), content_sha256(rows)
+        known = self.index.newest(table.asset, part)
+        if known is not None and self._unchanged(known, file_hash, reads, blobs, origin.code_version):
+            return known
+        uri = f"{table.asset}/{part}/{file_hash}.parquet"
+        self.objects.put(uri, data)
+        schema_hash = sha256(str(rows.schema).encode())
+        manifest = _manifest(table.asset, part, file_hash, content_hash, len(frame), schema_hash, reads, blobs, origin)
+        manifest_hash = sha256(manifest)
+        self.objects.put(manifest_key(table.asset, part, manifest_hash), manifest)
+        row = IndexRow(
+            table.asset,
+            part,
+            file_hash,
+            content_hash,
+            uri,
+            len(frame),
+            len(data),
+            schema_hash,
+            manifest_hash,
+            origin.run_id,
+            origin.code_version,
+            origin.written_at,
+        )
+        self.index.add(row)
+        return row
+
+    def _unchanged(
+        self, known: IndexRow, file_hash: str, reads: Sequence[Read], blobs: Sequence[str], code: str
+    ) -> bool:
+        if known.file_sha256 != file_hash or known.code_version != code:
+            return False
+        manifest = self.manifest(known)
+        return manifest["inputs"] == _input_records(reads) and manifest["blobs"] == sorted(set(blobs))
+
+    def load(self, row: IndexRow) -> "pd.DataFrame":
+        """The frame of one version, verified against its name; callers get their own lazily copied frame."""
+        cached = self._frames.get(row.file_sha256)
+        if cached is None:
+            cached = to_frame(decode(self.objects.get(row.uri, row.file_sha256), None))
+            self._remember(row, cached)
+        else:
+            self._frames.move_to_end(row.file_sha256)
+        return cached.copy(deep=False)
+
+    def _remember(self, row: IndexRow, frame: "pd.DataFrame") -> None:
+        self._frames[row.file_sha256] = frame
+        self._cached_bytes += int(frame.memory_usage(deep=False).sum())
+        while self._frames and (len(self._frames) > _CACHE_OBJECTS or self._cached_bytes > _CACHE_BYTES):
+            _, dropped = self._frames.popitem(last=False)
+            self._cached_bytes -= int(dropped.memory_usage(deep=False).sum())
+
+    def manifest(self, row: IndexRow) -> dict[str, Json]:
+        """The manifest of one version, verified against its name."""
+        data = self.objects.get(manifest_key(row.asset, row.part, row.manifest_sha256), row.manifest_sha256)
+        parsed = json.loads(data)
+        assert isinstance(parsed, dict)
+        return parsed
+
+    def put_blob(self, body: bytes, row: BlobRow) -> None:
+        """Stores a body as received and describes it."""
+        self.objects.put_blob(body)
+        self.index.add_blobs([row])
+
+
+def manifest_key(asset: str, part: str, digest: str) -> str:
+    """Where a manifest lies."""
+    return f"manifests/{asset}/{part}/{digest}.json"
+
+
+def _input_records(reads: Sequence[Read]) -> list[dict[str, str]]:
+    unique = sorted({(r.asset, r.part, r.file_sha256, r.content_sha256) for r in reads})
+    return [{"asset": a, "partition": p, "file_sha256": f, "content_sha256": c} for a, p, f, c in unique]
+
+
+def _manifest(
+    asset: str,
+    part: str,
+    file_hash: str,
+    content_hash: str,
+    rows: int,
+    schema_hash: str,
+    reads: Sequence[Read],
+    blobs: Sequence[str],
+    origin: Origin,
+) -> bytes:
+    record = {
+        "asset": asset,
+        "partition": part,
+        "file_sha256": file_hash,
+        "content_sha256": content_hash,
+        "rows": rows,
+        "schema_sha256": schema_hash,
+        "inputs": _input_records(reads),
+        "blobs": sorted(set(blobs)),
+        "code_version": origin.code_version,
+        "run_id": origin.run_id,
+        "written_at": origin.written_at,
+        "environment": environment(),
+        **origin.extra,
+    }
+    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+
+
+@lru_cache(maxsize=1)
+def environment() -> dict[str, str]:
+    """Versions that may change floats: interpreter, machine and the numeric libraries; and the hash of the lock file."""
+    names = ("numpy", "pandas", "pyarrow", "scipy", "cvxpy", "clarabel", "exchange-calendars", "dagster")
+    lock = Path(__file__).parents[2] / "requirements.lock"
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "lock_sha256": sha256(lock.read_bytes()) if lock.exists() else "",
+        **{name: metadata.version(name) for name in names},
+    }
+
+
+_LAKES: dict[Path, Lake] = {}
+
+
+def open_lake(home: Path) -> Lake:
+    """The store of a home; one object per process and home, so that decoded objects are shared by the steps of a run."""
+    key = home.resolve()
+    if key not in _LAKES or not (key / "index.sqlite").exists():
+        _LAKES[key] = Lake(key)
+    return _LAKES[key]

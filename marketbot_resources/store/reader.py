@@ -1,0 +1,131 @@
+"""The one way to read: bound to a session, its cutoff and the assets that the reader's asset declared.
+
+Every read is recorded, so the manifest says what was really read. A bootstrap asset (`price_history`) is joined with the
+daily partitions of its asset (`prices`). Not here: writing (`lake`), cutoffs (the ledger writes them).
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from marketbot_resources.errors import StoreError
+from marketbot_resources.mandate import Mandate, parse_mandate
+from marketbot_resources.store.index import STATIC, IndexRow, Read
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from marketbot_resources.store.lake import Lake
+
+HISTORY_OF = {
+    "instruments": "instrument_history",
+    "prices": "price_history",
+    "corporate_actions": "corporate_action_history",
+    "fx": "fx_history",
+    "macro": "macro_history",
+    "fundamentals": "fundamentals_history",
+    "news": "news_history",
+}
+UNPARTITIONED = frozenset({"mandate", "opening_balance", "backtest", *HISTORY_OF.values()})
+
+
+class Reader:
+    """Reads as of one session. `allowed` None means any asset (audit and the command line)."""
+
+    def __init__(
+        self,
+        lake: "Lake",
+        session: dt.date,
+        *,
+        allowed: Collection[str] | None,
+        pins: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        self._lake = lake
+        self._allowed = None if allowed is None else frozenset(allowed)
+        self._pins = pins
+        self.session = session
+        self.part = session.isoformat()
+        self.reads: list[Read] = []
+
+    @property
+    def cutoff(self) -> dt.datetime:
+        """The session's recorded cutoff. Raises StoreError before it is recorded."""
+        entry = self._lake.ledger.get("session_cutoff", self.part)
+        if entry is None:
+            raise StoreError(
+                f"session {self.part}: expected a recorded cutoff, found none; account_snapshot records it"
+            )
+        return dt.datetime.fromisoformat(str(entry.body["cutoff_at"]))
+
+    def read(self, asset: str) -> "pd.DataFrame":
+        """The rows of this session, or of an unpartitioned asset. Raises StoreError when there is no object."""
+        part = STATIC if asset in UNPARTITIONED else self.part
+        row = self._find(asset, part)
+        if row is None:
+            raise StoreError(f"{asset} {part}: expected a stored object, found none; materialize it first")
+        return self._load(row)
+
+    def has(self, asset: str) -> bool:
+        """Whether an object of this session exists."""
+        self._check(asset)
+        return self._find(asset, STATIC if asset in UNPARTITIONED else self.part) is not None
+
+    def previous(self, asset: str) -> "pd.DataFrame | None":
+        """The newest object before this session; None in the first session."""
+        self._check(asset)
+        rows = self._rows_up_to(asset, inclusive=False)
+        return self._load(rows[-1]) if rows else None
+
+    def previous_session(self, asset: str) -> dt.date | None:
+        """The session of the newest object before this one."""
+        self._check(asset)
+        rows = self._rows_up_to(asset, inclusive=False)
+        return dt.date.fromisoformat(rows[-1].part) if rows else None
+
+    def panel(self, asset: str, lookback_sessions: int | None = None) -> "pd.DataFrame":
+        """Bootstrap rows and the rows of all partitions up to this session, at least those of the last `lookback_sessions`."""
+        import pandas as pd
+
+        self._check(asset)
+        rows = self._rows_up_to(asset, inclusive=True)
+        recent = rows if lookback_sessions is None else rows[-lookback_sessions:]
+        history = HISTORY_OF.get(asset)
+        frames = [self._load(row) for row in recent]
+        if history is not None and (lookback_sessions is None or len(recent) < lookback_sessions):
+            frames.insert(0, self.read(history))
+        filled = [frame for frame in frames if len(frame)] or frames[:1]
+        if not filled:
+            raise StoreError(f"{asset}: expected objects up to {self.part}, found none; materialize it first")
+        return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
+
+    def as_of(self, asset: str) -> "pd.DataFrame":
+        """All rows known at the cutoff: bootstrap and partitions up to this session with known_at <= cutoff."""
+        rows = self.panel(asset)
+        return rows[rows["known_at"] <= self.cutoff]
+
+    def mandate(self) -> Mandate:
+        """The mandate as materialized."""
+        return parse_mandate(str(self.read("mandate")["canonical_json"].iloc[0]))
+
+    def _check(self, asset: str) -> None:
+        if self._allowed is not None and asset not in self._allowed:
+            raise StoreError(f"{asset} is not declared in deps; expected one of {', '.join(sorted(self._allowed))}")
+
+    def _find(self, asset: str, part: str) -> IndexRow | None:
+        self._check(asset)
+        if self._pins is not None:
+            pinned = self._pins.get((asset, part))
+            return None if pinned is None else self._lake.index.by_file(asset, part, pinned)
+        return self._lake.index.newest(asset, part)
+
+    def _rows_up_to(self, asset: str, *, inclusive: bool) -> list[IndexRow]:
+        if self._pins is None:
+            return self._lake.index.up_to(asset, self.part, inclusive=inclusive)
+        parts = sorted(p for a, p in self._pins if a == asset and (p < self.part or (inclusive and p == self.part)))
+        found = (self._find(asset, part) for part in parts)
+        return [row for row in found if row is not None]
+
+    def _load(self, row: IndexRow) -> "pd.DataFrame":
+        self._check(row.asset)
+        self.reads.append(Read(row.asset, row.part, row.file_sha256, row.content_sha256))
+        return self._lake.load(row)

@@ -1,0 +1,114 @@
+"""The ports as Dagster resources, one table of them. Which adapter serves is the mandate's word, read at run time.
+
+Each resource has one method that returns a plain object which knows no Dagster; tests override a resource with a twin.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from marketbot_resources import settings
+from marketbot_resources.clock import Clock, LiveClock, ReplayClock
+from marketbot_resources.errors import MandateError
+from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.mandate import Mandate, parse_mandate
+from marketbot_resources.provider import FundamentalsProvider, MacroProvider, MarketProvider, NewsProvider
+from marketbot_resources.store.resource import StoreResource
+
+if TYPE_CHECKING:
+    from marketbot_resources.broker.paper import PaperBroker
+
+
+def read_mandate_text() -> str:
+    """The mandate file's text. Raises MandateError when it cannot be read."""
+    path = settings.mandate_path()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MandateError(f"mandate: expected a readable file at {path}, found: {error}") from error
+
+
+class MandateResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The mandate file (MARKETBOT_MANDATE)."""
+
+    def load(self) -> Mandate:
+        """The parsed mandate."""
+        return parse_mandate(read_mandate_text())
+
+
+class ClockResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The clock that the mandate names."""
+
+    def open(self) -> Clock:
+        """The clock."""
+        mandate = parse_mandate(read_mandate_text())
+        return LiveClock() if mandate.providers.clock == "live" else ReplayClock(mandate.schedule)
+
+
+class Ports(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The data providers. `size` serves load tests: so many listings in the sample world instead of the standard ones."""
+
+    size: int | None = None
+
+    @property
+    def market(self) -> MarketProvider:
+        """Listings, bars, corporate actions and reference rates."""
+        from marketbot_resources.market.sample import SampleMarket
+
+        return SampleMarket(size=self.size)
+
+    @property
+    def macro(self) -> MacroProvider:
+        """Macro series."""
+        from marketbot_resources.macro.sample import SampleMacro
+
+        return SampleMacro()
+
+    @property
+    def fundamentals(self) -> FundamentalsProvider:
+        """Figures as filed."""
+        from marketbot_resources.fundamentals.sample import SampleFundamentals
+
+        return SampleFundamentals(size=self.size)
+
+    @property
+    def news(self) -> NewsProvider:
+        """Headlines."""
+        from marketbot_resources.news.sample import SampleNews
+
+        return SampleNews(size=self.size)
+
+
+class BrokerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The broker. The paper broker keeps its own file beside the store."""
+
+    home: str | None = None
+
+    def open(self, mandate: Mandate) -> "PaperBroker":
+        """The adapter."""
+        from marketbot_resources.broker.paper import PaperBroker
+
+        return PaperBroker((Path(self.home) if self.home else settings.home()) / "broker.sqlite", mandate)
+
+
+class HaltResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The halt flag of the home."""
+
+    home: str | None = None
+
+    def open(self) -> HaltSwitch:
+        """The switch."""
+        return HaltSwitch(Path(self.home) if self.home else settings.home())
+
+
+def resources() -> dict[str, dg.ConfigurableResource]:  # type: ignore[type-arg]
+    """Every port by the name that assets use."""
+    return {
+        "store": StoreResource(),
+        "mandate_file": MandateResource(),
+        "clock": ClockResource(),
+        "ports": Ports(),
+        "broker": BrokerResource(),
+        "halt": HaltResource(),
+    }

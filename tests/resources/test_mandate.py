@@ -1,0 +1,83 @@
+"""The mandate is refused with one line that names the key, or it is exactly what the file says."""
+
+from pathlib import Path
+
+import pytest
+
+from marketbot_resources.errors import MandateError
+from marketbot_resources.mandate import parse_calendar, parse_mandate
+
+TEXT = (Path(__file__).parents[2] / "mandate.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("cadence: daily", "cadence: daily\ncadenze: daily", "cadenze"),
+        ("cadence: daily", "cadence: daily\ncadence: daily", "twice"),
+        ("{target: 0.0475,", "{target: 5,", "RC-30_position.target"),
+        (
+            "{target: 0.0475, warn: 0.0490, hard: 0.0500}",
+            "{target: 0.0475, warn: 0.04, hard: 0.05}",
+            "target <= warn <= hard",
+        ),
+        (
+            "{target: 0.0475, warn: 0.0490, hard: 0.0500}",
+            "{target: 0.0475, warn: 0.049, hard: .nan}",
+            "RC-30_position.hard",
+        ),
+        ("go_live: 2018-10-01", "go_live: 2018-13-01", "dates"),
+        ("go_live: 2018-10-01", "go_live: 2023-10-01", "go_live lies after"),
+        ("cadence: daily ", "cadence: weekly ", "rebalance_weekday"),
+        ("opening_cash: 1_000_000", "opening_cash: -5", "opening_cash"),
+        ('decide_at: "17:45"', 'decide_at: "25:45"', "decide_at"),
+        ("mandate_version: 1", "mandate_version: 2", "mandate_version"),
+        ("base_currency: USD", "base_currency: usd", "base_currency"),
+        ("    XLON: all", "    XLON: []", "XLON"),
+        ("clock: replay", "clock: guess", "providers.clock"),
+    ],
+)
+def test_a_wrong_mandate_is_one_line(old: str, new: str, named: str) -> None:
+    """Unknown keys, doubled keys, impossible values and dates are refused by name."""
+    assert old in TEXT
+    with pytest.raises(MandateError) as caught:
+        parse_mandate(TEXT.replace(old, new, 1))
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_universe_is_refused() -> None:
+    """A mandate without listings cannot trade."""
+    start = TEXT.index("  listings:")
+    end = TEXT.index("  floor:")
+    with pytest.raises(MandateError, match=r"universe\.listings"):
+        parse_mandate(TEXT[:start] + "  listings: {}\n" + TEXT[end:])
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "42"])
+def test_what_is_no_mapping_is_refused(text: str) -> None:
+    """Something else than a mapping of keys is refused."""
+    with pytest.raises(MandateError):
+        parse_mandate(text)
+
+
+def test_hash_depends_on_meaning_not_on_comments() -> None:
+    """The same limits in another order and with other comments are the same mandate; another limit is another one."""
+    reordered = "# more words\n" + TEXT
+    assert parse_mandate(reordered).sha256 == parse_mandate(TEXT).sha256
+    assert parse_mandate(TEXT.replace("hard: 0.0500", "hard: 0.0501")).sha256 != parse_mandate(TEXT).sha256
+
+
+def test_canonical_text_parses_to_the_same_mandate() -> None:
+    """What the store keeps is the whole mandate."""
+    mandate = parse_mandate(TEXT)
+    assert parse_mandate(mandate.canonical().decode()) == mandate
+
+
+def test_calendar_alone_needs_only_its_keys() -> None:
+    """Definitions read `calendar` and `schedule` and nothing else."""
+    calendar, schedule = parse_calendar(
+        "calendar: {mic: XNYS, go_live: 2018-10-01, last_session: 2018-12-31}\n"
+        "schedule: {decide_at: '17:45', timezone: America/New_York, landing_minutes_max: 30, execute: next_open}\nnonsense: 1"
+    )
+    assert (calendar.mic, schedule.landing_minutes_max) == ("XNYS", 30)
