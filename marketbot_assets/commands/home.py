@@ -1,0 +1,74 @@
+"""Setting up a command: environment, home, mandate, Dagster's instance. Raises SetupError with one line."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketbot_resources import settings
+from marketbot_resources.errors import HomeError, UsageError
+from marketbot_resources.mandate import Mandate, parse_mandate
+from marketbot_resources.wiring import read_mandate_text
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from marketbot_resources.store.lake import Lake
+
+
+def prepare_environment() -> None:
+    """Settings that must stand before the first import of a numeric library or Dagster: one BLAS thread, the instance."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "50")
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+    if os.environ.get("MARKETBOT_HOME"):
+        os.environ["DAGSTER_HOME"] = str(settings.home() / "dagster")
+    else:
+        os.environ["DAGSTER_HOME"] = str(settings.dagster_home())
+
+
+def load_mandate() -> Mandate:
+    """The mandate file, validated."""
+    return parse_mandate(read_mandate_text())
+
+
+def writable_home() -> Path:
+    """The home, created when needed and proven writable; Dagster's instance configuration lies in it."""
+    home, instance = settings.home(), Path(os.environ["DAGSTER_HOME"])
+    probe = home / ".writable"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        instance.mkdir(parents=True, exist_ok=True)
+        probe.write_text("", encoding="utf-8")
+        probe.unlink()
+        for folder in (home / "store",):
+            if folder.exists() and not os.access(folder, os.W_OK):
+                raise HomeError(f"home: expected to write {folder}, found it read-only; unlock it or choose another MARKETBOT_HOME")
+        if not (instance / "dagster.yaml").exists():
+            shutil.copyfile(settings.CHECKOUT / "dagster_home" / "dagster.yaml", instance / "dagster.yaml")
+    except OSError as error:
+        raise HomeError(f"home: expected to write {home}, found: {error.strerror}; choose another MARKETBOT_HOME") from error
+    return home
+
+
+def existing_lake() -> "Lake":
+    """The store of a home that has one. Raises UsageError when nothing was ever run."""
+    from marketbot_resources.store.lake import open_lake
+
+    home = settings.home()
+    if not (home / "index.sqlite").exists():
+        raise UsageError(f"no book yet in {home}; run `marketbot demo` or `marketbot run`")
+    return open_lake(home)
+
+
+def instance() -> "dg.DagsterInstance":
+    """Dagster's instance of this home."""
+    import warnings
+
+    import dagster as dg
+
+    with suppress(AttributeError):
+        warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    return dg.DagsterInstance.get()

@@ -1,0 +1,194 @@
+"""Who may be bought, traded, must be sold: the market, the book and the mandate become `PortfolioInputs`. Pure.
+
+Every doubt closes a door: a missing required feature, a missing or stale price, a stale rate, a quarantined bar, a blocked
+name or a rule on the universe forbid to buy; no price or no rate forbids to trade at all. The reason is kept.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.book.state import BookState
+from marketbot_assets.features.model import FactorModel
+from marketbot_assets.normalization.window import MarketWindow
+from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
+from marketbot_resources.calendars import next_open
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import BASIS_POINT
+
+US_MICS = frozenset({"XNYS", "XNAS", "BATS", "ARCX"})
+ADV_SESSIONS = 20
+SEND_WINDOW = dt.timedelta(minutes=5)
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What is known of the market at the cutoff: static facts by row of `instruments`, matrices in its order.
+
+    `instruments`: frame with the columns of the INSTRUMENTS table, sorted by instrument. `quarantined`: names whose newest bar
+    a quality rule rejected. `price_age`: (n,) own sessions since the last bar, 0 when fresh, NaN when there is none.
+    `stale_currencies`: currencies whose newest rate is too old.
+    """
+
+    instruments: pd.DataFrame
+    window: MarketWindow
+    features: pd.DataFrame
+    forecasts: pd.DataFrame
+    factor_model: FactorModel
+    quarantined: Collection[str]
+    price_age: Floats
+    history_sessions: Floats
+    fx_rates: Mapping[str, float]
+    stale_currencies: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is held at the cutoff: shares, signed open orders, cash per currency, NAV in base currency, the book's state."""
+
+    shares: Mapping[str, Decimal]
+    open_quantity: Mapping[str, Decimal]
+    cash: Mapping[str, Decimal]
+    nav: float
+    book: BookState
+
+
+def adv_base(window: MarketWindow) -> tuple[Floats, Floats]:
+    """(median of the last 20 sessions' traded value in base currency over fresh bars, number of such bars): (n,), (n,)."""
+    close, volume, fx = (a[-ADV_SESSIONS:] for a in (window.close, window.volume, window.fx))
+    traded = np.where(window.fresh[-ADV_SESSIONS:] & np.isfinite(volume), close * volume * fx, np.nan)
+    counts = np.isfinite(traded).sum(axis=0).astype(float)
+    with np.errstate(all="ignore"):
+        medians = np.array([np.median(col[np.isfinite(col)]) if np.isfinite(col).any() else np.nan for col in traded.T])
+    return medians, counts
+
+
+def linear_costs(mandate: Mandate, currencies: Sequence[str], is_fund: Flags) -> tuple[Floats, Floats]:
+    """(buy, sell) costs as fractions of the traded value: half-spread, fee, conversion, tax; (n,), (n,)."""
+    costs, base = mandate.costs_bps, mandate.base_currency
+    worst = max(costs.half_spread_and_fee.values())
+    common = [
+        costs.half_spread_and_fee["FUND"] if fund else costs.half_spread_and_fee.get(ccy, worst) + (costs.fx if ccy != base else 0.0)
+        for ccy, fund in zip(currencies, is_fund, strict=True)
+    ]
+    buy = np.array([c + costs.tax_buy.get(ccy, 0.0) for c, ccy in zip(common, currencies, strict=True)])
+    sell = np.array([c + costs.tax_sell.get(ccy, 0.0) for c, ccy in zip(common, currencies, strict=True)])
+    return buy * BASIS_POINT, sell * BASIS_POINT
+
+
+def is_rebalance(mandate: Mandate, session: dt.date) -> bool:
+    """Whether the cadence rebalances on this session."""
+    return mandate.cadence == "daily" or mandate.rebalance_weekday == WEEKDAYS[session.weekday()]
+
+
+def send_windows(mics: Sequence[str], after: dt.datetime) -> tuple[tuple[dt.datetime, ...], tuple[dt.datetime, ...]]:
+    """(send_from, send_until) per instrument: from the cutoff until shortly before the next open of its own exchange."""
+    opens = {mic: next_open(mic, after + 2 * SEND_WINDOW)[1] for mic in sorted(set(mics))}
+    return tuple(after for _ in mics), tuple(opens[mic] - SEND_WINDOW for mic in mics)
+
+
+def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt.date) -> list[str]:
+    """Per instrument why it may not be bought; empty text when it may."""
+    rows, window, floor = market.instruments, market.window, mandate.universe.floor
+    adv, _ = adv_base(window)
+    complete = dict(zip(market.features["instrument"], market.features["complete"], strict=True))
+    expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
+    blocked = dict(account.book.blocked)
+    price, level, fx = window.close[-1], window.price_level[-1], window.fx[-1]
+    reasons = []
+    for n, row in enumerate(rows.itertuples(index=False)):
+        name, lot_value = row.instrument, float(row.quantity_step) * price[n] * fx[n]
+        tests = (
+            (not row.in_universe, "not in the universe"),
+            (not (np.isfinite(price[n]) and np.isfinite(fx[n])), "no price or no rate"),
+            (not market.price_age[n] < mandate.limits.price_freshness.stale_sessions, "RC-05 stale price"),
+            (row.currency in market.stale_currencies, f"stale rate of {row.currency}"),
+            (name in market.quarantined, "quarantined by data quality"),
+            (not bool(complete.get(name, False)), "a required feature is missing"),
+            (not np.isfinite(expected.get(name, np.nan)), "no forecast"),
+            (name in blocked and session < blocked[name], "RC-64 stopped out, blocked"),
+            (not adv[n] >= floor.adv_usd, "traded value below the floor"),
+            (not market.history_sessions[n] >= floor.age_sessions, "too young"),
+            (not lot_value <= floor.max_lot_value_fraction * account.nav, "a lot is too big"),
+            (
+                row.mic in US_MICS and not level[n] >= floor.min_price_usd_us_listings,
+                "price level below the floor",
+            ),
+            (bool(account.book.no_buys), account.book.no_buys),
+        )
+        reasons.append(next((text for fails, text in tests if fails), ""))
+    return reasons
+
+
+def portfolio_inputs(
+    market: Market,
+    account: Account,
+    mandate: Mandate,
+    *,
+    session: dt.date,
+    cutoff: dt.datetime,
+    environment: str,
+    force_exit: Collection[str],
+    unpriced_held: bool,
+    batch_no: int = 1,
+) -> PortfolioInputs:
+    """Everything the optimizer and the order plan need. A held name without price refuses every buy."""
+    rows, window = market.instruments, market.window
+    names, currencies = tuple(rows["instrument"]), tuple(rows["currency"])
+    assert names == window.instruments == market.factor_model.instruments, "instruments must agree everywhere"
+    is_fund = np.asarray(rows["kind"] == "FUND")
+    adv, counts = adv_base(window)
+    buy, sell = linear_costs(mandate, currencies, is_fund)
+    reasons = buy_refusals(market, account, mandate, session)
+    if unpriced_held:
+        reasons = [reason or "a held name has no price" for reason in reasons]
+    price, fx = window.close[-1], window.fx[-1]
+    stale = np.array([currency in market.stale_currencies for currency in currencies])
+    fresh = np.array(market.price_age < mandate.limits.price_freshness.stale_sessions)
+    quarantined = np.array([name in market.quarantined for name in names])
+    can_trade = np.isfinite(price) & np.isfinite(fx) & fresh & ~stale & ~quarantined
+    expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
+    send_from, send_until = send_windows(tuple(rows["mic"]), cutoff)
+    enough = counts >= mandate.limits.participation.min_observations
+    return PortfolioInputs(
+        session=session,
+        environment=environment,
+        account=mandate.account.id,
+        batch_no=batch_no,
+        instruments=names,
+        sector=tuple(rows["sector"]),
+        country=tuple(rows["country"]),
+        currency=currencies,
+        mic=tuple(rows["mic"]),
+        is_fund=is_fund,
+        quantity_step=tuple(rows["quantity_step"]),
+        tick_size=tuple(rows["tick_size"]),
+        price=price,
+        fx=fx,
+        adv=np.where(enough, adv, np.nan),
+        sigma_daily=market.factor_model.sigma_daily,
+        cost_buy=buy,
+        cost_sell=sell,
+        expected_return=np.array([expected.get(name, np.nan) for name in names]),
+        factor_model=market.factor_model,
+        positions=tuple(account.shares.get(name, Decimal(0)) for name in names),
+        open_quantity=tuple(account.open_quantity.get(name, Decimal(0)) for name in names),
+        cash=account.cash,
+        fx_rates=market.fx_rates,
+        nav=account.nav,
+        can_buy=np.array([not reason for reason in reasons]) & can_trade & enough,
+        can_trade=can_trade,
+        force_exit=np.array([name in force_exit for name in names]),
+        reasons=tuple(reasons),
+        send_from=send_from,
+        send_until=send_until,
+        fx_send_from=cutoff,
+        fx_send_until=min(send_until) if send_until else cutoff + SEND_WINDOW,
+        rebalance=is_rebalance(mandate, session),
+        book=account.book,
+    )
