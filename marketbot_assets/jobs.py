@@ -1,4 +1,4 @@
-"""Jobs: `daily` runs one session through the whole graph in one process; `backtest` runs the research asset."""
+"""Jobs: `daily` runs one session through the whole graph in one process."""
 
 import dagster as dg
 
@@ -23,11 +23,11 @@ def note_failure(context: dg.HookContext) -> None:
 
 daily = dg.define_asset_job(
     "daily",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.assets("backtest"),
+    selection=dg.AssetSelection.all(),
     partitions_def=sessions,
     executor_def=dg.in_process_executor,
     hooks={note_failure},
     tags=RUN_TAGS,
-    description="One session: data, features, forecasts, book, target, verdict, orders, record, report.",
+    description="One session: data as received, parsed, normalized and judged.",
 )
 JOBS = [daily]

@@ -236,6 +236,30 @@ def order_record(order: Order) -> dict[str, str | int | None]:
     }
 
 
+def order_from_record(record: Mapping[str, object]) -> Order:
+    """The inverse of `order_record`. Raises MarketbotError when a field is missing or unreadable."""
+    try:
+        limit = record["limit_price"]
+        return Order(
+            client_order_id=str(record["client_order_id"]),
+            session=dt.date.fromisoformat(str(record["session"])),
+            batch_no=int(str(record["batch_no"])),
+            leg=str(record["leg"]),
+            kind=Kind(str(record["kind"])),
+            instrument=str(record["instrument"]),
+            mic=str(record["mic"]),
+            side=Side(str(record["side"])),
+            quantity=Decimal(str(record["quantity"])),
+            limit_price=None if limit is None else Decimal(str(limit)),
+            currency=str(record["currency"]),
+            send_from=dt.datetime.fromisoformat(str(record["send_from"])),
+            send_until=dt.datetime.fromisoformat(str(record["send_until"])),
+            reason=str(record["reason"]),
+        )
+    except (KeyError, ValueError, ArithmeticError) as error:
+        raise MarketbotError(f"expected an order's record, found {error!r} in {record}") from error
+
+
 def batch_sha256(orders: Iterable[Order]) -> str:
     """Hash of a batch: canonical JSON of its orders, sorted by client order id."""
     records = sorted((order_record(order) for order in orders), key=lambda r: str(r["client_order_id"]))

@@ -147,7 +147,7 @@ def close_predecessors(
 
 
 def _close(
-    ledger: Ledger, broker: BrokerPort, clock: Clock, schedule: Schedule, day: dt.date, session: dt.date, account: str
+    ledger: Ledger, broker: BrokerPort | None, clock: Clock, schedule: Schedule, day: dt.date, session: dt.date, account: str
 ) -> None:
     batch = frozen_batch(ledger, account, day)
     if batch is not None:
@@ -166,14 +166,14 @@ def _close(
         )
 
 
-def _resolve(ledger: Ledger, broker: BrokerPort, batch: Entry) -> None:
+def _resolve(ledger: Ledger, broker: BrokerPort | None, batch: Entry) -> None:
     orders = batch.body["orders"]
     assert isinstance(orders, list)
     for order in orders:
         name = str(order["client_order_id"])
         if order_state(ledger, name) not in (OrderState.SENDING, OrderState.UNKNOWN):
             continue
-        answer = broker.find(name)
+        answer = broker.find(name) if broker is not None else None
         if answer is None:
             raise HaltError(
                 f"order {name}: sent without an answer and unknown to the broker; run `marketbot reconcile`"

@@ -4,7 +4,6 @@ Each resource has one method that returns a plain object which knows no Dagster;
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -15,9 +14,6 @@ from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.provider import FundamentalsProvider, MacroProvider, MarketProvider, NewsProvider
 from marketbot_resources.store.resource import StoreResource
-
-if TYPE_CHECKING:
-    from marketbot_resources.broker.paper import PaperBroker
 
 
 def read_mandate_text() -> str:
@@ -80,18 +76,6 @@ class Ports(dg.ConfigurableResource):  # type: ignore[type-arg]
         return SampleNews(size=self.size)
 
 
-class BrokerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The broker. The paper broker keeps its own file beside the store."""
-
-    home: str | None = None
-
-    def open(self, mandate: Mandate) -> "PaperBroker":
-        """The adapter."""
-        from marketbot_resources.broker.paper import PaperBroker
-
-        return PaperBroker((Path(self.home) if self.home else settings.home()) / "broker.sqlite", mandate)
-
-
 class HaltResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The halt flag of the home."""
 
@@ -109,6 +93,5 @@ def resources() -> dict[str, dg.ConfigurableResource]:  # type: ignore[type-arg]
         "mandate_file": MandateResource(),
         "clock": ClockResource(),
         "ports": Ports(),
-        "broker": BrokerResource(),
         "halt": HaltResource(),
     }

@@ -8,11 +8,12 @@ import dagster as dg
 
 from marketbot_assets.ingestion import schema
 from marketbot_assets.lineage import ingest, materialized, stage_asset, stored
+from marketbot_resources.broker.account import take_account
 from marketbot_resources.provider import Body
-from marketbot_resources.sessions import close_predecessors, last_cutoff_before, open_book, record_cutoff
+from marketbot_resources.sessions import last_cutoff_before, open_book
 from marketbot_resources.store.resource import StoreResource, session_of
 from marketbot_resources.store.table import Table
-from marketbot_resources.wiring import BrokerResource, ClockResource, HaltResource, MandateResource, Ports
+from marketbot_resources.wiring import ClockResource, HaltResource, MandateResource, Ports
 
 STAGE = "ingestion"
 
@@ -104,28 +105,20 @@ RAW = [raw_asset(source) for source in SOURCES]
 RAW_NAMES = [source.table.asset for source in SOURCES]
 
 
-@stage_asset(
-    schema.ACCOUNT_SNAPSHOT,
-    stage=STAGE,
-    deps=["mandate", *RAW_NAMES, "opening_balance", "corporate_action_history", "fx_history"],
-    kinds=("broker",),
-    domain="book",
-)
+@stage_asset(schema.ACCOUNT_SNAPSHOT, stage=STAGE, deps=["mandate", *RAW_NAMES], kinds=("ledger",), domain="book")
 def account_snapshot(
-    context: dg.AssetExecutionContext, store: StoreResource, clock: ClockResource, broker: BrokerResource, halt: HaltResource
+    context: dg.AssetExecutionContext, store: StoreResource, clock: ClockResource, halt: HaltResource
 ) -> dg.MaterializeResult:
-    """What the broker reports at the cutoff, and the cutoff itself: positions, cash per currency, open orders, executions."""
+    """The cutoff, recorded once, with the halt flag and operators' actions; the broker's account joins with the broker."""
     from marketbot_assets.ingestion.snapshot import snapshot_frame
 
     served = stored(context, store, schema.ACCOUNT_SNAPSHOT)
     if served is not None:
         return served
-    read, session = store.reader(context), session_of(context)
-    account = broker.at_cutoff(read, store.lake.ledger, clock.open(), session)
-    return materialized(
-        context, store, snapshot_frame(account.report, account.cutoff_at, halt.open().read(), account.operator), schema.ACCOUNT_SNAPSHOT
-    )
+    mandate, flag = store.reader(context).mandate(), halt.open().read()
+    account = take_account(store.lake.ledger, None, clock.open(), mandate, session_of(context))
+    frame = snapshot_frame(account.report, account.cutoff_at, flag.status, flag.reason, account.operator)
+    return materialized(context, store, frame, schema.ACCOUNT_SNAPSHOT)
 
 
 ASSETS = [mandate, *RAW, account_snapshot]
-_ = (close_predecessors, record_cutoff)

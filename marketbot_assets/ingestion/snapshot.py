@@ -26,19 +26,25 @@ _EMPTY: Row = {
 
 
 def snapshot_frame(
-    report: AccountReport, cutoff_at: dt.datetime, halt_status: str, halt_reason: str, operator: Sequence[str]
+    report: AccountReport | None, cutoff_at: dt.datetime, halt_status: str, halt_reason: str, operator: Sequence[str]
 ) -> pd.DataFrame:
-    """One row per fact. `operator`: reasons of re-arming actions since the last session, oldest first."""
+    """One row per fact; without a broker there are none of the account. `operator`: reasons of re-arming actions since the last session, oldest first."""
     rows: list[Row] = [
         _row("CUTOFF", "cutoff", cutoff_at),
         _row("HALT_FLAG", "halt", cutoff_at, text=f"{halt_status}: {halt_reason}" if halt_reason else halt_status),
     ]
     rows += [_row("OPERATOR", f"{n:04d}", cutoff_at, text=reason) for n, reason in enumerate(operator, start=1)]
+    if report is None:
+        return _frame(rows)
     rows += [_row("CASH", ccy, cutoff_at, currency=ccy, amount=amount) for ccy, amount in report.cash.items()]
     rows += [_row("POSITION", name, cutoff_at, instrument=name, quantity=q) for name, q in report.positions.items()]
     rows += [_open(order, cutoff_at) for order in report.open_orders]
     rows += [_execution(fill) for fill in report.executions]
     rows += [_event(event) for event in report.events]
+    return _frame(rows)
+
+
+def _frame(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[column.name for column in ACCOUNT_SNAPSHOT.columns])
 
 

@@ -82,12 +82,15 @@ class Reader:
         rows = self._rows_up_to(asset, inclusive=False)
         return dt.date.fromisoformat(rows[-1].part) if rows else None
 
-    def panel(self, asset: str, lookback_sessions: int | None = None) -> "pd.DataFrame":
-        """Bootstrap rows and the rows of all partitions up to this session, at least those of the last `lookback_sessions`."""
+    def panel(self, asset: str, lookback_sessions: int | None = None, *, with_session: bool = True) -> "pd.DataFrame":
+        """Bootstrap rows and the rows of all partitions up to this session, at least those of the last `lookback_sessions`.
+
+        `with_session` False leaves this session's own partition out: what an asset may know of its own past.
+        """
         import pandas as pd
 
         self._check(asset)
-        rows = self._rows_up_to(asset, inclusive=True)
+        rows = self._rows_up_to(asset, inclusive=with_session)
         recent = rows if lookback_sessions is None else rows[-lookback_sessions:]
         history = HISTORY_OF.get(asset)
         frames = [self._load(row) for row in recent]

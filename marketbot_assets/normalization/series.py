@@ -1,0 +1,83 @@
+"""Bars, corporate actions, rates, macro series, figures and headlines in their tidy form. Pure.
+
+Nothing is adjusted, filled or guessed: units become major and ISO, ids become ours, a missing value of a point-in-time
+series is dropped because it is no value. Not here: whether a value is plausible (`quality`).
+"""
+
+import unicodedata
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.normalization.identity import instrument_ids, with_instrument
+from marketbot_assets.normalization.schema import CORPORATE_ACTIONS, FUNDAMENTALS, FX, MACRO, NEWS, PRICES
+from marketbot_resources.store.table import Table
+
+PRICE_FIELDS = ("open", "high", "low", "close", "price_level")
+EURO = "EUR"
+
+
+def _ordered(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    return frame[[column.name for column in table.columns]].sort_values(list(table.key), ignore_index=True)
+
+
+def normalize_prices(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame:
+    """Bars in the listing currency's major unit; `quarantine` is False until a quality rule says otherwise."""
+    frame = with_instrument(raw, instruments, "raw_prices")
+    for name in PRICE_FIELDS:
+        frame[name] = frame[name] / frame["price_divisor"]
+    frame["quarantine"] = False
+    return _ordered(frame, PRICES)
+
+
+def normalize_corporate_actions(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame:
+    """Splits and dividends, dividends per share in the major unit."""
+    frame = with_instrument(raw, instruments, "raw_corporate_actions")
+    frame["amount"] = frame["amount"] / frame["price_divisor"]
+    return _ordered(frame, CORPORATE_ACTIONS)
+
+
+def normalize_fx(raw: pd.DataFrame, base: str) -> pd.DataFrame:
+    """Base per unit of each currency, triangulated over the euro within one fixing date; the euro included."""
+    wide = raw.pivot(index="session", columns="currency", values="units_per_eur").reindex(
+        columns=sorted({*raw["currency"], base} - {EURO})
+    )
+    wide[EURO] = 1.0
+    rates = wide.rdiv(wide[base], axis=0) if base != EURO else 1.0 / wide
+    long = rates.melt(ignore_index=False, var_name="currency", value_name="rate").dropna().reset_index()
+    dates = raw.groupby("session", as_index=False).agg(known_at=("known_at", "max"), synthetic=("synthetic", "max"))
+    frame = long.merge(dates, on="session", how="left", validate="many_to_one")
+    frame["currency"] = frame["currency"].astype("str")
+    frame["rate"] = frame["rate"].astype(float)
+    return _ordered(frame, FX)
+
+
+def normalize_macro(raw: pd.DataFrame) -> pd.DataFrame:
+    """Observations that have a value."""
+    return _ordered(raw[np.isfinite(raw["value"])], MACRO)
+
+
+def normalize_fundamentals(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame:
+    """Figures that have a value, in the reporting currency as filed."""
+    known = raw[np.isfinite(raw["value"])]
+    frame = known.assign(instrument=instrument_ids(known["source"], known["source_id"]))
+    return _ordered(frame[frame["instrument"].isin(set(instruments["instrument"]))], FUNDAMENTALS)
+
+
+def normalize_news(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame:
+    """Headlines in NFKC without control or zero-width characters; of equal texts on one instrument the first known stays."""
+    frame = raw.assign(
+        instrument=instrument_ids(raw["source"], raw["source_id"]),
+        headline=pd.Series([clean_text(text) for text in raw["headline"]], index=raw.index, dtype="str"),
+        headline_id=raw["source"].astype("str") + ":" + raw["headline_id"].astype("str"),
+    )
+    first = frame.sort_values(["known_at", "headline_id"]).drop_duplicates(["instrument", "headline"])
+    return _ordered(first[first["instrument"].isin(set(instruments["instrument"]))], NEWS)
+
+
+def clean_text(text: str) -> str:
+    """NFKC; control, format, surrogate and private-use characters become nothing, white space one blank."""
+    normal = unicodedata.normalize("NFKC", text)
+    spaced = "".join(" " if character.isspace() else character for character in normal)
+    kept = "".join(character for character in spaced if not unicodedata.category(character).startswith("C"))
+    return " ".join(kept.split())
