@@ -6,10 +6,10 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 50
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check ui install lock holidays services bench clean
+.PHONY: demo test check ui install lock holidays services clean
 
 demo: install
-	$(BIN)/marketbot demo
+	$(BIN)/marketbot backfill 2018-12-11 2018-12-24
 
 test: install services
 	$(BIN)/python -m pytest
@@ -23,9 +23,6 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/style
 	sh tools/lock_in_step.sh
-
-bench: install
-	$(BIN)/python benchmarks/day.py
 
 install: .venv/.installed
 

@@ -16,7 +16,8 @@ def moves(bars: "pd.DataFrame", recent: "pd.DataFrame") -> Shows:
     from marketbot_assets.audit.charts import bar_chart
 
     last = recent.sort_values("session").groupby("instrument")["close"].last()
-    change = (bars.set_index("instrument")["close"] / last - 1.0).dropna()
+    newest = bars.sort_values("session").groupby("instrument")["close"].last()
+    change = (newest / last - 1.0).dropna()
     largest = change.reindex(change.abs().sort_values(ascending=False, kind="stable").index)[:BARS_SHOWN]
     rows = [(str(name), float(value)) for name, value in largest.items()]
     chart = bar_chart("Largest price moves, splits and dividends not removed", rows, unit="%")

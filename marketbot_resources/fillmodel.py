@@ -202,7 +202,9 @@ def fee_fraction(half_spread_and_fee_bps: float) -> Decimal:
 def fx_fill(order: Order, rate: float, fx_bps: float, executed_at: dt.datetime) -> Execution:
     """Fill of a currency leg, whole, at the reference rate (base per unit) moved against us by `fx_bps`; no other fee."""
     if order.kind is not Kind.FX or not (math.isfinite(rate) and rate > 0.0) or not order.quantity > 0:
-        raise MarketbotError(f"order {order.client_order_id}: expected a currency leg and a rate, found {rate}, {order}")
+        raise MarketbotError(
+            f"order {order.client_order_id}: expected a currency leg and a rate, found {rate}, {order}"
+        )
     price = _decimal(rate) * (1 + order.side.sign * _decimal(fx_bps) / _BPS)
     return Execution(
         execution_id=f"{order.client_order_id}-1",

@@ -1,41 +1,40 @@
-"""Running sessions: `run`, `backfill`, `demo`. One session is one run of the job `daily` in this process."""
+"""Running sessions: `run`, `backfill`. One session is one run of the job `daily` in this process."""
 
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marketbot_assets.commands.home import existing_lake, instance, load_mandate, writable_home
+from marketbot_assets.commands.home import existing_lake, instance, load_mandate
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.sessions import book_open, end_state, frozen_batch
+from marketbot_resources.sessions import book_open, end_state
 from marketbot_resources.store.resource import session_from_key
 
 if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
-DEMO_LAST = dt.date(2018, 12, 24)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-GOOD_ENDS = ("sent",)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """What a command shows of one session. `bound` names limits that bound the optimizer, `failed` controls that did not pass."""
+    """What a command shows of one session. `state`: complete, failed, skipped or not run; the counts are of its findings."""
 
     session: str
     state: str
     reason: str
-    orders: int
-    fills: int
-    turnover: float
-    nav: float | None
-    drawdown: float | None
-    verdict: str
-    bound: tuple[str, ...]
-    failed: tuple[str, ...]
-    report: str | None
+    bars: int
+    warned: int
+    quarantined: int
+    halts: int
+    content: dict[str, str]
+
+    @property
+    def good(self) -> bool:
+        """Whether the session's data are complete and no rule halts it."""
+        return self.state == "complete" and self.halts == 0
 
 
 def run_session(session: dt.date, *, refetch: bool = False) -> SessionResult:
@@ -46,33 +45,29 @@ def run_session(session: dt.date, *, refetch: bool = False) -> SessionResult:
     tags = {REFETCH_TAG: "true"} if refetch else {}
     job = defs.resolve_job_def("daily")
     with instance() as dagster:
-        job.execute_in_process(
+        run = job.execute_in_process(
             partition_key=session.isoformat(), instance=dagster, raise_on_error=False, tags=tags, run_config=QUIET
         )
-    return result_of(existing_lake(), session, load_mandate())
+    return result_of(existing_lake(), session, failed=not run.success)
 
 
-def result_of(lake: "Lake", session: dt.date, mandate: Mandate) -> SessionResult:
-    """What the home knows of one session."""
-    from marketbot_assets.commands.facts import SessionFacts
-
-    facts = SessionFacts(lake, session)
+def result_of(lake: "Lake", session: dt.date, *, failed: bool = False) -> SessionResult:
+    """What the home knows of one session; `failed` when the run that just ended did."""
+    part = session.isoformat()
+    rows = {row.asset: row for row in lake.index.all_newest() if row.part == part}
+    quality = lake.load(rows["data_quality"])["outcome"].value_counts() if "data_quality" in rows else {}
     end = end_state(lake.ledger, session)
-    batch = frozen_batch(lake.ledger, mandate.account.id, session)
-    orders = batch.body["orders"] if batch else []
+    complete = "data_quality" in rows and not failed
+    state = "complete" if complete else end.state if end else "not run"
     return SessionResult(
-        session=session.isoformat(),
-        state=end.state if end else "not run",
-        reason=end.reason if end else "",
-        orders=len(orders) if isinstance(orders, list) else 0,
-        fills=facts.fills(),
-        turnover=facts.turnover(),
-        nav=facts.book_number("nav"),
-        drawdown=facts.book_number("drawdown"),
-        verdict=facts.verdict(),
-        bound=facts.bound(),
-        failed=facts.failed(),
-        report=facts.report(),
+        session=part,
+        state=state,
+        reason="" if complete or end is None else end.reason,
+        bars=rows["prices"].rows if "prices" in rows else 0,
+        warned=int(quality.get("warn", 0)),
+        quarantined=int(quality.get("quarantine", 0)),
+        halts=int(quality.get("halt", 0)),
+        content={name: row.content_sha256 for name, row in sorted(rows.items())},
     )
 
 
@@ -97,7 +92,7 @@ def next_session(lake: "Lake | None", mandate: Mandate) -> dt.date:
     opened = book_open(lake.ledger) if lake else None
     first = opened.session if opened else mandate.calendar.go_live
     for day in decision_sessions(mandate.calendar.mic, first, mandate.calendar.last_session):
-        if lake is None or lake.ledger.get("session_end", day.isoformat()) is None:
+        if lake is None or lake.index.newest("data_quality", day.isoformat()) is None:
             return day
     raise UsageError(f"every session up to {mandate.calendar.last_session} has been run")
 
@@ -108,45 +103,24 @@ def choose_session(text: str | None) -> dt.date:
     from marketbot_resources.store.lake import open_lake
 
     mandate = load_mandate()
-    if text is not None:
-        return session_from_key(text)
-    has_book = (settings.home() / "index.sqlite").exists()
-    return next_session(open_lake(settings.home()) if has_book else None, mandate)
+    lake = open_lake(settings.home()) if (settings.home() / "index.sqlite").exists() else None
+    if text is None:
+        return next_session(lake, mandate)
+    session, opened = session_from_key(text), book_open(lake.ledger) if lake else None
+    if opened is not None and session < opened.session:
+        raise UsageError(f"session {session}: the book of this home opens with {opened.session}; choose that one or a later one")
+    return session
 
 
-def demo_sessions(count: int) -> list[dt.date]:
-    """The last `count` sessions up to the demo's end. Raises UsageError when they reach before go-live."""
-    mandate = load_mandate()
-    calendar = mandate.calendar
-    if count < 1:
-        raise UsageError(f"expected --sessions of at least 1, found {count}")
-    days = decision_sessions(calendar.mic, calendar.go_live, min(DEMO_LAST, calendar.last_session))
-    if count > len(days):
-        raise UsageError(f"expected at most {len(days)} sessions, which begin at go-live {calendar.go_live}, found {count}")
-    return list(days[-count:])
-
-
-def run_missing(days: Sequence[dt.date], *, quiet: bool) -> list[SessionResult]:
-    """Runs the sessions that have no end yet, oldest first; sessions before the book's first are left out."""
+def run_range(days: Sequence[dt.date], *, quiet: bool) -> list[SessionResult]:
+    """Runs sessions oldest first, one run each, and stops at the first that does not end well."""
     from tqdm import tqdm
 
-    writable_home()
-    mandate = load_mandate()
     results = []
     with tqdm(days, unit="session", disable=quiet or None) as bar:
         for day in bar:
             bar.set_description(day.isoformat())
-            lake = _lake()
-            opened = book_open(lake.ledger) if lake else None
-            if opened is not None and day < opened.session:
-                continue
-            done = lake is not None and lake.ledger.get("session_end", day.isoformat()) is not None
-            results.append(result_of(lake, day, mandate) if done and lake else run_session(day))
+            results.append(run_session(day))
+            if not results[-1].good:
+                break
     return results
-
-
-def _lake() -> "Lake | None":
-    from marketbot_resources import settings
-    from marketbot_resources.store.lake import open_lake
-
-    return open_lake(settings.home()) if (settings.home() / "index.sqlite").exists() else None

@@ -38,13 +38,17 @@ def build_window(
     sessions: Sequence[dt.date],
     cutoffs: Sequence[dt.datetime],
 ) -> MarketWindow:
-    """The window of `sessions` (T) over sorted `instruments` (n); bars before the first cutoff give the starting level."""
+    """The window of `sessions` (T) over sorted `instruments` (n).
+
+    Row 0 shows the last bar known at the first cutoff; its returns are NaN, for what they would span is not in the window.
+    """
     names = np.array(sorted(instruments), dtype=object)
     limits = cutoff_micros(cutoffs)
     bars = _bars(prices, names, limits)
     returns = _own_returns(bars, actions, names)
+    bars, returns = _start(bars, returns)
     rows, columns = bars["row"].to_numpy(), bars["column"].to_numpy()
-    shape = (len(limits) + 1, len(names))  # row 0 collects everything up to the first cutoff of the window
+    shape = (len(limits), len(names))
     compound = np.ones(shape)
     known = np.isfinite(returns)
     np.multiply.at(compound, (rows[known], columns[known]), 1.0 + returns[known])
@@ -58,32 +62,39 @@ def build_window(
     levels["low"] = _fold(np.fmin, bars["low"].to_numpy(dtype=float), rows, columns, shape)
     volume = np.zeros(shape)
     np.add.at(volume, (rows, columns), np.nan_to_num(bars["volume"].to_numpy(dtype=float)))
-    filled = {name: _carry(values)[1:] for name, values in levels.items()}
+    filled = {name: _carry(values) for name, values in levels.items()}
     seen = np.maximum.accumulate(fresh, axis=0)
     began = np.vstack([np.zeros((1, len(names)), dtype=bool), seen[:-1]])
-    total = np.where(counted > 0, compound - 1.0, np.where(began, 0.0, np.nan))[1:]
+    total = np.where(counted > 0, compound - 1.0, np.where(began, 0.0, np.nan))
     rates = _rates(fx, [currencies[name] for name in names], base, limits)
     before = np.vstack([rates[:1], rates[:-1]])
     return MarketWindow(
         sessions=tuple(sessions),
         instruments=tuple(str(name) for name in names),
-        volume=volume[1:],
+        volume=volume,
         total_return=total,
         base_return=(1.0 + total) * (rates / before) - 1.0,
         fx=rates,
-        fresh=fresh[1:],
+        fresh=fresh,
         **filled,
     )
 
 
 def _bars(prices: pd.DataFrame, names: np.ndarray, limits: np.ndarray) -> pd.DataFrame:
-    """Usable bars, sorted by instrument and own session, with their row (0 = before the window) and column."""
+    """Usable bars, sorted by instrument and own session, with their row and column."""
     column = pd.Index(names).get_indexer(prices["instrument"].to_numpy(dtype=object))
     row = np.searchsorted(limits, micros(prices["known_at"]), side="left")
     usable = (column >= 0) & (row < len(limits)) & ~prices["quarantine"].to_numpy() & np.isfinite(prices["close"].to_numpy())
     frame = prices.loc[usable, ["session", *_LEVELS, "volume"]].assign(column=column[usable], row=row[usable])
-    frame["row"] = np.where(frame["row"] == 0, 0, frame["row"])
     return frame.sort_values(["column", "session"], ignore_index=True)
+
+
+def _start(bars: pd.DataFrame, returns: Floats) -> tuple[pd.DataFrame, Floats]:
+    """Of the bars up to the first cutoff only each instrument's last one stays, without a return."""
+    column, row = bars["column"].to_numpy(), bars["row"].to_numpy()
+    following = np.concatenate([(column[1:] == column[:-1]) & (row[1:] == 0), [False]])[: len(bars)]
+    keep = ~((row == 0) & following)
+    return bars[keep].reset_index(drop=True), np.where(row == 0, np.nan, returns)[keep]
 
 
 def _own_returns(bars: pd.DataFrame, actions: pd.DataFrame, names: np.ndarray) -> Floats:

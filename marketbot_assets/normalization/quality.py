@@ -30,21 +30,28 @@ def bar_findings(bars: pd.DataFrame, recent: pd.DataFrame, actions: pd.DataFrame
 
     `bars`: this session's normalized bars; `recent`: earlier bars of the panel; `actions`: splits and dividends known by now.
     """
-    before = {name: group for name, group in recent.sort_values("session").groupby("instrument")}
+    known = {name: group for name, group in pd.concat([recent, bars]).sort_values("session").groupby("instrument")}
     events = {name: group for name, group in actions.groupby("instrument")}
-    moves = {row.instrument: _move(row, before.get(row.instrument), events.get(row.instrument)) for row in bars.itertuples()}
+    ordered = list(bars.sort_values(["instrument", "session"]).itertuples(index=False))  # a session may hold two bars of a name
+    before = {n: _earlier(known[row.instrument], row.session) for n, row in enumerate(ordered)}
+    moves = {n: _move(row, before[n], events.get(row.instrument)) for n, row in enumerate(ordered)}
     finite = [abs(m) for m in moves.values() if np.isfinite(m)]
     market_moves = len(finite) >= 10 and float(np.mean(np.array(finite) > MOVE_MAX / 2)) >= MARKET_SHARE
     rows: Rows = []
-    for row in bars.itertuples(index=False):
-        history = before.get(row.instrument)
+    for n, row in enumerate(ordered):
+        history = before[n]
         rows.append(_positive(row))
         rows.append(_ohlc(row))
-        rows.append(_moves(row, moves[row.instrument], history, market_moves))
+        rows.append(_moves(row, moves[n], history, market_moves))
         rows.append(_repeats(row, history))
         rows.append(_volume(row, history))
         rows.append(_split(row, history, events.get(row.instrument)))
-    return _frame(rows)
+    return data_quality([_frame(rows)])
+
+
+def _earlier(known: pd.DataFrame, session: pd.Timestamp) -> pd.DataFrame:
+    usable = known[(known["session"] < session) & np.isfinite(known["close"])]
+    return usable.iloc[-61:]
 
 
 def _move(row: object, history: pd.DataFrame | None, events: pd.DataFrame | None) -> float:
