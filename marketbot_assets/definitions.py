@@ -15,7 +15,7 @@ ASSETS = [*ingestion.ASSETS, *normalization.ASSETS]
 CHECKS = [*INGESTION_CHECKS, *NORMALIZATION_CHECKS]
 
 
-def build_definitions(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -> dg.Definitions:  # type: ignore[type-arg]
+def build_definitions(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -> dg.Definitions:
     """The definitions with every port, some of them replaced by twins."""
     return dg.Definitions(
         assets=ASSETS,

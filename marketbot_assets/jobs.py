@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from marketbot_assets.partitions import sessions
 from marketbot_resources.sessions import record_failure
 from marketbot_resources.store.resource import session_from_key
 
@@ -24,7 +23,6 @@ def note_failure(context: dg.HookContext) -> None:
 daily = dg.define_asset_job(
     "daily",
     selection=dg.AssetSelection.all(),
-    partitions_def=sessions,
     executor_def=dg.in_process_executor,
     hooks={note_failure},
     tags=RUN_TAGS,

@@ -123,7 +123,7 @@ def materialized(
     cutoff = lake.ledger.get("session_cutoff", session.isoformat())
     mandate = lake.index.newest("mandate", STATIC)
     origin = Origin(
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         code_version=code_of(_stage(context)),
         written_at=str(cutoff.body["cutoff_at"]) if cutoff else "",
         extra={"mandate_content_sha256": mandate.content_sha256 if mandate else "", **(facts or {})},
@@ -222,7 +222,7 @@ def keep_body(
         body.content_type,
         len(body.content),
         utc_text(fetched_at),
-        context.run_id,
+        context.run.run_id,
         asset,
         part_of(context, asset),
     )

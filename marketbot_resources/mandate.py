@@ -11,73 +11,34 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from marketbot_resources.errors import MandateError
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Bps = Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=10_000)]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-Mic = Annotated[str, Field(pattern=r"^[A-Z0-9]{4}$")]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Limit(_Section):
-    """A cap as fractions of NAV: target <= warn <= hard; what is absent follows from the next one."""
-
-    target: Fraction | None = None
-    warn: Fraction | None = None
-    hard: Fraction | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        given = [v for v in (self.target, self.warn, self.hard) if v is not None]
-        if given != sorted(given):
-            raise ValueError(f"expected target <= warn <= hard, found {given}")
-        return self
-
-    @property
-    def constraint(self) -> float:
-        """What the optimizer keeps: the target, or 95 % of hard where none is given."""
-        if self.target is not None:
-            return self.target
-        if self.hard is None:
-            raise MandateError("a limit without target and hard cannot constrain")
-        return 0.95 * self.hard
+from marketbot_resources.mandate_limits import (
+    Bps,
+    Cap,
+    Count,
+    Currency,
+    Fraction,
+    Ladder,
+    Limits,
+    LossRules,
+    Mic,
+    Positive,
+    Section,
+    Stops,
+)
 
 
-class Cap(Limit):
-    """A limit whose hard value is required."""
+class Account(Section):
+    """Keys of the mandate's section account; `mandate.yaml` says what each value does."""
 
-    hard: Fraction
-
-
-class Floor(_Section):
-    """A floor: target >= warn >= hard."""
-
-    target: Fraction
-    warn: Fraction
-    hard: Fraction
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.target >= self.warn >= self.hard:
-            raise ValueError("expected target >= warn >= hard for a floor")
-        return self
-
-
-class Account(_Section):
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
     type: Literal["margin", "cash"]
     leverage: Annotated[float, Field(ge=0.1, le=1.0)]
 
 
-class Calendar(_Section):
+class Calendar(Section):
     """Bounds of the decision calendar; read at definition time together with `Schedule`."""
 
     mic: Mic
@@ -91,14 +52,18 @@ class Calendar(_Section):
         return self
 
 
-class Schedule(_Section):
+class Schedule(Section):
+    """Keys of the mandate's section schedule; `mandate.yaml` says what each value does."""
+
     decide_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
     timezone: Literal["America/New_York", "Europe/London", "Europe/Berlin", "Asia/Tokyo", "Asia/Hong_Kong", "UTC"]
     landing_minutes_max: Annotated[int, Field(ge=1, le=240)]
     execute: Literal["next_open"]
 
 
-class Providers(_Section):
+class Providers(Section):
+    """Keys of the mandate's section providers; `mandate.yaml` says what each value does."""
+
     clock: Literal["replay", "live"]
     market: Literal["sample"]
     macro: Literal["sample"]
@@ -106,32 +71,42 @@ class Providers(_Section):
     news: Literal["sample"]
 
 
-class Broker(_Section):
+class Broker(Section):
+    """Keys of the mandate's section broker; `mandate.yaml` says what each value does."""
+
     name: Literal["paper"]
     participation_max: Fraction
     settle_sessions: Count
 
 
-class UniverseFloor(_Section):
+class UniverseFloor(Section):
+    """Keys of the mandate's section universe floor; `mandate.yaml` says what each value does."""
+
     adv_usd: Positive
     age_sessions: Count
     min_price_usd_us_listings: Positive
     max_lot_value_fraction: Fraction
 
 
-class Universe(_Section):
+class Universe(Section):
+    """Keys of the mandate's section universe; `mandate.yaml` says what each value does."""
+
     listings: dict[Mic, Literal["all"] | Annotated[list[str], Field(min_length=1)]] = Field(min_length=1)
     floor: UniverseFloor
     fund_bucket: Cap
     unknown_sector_cap: Fraction
 
 
-class MinOrder(_Section):
+class MinOrder(Section):
+    """Keys of the mandate's section min order; `mandate.yaml` says what each value does."""
+
     usd: Positive
     fraction: Fraction
 
 
-class Portfolio(_Section):
+class Portfolio(Section):
+    """Keys of the mandate's section portfolio; `mandate.yaml` says what each value does."""
+
     method: Literal["mean_variance", "risk_parity"]
     risk_aversion: Positive
     prior_excess_return_per_year: Fraction
@@ -142,7 +117,9 @@ class Portfolio(_Section):
     min_order: MinOrder
 
 
-class Costs(_Section):
+class Costs(Section):
+    """Keys of the mandate's section costs; `mandate.yaml` says what each value does."""
+
     half_spread_and_fee: dict[str, Bps]
     fx: Bps
     tax_buy: dict[Currency, Bps]
@@ -150,190 +127,15 @@ class Costs(_Section):
     impact_coefficient: Positive
 
 
-class Volatility(_Section):
+class Volatility(Section):
+    """Keys of the mandate's section volatility; `mandate.yaml` says what each value does."""
+
     target_per_year: Fraction
     ewma_halflife_sessions: Count
     ledoit_wolf_sessions: Count
 
 
-class PriceFreshness(_Section):
-    stale_sessions: Count
-    book_stale_hard: Fraction
-
-
-class Collar(_Section):
-    floor: Fraction
-    sigma_multiple: Positive
-    ceiling: Fraction
-    fund_ceiling: Fraction
-
-
-class Participation(_Section):
-    target: Fraction
-    hard: Fraction
-    exits_hard: Fraction
-    min_observations: Count
-
-
-class Cash(_Section):
-    spendable: Fraction
-    planned_sells_fund: Fraction
-
-
-class PassiveBreach(_Section):
-    no_buys: Fraction
-    trim: Fraction
-    cure_sessions: Count
-
-
-class Turnover(_Section):
-    buys_per_day: Cap
-    name_buy_per_day: Cap
-    one_way_21_sessions: Limit
-    build_up_sessions: Count
-
-
-class ExAnteVol(_Section):
-    target_multiple: Positive
-    warn_multiple: Positive
-    hard_multiple: Positive
-    low_warn_multiple: Positive
-
-
-class Shortfall(Cap):
-    scenarios: Count
-
-
-class FedSevere(Cap):
-    equity_loss: Fraction
-
-
-class DrawdownBudget(_Section):
-    hard: Fraction
-    warn: Fraction
-    target_margin: Fraction
-    floor: Fraction
-
-
-class Residual(_Section):
-    hard: Positive
-
-
-class Coverage(_Section):
-    universe: Fraction
-    held: Fraction
-
-
-class Limits(_Section):
-    price_freshness: PriceFreshness = Field(alias="RC-05_price_freshness")
-    collar: Collar = Field(alias="RC-07_collar")
-    order_value: Cap = Field(alias="RC-08_order_value")
-    participation: Participation = Field(alias="RC-10_participation")
-    cash: Cash = Field(alias="RC-18_cash")
-    position: Cap = Field(alias="RC-30_position")
-    passive_breach: PassiveBreach = Field(alias="RC-31_passive_breach")
-    sector: Cap = Field(alias="RC-32_sector")
-    currency: Cap = Field(alias="RC-35_currency")
-    non_base: Cap = Field(alias="RC-35_non_base")
-    country_ex_home: Cap = Field(alias="RC-35_country_ex_home")
-    gross: Cap = Field(alias="RC-36_gross")
-    cash_floor: Floor = Field(alias="RC-38_cash_floor")
-    hhi: Cap = Field(alias="RC-39_hhi")
-    top10: Cap = Field(alias="RC-40_top10")
-    turnover: Turnover = Field(alias="RC-41_turnover")
-    ex_ante_vol: ExAnteVol = Field(alias="RC-42_ex_ante_vol")
-    es: Shortfall = Field(alias="RC-44_es_975_1d")
-    crash_replay: Cap = Field(alias="RC-46_crash_replay")
-    bear_replay: Cap = Field(alias="RC-46_bear_replay")
-    fed_severe: FedSevere = Field(alias="RC-46_fed_severe")
-    instant: Cap = Field(alias="RC-46_instant")
-    drawdown_budget: DrawdownBudget = Field(alias="RC-46_drawdown_budget")
-    residual: Residual = Field(alias="RC-53_residual")
-    coverage: Coverage = Field(alias="RC-87_coverage")
-    fx_stale_sessions: Count
-
-
-class LadderScale(_Section):
-    from_: Fraction = Field(alias="from")
-    to: Fraction
-    from_multiple: Fraction
-    to_multiple: Fraction
-
-
-class LadderReduce(_Section):
-    at: Fraction
-    vol_multiple: Fraction
-
-
-class LadderCash(_Section):
-    at: Fraction
-    sessions: Count
-
-
-class LadderHalt(_Section):
-    at: Fraction
-
-
-class StepUp(_Section):
-    min_sessions: Count
-    step: Fraction
-
-
-class Rearm(_Section):
-    after_sessions: Count
-    index_vol_20d_below_per_year: Positive
-    reference_nav_divisor: Fraction
-    start_multiple: Fraction
-    halt_after_rearms: Count
-    within_sessions: Count
-
-
-class AbsoluteFloor(_Section):
-    drawdown_from_inception_high: Fraction
-
-
-class Ladder(_Section):
-    full_below: Fraction
-    scale: LadderScale
-    reduce_only: LadderReduce
-    to_cash: LadderCash
-    halt: LadderHalt
-    step_up: StepUp
-    rearm: Rearm
-    absolute_floor: AbsoluteFloor
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        rungs = [
-            self.full_below,
-            self.scale.to,
-            self.to_cash.at,
-            self.halt.at,
-            self.absolute_floor.drawdown_from_inception_high,
-        ]
-        if rungs != sorted(rungs) or self.reduce_only.at != self.scale.to or self.scale.from_ != self.full_below:
-            raise ValueError(f"expected rungs that rise and touch, found {rungs}")
-        return self
-
-
-class LossRules(_Section):
-    day: Fraction
-    week: Fraction
-    halt_day: Fraction
-
-
-class Stop(_Section):
-    atr20_multiple: Positive
-    min_fraction: Fraction
-
-
-class Stops(_Section):
-    stop_loss: Stop = Field(alias="RC-62_stop_loss")
-    trailing: Stop = Field(alias="RC-63_trailing")
-    block_sessions: Count = Field(alias="RC-64_block_sessions")
-
-
-class Mandate(_Section):
+class Mandate(Section):
     """The whole mandate. Field names are the Python side; the YAML keys of limits carry their control's id."""
 
     mandate_version: Literal[1]

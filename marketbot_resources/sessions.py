@@ -130,7 +130,7 @@ def record_event(ledger: Ledger, client_order_id: str, state: OrderState, facts:
 
 def close_predecessors(
     ledger: Ledger,
-    broker: BrokerPort,
+    broker: BrokerPort | None,
     clock: Clock,
     calendar: Calendar,
     schedule: Schedule,
@@ -147,7 +147,13 @@ def close_predecessors(
 
 
 def _close(
-    ledger: Ledger, broker: BrokerPort | None, clock: Clock, schedule: Schedule, day: dt.date, session: dt.date, account: str
+    ledger: Ledger,
+    broker: BrokerPort | None,
+    clock: Clock,
+    schedule: Schedule,
+    day: dt.date,
+    session: dt.date,
+    account: str,
 ) -> None:
     batch = frozen_batch(ledger, account, day)
     if batch is not None:

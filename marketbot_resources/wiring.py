@@ -25,7 +25,7 @@ def read_mandate_text() -> str:
         raise MandateError(f"mandate: expected a readable file at {path}, found: {error}") from error
 
 
-class MandateResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class MandateResource(dg.ConfigurableResource):
     """The mandate file (MARKETBOT_MANDATE)."""
 
     def load(self) -> Mandate:
@@ -33,7 +33,7 @@ class MandateResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return parse_mandate(read_mandate_text())
 
 
-class ClockResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class ClockResource(dg.ConfigurableResource):
     """The clock that the mandate names."""
 
     def open(self) -> Clock:
@@ -42,7 +42,7 @@ class ClockResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return LiveClock() if mandate.providers.clock == "live" else ReplayClock(mandate.schedule)
 
 
-class Ports(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Ports(dg.ConfigurableResource):
     """The data providers. `size` serves load tests: so many listings in the sample world instead of the standard ones."""
 
     size: int | None = None
@@ -76,7 +76,7 @@ class Ports(dg.ConfigurableResource):  # type: ignore[type-arg]
         return SampleNews(size=self.size)
 
 
-class HaltResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class HaltResource(dg.ConfigurableResource):
     """The halt flag of the home."""
 
     home: str | None = None
@@ -86,7 +86,7 @@ class HaltResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return HaltSwitch(Path(self.home) if self.home else settings.home())
 
 
-def resources() -> dict[str, dg.ConfigurableResource]:  # type: ignore[type-arg]
+def resources() -> dict[str, dg.ConfigurableResource]:
     """Every port by the name that assets use."""
     return {
         "store": StoreResource(),

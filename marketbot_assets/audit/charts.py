@@ -30,7 +30,12 @@ def _number(value: float, unit: str) -> str:
 
 
 def line_chart(
-    title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], *, unit: str = "", limit: float | None = None
+    title: str,
+    labels: Sequence[str],
+    series: Sequence[tuple[str, Sequence[float]]],
+    *,
+    unit: str = "",
+    limit: float | None = None,
 ) -> str:
     """Lines over sessions. `labels` (T,) ascending; each series (T,), NaN leaves a gap; `limit` draws a dashed line."""
     finite = [v for _, values in series for v in values if math.isfinite(v)] + ([limit] if limit is not None else [])
@@ -49,21 +54,24 @@ def line_chart(
     body = []
     for tick in range(_TICKS + 1):
         value = low + (high - low) * tick / _TICKS
-        body.append(f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="{_GRID}"/>')
+        body.append(
+            f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="{_GRID}"/>'
+        )
         text = _number(value, unit)
         body.append(f'<text x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end" fill="{_TEXT}">{text}</text>')
     for place, anchor in ((0, "start"), (len(labels) - 1, "end")):
-        at = f'<text x="{x(place):.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}" fill="{_TEXT}">{escape(labels[place])}</text>'
-        body.append(at)
+        label = f'<text x="{x(place):.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}" fill="{_TEXT}">{escape(labels[place])}</text>'
+        body.append(label)
     if limit is not None:
         body.append(
-            f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(limit):.1f}" y2="{y(limit):.1f}" stroke="{_LIMIT}" stroke-dasharray="5 4"/>'
+            f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(limit):.1f}" y2="{y(limit):.1f}" '
+            f'stroke="{_LIMIT}" stroke-dasharray="5 4"/>'
         )
     for number, (name, values) in enumerate(series):
         colour = PALETTE[number % len(PALETTE)]
         body.append(_path([(x(n), y(v)) for n, v in enumerate(values) if math.isfinite(v)], colour))
-        at = WIDTH - _RIGHT - 110 * (len(series) - number)
-        body.append(f'<text x="{at}" y="14" fill="{colour}">{escape(name)}</text>')
+        left = WIDTH - _RIGHT - 110 * (len(series) - number)
+        body.append(f'<text x="{left}" y="14" fill="{colour}">{escape(name)}</text>')
     return _svg(title, body)
 
 
@@ -96,10 +104,14 @@ def bar_chart(
         start = min(zero, zero + size * scale)
         colour = _LIMIT if mark is not None and known and value > mark else PALETTE[0]
         body.append(f'<text x="{left - 6}" y="{top + 13}" text-anchor="end" fill="{_TEXT}">{escape(label[:28])}</text>')
-        body.append(f'<rect x="{start:.1f}" y="{top + 3}" width="{abs(size) * scale:.1f}" height="13" fill="{colour}"/>')
+        body.append(
+            f'<rect x="{start:.1f}" y="{top + 3}" width="{abs(size) * scale:.1f}" height="13" fill="{colour}"/>'
+        )
         text = _number(value, unit) if known else "?"
         body.append(f'<text x="{max(zero, zero + size * scale) + 4:.1f}" y="{top + 13}" fill="{_TEXT}">{text}</text>')
         if mark is not None and math.isfinite(mark):
             at = zero + mark * scale
-            body.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top + 1}" y2="{top + 18}" stroke="{_LIMIT}" stroke-width="2"/>')
+            body.append(
+                f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top + 1}" y2="{top + 18}" stroke="{_LIMIT}" stroke-width="2"/>'
+            )
     return _svg(title, body, height)

@@ -45,7 +45,9 @@ def _attempt(name: str, look: Callable[[], str], mend: str) -> Finding:
 
 def _mandate() -> Finding:
     path = settings.mandate_path()
-    return _attempt("mandate", lambda: f"{path} ({load_mandate().sha256[:12]})", f"mend the key that the line names in {path}")
+    return _attempt(
+        "mandate", lambda: f"{path} ({load_mandate().sha256[:12]})", f"mend the key that the line names in {path}"
+    )
 
 
 def _home() -> Finding:
@@ -55,12 +57,16 @@ def _home() -> Finding:
 def _instance() -> Finding:
     folder = os.environ.get("DAGSTER_HOME", "")
     good = bool(folder)
-    return Finding("dagster instance", good, folder or "temporary: nothing is kept", "export DAGSTER_HOME=<checkout>/dagster_home")
+    return Finding(
+        "dagster instance", good, folder or "temporary: nothing is kept", "export DAGSTER_HOME=<checkout>/dagster_home"
+    )
 
 
 def _packages() -> Finding:
     missing = [name for name in ("skfolio", "currency_converter", "arch") if find_spec(name) is None]
-    return Finding("sample data packages", not missing, ", ".join(missing) + " missing" if missing else "installed", "make install")
+    return Finding(
+        "sample data packages", not missing, ", ".join(missing) + " missing" if missing else "installed", "make install"
+    )
 
 
 def _book() -> Finding:
@@ -85,4 +91,6 @@ def _ledger() -> Finding:
 
 def _halt() -> Finding:
     flag = HaltSwitch(settings.home()).read()
-    return Finding("halt flag", flag.status == "off", f"{flag.status} {flag.reason}".strip(), "find out why; then remove the flag")
+    return Finding(
+        "halt flag", flag.status == "off", f"{flag.status} {flag.reason}".strip(), "find out why; then remove the flag"
+    )

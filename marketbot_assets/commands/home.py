@@ -45,11 +45,15 @@ def writable_home() -> Path:
         probe.unlink()
         for folder in (home / "store",):
             if folder.exists() and not os.access(folder, os.W_OK):
-                raise HomeError(f"home: expected to write {folder}, found it read-only; unlock it or choose another MARKETBOT_HOME")
+                raise HomeError(
+                    f"home: expected to write {folder}, found it read-only; unlock it or choose another MARKETBOT_HOME"
+                )
         if not (instance / "dagster.yaml").exists():
             shutil.copyfile(settings.CHECKOUT / "dagster_home" / "dagster.yaml", instance / "dagster.yaml")
     except OSError as error:
-        raise HomeError(f"home: expected to write {home}, found: {error.strerror}; choose another MARKETBOT_HOME") from error
+        raise HomeError(
+            f"home: expected to write {home}, found: {error.strerror}; choose another MARKETBOT_HOME"
+        ) from error
     return home
 
 

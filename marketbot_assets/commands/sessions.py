@@ -80,7 +80,9 @@ def sessions_from(first: str, last: str) -> list[dt.date]:
         raise UsageError(f"expected two dates like 2018-12-03 2018-12-07, found {first!r} {last!r}") from error
     calendar = mandate.calendar
     if not calendar.go_live <= start <= end <= calendar.last_session:
-        raise UsageError(f"expected a range within {calendar.go_live} .. {calendar.last_session}, found {first} .. {last}")
+        raise UsageError(
+            f"expected a range within {calendar.go_live} .. {calendar.last_session}, found {first} .. {last}"
+        )
     days = list(decision_sessions(calendar.mic, start, end))
     if not days:
         raise UsageError(f"expected sessions of {calendar.mic} in {first} .. {last}, found none")
@@ -108,7 +110,9 @@ def choose_session(text: str | None) -> dt.date:
         return next_session(lake, mandate)
     session, opened = session_from_key(text), book_open(lake.ledger) if lake else None
     if opened is not None and session < opened.session:
-        raise UsageError(f"session {session}: the book of this home opens with {opened.session}; choose that one or a later one")
+        raise UsageError(
+            f"session {session}: the book of this home opens with {opened.session}; choose that one or a later one"
+        )
     return session
 
 

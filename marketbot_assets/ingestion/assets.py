@@ -19,7 +19,9 @@ STAGE = "ingestion"
 
 
 @stage_asset(schema.MANDATE, stage=STAGE, kinds=("yaml",), domain="control")
-def mandate(context: dg.AssetExecutionContext, store: StoreResource, mandate_file: MandateResource) -> dg.MaterializeResult:
+def mandate(
+    context: dg.AssetExecutionContext, store: StoreResource, mandate_file: MandateResource
+) -> dg.MaterializeResult:
     """The parsed, validated mandate. Source: the mandate file that the user edits."""
     from marketbot_assets.ingestion.parse_mandate import mandate_frame
 
@@ -88,9 +90,16 @@ def raw_asset(source: Source) -> dg.AssetsDefinition:
     """The asset of one source: fetch once, keep the bytes, parse, store."""
 
     @stage_asset(
-        source.table, stage=STAGE, deps=["mandate"], kinds=("csv",), domain=source.domain, description=source.description
+        source.table,
+        stage=STAGE,
+        deps=["mandate"],
+        kinds=("csv",),
+        domain=source.domain,
+        description=source.description,
     )
-    def raw(context: dg.AssetExecutionContext, store: StoreResource, clock: ClockResource, ports: Ports) -> dg.MaterializeResult:
+    def raw(
+        context: dg.AssetExecutionContext, store: StoreResource, clock: ClockResource, ports: Ports
+    ) -> dg.MaterializeResult:
         from marketbot_assets.ingestion.parse import PARSERS
 
         session = session_of(context)

@@ -32,7 +32,12 @@ def parse(table: Table, body: bytes, *, source: str, blob_sha256: str) -> pd.Dat
     if sorted(found) != sorted(names):
         raise ProviderError(f"{table.asset}: expected columns {names} from {source}, found {found}")
     options = csv.ConvertOptions(
-        column_types=types, include_columns=names, null_values=[""], strings_can_be_null=False, true_values=["true"], false_values=["false"]
+        column_types=types,
+        include_columns=names,
+        null_values=[""],
+        strings_can_be_null=False,
+        true_values=["true"],
+        false_values=["false"],
     )
     try:
         rows = csv.read_csv(io.BytesIO(body), convert_options=options)
@@ -47,7 +52,9 @@ def parse(table: Table, body: bytes, *, source: str, blob_sha256: str) -> pd.Dat
 def _refuse_missing(table: Table, frame: pd.DataFrame, source: str) -> None:
     for column in table.columns:
         if column.name not in ADDED and not column.nullable and bool(frame[column.name].isna().any()):
-            raise ProviderError(f"{table.asset}: expected a value in every row of {column.name} from {source}, found empty cells")
+            raise ProviderError(
+                f"{table.asset}: expected a value in every row of {column.name} from {source}, found empty cells"
+            )
 
 
 PARSERS: dict[str, Callable[..., pd.DataFrame]] = {

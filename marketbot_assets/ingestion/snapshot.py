@@ -28,7 +28,10 @@ _EMPTY: Row = {
 def snapshot_frame(
     report: AccountReport | None, cutoff_at: dt.datetime, halt_status: str, halt_reason: str, operator: Sequence[str]
 ) -> pd.DataFrame:
-    """One row per fact; without a broker there are none of the account. `operator`: reasons of re-arming actions since the last session, oldest first."""
+    """One row per fact; without a broker there are none of the account.
+
+    `operator`: reasons of re-arming actions since the last session, oldest first.
+    """
     rows: list[Row] = [
         _row("CUTOFF", "cutoff", cutoff_at),
         _row("HALT_FLAG", "halt", cutoff_at, text=f"{halt_status}: {halt_reason}" if halt_reason else halt_status),

@@ -50,7 +50,7 @@ def corporate_actions(context: dg.AssetExecutionContext, store: StoreResource) -
     carries=True,
 )
 def prices(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Daily bars known since the last cutoff, unadjusted, in the listing currency; a bar that a rule rejects is flagged, not edited."""
+    """Daily bars known since the last cutoff, unadjusted, in the listing currency; rejected bars are flagged, not edited."""
     from marketbot_assets import pages
     from marketbot_assets.normalization.quality import bar_findings, flag_quarantine, recent_bars
     from marketbot_assets.normalization.series import normalize_prices
@@ -178,8 +178,20 @@ def _tidy_macro(raw: "pd.DataFrame", read: Reader, opened: BookOpen) -> "pd.Data
 
 
 BOOTSTRAPS = (
-    Bootstrap("instrument_history", "raw_instruments", "market", lambda p, o: p.market.instruments(o.history_until), _tidy_instruments),
-    Bootstrap("price_history", "raw_prices", "market", lambda p, o: p.market.prices(None, o.history_until), _tidy("normalize_prices")),
+    Bootstrap(
+        "instrument_history",
+        "raw_instruments",
+        "market",
+        lambda p, o: p.market.instruments(o.history_until),
+        _tidy_instruments,
+    ),
+    Bootstrap(
+        "price_history",
+        "raw_prices",
+        "market",
+        lambda p, o: p.market.prices(None, o.history_until),
+        _tidy("normalize_prices"),
+    ),
     Bootstrap(
         "corporate_action_history",
         "raw_corporate_actions",
@@ -196,7 +208,13 @@ BOOTSTRAPS = (
         lambda p, o: p.fundamentals.filings(None, o.history_until),
         _tidy("normalize_fundamentals"),
     ),
-    Bootstrap("news_history", "raw_news", "news", lambda p, o: p.news.headlines(None, o.history_until), _tidy("normalize_news")),
+    Bootstrap(
+        "news_history",
+        "raw_news",
+        "news",
+        lambda p, o: p.news.headlines(None, o.history_until),
+        _tidy("normalize_news"),
+    ),
 )
 
 

@@ -84,7 +84,9 @@ def _bars(prices: pd.DataFrame, names: np.ndarray, limits: np.ndarray) -> pd.Dat
     """Usable bars, sorted by instrument and own session, with their row and column."""
     column = pd.Index(names).get_indexer(prices["instrument"].to_numpy(dtype=object))
     row = np.searchsorted(limits, micros(prices["known_at"]), side="left")
-    usable = (column >= 0) & (row < len(limits)) & ~prices["quarantine"].to_numpy() & np.isfinite(prices["close"].to_numpy())
+    usable = (
+        (column >= 0) & (row < len(limits)) & ~prices["quarantine"].to_numpy() & np.isfinite(prices["close"].to_numpy())
+    )
     frame = prices.loc[usable, ["session", *_LEVELS, "volume"]].assign(column=column[usable], row=row[usable])
     return frame.sort_values(["column", "session"], ignore_index=True)
 

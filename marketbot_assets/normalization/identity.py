@@ -20,7 +20,9 @@ def instrument_ids(source: pd.Series, source_id: pd.Series) -> list[str]:
     return [known[pair] for pair in pairs]
 
 
-def normalize_instruments(raw: pd.DataFrame, listings: Mapping[str, str | Sequence[str]], cutoff: dt.datetime) -> pd.DataFrame:
+def normalize_instruments(
+    raw: pd.DataFrame, listings: Mapping[str, str | Sequence[str]], cutoff: dt.datetime
+) -> pd.DataFrame:
     """One row per listing in the INSTRUMENTS columns, sorted by instrument; prices in pence get a divisor of 100.
 
     Raises MandateError when the mandate names a listing that no provider serves, or when nothing is left of the universe.
@@ -42,7 +44,9 @@ def _in_universe(frame: pd.DataFrame, listings: Mapping[str, str | Sequence[str]
     for mic, tickers in sorted(listings.items()):
         missing = [] if tickers == "all" else [ticker for ticker in tickers if (mic, ticker) not in served]
         if missing:
-            raise MandateError(f"mandate: universe.listings.{mic}: expected listings that a provider serves, found {missing[0]}")
+            raise MandateError(
+                f"mandate: universe.listings.{mic}: expected listings that a provider serves, found {missing[0]}"
+            )
     flags = []
     for row in frame.itertuples(index=False):
         named = listings.get(row.mic, ())
@@ -60,5 +64,7 @@ def with_instrument(raw: pd.DataFrame, instruments: pd.DataFrame, table: str) ->
     joined = left.merge(keys, on=["source", "source_id"], how="left", validate="many_to_one")
     strangers = joined.loc[joined["instrument"].isna(), "source_id"]
     if len(strangers):
-        raise ProviderError(f"{table}: expected rows of known listings, found {strangers.iloc[0]}, which no listing has")
+        raise ProviderError(
+            f"{table}: expected rows of known listings, found {strangers.iloc[0]}, which no listing has"
+        )
     return joined

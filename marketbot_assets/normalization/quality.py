@@ -6,6 +6,7 @@ Bar rules judge the newest bars of this session against the panel before; table 
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,25 @@ HISTORY_MIN = 20
 Rows = list[tuple[str, str, str, float, float, str]]
 
 
+class Bar(Protocol):
+    """A row of the PRICES table."""
+
+    instrument: str
+    session: pd.Timestamp
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Listed(Protocol):
+    """A row of the INSTRUMENTS table."""
+
+    instrument: str
+    mic: str
+
+
 def bar_findings(bars: pd.DataFrame, recent: pd.DataFrame, actions: pd.DataFrame, session: dt.date) -> pd.DataFrame:
     """Findings on each bar of this session, one row per rule and instrument in the DATA_QUALITY columns.
 
@@ -32,7 +52,9 @@ def bar_findings(bars: pd.DataFrame, recent: pd.DataFrame, actions: pd.DataFrame
     """
     known = {name: group for name, group in pd.concat([recent, bars]).sort_values("session").groupby("instrument")}
     events = {name: group for name, group in actions.groupby("instrument")}
-    ordered = list(bars.sort_values(["instrument", "session"]).itertuples(index=False))  # a session may hold two bars of a name
+    ordered = list(
+        bars.sort_values(["instrument", "session"]).itertuples(index=False)
+    )  # a session may hold two bars of a name
     before = {n: _earlier(known[row.instrument], row.session) for n, row in enumerate(ordered)}
     moves = {n: _move(row, before[n], events.get(row.instrument)) for n, row in enumerate(ordered)}
     finite = [abs(m) for m in moves.values() if np.isfinite(m)]
@@ -54,37 +76,51 @@ def _earlier(known: pd.DataFrame, session: pd.Timestamp) -> pd.DataFrame:
     return usable.iloc[-61:]
 
 
-def _move(row: object, history: pd.DataFrame | None, events: pd.DataFrame | None) -> float:
+def _move(row: Bar, history: pd.DataFrame | None, events: pd.DataFrame | None) -> float:
     """Total return of the bar: split- and dividend-aware; NaN without an earlier close."""
     if history is None or history.empty:
         return float("nan")
     last = history.iloc[-1]
     ratio, paid = 1.0, 0.0
     if events is not None:
-        due = events[(events["ex_session"] > last["session"]) & (events["ex_session"] <= row.session)]  # type: ignore[attr-defined]
+        due = events[(events["ex_session"] > last["session"]) & (events["ex_session"] <= row.session)]
         ratio, paid = float(due["ratio"].prod()), float(due["amount"].sum())
-    return (float(row.close) * ratio + paid) / float(last["close"]) - 1.0  # type: ignore[attr-defined]
+    return (float(row.close) * ratio + paid) / float(last["close"]) - 1.0
 
 
-def _positive(row: object) -> tuple[str, str, str, float, float, str]:
-    values = np.array([row.open, row.high, row.low, row.close], dtype=float)  # type: ignore[attr-defined]
+def _positive(row: Bar) -> tuple[str, str, str, float, float, str]:
+    values = np.array([row.open, row.high, row.low, row.close], dtype=np.float64)
     fine = bool(np.isfinite(values).all() and (values > 0).all())
     lowest = float(np.min(values)) if np.isfinite(values).all() else float("nan")
-    return ("bars_have_positive_prices", row.instrument, *_outcome(fine, "quarantine", lowest, 0.0, "a price is missing or not positive"))  # type: ignore[attr-defined]
+    return (
+        "bars_have_positive_prices",
+        row.instrument,
+        *_outcome(fine, "quarantine", lowest, 0.0, "a price is missing or not positive"),
+    )
 
 
-def _ohlc(row: object) -> tuple[str, str, str, float, float, str]:
+def _ohlc(row: Bar) -> tuple[str, str, str, float, float, str]:
     o, h, low, c = (float(getattr(row, name)) for name in ("open", "high", "low", "close"))
     excess = max(max(o, c) / h - 1.0, low / min(o, c) - 1.0) if h > 0 and min(o, c) > 0 else float("nan")
     fine = bool(np.isfinite(excess) and excess <= 1e-3)
-    return ("bars_respect_ohlc_order", row.instrument, *_outcome(fine, "warn", excess, 1e-3, "open or close lies outside low and high"))  # type: ignore[attr-defined]
+    return (
+        "bars_respect_ohlc_order",
+        row.instrument,
+        *_outcome(fine, "warn", excess, 1e-3, "open or close lies outside low and high"),
+    )
 
 
-def _moves(row: object, move: float, history: pd.DataFrame | None, market: bool) -> tuple[str, str, str, float, float, str]:
+def _moves(
+    row: Bar, move: float, history: pd.DataFrame | None, market: bool
+) -> tuple[str, str, str, float, float, str]:
     name = "closes_move_plausibly"
-    instrument = str(row.instrument)  # type: ignore[attr-defined]
+    instrument = str(row.instrument)
     if history is None or history.empty:
-        return (name, instrument, *_outcome(bool(np.isfinite(row.close)), "quarantine", float("nan"), MOVE_MAX, "no close"))  # type: ignore[attr-defined]
+        return (
+            name,
+            instrument,
+            *_outcome(bool(np.isfinite(row.close)), "quarantine", float("nan"), MOVE_MAX, "no close"),
+        )
     if not np.isfinite(move):
         return (name, instrument, "quarantine", float("nan"), MOVE_MAX, "the move cannot be measured")
     closes = history["close"].to_numpy(dtype=float)[-61:]
@@ -97,7 +133,7 @@ def _moves(row: object, move: float, history: pd.DataFrame | None, market: bool)
     return (name, instrument, outcome, abs(move), MOVE_MAX, message)
 
 
-def _repeats(row: object, history: pd.DataFrame | None) -> tuple[str, str, str, float, float, str]:
+def _repeats(row: Bar, history: pd.DataFrame | None) -> tuple[str, str, str, float, float, str]:
     run = 0
     if history is not None:
         tail = history.iloc[-5:]
@@ -107,28 +143,47 @@ def _repeats(row: object, history: pd.DataFrame | None) -> tuple[str, str, str, 
                 break
             run += 1
     outcome = "quarantine" if run >= 3 else "warn" if run >= 1 else "pass"
-    return ("closes_are_not_repeated", row.instrument, outcome, float(run), 0.0, f"{run} identical bars before" if run else "")  # type: ignore[attr-defined]
+    return (
+        "closes_are_not_repeated",
+        row.instrument,
+        outcome,
+        float(run),
+        0.0,
+        f"{run} identical bars before" if run else "",
+    )
 
 
-def _volume(row: object, history: pd.DataFrame | None) -> tuple[str, str, str, float, float, str]:
-    volume = float(row.volume)  # type: ignore[attr-defined]
+def _volume(row: Bar, history: pd.DataFrame | None) -> tuple[str, str, str, float, float, str]:
+    volume = float(row.volume)
     usual = float(history["volume"].iloc[-20:].median()) if history is not None and len(history) else float("nan")
     ratio = volume / usual if usual > 0 else 1.0
     fine = bool(np.isfinite(volume) and volume > 0 and ratio <= VOLUME_JUMP)
-    return ("volumes_are_present", row.instrument, *_outcome(fine, "warn", ratio, VOLUME_JUMP, "no volume, or many times the usual"))  # type: ignore[attr-defined]
+    return (
+        "volumes_are_present",
+        row.instrument,
+        *_outcome(fine, "warn", ratio, VOLUME_JUMP, "no volume, or many times the usual"),
+    )
 
 
-def _split(row: object, history: pd.DataFrame | None, events: pd.DataFrame | None) -> tuple[str, str, str, float, float, str]:
-    name, instrument = "splits_match_price_jumps", str(row.instrument)  # type: ignore[attr-defined]
+def _split(
+    row: Bar, history: pd.DataFrame | None, events: pd.DataFrame | None
+) -> tuple[str, str, str, float, float, str]:
+    name, instrument = "splits_match_price_jumps", str(row.instrument)
     if history is None or history.empty or events is None:
         return (name, instrument, "pass", float("nan"), SPLIT_TOLERANCE, "")
     last = history.iloc[-1]
-    due = events[(events["kind"] == "SPLIT") & (events["ex_session"] > last["session"]) & (events["ex_session"] <= row.session)]  # type: ignore[attr-defined]
+    due = events[
+        (events["kind"] == "SPLIT") & (events["ex_session"] > last["session"]) & (events["ex_session"] <= row.session)
+    ]
     if due.empty:
         return (name, instrument, "pass", float("nan"), SPLIT_TOLERANCE, "")
-    off = abs(float(row.close) * float(due["ratio"].prod()) / float(last["close"]) - 1.0)  # type: ignore[attr-defined]
+    off = abs(float(row.close) * float(due["ratio"].prod()) / float(last["close"]) - 1.0)
     fine = bool(np.isfinite(off) and off <= SPLIT_TOLERANCE)
-    return (name, instrument, *_outcome(fine, "quarantine", off, SPLIT_TOLERANCE, "the price did not jump by the split's ratio"))
+    return (
+        name,
+        instrument,
+        *_outcome(fine, "quarantine", off, SPLIT_TOLERANCE, "the price did not jump by the split's ratio"),
+    )
 
 
 def _outcome(fine: bool, worse: str, observed: float, limit: float, message: str) -> tuple[str, float, float, str]:
@@ -137,7 +192,9 @@ def _outcome(fine: bool, worse: str, observed: float, limit: float, message: str
 
 def _frame(rows: Rows) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=[column.name for column in DATA_QUALITY.columns])
-    return frame.astype({"rule": "str", "subject": "str", "outcome": "str", "observed": float, "limit": float, "message": "str"})
+    return frame.astype(
+        {"rule": "str", "subject": "str", "outcome": "str", "observed": float, "limit": float, "message": "str"}
+    )
 
 
 def flag_quarantine(bars: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
@@ -163,26 +220,45 @@ def table_findings(
     rows.append(_coverage(bars, universe, cutoff, previous_cutoff))
     rows += [_rate(currency, fx, cutoff) for currency in sorted(set(universe["currency"]) - {base})]
     rows += [_macro(series, group, cutoff) for series, group in macro.groupby("series") if series in ("SP500", "VIX")]
-    late = int((bars["known_at"] > cutoff).sum()) + int((fx["known_at"] > cutoff).sum()) + int((macro["known_at"] > cutoff).sum())
-    rows.append(("no_row_from_the_future", "*", *_outcome(late == 0, "halt", float(late), 0.0, f"{late} rows were known after the cutoff")))
+    late = (
+        int((bars["known_at"] > cutoff).sum())
+        + int((fx["known_at"] > cutoff).sum())
+        + int((macro["known_at"] > cutoff).sum())
+    )
+    rows.append(
+        (
+            "no_row_from_the_future",
+            "*",
+            *_outcome(late == 0, "halt", float(late), 0.0, f"{late} rows were known after the cutoff"),
+        )
+    )
     return _frame(rows)
 
 
-def _gap(row: object, panel: pd.DataFrame, cutoff: dt.datetime) -> tuple[str, str, str, float, float, str]:
-    mic, instrument = str(row.mic), str(row.instrument)  # type: ignore[attr-defined]
+def _gap(row: Listed, panel: pd.DataFrame, cutoff: dt.datetime) -> tuple[str, str, str, float, float, str]:
+    mic, instrument = str(row.mic), str(row.instrument)
     own = panel.loc[(panel["instrument"] == instrument) & np.isfinite(panel["close"]), "session"]
     if own.empty:
         return ("bars_have_no_gaps", instrument, "quarantine", float("nan"), float(GAP_WARN), "no bar was ever seen")
     age = sessions_between(mic, own.max().date(), last_closed(mic, cutoff))
     outcome = "quarantine" if age >= GAP_QUARANTINE else "warn" if age >= GAP_WARN else "pass"
-    return ("bars_have_no_gaps", instrument, outcome, float(age), float(GAP_WARN), f"newest bar is {age} own sessions old" if age else "")
+    return (
+        "bars_have_no_gaps",
+        instrument,
+        outcome,
+        float(age),
+        float(GAP_WARN),
+        f"newest bar is {age} own sessions old" if age else "",
+    )
 
 
 def _coverage(
     bars: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.datetime, previous_cutoff: dt.datetime
 ) -> tuple[str, str, str, float, float, str]:
     """Landed bars over those that exchanges which closed since the last cutoff should have sent."""
-    closed = {mic for mic in sorted(set(universe["mic"])) if last_closed(mic, cutoff) > last_closed(mic, previous_cutoff)}
+    closed = {
+        mic for mic in sorted(set(universe["mic"])) if last_closed(mic, cutoff) > last_closed(mic, previous_cutoff)
+    }
     due = set(universe.loc[universe["mic"].isin(closed), "instrument"])
     landed = due & set(bars.loc[np.isfinite(bars["close"]), "instrument"])
     share = len(landed) / len(due) if due else 1.0
@@ -194,19 +270,34 @@ def _coverage(
 def _rate(currency: str, fx: pd.DataFrame, cutoff: dt.datetime) -> tuple[str, str, str, float, float, str]:
     own = fx[(fx["currency"] == currency)].sort_values("session")
     if own.empty:
-        return ("rates_are_fresh", currency, "quarantine", float("nan"), float(FX_STALE_DAYS_WARN), "no rate was ever seen")
+        return (
+            "rates_are_fresh",
+            currency,
+            "quarantine",
+            float("nan"),
+            float(FX_STALE_DAYS_WARN),
+            "no rate was ever seen",
+        )
     age = (cutoff.date() - own["session"].iloc[-1].date()).days
     move = abs(float(own["rate"].iloc[-1]) / float(own["rate"].iloc[-2]) - 1.0) if len(own) > 1 else 0.0
     if not (np.isfinite(move) and move <= FX_MOVE_MAX):
         return ("rates_are_fresh", currency, "quarantine", move, FX_MOVE_MAX, f"moved {move:.1%} in one fixing")
     fine = age <= FX_STALE_DAYS_WARN
-    return ("rates_are_fresh", currency, *_outcome(fine, "warn", float(age), float(FX_STALE_DAYS_WARN), f"newest rate is {age} days old"))
+    return (
+        "rates_are_fresh",
+        currency,
+        *_outcome(fine, "warn", float(age), float(FX_STALE_DAYS_WARN), f"newest rate is {age} days old"),
+    )
 
 
 def _macro(series: object, group: pd.DataFrame, cutoff: dt.datetime) -> tuple[str, str, str, float, float, str]:
     age = (cutoff.date() - group["period"].max().date()).days
     fine = age <= MACRO_STALE_DAYS_WARN
-    return ("macro_is_fresh", str(series), *_outcome(fine, "warn", float(age), float(MACRO_STALE_DAYS_WARN), f"newest value is {age} days old"))
+    return (
+        "macro_is_fresh",
+        str(series),
+        *_outcome(fine, "warn", float(age), float(MACRO_STALE_DAYS_WARN), f"newest value is {age} days old"),
+    )
 
 
 def data_quality(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -242,5 +333,7 @@ def assess(
     own = bar_findings(bars, recent, actions, session)
     usable = bars[~bars["quarantine"]]
     together = pd.concat([recent, usable], ignore_index=True) if len(usable) else recent
-    whole = table_findings(bars, together, instruments, fx, macro, cutoff=cutoff, previous_cutoff=previous_cutoff, base=base)
+    whole = table_findings(
+        bars, together, instruments, fx, macro, cutoff=cutoff, previous_cutoff=previous_cutoff, base=base
+    )
     return data_quality([own, whole])

@@ -73,7 +73,9 @@ def linear_costs(mandate: Mandate, currencies: Sequence[str], is_fund: Flags) ->
     costs, base = mandate.costs_bps, mandate.base_currency
     worst = max(costs.half_spread_and_fee.values())
     common = [
-        costs.half_spread_and_fee["FUND"] if fund else costs.half_spread_and_fee.get(ccy, worst) + (costs.fx if ccy != base else 0.0)
+        costs.half_spread_and_fee["FUND"]
+        if fund
+        else costs.half_spread_and_fee.get(ccy, worst) + (costs.fx if ccy != base else 0.0)
         for ccy, fund in zip(currencies, is_fund, strict=True)
     ]
     buy = np.array([c + costs.tax_buy.get(ccy, 0.0) for c, ccy in zip(common, currencies, strict=True)])

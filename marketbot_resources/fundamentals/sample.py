@@ -18,7 +18,9 @@ Row = tuple[str, str, dt.date, float, str, str, dt.datetime, bool]
 
 
 def _quarter_ends() -> list[dt.date]:
-    ends = [dt.date(y, m, d) for y in range(FIRST_YEAR, LAST_YEAR + 1) for m, d in ((3, 31), (6, 30), (9, 30), (12, 31))]
+    ends = [
+        dt.date(y, m, d) for y in range(FIRST_YEAR, LAST_YEAR + 1) for m, d in ((3, 31), (6, 30), (9, 30), (12, 31))
+    ]
     return ends[:-1]
 
 
@@ -28,7 +30,11 @@ def _rows(listing: SampleListing) -> list[Row]:
     currency = major_unit(listing.currency)[0]
     cap = listing.cap_usd / USD_RATES[currency]
     book, earn = float(draw.uniform(0.15, 1.1)), float(draw.uniform(0.02, 0.095))
-    gross, lever, growth = float(draw.uniform(0.12, 0.45)), float(draw.uniform(0.2, 1.4)), float(draw.uniform(-0.01, 0.025))
+    gross, lever, growth = (
+        float(draw.uniform(0.12, 0.45)),
+        float(draw.uniform(0.2, 1.4)),
+        float(draw.uniform(-0.01, 0.025)),
+    )
     rows: list[Row] = []
     for number, end in enumerate(_quarter_ends()):
         scale = cap * float(np.exp(growth * (number - 23) / 4 * 4 / 4 + 0.02 * draw.standard_normal()))
@@ -46,7 +52,9 @@ def _rows(listing: SampleListing) -> list[Row]:
         rows += [(listing.source_id, f, end, float(round(v)), currency, form, filed, True) for f, v in figures.items()]
         if draw.random() < RESTATED_SHARE:
             again = filed + dt.timedelta(days=60)
-            rows.append((listing.source_id, "NET_INCOME", end, float(round(0.93 * income)), currency, form + "/A", again, True))
+            rows.append(
+                (listing.source_id, "NET_INCOME", end, float(round(0.93 * income)), currency, form + "/A", again, True)
+            )
     return rows
 
 
@@ -58,7 +66,16 @@ def filing_shelf(size: int | None) -> Shelf:
     listings = [x for x in [*real_listings(), *simulated_listings(size)] if x.kind == "EQUITY"]
     columns = list(zip(*(row for listing in listings for row in _rows(listing)), strict=True))
     names = ("source_id", "field", "period_end", "value", "currency", "form", "known_at", "synthetic")
-    types = (pa.string(), pa.string(), pa.date32(), pa.float64(), pa.string(), pa.string(), pa.timestamp("us", tz="UTC"), pa.bool_())
+    types = (
+        pa.string(),
+        pa.string(),
+        pa.date32(),
+        pa.float64(),
+        pa.string(),
+        pa.string(),
+        pa.timestamp("us", tz="UTC"),
+        pa.bool_(),
+    )
     return Shelf("filings", pa.table({n: pa.array(c, type=t) for n, c, t in zip(names, columns, types, strict=True)}))
 
 

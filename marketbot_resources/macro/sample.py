@@ -71,7 +71,10 @@ def _wti_rows() -> list[Row]:
     later = [day for day in calendars.sessions("XNYS", max(real), LAST) if day > max(real)]
     walked = _walk("WTI", later, real[max(real)], 62.0, 1.2)
     rows = [("WTI", day, value, "USD per barrel", _next_evening(day), False) for day, value in real.items()]
-    return rows + [("WTI", d, round(float(v), 2), "USD per barrel", _next_evening(d), True) for d, v in zip(later, walked, strict=True)]
+    return rows + [
+        ("WTI", d, round(float(v), 2), "USD per barrel", _next_evening(d), True)
+        for d, v in zip(later, walked, strict=True)
+    ]
 
 
 def _next_evening(day: dt.date) -> dt.datetime:
@@ -81,7 +84,9 @@ def _next_evening(day: dt.date) -> dt.datetime:
     return dt.datetime(following.year, following.month, following.day, 21, tzinfo=dt.UTC)
 
 
-def _monthly_rows(name: str, real: dict[dt.date, float], unit: str, release_day: int, monthly_growth: float, step: float) -> list[Row]:
+def _monthly_rows(
+    name: str, real: dict[dt.date, float], unit: str, release_day: int, monthly_growth: float, step: float
+) -> list[Row]:
     rows = [(name, day, value, unit, _release(day, release_day), False) for day, value in real.items()]
     month, value = max(real), real[max(real)]
     draw = generator("macro", name)
@@ -104,7 +109,8 @@ def _yield_rows() -> list[Row]:
     long = _walk("US10Y", days, 5.5, 3.2, 0.045)
     spread = _walk("US2Y", days, 1.1, 1.0, 0.03) - 0.3
     rows: list[Row] = [
-        ("US10Y", d, round(float(v), 3), "percent per year", _after_close(d), True) for d, v in zip(days, long, strict=True)
+        ("US10Y", d, round(float(v), 3), "percent per year", _after_close(d), True)
+        for d, v in zip(days, long, strict=True)
     ]
     return rows + [
         ("US2Y", d, round(float(a - b), 3), "percent per year", _after_close(d), True)
@@ -118,7 +124,9 @@ def macro_shelf() -> Shelf:
     import pyarrow as pa
 
     rows = [*_index_rows(), *_vix_rows(), *_wti_rows(), *_yield_rows()]
-    rows += _monthly_rows("CORE_CPI", _real("core_cpi", "core-cpi", "CPILFESL"), "index 1982-84 = 100", 12, 0.0025, 0.05)
+    rows += _monthly_rows(
+        "CORE_CPI", _real("core_cpi", "core-cpi", "CPILFESL"), "index 1982-84 = 100", 12, 0.0025, 0.05
+    )
     rows += _monthly_rows("AAA", _real("default", "default", "AAA"), "percent per year", 4, 0.0, 0.12)
     rows += _monthly_rows("BAA", _real("default", "default", "BAA"), "percent per year", 4, 0.0, 0.13)
     names = ("series", "period", "value", "unit", "known_at", "synthetic")

@@ -1,4 +1,4 @@
-"""The listings of the sample world: 20 real US names, 5 real funds, 40 simulated names on four other exchanges. Facts and a seed."""
+"""The listings of the sample world: 20 real US names, 5 real funds, 40 simulated names on four other exchanges."""
 
 import zlib
 from dataclasses import dataclass
@@ -106,7 +106,21 @@ def real_listings() -> list[SampleListing]:
     """The US names and funds whose closes are real."""
     rows = [
         SampleListing(
-            f"US-{t}", t, name, mic, "USD", "US", sector, "EQUITY", 1, 0.001, cap * 1e9, max(cap * 5e6, 2.5e7), 0.0, True, False
+            f"US-{t}",
+            t,
+            name,
+            mic,
+            "USD",
+            "US",
+            sector,
+            "EQUITY",
+            1,
+            0.001,
+            cap * 1e9,
+            max(cap * 5e6, 2.5e7),
+            0.0,
+            True,
+            False,
         )
         for t, (name, sector, mic, cap) in _US.items()
     ]

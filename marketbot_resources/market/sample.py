@@ -17,7 +17,13 @@ from marketbot_resources.market.shelf import Transform, csv_bytes
 from marketbot_resources.model import utc_text
 from marketbot_resources.provider import Body
 
-USD_PER_UNIT = {"USD": 1.0, "GBX": 0.0127, "EUR": 1.14, "JPY": 0.0090, "HKD": 0.1277}  # end of 2018, for share counts only
+USD_PER_UNIT = {
+    "USD": 1.0,
+    "GBX": 0.0127,
+    "EUR": 1.14,
+    "JPY": 0.0090,
+    "HKD": 0.1277,
+}  # end of 2018, for share counts only
 
 
 class SampleMarket:
@@ -32,12 +38,16 @@ class SampleMarket:
         import pyarrow as pa
 
         rows = []
-        closes = {bars.listing.source_id: float(bars.close[min(len(bars.close) - 1, -1)]) for bars in world(self._size).bars}
+        closes = {
+            bars.listing.source_id: float(bars.close[min(len(bars.close) - 1, -1)]) for bars in world(self._size).bars
+        }
         for listing in [*real_listings(), *simulated_listings(self._size)]:
             first = FIRST if listing.real else SIMULATED_FIRST
             first = YOUNG_FIRST if listing.young else first
             first = dt.date(2014, 1, 2) if listing.kind == "FUND" else first
-            begins = calendars.open_at(listing.mic, calendars.sessions(listing.mic, first, first + dt.timedelta(days=14))[0])
+            begins = calendars.open_at(
+                listing.mic, calendars.sessions(listing.mic, first, first + dt.timedelta(days=14))[0]
+            )
             if begins > as_of:
                 continue
             price = closes[listing.source_id] * USD_PER_UNIT[listing.currency]
@@ -63,7 +73,10 @@ class SampleMarket:
             )
         schema = pa.schema(
             [
-                *((name, pa.string()) for name in ("source_id", "ticker", "name", "mic", "currency", "country", "sector")),
+                *(
+                    (name, pa.string())
+                    for name in ("source_id", "ticker", "name", "mic", "currency", "country", "sector")
+                ),
                 *((name, pa.string()) for name in ("kind", "issuer", "quantity_step", "tick_size")),
                 ("listed_on", pa.date32()),
                 ("delisted_on", pa.date32()),

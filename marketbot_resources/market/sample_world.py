@@ -31,7 +31,11 @@ SIMULATED_FIRST, YOUNG_FIRST = dt.date(2014, 1, 2), dt.date(2018, 3, 1)
 BAR_LAG = dt.timedelta(minutes=15)
 ANNOUNCED_SESSIONS = 10
 CURRENCIES = ("GBP", "HKD", "JPY", "USD")
-_SPLITS = {("XETR", 1): (dt.date(2019, 6, 12), 4.0), ("XLON", 4): (dt.date(2018, 11, 13), 2.0), ("XTKS", 2): (dt.date(2019, 3, 27), 0.2)}
+_SPLITS = {
+    ("XETR", 1): (dt.date(2019, 6, 12), 4.0),
+    ("XLON", 4): (dt.date(2018, 11, 13), 2.0),
+    ("XTKS", 2): (dt.date(2019, 3, 27), 0.2),
+}
 _OHLV = "open,high,low,volume,price_level"
 
 
@@ -123,7 +127,9 @@ def _real_bars(listing: SampleListing, closes: "pd.Series") -> Bars:
     shares = listing.adv_usd / np.maximum(close, 1e-6)
     volume = _volumes(draw, shares, returns, sigma)
     level = close * float(draw.uniform(1.2, 4.0))
-    return Bars(listing, days, np.round(opened, 3), np.round(high, 3), np.round(low, 3), close, volume, np.round(level, 3))
+    return Bars(
+        listing, days, np.round(opened, 3), np.round(high, 3), np.round(low, 3), close, volume, np.round(level, 3)
+    )
 
 
 def _trailing_sigma(returns: Floats) -> Floats:
@@ -189,7 +195,9 @@ def _log_returns(
 ) -> Floats:
     """Own sessions' log returns: index (partly the session before), country, sector residual, Student-t idiosyncratic part."""
     draw = generator("returns", listing.source_id)
-    country = generator("country", listing.mic).standard_normal(len(calendars.sessions(listing.mic, SIMULATED_FIRST, LAST)))
+    country = generator("country", listing.mic).standard_normal(
+        len(calendars.sessions(listing.mic, SIMULATED_FIRST, LAST))
+    )
     country = 0.0045 * country[-len(days) :]
     places = np.searchsorted(np.array(market[0]), np.array(days), side="right") - 1
     same, lag = {"XLON": (0.45, 0.3), "XETR": (0.5, 0.3)}.get(listing.mic, (0.0, 0.7))
@@ -217,7 +225,7 @@ def _with_actions(
     if split is not None and split[0] in days:
         factors[days.index(split[0])] /= split[1]
     factors[0] = 1.0
-    close = listing.start_price * np.cumprod(factors)
+    close: Floats = np.asarray(listing.start_price * np.cumprod(factors), dtype=np.float64)
     for place in dividends:
         amount = round(float(half_yield * close[place - 1]), 4)
         events.append(_action(listing, days, place, "CASH_DIVIDEND", amount, 1.0))
@@ -243,7 +251,9 @@ def _bisect(days: tuple[dt.date, ...], wanted: dt.date) -> int:
     return bisect.bisect_left(days, wanted)
 
 
-def _action(listing: SampleListing, days: tuple[dt.date, ...], place: int, kind: str, amount: float, ratio: float) -> Action:
+def _action(
+    listing: SampleListing, days: tuple[dt.date, ...], place: int, kind: str, amount: float, ratio: float
+) -> Action:
     announced = calendars.close_at(listing.mic, days[max(0, place - ANNOUNCED_SESSIONS)]) + dt.timedelta(hours=1)
     return Action(listing, days[place], kind, amount, ratio, announced)
 
@@ -261,7 +271,10 @@ def price_shelf(size: int | None) -> Shelf:
 
     known = [[calendars.close_at(b.listing.mic, day) + BAR_LAG for day in b.sessions] for b in bars]
     real = np.repeat([b.listing.real for b in bars], counts)
-    columns = {name: np.concatenate([getattr(b, name) for b in bars]) for name in ("open", "high", "low", "close", "volume", "level")}
+    columns = {
+        name: np.concatenate([getattr(b, name) for b in bars])
+        for name in ("open", "high", "low", "close", "volume", "level")
+    }
     table = pa.table(
         {
             "source_id": text([b.listing.source_id for b in bars]),
@@ -316,7 +329,8 @@ def fx_shelf() -> Shelf:
             "session": pa.array(days, type=pa.date32()),
             "units_per_eur": pa.array(long["units_per_eur"].to_numpy(dtype=float)),
             "known_at": pa.array(
-                [dt.datetime(d.year, d.month, d.day, 15, tzinfo=dt.UTC) for d in days], type=pa.timestamp("us", tz="UTC")
+                [dt.datetime(d.year, d.month, d.day, 15, tzinfo=dt.UTC) for d in days],
+                type=pa.timestamp("us", tz="UTC"),
             ),
             "synthetic": pa.array([False] * len(days)),
         }

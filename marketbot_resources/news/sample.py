@@ -1,4 +1,4 @@
-"""The news provider of the sample world: invented headlines from templates, a few a session, some repeated by a second publisher."""
+"""The news provider of the sample world: invented headlines from templates, a few a session, some repeated."""
 
 import datetime as dt
 from functools import lru_cache

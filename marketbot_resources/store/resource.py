@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _READERS: dict[tuple[str, str], list[Reader]] = {}
 
 
-class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class StoreResource(dg.ConfigurableResource):
     """The write-once store, its index and the ledger of one home (default: MARKETBOT_HOME)."""
 
     home: str | None = None
@@ -35,17 +35,17 @@ class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         key = context.asset_key
         allowed = {dep.to_user_string() for dep in context.assets_def.asset_deps[key]}
         reader = Reader(self.lake, session_of(context), allowed=allowed)
-        _READERS.setdefault((context.run_id, key.to_user_string()), []).append(reader)
+        _READERS.setdefault((context.run.run_id, key.to_user_string()), []).append(reader)
         return reader
 
     def reads(self, context: dg.AssetExecutionContext) -> list[Read]:
         """What the running step has read so far."""
-        readers = _READERS.get((context.run_id, context.asset_key.to_user_string()), [])
+        readers = _READERS.get((context.run.run_id, context.asset_key.to_user_string()), [])
         return [read for reader in readers for read in reader.reads]
 
     def forget(self, context: dg.AssetExecutionContext) -> None:
         """Drops the read list of a finished step."""
-        _READERS.pop((context.run_id, context.asset_key.to_user_string()), None)
+        _READERS.pop((context.run.run_id, context.asset_key.to_user_string()), None)
 
 
 def session_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> dt.date:

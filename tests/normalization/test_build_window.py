@@ -31,32 +31,57 @@ def bars(rows: list[tuple[str, int, float, int, bool]]) -> pd.DataFrame:
     return frame
 
 
-NO_ACTIONS = pd.DataFrame({"instrument": pd.Series([], dtype="str"), "ex_session": pd.Series([], dtype="datetime64[ms]"), "ratio": [], "amount": []})
+NO_ACTIONS = pd.DataFrame(
+    {
+        "instrument": pd.Series([], dtype="str"),
+        "ex_session": pd.Series([], dtype="datetime64[ms]"),
+        "ratio": [],
+        "amount": [],
+    }
+)
 FX = pd.DataFrame(
     {
         "session": [pd.Timestamp(day) for day in DAYS],
         "currency": "GBP",
         "rate": [1.2 + 0.01 * n for n in range(len(DAYS))],
-        "known_at": pd.to_datetime([at - dt.timedelta(hours=7) for at in CUTOFFS], utc=True).astype("datetime64[us, UTC]"),
+        "known_at": pd.to_datetime([at - dt.timedelta(hours=7) for at in CUTOFFS], utc=True).astype(
+            "datetime64[us, UTC]"
+        ),
     }
 )
 
 
 def window(frame: pd.DataFrame, actions: pd.DataFrame = NO_ACTIONS, upto: int = len(DAYS), start: int = 0):  # type: ignore[no-untyped-def]
     return build_window(
-        frame, actions, FX, instruments=NAMES, currencies={"A": "USD", "B": "GBP"}, base="USD",
-        sessions=DAYS[start:upto], cutoffs=CUTOFFS[start:upto],
+        frame,
+        actions,
+        FX,
+        instruments=NAMES,
+        currencies={"A": "USD", "B": "GBP"},
+        base="USD",
+        sessions=DAYS[start:upto],
+        cutoffs=CUTOFFS[start:upto],
     )
 
 
 def action(name: str, day: int, kind: str, amount: float, ratio: float) -> pd.DataFrame:
-    return pd.DataFrame({"instrument": [name], "ex_session": [pd.Timestamp(DAYS[day])], "kind": [kind], "ratio": [ratio], "amount": [amount]})
+    return pd.DataFrame(
+        {
+            "instrument": [name],
+            "ex_session": [pd.Timestamp(DAYS[day])],
+            "kind": [kind],
+            "ratio": [ratio],
+            "amount": [amount],
+        }
+    )
 
 
 def test_split_and_dividend_leave_the_total_return_alone() -> None:
     """A 4:1 split and a dividend are no loss: 100 -> 25 and 100 -> 98 with 2 paid are both 0 %."""
     split = window(bars([("A", 0, 100.0, 21, False), ("A", 1, 25.0, 21, False)]), action("A", 1, "SPLIT", 0.0, 4.0))
-    paid = window(bars([("A", 0, 100.0, 21, False), ("A", 1, 98.0, 21, False)]), action("A", 1, "CASH_DIVIDEND", 2.0, 1.0))
+    paid = window(
+        bars([("A", 0, 100.0, 21, False), ("A", 1, 98.0, 21, False)]), action("A", 1, "CASH_DIVIDEND", 2.0, 1.0)
+    )
     assert split.total_return[1, 0] == paid.total_return[1, 0] == 0.0
 
 
@@ -90,9 +115,15 @@ def test_base_return_multiplies_price_and_rate() -> None:
 
 ROWS = st.lists(
     st.tuples(
-        st.sampled_from(NAMES), st.integers(0, 11), st.floats(1, 1000), st.sampled_from([5, 21, 22, 23, 30]), st.booleans()
+        st.sampled_from(NAMES),
+        st.integers(0, 11),
+        st.floats(1, 1000),
+        st.sampled_from([5, 21, 22, 23, 30]),
+        st.booleans(),
     ),
-    min_size=2, max_size=25, unique_by=lambda row: (row[0], row[1]),
+    min_size=2,
+    max_size=25,
+    unique_by=lambda row: (row[0], row[1]),
 )
 
 
@@ -107,8 +138,14 @@ def naive(frame: pd.DataFrame, actions: pd.DataFrame) -> tuple[np.ndarray, np.nd
             if target is None:
                 continue
             if last is not None and target > 0:
-                due = actions[(actions["instrument"] == name) & (actions["ex_session"] > last_day) & (actions["ex_session"] <= row.session)]
-                growth[target] = growth.get(target, 1.0) * (row.close * due["ratio"].prod() + due["amount"].sum()) / last
+                due = actions[
+                    (actions["instrument"] == name)
+                    & (actions["ex_session"] > last_day)
+                    & (actions["ex_session"] <= row.session)
+                ]
+                growth[target] = (
+                    growth.get(target, 1.0) * (row.close * due["ratio"].prod() + due["amount"].sum()) / last
+                )
             seen_first = target if seen_first is None else seen_first
             last, last_day = row.close, row.session
             close[target:, column] = row.close
@@ -137,7 +174,9 @@ def test_window_equals_the_slow_twin(rows: list[tuple[str, int, float, int, bool
 
 @settings(max_examples=60, deadline=None)
 @given(ROWS, st.integers(1, 11), st.randoms(use_true_random=False))
-def test_the_future_changes_no_earlier_row(rows: list[tuple[str, int, float, int, bool]], cut: int, shuffle: object) -> None:
+def test_the_future_changes_no_earlier_row(
+    rows: list[tuple[str, int, float, int, bool]], cut: int, shuffle: object
+) -> None:
     """Truncating the input at a cutoff gives the same bits as cutting the longer window; the order of rows does not count."""
     frame = bars(rows)
     known = frame[frame["known_at"] <= CUTOFFS[cut - 1]].sample(frac=1.0, random_state=1)

@@ -23,9 +23,33 @@ STAGES = (
 )
 FREE = {"decision", "audit", "research"}
 WIRING = ("definitions", "jobs", "automation", "cli")
-PURE_THIRD_PARTY = {"numpy", "pandas", "scipy", "pyarrow", "pandera", "cvxpy", "numba", "sklearn", "lightgbm", "arch", "plotly"}
-PURE_RESOURCES = {"model", "errors", "mandate", "calendars", "holidays", "fillmodel"}
-IMPURE_STDLIB = {"os", "socket", "subprocess", "urllib", "http", "sqlite3", "pathlib", "shutil", "tempfile", "time", "threading"}
+PURE_THIRD_PARTY = {
+    "numpy",
+    "pandas",
+    "scipy",
+    "pyarrow",
+    "pandera",
+    "cvxpy",
+    "numba",
+    "sklearn",
+    "lightgbm",
+    "arch",
+    "plotly",
+}
+PURE_RESOURCES = {"model", "errors", "mandate", "mandate_limits", "calendars", "holidays", "fillmodel"}
+IMPURE_STDLIB = {
+    "os",
+    "socket",
+    "subprocess",
+    "urllib",
+    "http",
+    "sqlite3",
+    "pathlib",
+    "shutil",
+    "tempfile",
+    "time",
+    "threading",
+}
 HEAVY = ("litellm", "cvxpy", "pandera", "scipy", "numba", "exchange_calendars", "pandas")
 FILE_LINES_MAX, FUNCTION_LINES_MAX = 400, 70
 GENERATED = {"holidays.py"}
@@ -94,7 +118,11 @@ def test_r2_nothing_asks_the_machine_for_the_time() -> None:
         if name(path) == "marketbot_resources/clock.py":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and node.attr in ("now", "today", "utcnow") and isinstance(node.value, ast.Attribute):
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr in ("now", "today", "utcnow")
+                and isinstance(node.value, ast.Attribute)
+            ):
                 if node.value.attr in ("datetime", "date"):
                     bad.append(f"{name(path)}:{node.lineno}")
     assert bad == []
@@ -155,7 +183,10 @@ print("opened", sorted(set(ours)), "socket" in opened)
 """
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, str(ROOT), ",".join(HEAVY)],
-        capture_output=True, text=True, check=True, cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     assert result.stdout.splitlines() == ["heavy []", f"opened ['{ROOT}/mandate.yaml'] False"]
 
@@ -187,6 +218,8 @@ def test_asset_bodies_are_thin() -> None:
     """An asset body has at most 10 statements: inputs, one pure function, materialized."""
     for stage in STAGES:
         path = ROOT / "marketbot_assets" / stage / "assets.py"
+        if not path.exists():
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and any(a.arg == "context" for a in node.args.args):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
