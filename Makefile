@@ -31,7 +31,7 @@ install: .venv/.installed
 	touch .venv/.installed
 
 lock:
-	uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --all-extras --exclude-newer "$$(date -u -d '7 days ago' +%F)" pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-strip-extras --python-version 3.11 --no-header --all-extras --exclude-newer "$$(date -u -d '7 days ago' +%F)" pyproject.toml -o requirements.lock
 
 holidays: install
 	$(BIN)/python -m marketbot_resources.make_holidays > marketbot_resources/holidays.new

@@ -14,7 +14,7 @@ project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 wanted = [*project["dependencies"], *(r for rows in project["optional-dependencies"].values() for r in rows)]
 locked = {}
 for line in open("requirements.lock", encoding="utf-8"):
-    found = re.match(r"([A-Za-z0-9_.-]+)==([^ ;]+)", line)
+    found = re.match(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==([^ ;]+)", line)
     if found:
         locked.setdefault(re.sub(r"[-_.]+", "-", found[1]).lower(), []).append(found[2])
 bad = []
