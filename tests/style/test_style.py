@@ -177,7 +177,8 @@ sys.addaudithook(watch)
 import marketbot_assets.definitions
 root = sys.argv[1]
 heavy = [m for m in sys.argv[2].split(",") if m in sys.modules]
-ours = [p for p in opened if p.startswith(root) and not any(x in p for x in ("/.venv/", "__pycache__")) and not p.endswith((".py", ".pyc"))]
+skipped = ("/.venv/", "__pycache__")
+ours = [p for p in opened if p.startswith(root) and not any(x in p for x in skipped) and not p.endswith((".py", ".pyc"))]
 print("heavy", heavy)
 print("opened", sorted(set(ours)), "socket" in opened)
 """
