@@ -1,0 +1,94 @@
+"""Tables of the book stage: what was filled, what is held, breaks with the broker, the book's state, exits due.
+
+Not here: how rows become frames (`rows`), how they become facts again (`frames`, `fills`).
+"""
+
+from marketbot_resources.store.table import Column, Table
+
+POSITION, CASH = "POSITION", "CASH"
+MATCH, EXPLAINED, BREAK = "match", "explained", "break"
+STOP_LOSS, TRAILING = "RC-62", "RC-63"
+
+FILLS = Table(
+    "fills",
+    "one execution that the broker reported since the session before",
+    ("execution_id",),
+    (
+        Column("execution_id", "text", "the broker's id of the execution"),
+        Column("client_order_id", "text", "our id of the order"),
+        Column("order_kind", "text", "EQUITY or FX", one_of=("EQUITY", "FX")),
+        Column("instrument", "text", "internal id; FX:<currency> for a currency leg"),
+        Column("side", "text", "BUY or SELL", one_of=("BUY", "SELL")),
+        Column("quantity", "decimal", "shares, or units of the currency for FX; positive"),
+        Column("price", "decimal", "per share in the currency; base currency per unit for FX"),
+        Column("currency", "text", "listing currency, or the currency converted"),
+        Column("fee", "decimal", "positive; in the currency, in base currency for FX", at_least=0),
+        Column("tax", "decimal", "positive, in the currency", at_least=0),
+        Column("executed_at", "instant", "instant of the execution, UTC"),
+    ),
+)
+
+POSITIONS = Table(
+    "positions",
+    "one held instrument or one currency's cash after the session",
+    ("kind", "key"),
+    (
+        Column("kind", "text", "POSITION or CASH", one_of=(POSITION, CASH)),
+        Column("key", "text", "instrument, or currency for cash"),
+        Column("instrument", "text", "internal id; empty for cash"),
+        Column("currency", "text", "listing currency, or the currency of the cash"),
+        Column("quantity", "decimal", "shares; null for cash", nullable=True),
+        Column("amount", "decimal", "cash in the currency; null for positions", nullable=True),
+        Column("price", "number", "last known close, listing currency; null for cash", nullable=True),
+        Column("fx", "number", "base currency per unit of the currency, last known", nullable=True),
+        Column("value_base", "number", "value in base currency; null when price or rate is unknown", nullable=True),
+    ),
+)
+
+RECONCILIATION = Table(
+    "reconciliation",
+    "our book against the broker's, for one instrument or one currency",
+    ("kind", "key"),
+    (
+        Column("kind", "text", "POSITION or CASH", one_of=(POSITION, CASH)),
+        Column("key", "text", "instrument, or currency for cash"),
+        Column("ours", "decimal", "shares, or cash in the currency, by our book"),
+        Column("broker", "decimal", "the same as the broker reports it"),
+        Column("difference", "decimal", "ours less the broker's"),
+        Column(
+            "outcome",
+            "text",
+            "match, explained (by an event that the broker names) or break",
+            one_of=(MATCH, EXPLAINED, BREAK),
+        ),
+        Column("message", "text", "one sentence; empty when they match"),
+    ),
+)
+
+BOOK_STATE = Table(
+    "book_state",
+    "one fact of the book's state after the session",
+    ("item", "instrument"),
+    (
+        Column("item", "text", "name of the fact; `.n` numbers the entries of a series, oldest first"),
+        Column("instrument", "text", "internal id; empty for facts of the whole book"),
+        Column("number", "number", "the value of a number: base currency, fraction, price or count", nullable=True),
+        Column("text", "text", "the value of a date, decimal or word; empty for numbers"),
+    ),
+)
+
+PROTECTIVE_EXITS = Table(
+    "protective_exits",
+    "one position that must be sold whole at the next open because a stop was hit",
+    ("instrument",),
+    (
+        Column("instrument", "text", "internal id"),
+        Column("quantity", "decimal", "shares to sell: all that are held"),
+        Column("control", "text", "RC-62 (stop loss) or RC-63 (trailing stop)", one_of=(STOP_LOSS, TRAILING)),
+        Column("close", "number", "close that broke the level, listing currency"),
+        Column("level", "number", "the level, listing currency"),
+        Column("reason", "text", "one sentence"),
+    ),
+)
+
+TABLES = (FILLS, POSITIONS, RECONCILIATION, BOOK_STATE, PROTECTIVE_EXITS)
