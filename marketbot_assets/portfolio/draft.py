@@ -1,0 +1,75 @@
+"""An order before it is final: row, side, whole lots, limit price. And the plan's numbers around it. Named types.
+
+Not here: which drafts there are (`order_plan`), how they are paid (`cash_legs`).
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+from marketbot_assets.portfolio.facts import Facts
+from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
+from marketbot_assets.portfolio.rounding import exact, lots_down
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import Side
+
+TARGET, PROTECTIVE, LIMIT_CURE, FX = "TARGET", "PROTECTIVE", "LIMIT_CURE", "FX"
+PURPOSES = (TARGET, PROTECTIVE, LIMIT_CURE, FX)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One order in instrument `row`: quantity in shares, limit per share in the listing currency."""
+
+    row: int
+    side: Side
+    quantity: Decimal
+    limit: Decimal
+    purpose: str
+
+    @property
+    def value(self) -> Decimal:
+        """Quantity * limit, listing currency."""
+        return self.quantity * self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every step of the plan needs: inputs, cleaned numbers, mandate, collars (n,) and the benefit of buying (n,).
+
+    `benefit`: utility per year and unit of weight at today's book; buys with the smallest benefit are cut first.
+    """
+
+    inputs: PortfolioInputs
+    facts: Facts
+    mandate: Mandate
+    collar: Floats
+    benefit: Floats
+
+    def step(self, row: int) -> Decimal:
+        """The lot of a row, shares."""
+        return self.inputs.quantity_step[row]
+
+    def base_value(self, row: int, shares: Decimal, price: Decimal) -> float:
+        """Shares at a price as a fraction of NAV."""
+        return float(shares * price) * float(self.inputs.fx[row]) / self.inputs.nav
+
+    def paid(self, draft: Draft) -> Decimal:
+        """What a buy costs at its limit with costs, or what a sell brings at its limit after costs, listing currency."""
+        if draft.side is Side.BUY:
+            return draft.value * (1 + exact(self.inputs.cost_buy[draft.row]))
+        return draft.value * (1 - exact(self.facts.cost_sell[draft.row]))
+
+    def until(self, row: int) -> dt.datetime:
+        """When the auction of a row closes to new orders."""
+        return self.inputs.send_until[row]
+
+    def least_useful(self, drafts: list[Draft], rows: set[int]) -> int:
+        """Position of the buy among `rows` that is missed least; ties by row."""
+        found = [(float(self.benefit[d.row]), d.row, k) for k, d in enumerate(drafts) if d.row in rows]
+        return min(found)[2]
+
+    def cut(self, draft: Draft, shares: Decimal) -> Decimal:
+        """The draft's quantity less at least `shares` and at least one lot, in whole lots; 0 when nothing is left."""
+        step = self.step(draft.row)
+        return lots_down(min(draft.quantity - shares, draft.quantity - step), step)

@@ -1,0 +1,142 @@
+"""Why the target is what it is: per name the forces on its weight, per limit its price. Pure.
+
+At the optimum the forces on a weight add up to nothing: expected return, risk, cost, the limits that count it, and what its own
+bounds hold back. For a target of another method the same forces are shown, without prices of limits. Not here: its table
+(`schema`, `target_frame`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from marketbot_assets.portfolio.bounds import Bounds, bounds_of, to_cash
+from marketbot_assets.portfolio.facts import Facts, facts_of, nav_known
+from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
+from marketbot_assets.portfolio.limits import limit_set
+from marketbot_assets.portfolio.target import MEAN_VARIANCE, NO_ANSWER, Target
+from marketbot_resources.mandate import Mandate
+
+MOVED = 5e-6
+NO_DRIVERS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Force:
+    """What pulls one weight, utility per year and unit of weight: positive pulls up. `weight_before`, `weight_after` of NAV.
+
+    `limits`: all priced limits together; `bound`: what the name's own bounds hold back, the sum of the others with its sign
+    turned; `main_limit`: the limit that presses most, empty when none does. `reason`: one line for people.
+    """
+
+    instrument: str
+    weight_before: float
+    weight_after: float
+    expected_return: float
+    risk: float
+    cost: float
+    limits: float
+    bound: float
+    main_limit: str
+    reason: str
+
+
+def explain(
+    inputs: PortfolioInputs, target: Target, mandate: Mandate, *, drivers: Mapping[str, str] = NO_DRIVERS
+) -> tuple[Force, ...]:
+    """One force row per instrument, in their order. `drivers`: instrument -> what its forecast rests on, in words."""
+    facts = facts_of(inputs, mandate)
+    bounds = bounds_of(inputs, facts, mandate)
+    after = np.where(np.isfinite(target.weights), target.weights, 0.0)
+    moved = after - facts.weights_now
+    rule = mandate.portfolio
+    reward = facts.expected_return
+    risk = -rule.risk_aversion * (facts.factor_root.T @ (facts.factor_root @ after) + facts.specific * after)
+    cost = np.where(moved > MOVED, -facts.cost_buy, np.where(moved < -MOVED, facts.cost_sell, 0.0))
+    cost = rule.cost_amortization_per_year * cost
+    pressure, names = _pressures(inputs, facts, target, after, mandate)
+    pressed = -pressure.sum(axis=0)
+    bound = -(reward + risk + cost + pressed)
+    rows = []
+    for i, name in enumerate(inputs.instruments):
+        main = names[int(np.argmax(pressure[:, i]))] if len(names) and pressure[:, i].max() > 0.0 else ""
+        text = _reason(inputs, target, facts, bounds, i, float(moved[i]), main, drivers.get(name, ""), mandate)
+        row = Force(
+            instrument=name,
+            weight_before=float(target.weights_now[i]),
+            weight_after=float(target.weights[i]),
+            expected_return=float(reward[i]),
+            risk=float(risk[i]),
+            cost=float(cost[i]),
+            limits=float(pressed[i]),
+            bound=float(bound[i]),
+            main_limit=main,
+            reason=text,
+        )
+        rows.append(row)
+    return tuple(rows)
+
+
+def _pressures(
+    inputs: PortfolioInputs, facts: Facts, target: Target, after: Floats, mandate: Mandate
+) -> tuple[Floats, list[str]]:
+    """(per priced limit its dual times its gradient: (m, n), names of these limits)."""
+    if target.method != MEAN_VARIANCE or not nav_known(inputs):
+        return np.zeros((0, len(after))), []
+    limits = limit_set(inputs, facts, mandate).limits
+    priced = [(x, s) for x, s in zip(limits, target.limits, strict=True) if s.dual > 0.0 and s.binding]
+    rows = [s.dual * x.gradient(after, facts.weights_now) for x, s in priced]
+    return np.array(rows).reshape(len(rows), len(after)), [f"{s.control} {s.name}" for _, s in priced]
+
+
+def _percent(weight: float) -> str:
+    return f"{100.0 * weight:.2f} %"
+
+
+def _reason(
+    inputs: PortfolioInputs,
+    target: Target,
+    facts: Facts,
+    bounds: Bounds,
+    i: int,
+    moved: float,
+    main: str,
+    driver: str,
+    mandate: Mandate,
+) -> str:
+    after = _percent(float(target.weights[i])) if np.isfinite(target.weights[i]) else "unknown"
+    if not facts.sellable[i]:
+        return "no order: no usable price, an open order, or trading forbidden"
+    if moved < -MOVED:
+        return f"{_sell_cause(inputs, target, facts, bounds, i, main, mandate)} lowers it to {after}"
+    if moved > MOVED:
+        why = driver or f"an expected return of {_percent(float(facts.expected_return[i]))} a year"
+        verb = "raise" if " and " in driver else "raises"
+        at_bound = target.weights[i] >= bounds.upper[i] - MOVED
+        hold = f", held there by {'its own cap' if at_bound else main}" if at_bound or main else ""
+        return f"{why} {verb} it to {after}{hold}"
+    if not facts.buyable[i]:
+        return f"not bought: {inputs.reasons[i] or facts.no_buys or 'a number is missing'}"
+    return f"no change: {main}" if main else "no change: the gain does not pay for risk and cost"
+
+
+def _sell_cause(
+    inputs: PortfolioInputs, target: Target, facts: Facts, bounds: Bounds, i: int, main: str, mandate: Mandate
+) -> str:
+    """What makes the name smaller: stop, ladder, trim, cap, a fallback, the limit that presses, or too little return."""
+    name, book = inputs.instruments[i], inputs.book
+    if inputs.force_exit[i]:
+        return next((f"{hit.control} stop" for hit in book.stop_hits if hit.instrument == name), "a protective exit")
+    if to_cash(inputs):
+        return f"RC-60 {book.rung.value}"
+    if bounds.trimmed[i]:
+        return "RC-31 passive breach"
+    if target.status == NO_ANSWER or target.method != MEAN_VARIANCE:
+        return f"{target.method.replace('_', ' ')}"
+    if facts.weights_now[i] > mandate.limits.position.constraint and target.weights[i] >= bounds.upper[i] - MOVED:
+        return "RC-30 position cap"
+    if main:
+        ladder = f" (ladder {book.multiple:.2f} lowers the volatility target)"
+        return main + (ladder if main.startswith("RC-42") and book.multiple < 1.0 else "")
+    return f"an expected return of {_percent(float(facts.expected_return[i]))} a year, too little for its risk,"

@@ -1,0 +1,183 @@
+"""From inputs to a target that may be used: the chain of methods, each answer measured again (RC-53). Pure.
+
+mean variance -> risk parity -> the previous book scaled down -> risk-reducing orders only. An answer counts when its status is
+`optimal`, its weights are finite, plain numpy finds no limit broken by more than the mandate's residual, and it is not worse
+than the previous book scaled down. The reason why a method was not used is kept. A ladder that goes to cash needs no solver,
+a session without rebalance mends what is broken and buys nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import cvxpy as cp
+import numpy as np
+
+from marketbot_assets.portfolio.bounds import to_cash
+from marketbot_assets.portfolio.facts import Facts, facts_of, held, nav_known, priced
+from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
+from marketbot_assets.portfolio.limit import LinearLimit
+from marketbot_assets.portfolio.limits import LimitSet, cure_set, limit_set
+from marketbot_assets.portfolio.optimizer import mean_variance
+from marketbot_assets.portfolio.risk_parity import largest_multiple, risk_parity
+from marketbot_assets.portfolio.target import (
+    CURES_ONLY,
+    MEAN_VARIANCE,
+    NO_ANSWER,
+    OPTIMAL,
+    RISK_PARITY,
+    RISK_REDUCING_ONLY,
+    SCALED_PREVIOUS,
+    TO_CASH,
+    Answer,
+    Problem,
+    Target,
+    limit_states,
+    on_grid,
+)
+from marketbot_resources.mandate import Mandate
+
+Solver = Callable[[Problem], Answer]
+REPAIRS = (0.0, 1e-5, 1e-4, 1e-3)
+CURE_ROUNDS = 200
+HALVINGS = 40
+UTILITY_TOLERANCE = 1e-6
+SOLVER_FAILURES = (cp.SolverError, ArithmeticError, ValueError, np.linalg.LinAlgError)
+
+
+def scaled_previous(problem: Problem) -> Answer:
+    """The book as it is, exits done, times the largest factor up to 1 that meets all limits; it never buys."""
+    return Answer(largest_multiple(problem.facts.weights_now, problem.limits), OPTIMAL, (), "bisection")
+
+
+DEFAULT_SOLVERS: tuple[tuple[str, Solver], ...] = (
+    (MEAN_VARIANCE, mean_variance),
+    (RISK_PARITY, risk_parity),
+    (SCALED_PREVIOUS, scaled_previous),
+)
+
+
+def solve_target(
+    inputs: PortfolioInputs, mandate: Mandate, *, solvers: Sequence[tuple[str, Solver]] = DEFAULT_SOLVERS
+) -> Target:
+    """The target of the session. `solvers`: (method, solver) in order; those before the mandate's method are left out.
+
+    Never raises for a solver that fails and never answers with a book that breaks a limit of the mandate: the last resort
+    keeps what is held, sells what must go and buys nothing (status `no_answer`).
+    """
+    facts = facts_of(inputs, mandate)
+    if not nav_known(inputs):
+        return _target(
+            inputs, facts, cure_set(inputs, facts, mandate), facts.weights_now, RISK_REDUCING_ONLY, status=NO_ANSWER
+        )
+    if not inputs.rebalance or to_cash(inputs):
+        limits = cure_set(inputs, facts, mandate)
+        method = TO_CASH if to_cash(inputs) else CURES_ONLY
+        return _target(inputs, facts, limits, on_grid(cured(limits), limits), method)
+    problem = problem_of(inputs, facts, mandate)
+    failures: list[tuple[str, str]] = []
+    for method, solver in _from_method(solvers, mandate.portfolio.method):
+        answer, reason = _attempt(problem, method, solver)
+        if answer is not None:
+            target = _target(inputs, facts, problem.limits, answer.weights, method, failures=tuple(failures))
+            states = limit_states(problem.limits, answer.weights, answer.duals)
+            return replace(target, limits=states, solver=answer.solver, objective=problem.utility(answer.weights))
+        failures.append((method, reason.replace(";", ",")))
+    limits = cure_set(inputs, facts, mandate)
+    weights = on_grid(cured(limits), limits)
+    return _target(inputs, facts, limits, weights, RISK_REDUCING_ONLY, status=NO_ANSWER, failures=tuple(failures))
+
+
+def problem_of(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Problem:
+    """What every solver of the session gets."""
+    is_base = tuple(currency == mandate.base_currency for currency in inputs.currency)
+    return Problem(facts, limit_set(inputs, facts, mandate), mandate, is_base)
+
+
+def _from_method(solvers: Sequence[tuple[str, Solver]], first: str) -> Sequence[tuple[str, Solver]]:
+    names = [name for name, _ in solvers]
+    return solvers[names.index(first) :] if first in names else solvers
+
+
+def _attempt(problem: Problem, method: str, solver: Solver) -> tuple[Answer | None, str]:
+    """(the answer on the grid, "") when it may be used, else (None, why not)."""
+    try:
+        answer = solver(problem)
+    except SOLVER_FAILURES as error:
+        return None, f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    if answer.status != OPTIMAL:
+        return None, f"status {answer.status}"
+    if np.shape(answer.weights) != problem.facts.weights_now.shape or not np.isfinite(answer.weights).all():
+        return None, "the weights are not finite numbers"
+    weights, residual = _checked(problem, answer.weights)
+    if weights is None:
+        return None, f"RC-53 residual {residual:.2e} above {problem.mandate.limits.residual.hard:.0e}"
+    if method == MEAN_VARIANCE:
+        plain = problem.utility(on_grid(scaled_previous(problem).weights, problem.limits))
+        if problem.utility(weights) < plain - UTILITY_TOLERANCE:
+            return None, "RC-53 worse than the previous book scaled down"
+    return replace(answer, weights=weights), ""
+
+
+def _checked(problem: Problem, weights: Floats) -> tuple[Floats | None, float]:
+    """The weights on the grid if they keep every limit; a rounding that tips a cone over is drawn a hair towards selling."""
+    limits, allowed = problem.limits, problem.mandate.limits.residual.hard
+    worst = limits.residual(weights)
+    if worst > allowed:
+        return None, worst
+    for repair in REPAIRS:
+        drawn = on_grid(limits.bounds.lower + (1.0 - repair) * (weights - limits.bounds.lower), limits)
+        worst = limits.residual(drawn)
+        if worst <= allowed:
+            return drawn, worst
+    return None, worst
+
+
+def cured(limits: LimitSet) -> Floats:
+    """(n,) the book with exits done and, limit by limit, just enough sold of what a broken limit counts. It never buys.
+
+    Limits that cannot be measured are left out: nothing is bought anyway. If mending does not settle, all that may go goes.
+    """
+    now, lower = limits.weights_now, limits.bounds.lower
+    weights = np.clip(now, lower, limits.bounds.upper)
+    measurable = [x for x in limits.limits if np.isfinite(x.left(weights, now)) and np.isfinite(x.left(lower, now))]
+    for _ in range(CURE_ROUNDS):
+        over = [x.left(weights, now) - x.bound for x in measurable]
+        if max(over, default=0.0) <= 0.0:
+            return np.asarray(weights)
+        worst = measurable[int(np.argmax(over))]
+        counted = worst.row > 0.0 if isinstance(worst, LinearLimit) else np.ones(len(now), dtype=np.bool_)
+        keep, drop = 0.0, 1.0
+        for _ in range(HALVINGS):
+            middle = 0.5 * (keep + drop)
+            drawn = np.where(counted, weights + middle * (lower - weights), weights)
+            keep, drop = (middle, drop) if worst.left(drawn, now) > worst.bound else (keep, middle)
+        weights = np.where(counted, weights + drop * (lower - weights), weights)
+    return lower.copy()
+
+
+def _target(
+    inputs: PortfolioInputs,
+    facts: Facts,
+    limits: LimitSet,
+    weights: Floats,
+    method: str,
+    *,
+    status: str = OPTIMAL,
+    failures: tuple[tuple[str, str], ...] = (),
+) -> Target:
+    """The result; a held name without price has no weight (NaN)."""
+    unknown = held(inputs) & ~(priced(inputs) & np.bool_(nav_known(inputs)))
+    shown = np.where(unknown, np.nan, weights)
+    return Target(
+        weights=shown,
+        weights_now=np.where(unknown, np.nan, facts.weights_now),
+        cash_weight=round(1.0 - float(np.nansum(shown)), 6),
+        method=method,
+        status=status,
+        objective=float("nan"),
+        residual=limits.residual(weights),
+        limits=limit_states(limits, weights, ()),
+        failures=failures,
+        no_buys=facts.no_buys,
+        solver="none",
+    )

@@ -1,0 +1,151 @@
+"""A limit of the book as a noun: control, name, left side, bound, unit, message. Pure.
+
+Lives here: the four shapes of a convex limit, how each is measured in plain numpy and how steep it is. Not here: which limits
+a mandate has (`limits`), bounds of single names (`bounds`), cash (`funding`), how a solver sees them (`optimizer`).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from marketbot_assets.portfolio.inputs import Floats
+
+WEIGHT_GRID = 1e-6
+
+
+class Limit(Protocol):
+    """Left side <= bound for weights (n,), convex in the weights. `hard` is the verdict's limit in the same unit."""
+
+    @property
+    def control(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def bound(self) -> float: ...
+    @property
+    def hard(self) -> float: ...
+
+    def left(self, weights: Floats, weights_now: Floats) -> float:
+        """The left side in the limit's unit."""
+        ...
+
+    def gradient(self, weights: Floats, weights_now: Floats) -> Floats:
+        """(n,) change of the constraint's left side per unit of each weight (of the norm, for a cone)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinearLimit:
+    """row @ weights <= bound, or row @ buys <= bound when `on_buys`; row (n,)."""
+
+    control: str
+    name: str
+    row: Floats
+    bound: float
+    hard: float
+    unit: str = "NAV"
+    on_buys: bool = False
+
+    @property
+    def rounding(self) -> float:
+        """How much the left side may rise when every weight is rounded down to the grid."""
+        return 0.0 if self.on_buys else -WEIGHT_GRID * float(np.minimum(self.row, 0.0).sum())
+
+    def left(self, weights: Floats, weights_now: Floats) -> float:
+        """Row @ weights or row @ buys."""
+        return float(self.row @ (np.maximum(weights - weights_now, 0.0) if self.on_buys else weights))
+
+    def gradient(self, weights: Floats, weights_now: Floats) -> Floats:
+        """The row; for a limit on buys only where a name is bought."""
+        return np.where(weights > weights_now, self.row, 0.0) if self.on_buys else self.row
+
+
+@dataclass(frozen=True, slots=True)
+class ConeLimit:
+    """norm(root @ weights) <= bound, root (m, n); with `squared` the left side and the bounds are the squares of that."""
+
+    control: str
+    name: str
+    root: Floats
+    bound: float
+    hard: float
+    unit: str
+    squared: bool = False
+
+    def left(self, weights: Floats, weights_now: Floats) -> float:
+        """The norm, or its square."""
+        norm = float(np.linalg.norm(self.root @ weights))
+        return norm * norm if self.squared else norm
+
+    @property
+    def radius(self) -> float:
+        """The bound on the norm itself."""
+        return float(np.sqrt(self.bound)) if self.squared else self.bound
+
+    def gradient(self, weights: Floats, weights_now: Floats) -> Floats:
+        """Slope of the norm; zero at the origin."""
+        moved = self.root @ weights
+        norm = float(np.linalg.norm(moved))
+        return np.asarray(self.root.T @ moved / norm) if norm > 0.0 else np.zeros_like(weights)
+
+
+@dataclass(frozen=True, slots=True)
+class TopLimit:
+    """Sum of the `count` largest weights <= bound."""
+
+    control: str
+    name: str
+    count: int
+    bound: float
+    hard: float
+    unit: str = "NAV"
+
+    def left(self, weights: Floats, weights_now: Floats) -> float:
+        """Sum of the largest weights."""
+        return float(np.sort(weights)[::-1][: self.count].sum())
+
+    def gradient(self, weights: Floats, weights_now: Floats) -> Floats:
+        """1 for the names among the largest, ties by position."""
+        slope = np.zeros_like(weights)
+        slope[np.argsort(-weights, kind="stable")[: self.count]] = 1.0
+        return slope
+
+
+@dataclass(frozen=True, slots=True)
+class ShortfallLimit:
+    """Mean loss in the worst `tail` share of the rows of `returns` (T, n) <= bound (Rockafellar and Uryasev 2000).
+
+    The row at the edge of the tail counts with the fraction that fills it up, so the measure is convex and exact.
+    """
+
+    control: str
+    name: str
+    returns: Floats
+    tail: float
+    bound: float
+    hard: float
+    unit: str = "NAV per session"
+
+    @property
+    def rows(self) -> float:
+        """Size of the tail in rows, not an integer in general, at least one."""
+        return max(self.tail * len(self.returns), 1.0)
+
+    def shares(self, weights: Floats) -> Floats:
+        """(T,) share of each row in the tail mean; sums to 1."""
+        order = np.argsort(self.returns @ weights, kind="stable")
+        taken = np.clip(self.rows - np.arange(len(order)), 0.0, 1.0) / self.rows
+        shares = np.zeros(len(order))
+        shares[order] = taken
+        return shares
+
+    def left(self, weights: Floats, weights_now: Floats) -> float:
+        """Mean loss in the tail."""
+        return float(-(self.shares(weights) @ (self.returns @ weights)))
+
+    def gradient(self, weights: Floats, weights_now: Floats) -> Floats:
+        """Mean loss of each name in the book's tail."""
+        return np.asarray(-(self.shares(weights) @ self.returns))

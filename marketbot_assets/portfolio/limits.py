@@ -1,0 +1,183 @@
+"""Every convex limit of the mandate for one session: what the optimizer keeps and what is measured again afterwards. Pure.
+
+All are upper bounds that hold for an empty book, and sells are limited by liquidity alone, so a feasible book always exists.
+Where the book breaks a limit passively (prices moved) and selling all that liquidity allows does not mend it today, the bound
+becomes what nine tenths of that selling reach; otherwise the bound stands and the breach is mended today. Not here: shapes of
+limits (`limit`), single names (`bounds`), cash (`funding`), limits that only the verdict knows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from marketbot_assets.portfolio.bounds import Bounds, bounds_of
+from marketbot_assets.portfolio.facts import Facts
+from marketbot_assets.portfolio.funding import funding_of
+from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
+from marketbot_assets.portfolio.limit import ConeLimit, Limit, LinearLimit, ShortfallLimit, TopLimit
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.mandate_limits import Cap
+from marketbot_resources.model import SESSIONS_PER_YEAR
+
+FUND_BUCKET, UNKNOWN_SECTOR = "FUND", "UNKNOWN"
+INSTANT_MARKET, INSTANT_SECTOR, INSTANT_USD = 0.30, 0.40, 0.15
+TOP_COUNT = 10
+SHORTFALL_TAIL = 0.025
+PROGRESS, ROOM = 0.9, 1e-6
+Shape = LinearLimit | ConeLimit | TopLimit | ShortfallLimit
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSet:
+    """Bounds of single names and all other limits, in one fixed order, for the book `weights_now` (n,)."""
+
+    bounds: Bounds
+    limits: tuple[Limit, ...]
+    weights_now: Floats
+
+    def residual(self, weights: Floats) -> float:
+        """Largest violation in plain numpy, 0 when all hold; infinite for weights that are not finite."""
+        if weights.shape != self.weights_now.shape or not np.isfinite(weights).all():
+            return float("inf")
+        over = [limit.left(weights, self.weights_now) - limit.bound for limit in self.limits]
+        over += [
+            float(np.max(self.bounds.lower - weights, initial=0.0)),
+            float(np.max(weights - self.bounds.upper, initial=0.0)),
+        ]
+        worst = max(over, default=0.0)
+        return max(worst, 0.0) if np.isfinite(over).all() else float("inf")
+
+
+def limit_set(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> LimitSet:
+    """What a target of this session must keep, every bound at the mandate's target."""
+    bounds = bounds_of(inputs, facts, mandate)
+    eased = tuple(feasible(limit, bounds, facts.weights_now) for limit in all_limits(inputs, facts, mandate))
+    return LimitSet(bounds, (*eased, funding_of(inputs, facts, mandate)), facts.weights_now)
+
+
+def cure_set(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> LimitSet:
+    """What must be mended even when nothing is rebalanced: the verdict's hard limits, no buys."""
+    bounds = bounds_of(inputs, facts, mandate, cures_only=True)
+    eased = tuple(feasible(limit, bounds, facts.weights_now) for limit in all_limits(inputs, facts, mandate))
+    return LimitSet(bounds, tuple(replace(limit, bound=limit.hard) for limit in eased), facts.weights_now)
+
+
+def feasible(limit: Shape, bounds: Bounds, weights_now: Floats) -> Shape:
+    """The limit with bounds that selling can reach today: see the head of this file."""
+    reach = limit.left(bounds.lower, weights_now)
+    kept = limit.left(np.clip(weights_now, bounds.lower, bounds.upper), weights_now)
+    room = ROOM + (limit.rounding if isinstance(limit, LinearLimit) else 0.0)
+    least = reach + max(room, (1.0 - PROGRESS) * (kept - reach))
+    bound, hard = (b if reach + room <= b else least for b in (limit.bound, limit.hard))
+    return replace(limit, bound=bound, hard=hard)
+
+
+def all_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tuple[Shape, ...]:
+    """Every limit but cash, as the mandate has it."""
+    return (*linear_limits(inputs, facts, mandate), *curved_limits(facts, mandate, inputs.book.multiple))
+
+
+def linear_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tuple[LinearLimit, ...]:
+    """Rows over weights or buys in a fixed order: groups, gross and cash, buys, stress scenarios; not relaxed."""
+    rows = (*_groups(inputs, mandate), *_totals(inputs, mandate), *_stress(inputs, facts, mandate))
+    return tuple(rows)
+
+
+def _group(control: str, name: str, member: Flags, cap: Cap) -> LinearLimit:
+    return LinearLimit(control, name, member.astype(float), cap.constraint, cap.hard)
+
+
+def _groups(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
+    limits, universe = mandate.limits, mandate.universe
+    unknown = Cap(hard=universe.unknown_sector_cap)
+    for sector in sorted(set(inputs.sector)):
+        member = np.array([s == sector for s in inputs.sector])
+        if sector == FUND_BUCKET:
+            yield _group("RC-34", "fund bucket", member, universe.fund_bucket)
+        else:
+            known = sector not in ("", UNKNOWN_SECTOR)
+            yield _group("RC-32", f"sector {sector or UNKNOWN_SECTOR}", member, limits.sector if known else unknown)
+    foreign = np.array([c != mandate.base_currency for c in inputs.currency])
+    for currency in sorted(set(inputs.currency) - {mandate.base_currency}):
+        yield _group(
+            "RC-35", f"currency {currency}", np.array([c == currency for c in inputs.currency]), limits.currency
+        )
+    yield _group("RC-35", "non-base currencies", foreign, limits.non_base)
+    for country in sorted(set(inputs.country) - {mandate.home_country}):
+        yield _group(
+            "RC-35", f"country {country}", np.array([c == country for c in inputs.country]), limits.country_ex_home
+        )
+
+
+def _totals(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
+    limits, book, ones = mandate.limits, inputs.book, np.ones(len(inputs.instruments))
+    gross, cash, turnover = limits.gross, limits.cash_floor, limits.turnover
+    yield LinearLimit("RC-36", "gross", ones, min(gross.constraint, mandate.account.leverage), gross.hard)
+    yield LinearLimit("RC-38", "invested, cash floor kept", ones, 1.0 - cash.target, 1.0 - cash.hard)
+    day = turnover.buys_per_day
+    yield LinearLimit("RC-41", "buys of the day", ones, day.constraint, day.hard, on_buys=True)
+    month = turnover.one_way_21_sessions
+    if book.sessions_since_build >= turnover.build_up_sessions:
+        used = float(np.sum(book.turnover))
+        left, most = (
+            max(bound - used, 0.0) for bound in (month.constraint, month.hard or month.warn or month.constraint)
+        )
+        yield LinearLimit("RC-41", "buys of 21 sessions", ones, left, most, on_buys=True)
+
+
+def _stress(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Iterator[LinearLimit]:
+    """RC-46: one row per scenario; a budget scenario may cost what the drawdown leaves of the hard budget."""
+    limits, model = mandate.limits, inputs.factor_model
+    budget = limits.drawdown_budget
+    drawdown = inputs.book.drawdown if np.isfinite(inputs.book.drawdown) else budget.hard
+    left = max(budget.hard - drawdown, 0.0)
+    bounds = {
+        "crash": (limits.crash_replay.constraint, limits.crash_replay.hard),
+        "bear": (limits.bear_replay.constraint, limits.bear_replay.hard),
+        "budget": (max(budget.floor, budget.target_margin * left), max(budget.floor, left)),
+    }
+    for number in sorted(range(len(model.scenarios)), key=lambda k: model.scenarios[k]):
+        kind = model.scenario_kinds[number]
+        bound, hard = bounds[kind]
+        yield LinearLimit("RC-46", f"{kind} {model.scenarios[number]}", -facts.scenario_returns[number], bound, hard)
+    fed = limits.fed_severe
+    yield LinearLimit("RC-46", "fed severe", fed.equity_loss * facts.beta, fed.constraint, fed.hard)
+    yield from _instant(inputs, facts, mandate)
+
+
+def _instant(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Iterator[LinearLimit]:
+    """RC-46, the instantaneous set: Y1 market, Y3 each sector, Y7 the dollar against everything foreign."""
+    cap = mandate.limits.instant
+    yield LinearLimit("RC-46", "instant Y1 market", INSTANT_MARKET * facts.beta, cap.constraint, cap.hard)
+    for sector in sorted(set(inputs.sector) - {FUND_BUCKET}):
+        row = INSTANT_SECTOR * np.array([float(s == sector) for s in inputs.sector])
+        yield LinearLimit("RC-46", f"instant Y3 sector {sector or UNKNOWN_SECTOR}", row, cap.constraint, cap.hard)
+    row = INSTANT_USD * np.array([float(c != mandate.base_currency) for c in inputs.currency])
+    yield LinearLimit("RC-46", "instant Y7 currencies", row, cap.constraint, cap.hard)
+
+
+def curved_limits(facts: Facts, mandate: Mandate, multiple: float) -> tuple[ConeLimit | TopLimit | ShortfallLimit, ...]:
+    """Volatility (RC-42, one cone per estimator), concentration (RC-39), top ten (RC-40), expected shortfall (RC-44)."""
+    limits, vol = mandate.limits, mandate.limits.ex_ante_vol
+    target = mandate.volatility.target_per_year * (multiple if np.isfinite(multiple) else 0.0)
+    year = np.sqrt(SESSIONS_PER_YEAR)
+    cones = [
+        ConeLimit(
+            "RC-42",
+            f"volatility {name}",
+            root * year,
+            vol.target_multiple * target,
+            vol.hard_multiple * target,
+            "per year",
+        )
+        for name, root in facts.vol_roots
+    ]
+    eye = np.eye(len(facts.weights_now))
+    cones.append(ConeLimit("RC-39", "sum of squares", eye, limits.hhi.constraint, limits.hhi.hard, "1", squared=True))
+    top = TopLimit("RC-40", "top ten", TOP_COUNT, limits.top10.constraint, limits.top10.hard)
+    rows = facts.returns[-limits.es.scenarios :]
+    tail = ShortfallLimit(
+        "RC-44", "expected shortfall 97.5 %", rows, SHORTFALL_TAIL, limits.es.constraint, limits.es.hard
+    )
+    return (*cones, top, tail)

@@ -1,0 +1,228 @@
+"""From target weights to orders that could be sent: whole lots, limit prices, currency legs, reasons. Pure.
+
+Sells first: a protective exit sells everything, odd lots too, within liquidity and the hard order value; other sells round to
+the nearest lot. Buys round down at the close and are valued at their limit with costs: whatever hard limit they would break is
+kept by cutting the buys that count in it, least useful first; then cash decides (`cash_legs`). No name gets two orders, none
+gets one while an order is open at the broker. Not here: arithmetic of lots (`rounding`), the verdict (the risk stage).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+
+from marketbot_assets.portfolio.bounds import Bounds, bounds_of
+from marketbot_assets.portfolio.cash_legs import currency_legs, funded, min_order
+from marketbot_assets.portfolio.draft import LIMIT_CURE, PROTECTIVE, TARGET, Desk, Draft
+from marketbot_assets.portfolio.explanation import NO_DRIVERS, explain
+from marketbot_assets.portfolio.facts import Facts, facts_of, nav_known
+from marketbot_assets.portfolio.funding import collars
+from marketbot_assets.portfolio.inputs import Floats, PlannedOrder, PortfolioInputs
+from marketbot_assets.portfolio.limit import LinearLimit
+from marketbot_assets.portfolio.limits import all_limits
+from marketbot_assets.portfolio.rounding import buy_limit, exact, lots_down, lots_near, lots_up, sell_limit
+from marketbot_assets.portfolio.target import CURES_ONLY, OPTIMAL, RISK_REDUCING_ONLY, Target
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import BASIS_POINT, Kind, Order, Side, client_order_id
+
+GONE = 5e-7
+UNMOVED = 1.5e-6
+LEGS = {PROTECTIVE: "P", LIMIT_CURE: "P", TARGET: "T"}
+FIRST = (PROTECTIVE, LIMIT_CURE, "FX", TARGET)
+
+
+def plan_orders(
+    inputs: PortfolioInputs, target: Target, mandate: Mandate, *, drivers: Mapping[str, str] = NO_DRIVERS
+) -> tuple[PlannedOrder, ...]:
+    """The plan: exits, cures, currency legs, target sells, target buys, each group sorted by instrument.
+
+    Without a NAV there is no order at all. A target that is not optimal, a session without rebalance or a reason against all
+    buys leaves sells only. `drivers`: instrument -> what its forecast rests on, for the reasons.
+    """
+    if not nav_known(inputs):
+        return ()
+    facts = facts_of(inputs, mandate)
+    desk = Desk(inputs, facts, mandate, collars(inputs, mandate), buy_benefit(facts, mandate))
+    sells = _sells(desk, target, bounds_of(inputs, facts, mandate, cures_only=not inputs.rebalance))
+    buys: list[Draft] = []
+    if inputs.rebalance and target.status == OPTIMAL and not facts.no_buys:
+        buys = within_limits(desk, funded(desk, _buys(desk, target), sells), sells)
+        buys = [d for d in buys if _worthwhile(desk, d)]
+    reasons = {force.instrument: force.reason for force in explain(inputs, target, mandate, drivers=drivers)}
+    planned = [_planned(desk, draft, reasons[inputs.instruments[draft.row]]) for draft in (*sells, *buys)]
+    planned += currency_legs(desk, buys, sells)
+    return tuple(sorted(planned, key=lambda o: (FIRST.index(o.purpose), o.side == Side.BUY, o.instrument)))
+
+
+def buy_benefit(facts: Facts, mandate: Mandate) -> Floats:
+    """(n,) utility per year of one more unit of weight at today's book, after costs."""
+    rule, now = mandate.portfolio, facts.weights_now
+    risk = facts.factor_root.T @ (facts.factor_root @ now) + facts.specific * now
+    return np.asarray(
+        facts.expected_return - rule.risk_aversion * risk - rule.cost_amortization_per_year * facts.cost_buy
+    )
+
+
+def _shares(desk: Desk, row: int, weight: float) -> Decimal:
+    """A weight as shares at the last close, not rounded."""
+    return exact(weight * desk.inputs.nav / (float(desk.inputs.price[row]) * float(desk.inputs.fx[row])))
+
+
+def _worthwhile(desk: Desk, draft: Draft) -> bool:
+    value = float(draft.quantity) * float(desk.inputs.price[draft.row]) * float(desk.inputs.fx[draft.row])
+    return value >= min_order(desk)
+
+
+def _sells(desk: Desk, target: Target, bounds: Bounds) -> list[Draft]:
+    drafts = []
+    for row in range(len(desk.inputs.instruments)):
+        wanted, now = float(target.weights[row]), float(desk.facts.weights_now[row])
+        falls = wanted < now - UNMOVED or (bounds.must_go[row] and wanted < now)
+        if not (desk.facts.sellable[row] and falls and desk.inputs.positions[row] > 0):
+            continue
+        draft = _sell(desk, target, bounds, row, wanted)
+        if draft is not None:
+            drafts.append(draft)
+    return drafts
+
+
+def _sell(desk: Desk, target: Target, bounds: Bounds, row: int, wanted: float) -> Draft | None:
+    """The sell of one name; None when it is too small to be worth it. A full exit is never too small."""
+    now, held, step = float(desk.facts.weights_now[row]), desk.inputs.positions[row], desk.step(row)
+    cures = target.method in (CURES_ONLY, RISK_REDUCING_ONLY) or not desk.inputs.rebalance
+    purpose = PROTECTIVE if bounds.must_go[row] else LIMIT_CURE if bounds.trimmed[row] or cures else TARGET
+    most = _shares(desk, row, now - float(bounds.lower[row]))
+    if wanted <= GONE and bounds.lower[row] <= GONE:
+        quantity = held
+    else:
+        rounded = lots_near if purpose == TARGET else lots_up
+        quantity = rounded(_shares(desk, row, now - wanted), step)
+        quantity = min(quantity if quantity <= most else lots_down(most, step), held)
+    draft = Draft(row, Side.SELL, quantity, _limit(desk, row, Side.SELL), purpose)
+    small = purpose == TARGET and quantity < held and not _worthwhile(desk, draft)
+    return None if quantity <= 0 or draft.limit <= 0 or small else draft
+
+
+def _buys(desk: Desk, target: Target) -> list[Draft]:
+    """Buys rounded down, each within the hard limits of its own name at its limit price."""
+    limits, inputs, drafts = desk.mandate.limits, desk.inputs, []
+    for row in map(int, np.flatnonzero(desk.facts.buyable)):
+        wanted, now = float(target.weights[row]), float(desk.facts.weights_now[row])
+        price = _limit(desk, row, Side.BUY)
+        if not wanted > now or price <= 0:
+            continue
+        room = min(
+            limits.position.hard - now,
+            limits.turnover.name_buy_per_day.hard,
+            limits.order_value.hard,
+            limits.participation.hard * float(inputs.adv[row]) / inputs.nav,
+        )
+        unit = desk.base_value(row, Decimal(1), price) * (1.0 + float(inputs.cost_buy[row]))
+        shares = min(_shares(desk, row, wanted - now), exact(max(room, 0.0) / unit))
+        draft = Draft(row, Side.BUY, lots_down(shares, desk.step(row)), price, TARGET)
+        if draft.quantity > 0 and _worthwhile(desk, draft):
+            drafts.append(draft)
+    return drafts
+
+
+def _limit(desk: Desk, row: int, side: Side) -> Decimal:
+    price, collar, tick = float(desk.inputs.price[row]), float(desk.collar[row]), desk.inputs.tick_size[row]
+    return buy_limit(price, collar, tick) if side is Side.BUY else sell_limit(price, collar, tick)
+
+
+def projected(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> Floats:
+    """(n,) weights after all orders: buys at their limit with costs, sells at the last close."""
+    weights = desk.facts.weights_now.copy()
+    for draft in buys:
+        weights[draft.row] += float(desk.paid(draft)) * float(desk.inputs.fx[draft.row]) / desk.inputs.nav
+    for draft in sells:
+        weights[draft.row] -= desk.base_value(draft.row, draft.quantity, exact(desk.inputs.price[draft.row]))
+    return np.asarray(weights)
+
+
+def within_limits(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> list[Draft]:
+    """The buys that keep every hard limit at their limit prices, after rounding.
+
+    A limit that is broken without them, too, lets no buy pass that it counts; one on the book's shape counts every buy.
+    """
+    limits, now, left = all_limits(desk.inputs, desk.facts, desk.mandate), desk.facts.weights_now, list(buys)
+    while left:
+        weights = projected(desk, left, sells)
+        rows = np.array([d.row for d in left])
+        for limit in limits:
+            excess = limit.left(weights, now) - limit.hard
+            if excess <= 0.0:
+                continue
+            slope = limit.gradient(weights, now)
+            counted = {int(row) for row in rows if not slope[row] <= 0.0}
+            if not counted and not isinstance(limit, LinearLimit):
+                counted = {int(row) for row in rows}
+            if counted:
+                place = desk.least_useful(left, counted)
+                break
+        else:
+            return left
+        draft = left[place]
+        unit = (
+            float(desk.paid(replace(draft, quantity=Decimal(1)))) * float(desk.inputs.fx[draft.row]) / desk.inputs.nav
+        )
+        missing = excess / (float(slope[draft.row]) * unit) if slope[draft.row] > 0.0 else np.inf
+        quantity = desk.cut(
+            draft, exact(min(missing, float(draft.quantity))) if np.isfinite(missing) else draft.quantity
+        )
+        left[place : place + 1] = [replace(draft, quantity=quantity)] if quantity > 0 else []
+    return left
+
+
+def _planned(desk: Desk, draft: Draft, reason: str) -> PlannedOrder:
+    inputs, row = desk.inputs, draft.row
+    cost = inputs.cost_buy[row] if draft.side is Side.BUY else desk.facts.cost_sell[row]
+    return PlannedOrder(
+        instrument=inputs.instruments[row],
+        kind=Kind.EQUITY.value,
+        leg=LEGS[draft.purpose],
+        side=draft.side.value,
+        quantity=draft.quantity,
+        limit_price=draft.limit,
+        reference_price=float(inputs.price[row]),
+        currency=inputs.currency[row],
+        mic=inputs.mic[row],
+        value_base=float(draft.value) * float(inputs.fx[row]),
+        cost_bps=float(cost) / BASIS_POINT,
+        purpose=draft.purpose,
+        reason=reason,
+        send_from=inputs.send_from[row],
+        send_until=inputs.send_until[row],
+    )
+
+
+def to_orders(planned: Sequence[PlannedOrder], inputs: PortfolioInputs) -> tuple[Order, ...]:
+    """The plan as orders, sorted by client order id, which follows from place and leg, not from size."""
+    orders = [
+        Order(
+            client_order_id=client_order_id(
+                environment=inputs.environment,
+                account=inputs.account,
+                session=inputs.session,
+                batch_no=inputs.batch_no,
+                instrument=p.instrument,
+                leg=p.leg,
+            ),
+            session=inputs.session,
+            batch_no=inputs.batch_no,
+            leg=p.leg,
+            kind=Kind(p.kind),
+            instrument=p.instrument,
+            mic=p.mic,
+            side=Side(p.side),
+            quantity=p.quantity,
+            limit_price=p.limit_price,
+            currency=p.currency,
+            send_from=p.send_from,
+            send_until=p.send_until,
+            reason=p.reason,
+        )
+        for p in planned
+    ]
+    return tuple(sorted(orders, key=lambda order: order.client_order_id))

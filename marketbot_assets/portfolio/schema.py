@@ -1,0 +1,91 @@
+"""Tables of the portfolio stage: the target, what moved it, and the plan of orders. Not here: rows (`target_frame`)."""
+
+from marketbot_assets.normalization.schema import INSTRUMENT
+from marketbot_assets.portfolio.order_frame import ORDER_COLUMNS
+from marketbot_resources.store.table import Column, Table
+
+CASH = "CASH"
+METHODS = ("mean_variance", "risk_parity", "scaled_previous", "to_cash", "cures_only", "risk_reducing_only")
+STATUSES = ("optimal", "no_answer")
+PURPOSES = ("TARGET", "PROTECTIVE", "LIMIT_CURE", "FX")
+
+TARGET_PORTFOLIO = Table(
+    "target_portfolio",
+    "one instrument of the universe or held, or CASH",
+    ("instrument",),
+    (
+        INSTRUMENT,
+        Column("weight_now", "number", "fraction of NAV, open orders filled; null without price", nullable=True),
+        Column(
+            "weight_target",
+            "number",
+            "fraction of NAV on a grid of 1e-6; null for a held name without price",
+            nullable=True,
+        ),
+        Column("can_buy", "flag", "may be bought this session"),
+        Column("can_trade", "flag", "may be traded at all"),
+        Column("force_exit", "flag", "a stop is due"),
+        Column("reason", "text", "why the weight moves or does not"),
+        Column("method", "text", "method that answered", one_of=METHODS),
+        Column("status", "text", "optimal, or no_answer when every method failed", one_of=STATUSES),
+        Column("objective", "number", "utility per year; null when no optimizer answered", nullable=True),
+        Column(
+            "residual", "number", "largest violation of a limit, recomputed in numpy; null when unknown", nullable=True
+        ),
+        Column("failures", "text", "methods that were tried before and why they were not used"),
+        Column("no_buys", "text", "why nothing may be bought, empty when something may"),
+        Column("solver", "text", "solver and tolerance"),
+    ),
+)
+
+TARGET_EXPLANATION = Table(
+    "target_explanation",
+    "the forces on one weight (INSTRUMENT), or one limit with its price (LIMIT)",
+    ("kind", "place"),
+    (
+        Column("kind", "text", "INSTRUMENT or LIMIT", one_of=("INSTRUMENT", "LIMIT")),
+        Column("place", "integer", "position in its kind", at_least=0),
+        Column("subject", "text", "internal id, or control of the limit"),
+        Column("name", "text", "name of the limit; for an instrument the limit that presses most, or empty"),
+        Column("weight_before", "number", "fraction of NAV", nullable=True),
+        Column("weight_after", "number", "fraction of NAV", nullable=True),
+        Column(
+            "expected_return",
+            "number",
+            "pull of the expected return, utility per year and unit of weight",
+            nullable=True,
+        ),
+        Column("risk", "number", "pull of the marginal risk, same unit", nullable=True),
+        Column("cost", "number", "pull of the cost of moving, same unit", nullable=True),
+        Column("limits", "number", "pull of all priced limits, same unit", nullable=True),
+        Column("bound", "number", "what the name's own bounds hold back, same unit", nullable=True),
+        Column("left", "number", "left side of the limit, in its unit", nullable=True),
+        Column("limit", "number", "bound that the target keeps", nullable=True),
+        Column("hard", "number", "bound that the verdict keeps", nullable=True),
+        Column("slack", "number", "limit - left", nullable=True),
+        Column("dual", "number", "price of the limit: utility per year for one unit more", nullable=True),
+        Column("binding", "flag", "left touches limit; false for instruments"),
+        Column("unit", "text", "unit of left, limit, hard and slack; empty for instruments"),
+        Column("reason", "text", "one line for people; empty for limits"),
+    ),
+)
+
+ORDER_PLAN = Table(
+    "order_plan",
+    "one proposed order before the verdict",
+    ("client_order_id",),
+    (
+        *ORDER_COLUMNS,
+        Column(
+            "reference_price",
+            "number",
+            "last close in the listing currency; for a currency leg base per unit",
+            at_least=0,
+        ),
+        Column("value_base", "number", "quantity at limit (currency leg: at the rate) in base currency", at_least=0),
+        Column("cost_bps", "number", "expected cost, basis points of the value", at_least=0),
+        Column("purpose", "text", "what the order is for", one_of=PURPOSES),
+    ),
+)
+
+TABLES = (TARGET_PORTFOLIO, TARGET_EXPLANATION, ORDER_PLAN)

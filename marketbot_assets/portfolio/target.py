@@ -1,0 +1,118 @@
+"""The answer of the decision: target weights with their proof, and what a solver hands back. Named result types and exact measures.
+
+Not here: how an answer is found (`optimizer`, `risk_parity`, `fallback`), how it is stored (`schema`, `explanation`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from marketbot_assets.portfolio.facts import Facts
+from marketbot_assets.portfolio.inputs import Floats
+from marketbot_assets.portfolio.limit import WEIGHT_GRID
+from marketbot_assets.portfolio.limits import LimitSet
+from marketbot_resources.mandate import Mandate
+
+BINDING_SLACK = 1e-5
+MEAN_VARIANCE, RISK_PARITY, SCALED_PREVIOUS = "mean_variance", "risk_parity", "scaled_previous"
+TO_CASH, CURES_ONLY, RISK_REDUCING_ONLY = "to_cash", "cures_only", "risk_reducing_only"
+METHODS = (MEAN_VARIANCE, RISK_PARITY, SCALED_PREVIOUS, TO_CASH, CURES_ONLY, RISK_REDUCING_ONLY)
+OPTIMAL, NO_ANSWER = "optimal", "no_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a solver gets: cleaned numbers, limits, and the mandate. The names are sorted; all arrays are (n,)."""
+
+    facts: Facts
+    limits: LimitSet
+    mandate: Mandate
+    is_base: tuple[bool, ...]
+
+    def utility(self, weights: Floats) -> float:
+        """Expected return - risk aversion / 2 * variance - amortized cost, per year: what the optimizer makes largest."""
+        facts, moved = self.facts, weights - self.facts.weights_now
+        factor = facts.factor_root @ weights
+        variance = float(factor @ factor + facts.specific @ (weights * weights))
+        cost = float(facts.cost_buy @ np.maximum(moved, 0.0) + facts.cost_sell @ np.maximum(-moved, 0.0))
+        rule = self.mandate.portfolio
+        reward = float(facts.expected_return @ weights)
+        return reward - 0.5 * rule.risk_aversion * variance - rule.cost_amortization_per_year * cost
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A solver's claim: weights (n,) unrounded, its status, and per limit the dual value (utility per unit of bound)."""
+
+    weights: Floats
+    status: str
+    duals: tuple[float, ...]
+    solver: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """One limit at the target. `dual`: utility per year gained per unit of bound, 0 when unknown or slack."""
+
+    control: str
+    name: str
+    unit: str
+    left: float
+    bound: float
+    hard: float
+    dual: float
+
+    @property
+    def slack(self) -> float:
+        """Bound - left."""
+        return self.bound - self.left
+
+    @property
+    def binding(self) -> bool:
+        """Whether the left side touches the bound."""
+        return self.slack <= BINDING_SLACK * max(1.0, abs(self.bound))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Weights for the next auctions. `weights` (n,): fractions of NAV on a grid of 1e-6, NaN for a held name without price.
+
+    `status`: optimal, or no_answer when every method failed. `failures`: (method, why it was not used). `residual`: largest
+    violation, recomputed in plain numpy. `objective`: utility per year. `no_buys`: empty or why nothing may be bought.
+    """
+
+    weights: Floats
+    weights_now: Floats
+    cash_weight: float
+    method: str
+    status: str
+    objective: float
+    residual: float
+    limits: tuple[LimitState, ...]
+    failures: tuple[tuple[str, str], ...]
+    no_buys: str
+    solver: str
+
+    @property
+    def duals(self) -> tuple[tuple[str, str, float, float], ...]:
+        """(control, name, dual, slack) per limit."""
+        return tuple((limit.control, limit.name, limit.dual, limit.slack) for limit in self.limits)
+
+
+def on_grid(weights: Floats, limits: LimitSet) -> Floats:
+    """Weights rounded down to the grid of 1e-6, a hair below a grid point up to it, kept within the bounds of each name.
+
+    Rounding down sells a little more and buys a little less, so no cap of positive weights can break.
+    """
+    hair = 0.5 / max(len(weights), 50)
+    down = np.round(np.floor(weights / WEIGHT_GRID + hair) * WEIGHT_GRID, 6)
+    return np.asarray(np.clip(down, np.round(limits.bounds.lower, 9), np.round(limits.bounds.upper, 9)))
+
+
+def limit_states(limits: LimitSet, weights: Floats, duals: tuple[float, ...]) -> tuple[LimitState, ...]:
+    """Every limit measured at the weights; without duals all prices are 0."""
+    prices = duals if len(duals) == len(limits.limits) else (0.0,) * len(limits.limits)
+    return tuple(
+        LimitState(x.control, x.name, x.unit, x.left(weights, limits.weights_now), x.bound, x.hard, price)
+        for x, price in zip(limits.limits, prices, strict=True)
+    )

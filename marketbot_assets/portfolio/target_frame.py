@@ -1,0 +1,151 @@
+"""Target, explanation and plan as frames, and the target back from them. Pure. Not here: the columns (`schema`)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.portfolio.explanation import Force
+from marketbot_assets.portfolio.inputs import Floats, PlannedOrder, PortfolioInputs
+from marketbot_assets.portfolio.order_frame import orders_frame
+from marketbot_assets.portfolio.order_plan import to_orders
+from marketbot_assets.portfolio.schema import CASH, ORDER_PLAN, TARGET_EXPLANATION, TARGET_PORTFOLIO
+from marketbot_assets.portfolio.target import LimitState, Target
+from marketbot_resources.errors import StoreError
+from marketbot_resources.store.table import Table
+
+LIMIT_NUMBERS = ("left", "limit", "hard", "slack", "dual")
+FORCE_NUMBERS = ("weight_before", "weight_after", "expected_return", "risk", "cost", "limits", "bound")
+
+
+def _frame(rows: Sequence[dict[str, object]], table: Table) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=[column.name for column in table.columns])
+    kinds = {"number": "float64", "integer": "int64", "flag": "bool"}
+    return frame.astype({c.name: kinds[c.kind] for c in table.columns if c.kind in kinds})
+
+
+def target_frame(inputs: PortfolioInputs, target: Target, forces: Sequence[Force]) -> pd.DataFrame:
+    """TARGET_PORTFOLIO: one row per instrument in the inputs' order and one for CASH, sorted by instrument."""
+    shared: dict[str, object] = {
+        "method": target.method,
+        "status": target.status,
+        "objective": target.objective,
+        "residual": target.residual if np.isfinite(target.residual) else np.nan,
+        "failures": "; ".join(f"{method}: {why}" for method, why in target.failures),
+        "no_buys": target.no_buys,
+        "solver": target.solver,
+    }
+    rows: list[dict[str, object]] = [
+        {
+            "instrument": name,
+            "weight_now": target.weights_now[i],
+            "weight_target": target.weights[i],
+            "can_buy": bool(inputs.can_buy[i]),
+            "can_trade": bool(inputs.can_trade[i]),
+            "force_exit": bool(inputs.force_exit[i]),
+            "reason": forces[i].reason,
+            **shared,
+        }
+        for i, name in enumerate(inputs.instruments)
+    ]
+    cash: dict[str, object] = {
+        "instrument": CASH,
+        "weight_now": 1.0 - float(np.nansum(target.weights_now)),
+        "weight_target": target.cash_weight,
+        "can_buy": True,
+        "can_trade": True,
+        "force_exit": False,
+        "reason": "what is not invested",
+        **shared,
+    }
+    return _frame([*rows, cash], TARGET_PORTFOLIO).sort_values("instrument", ignore_index=True)
+
+
+def explanation_frame(target: Target, forces: Sequence[Force]) -> pd.DataFrame:
+    """TARGET_EXPLANATION: the forces per instrument, then the limits with their prices."""
+    rows: list[dict[str, object]] = [
+        {
+            "kind": "INSTRUMENT",
+            "place": place,
+            "subject": force.instrument,
+            "name": force.main_limit,
+            **{name: getattr(force, name) for name in FORCE_NUMBERS},
+            "binding": False,
+            "unit": "",
+            "reason": force.reason,
+        }
+        for place, force in enumerate(forces)
+    ]
+    rows += [
+        {
+            "kind": "LIMIT",
+            "place": place,
+            "subject": state.control,
+            "name": state.name,
+            "left": state.left,
+            "limit": state.bound,
+            "hard": state.hard,
+            "slack": state.slack,
+            "dual": state.dual,
+            "binding": state.binding,
+            "unit": state.unit,
+            "reason": "",
+        }
+        for place, state in enumerate(target.limits)
+    ]
+    return _frame(rows, TARGET_EXPLANATION).sort_values(["kind", "place"], ignore_index=True)
+
+
+def target_from_frames(frame: pd.DataFrame, explanation: pd.DataFrame, instruments: Sequence[str]) -> Target:
+    """The target that `target_frame` and `explanation_frame` hold, weights in the order of `instruments`.
+
+    Raises StoreError when the frame holds other instruments.
+    """
+    rows = frame.set_index("instrument")
+    if set(rows.index) != {*instruments, CASH}:
+        raise StoreError(
+            f"target_portfolio: expected {len(instruments)} instruments and {CASH}, found {len(rows)} rows"
+        )
+    first, limits = rows.iloc[0], explanation.loc[explanation["kind"] == "LIMIT"].sort_values("place")
+    states = tuple(
+        LimitState(
+            str(r.subject), str(r.title), str(r.unit), float(r.left), float(r.limit), float(r.hard), float(r.dual)
+        )
+        for r in limits.rename(columns={"name": "title"}).itertuples(index=False)
+    )
+    residual = float(first["residual"])
+    return Target(
+        weights=_column(rows, "weight_target", instruments),
+        weights_now=_column(rows, "weight_now", instruments),
+        cash_weight=float(rows.loc[CASH, "weight_target"]),
+        method=str(first["method"]),
+        status=str(first["status"]),
+        objective=float(first["objective"]),
+        residual=residual if np.isfinite(residual) else float("inf"),
+        limits=states,
+        failures=_failures(str(first["failures"])),
+        no_buys=str(first["no_buys"]),
+        solver=str(first["solver"]),
+    )
+
+
+def _column(rows: pd.DataFrame, name: str, instruments: Sequence[str]) -> Floats:
+    return rows.loc[list(instruments), name].to_numpy(dtype=float)
+
+
+def _failures(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = (part.partition(": ") for part in text.split("; ") if part)
+    return tuple((method, why) for method, _, why in pairs)
+
+
+def plan_frame(planned: Sequence[PlannedOrder], inputs: PortfolioInputs) -> pd.DataFrame:
+    """ORDER_PLAN: every planned order with all fields of its order, sorted by client order id."""
+    orders = to_orders(planned, inputs)
+    frame = orders_frame(orders)
+    extra = {(p.instrument, p.leg): p for p in planned}
+    found = [extra[(order.instrument, order.leg)] for order in orders]
+    frame["reference_price"] = np.array([p.reference_price for p in found], dtype=float)
+    frame["value_base"] = np.array([p.value_base for p in found], dtype=float)
+    frame["cost_bps"] = np.array([p.cost_bps for p in found], dtype=float)
+    frame["purpose"] = [p.purpose for p in found]
+    return frame[[column.name for column in ORDER_PLAN.columns]]
