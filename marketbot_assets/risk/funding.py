@@ -1,0 +1,129 @@
+"""RC-18: is every buy paid for, per currency and wave of exchanges, with its FX legs? Pure.
+
+A wave is an order's `send_until`, shortly before its exchange opens. Spendable: 98 % of the base cash on hand, other cash in
+full, conversions, and on a margin account 95 % of planned sells that open no later. Not here: how legs shrink (`verdict`).
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+
+from marketbot_assets.risk.control import TOLERANCE, ControlResult, Rule
+from marketbot_assets.risk.inputs import Flags
+from marketbot_assets.risk.projection import NAN, Projection, base_rate, number
+from marketbot_resources.model import Status
+
+CASH = Rule("RC-18", "cash and buying power", Status.SHRINK)
+
+# A leg may exceed what it pays for by this share: the planner's own rounding and buffer for costs.
+LEG_SLACK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One order's money in one currency: `amount` base currency, positive in, negative out, at the wave `at`."""
+
+    at: dt.datetime
+    amount: float
+    order_id: str
+
+
+def _sweep_at(p: Projection, j: int) -> dt.datetime:
+    """When a SELL leg takes its currency: not before the last planned sell whose proceeds it converts."""
+    leg = p.orders[j]
+    sells = [
+        order.send_until
+        for order, sign, is_fx in zip(p.orders, p.signs, p.is_fx, strict=True)
+        if order.currency == leg.currency and sign < 0 and not is_fx
+    ]
+    return max([leg.send_until, *sells])
+
+
+def flows(p: Projection, currency: str) -> list[Flow]:
+    """All money in and out of one currency, in base currency: buys at limit with costs, sells with the planned haircut."""
+    base = p.mandate.base_currency
+    sells_fund = p.mandate.limits.cash.planned_sells_fund if p.mandate.account.type == "margin" else 0.0
+    found = []
+    for j, order in enumerate(p.orders):
+        sign, value = float(p.signs[j]), float(p.value[j])
+        if p.is_fx[j]:
+            at = _sweep_at(p, j) if sign < 0 else order.send_until
+            if order.currency == currency:
+                found.append(Flow(at, sign * value, order.client_order_id))
+            elif currency == base:
+                found.append(Flow(at, -sign * value * (1.0 + sign * float(p.cost[j])), order.client_order_id))
+        elif order.currency == currency:
+            amount = -value * (1.0 + float(p.cost[j])) if sign > 0 else sells_fund * value
+            found.append(Flow(order.send_until, amount if sign != 0.0 else NAN, order.client_order_id))
+    return found
+
+
+def _on_hand(p: Projection, currency: str) -> float:
+    cash = number(p.inputs.cash.get(currency, 0))
+    if cash == 0.0:
+        return 0.0
+    whole = currency != p.mandate.base_currency and p.mandate.account.type == "margin"
+    share = 1.0 if whole or cash < 0 else p.mandate.limits.cash.spendable
+    return share * cash * base_rate(p.inputs, p.mandate, currency)
+
+
+def _currency(p: Projection, currency: str) -> ControlResult:
+    moves, hand = flows(p, currency), _on_hand(p, currency)
+    outs = [flow for flow in moves if not flow.amount >= 0.0]
+    if not outs:
+        status = Status.PASS if hand >= 0 else Status.WARN
+        return CASH.result(
+            status, "" if hand >= 0 else f"{currency} is overdrawn", key=currency, observed=0.0, limit=hand / p.nav
+        )
+    worst = (-np.inf, 0.0, 0.0, outs[0].at)
+    for at in sorted({flow.at for flow in outs}):
+        need = -sum(flow.amount for flow in outs if flow.at <= at)
+        have = hand + sum(flow.amount for flow in moves if flow.amount >= 0 and flow.at <= at)
+        gap = need - have if np.isfinite(need) and np.isfinite(have) else np.inf
+        if gap > worst[0]:
+            worst = (gap, need, have, at)
+    gap, need, have, at = worst
+    if gap <= TOLERANCE * p.nav:
+        return CASH.result(Status.PASS, key=currency, observed=need / p.nav, limit=have / p.nav)
+    spending = {flow.order_id for flow in outs if flow.at <= at}
+    legs = {o.currency for o in p.orders if o.client_order_id in spending and o.currency != currency}
+    flags = np.array(
+        [
+            o.client_order_id in spending or (o.currency in legs and s > 0)
+            for o, s in zip(p.orders, p.signs, strict=True)
+        ]
+    )
+    keep = min(1.0, max(0.0, have / need)) if np.isfinite(gap) and need > 0 else 0.0
+    text = f"{currency}: {need:.6g} needed by {at.isoformat()}, {have:.6g} there"
+    ids = p.ids(flags)
+    return CASH.result(
+        CASH.fail, text, key=currency, observed=need / p.nav, limit=have / p.nav, order_ids=ids, keep=keep
+    )
+
+
+def _leg(p: Projection, j: int) -> ControlResult:
+    """A BUY leg pays for buys and debts of its currency, no more; a conversion for its own sake is a bet nobody made."""
+    leg = p.orders[j]
+    same = np.array([o.currency == leg.currency for o in p.orders]) & ~p.is_fx & (p.signs > 0)
+    cash = number(p.inputs.cash.get(leg.currency, 0)) * base_rate(p.inputs, p.mandate, leg.currency)
+    need = max(0.0, -cash) + float((p.value * (1.0 + p.cost))[same].sum())
+    allowed = need * (1.0 + LEG_SLACK)
+    value, ids = float(p.value[j]), (leg.client_order_id,)
+    good = np.isfinite(value) and np.isfinite(allowed) and value <= allowed + TOLERANCE * p.nav
+    keep = allowed / value if np.isfinite(allowed) and value > allowed else 0.0
+    text = "" if good else f"{leg.instrument}: converts {value:.6g}, needed {need:.6g}"
+    status = Status.PASS if good else CASH.fail
+    return CASH.result(
+        status, text, key=f"{leg.client_order_id}", observed=value / p.nav, limit=allowed / p.nav,
+        order_ids=() if good else ids, keep=1.0 if good else keep,
+    )  # fmt: skip
+
+
+def cash(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-18: one answer per currency, and one per BUY leg."""
+    if not np.isfinite(p.nav):
+        raise ValueError("no NAV")
+    currencies = sorted({p.mandate.base_currency, *p.inputs.cash, *(order.currency for order in p.orders)})
+    legs: Flags = p.is_fx & (p.signs > 0)
+    return (*(_currency(p, c) for c in currencies), *(_leg(p, int(j)) for j in np.flatnonzero(legs)))

@@ -1,0 +1,208 @@
+"""The projected book: positions, open orders and proposed orders as numbers, by the risk stage's own path.
+
+Buys count at their limit price, everything else at the last close. Whatever cannot be read becomes NaN, and NaN fails every
+comparison. Not here: limits and statuses (`control` and the `*_controls`).
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marketbot_assets.risk.inputs import Flags, Floats, RiskInputs
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import BASIS_POINT, Kind, Order, Side
+
+WITH, WITHOUT, REDUCTIONS = 0, 1, 2
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """One batch of m orders on a book of n instruments.
+
+    `rows` (m,): the order's instrument, -1 for FX legs and unknown names; `signs` (m,): +1 buy, -1 sell, 0 unreadable.
+    `rate` (n,): base per unit of the listing currency. `value` (m,): base currency, buys at limit; `cost` (m,): fraction of it.
+    `pre` (n,): shares with open orders filled; `available` (n,): shares that can be sold (open sells gone, open buys not there).
+    `reducing` (m,): |post| < |pre| with the same sign (a full exit included); FX legs are neither reducing nor increasing.
+    `increasing` (m,) and `increasing_ids`: the orders that add risk.
+    `weights` (n, 3): fraction of NAV with the batch, without it, and with its risk-reducing orders alone.
+    """
+
+    inputs: RiskInputs
+    orders: tuple[Order, ...]
+    mandate: Mandate
+    nav: float
+    rows: NDArray[np.int64]
+    signs: Floats
+    is_fx: Flags
+    quantity: Floats
+    limit: Floats
+    price: Floats
+    rate: Floats
+    age: Floats
+    value: Floats
+    cost: Floats
+    pre: Floats
+    available: Floats
+    reducing: Flags
+    weights: Floats
+    increasing: Flags
+    increasing_ids: tuple[str, ...]
+
+    def ids(self, flags: Flags) -> tuple[str, ...]:
+        """Client order ids of the flagged orders."""
+        return tuple(order.client_order_id for order, flag in zip(self.orders, flags, strict=True) if flag)
+
+    def increasing_in(self, names: Flags) -> tuple[str, ...]:
+        """Client order ids of orders that add risk in the flagged instruments (n,); unknown names always count."""
+        known = self.rows >= 0
+        inside = np.append(names, True)[self.rows]
+        return self.ids(self.increasing & (inside | ~known))
+
+    def tradeable(self, row: int) -> bool:
+        """Whether an order in this instrument can exist at all: fresh price, fresh rate, no quarantine."""
+        fresh = 0.0 <= self.age[row] < self.mandate.limits.price_freshness.stale_sessions
+        priced = np.isfinite(self.price[row]) and np.isfinite(self.rate[row])
+        stale = self.inputs.currency[row] in members(self.inputs.stale_currencies)
+        return bool(
+            fresh and priced and not stale and self.inputs.instruments[row] not in members(self.inputs.quarantined)
+        )
+
+
+def number(value: object) -> float:
+    """A float; NaN for whatever is no number (None, text, a flag, a signalling NaN)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return NAN
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return NAN
+
+
+def numbers(values: object, n: int) -> Floats:
+    """(n,) floats; all NaN when the length differs or the values are no numbers."""
+    if isinstance(values, tuple | list):
+        values = [number(value) for value in values]
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return np.full(n, NAN)
+    return array if array.shape == (n,) else np.full(n, NAN)
+
+
+def texts(values: object, n: int) -> tuple[str, ...]:
+    """N texts; empty ones when the length differs or a value is no text."""
+    if not isinstance(values, tuple | list) or len(values) != n:
+        return ("",) * n
+    return tuple(value if isinstance(value, str) else "" for value in values)
+
+
+def members(values: Iterable[str]) -> Collection[str]:
+    """The collection itself; raises TypeError for None or a bare text, which would look like an empty collection."""
+    if not isinstance(values, tuple | list | set | frozenset | dict):
+        raise TypeError(f"expected a collection, found {type(values).__name__}")
+    return values
+
+
+def base_rate(inputs: RiskInputs, mandate: Mandate, currency: str) -> float:
+    """Base currency per unit; NaN when unknown or not positive."""
+    if currency == mandate.base_currency:
+        return 1.0
+    rate = number(inputs.fx_rates.get(currency))
+    return rate if 0.0 < rate < float("inf") else NAN
+
+
+def trading_cost(mandate: Mandate, currency: str, *, is_fund: bool, sign: float) -> float:
+    """Spread, fee and tax of one order as a fraction of its value; an unlisted currency costs the worst rate."""
+    costs = mandate.costs_bps
+    fees = costs.half_spread_and_fee
+    spread = fees.get("FUND" if is_fund else currency, max(fees.values()))
+    tax = (costs.tax_buy if sign > 0 else costs.tax_sell).get(currency, 0.0)
+    return (spread + tax) * BASIS_POINT
+
+
+def times(shares: Floats, price: Floats) -> Floats:
+    """Product in which no shares are worth 0 even without a price."""
+    return np.asarray(np.where(shares == 0.0, 0.0, shares * price))
+
+
+def _per_instrument(rows: NDArray[np.int64], amounts: Floats, n: int) -> Floats:
+    total = np.zeros(n + 1)
+    np.add.at(total, rows, amounts)
+    return total[:n]
+
+
+def _reducing(rows: NDArray[np.int64], signed: Floats, pre: Floats, available: Floats, is_fx: Flags) -> Flags:
+    n = len(pre)
+    sold = _per_instrument(rows, np.where(signed < 0, -signed, 0.0), n)
+    bought = _per_instrument(rows, np.where(signed > 0, signed, 0.0), n)
+    sells_reduce = np.append((available > 0) & (sold <= available) & (pre > 0) & (sold <= pre), False)
+    buys_reduce = np.append((pre < 0) & (bought <= -pre) & (sold == 0), False)
+    return np.asarray(~is_fx & np.where(signed < 0, sells_reduce[rows], (signed > 0) & buys_reduce[rows]))
+
+
+def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Projection:
+    """The book after `orders`. Orders are sorted by id first, so that their sequence changes nothing."""
+    ordered = tuple(sorted(orders, key=lambda order: str(order.client_order_id)))
+    names = inputs.instruments
+    n, base = len(names), mandate.base_currency
+    place = {name: row for row, name in enumerate(names)}
+    is_fx = np.array([order.kind is Kind.FX for order in ordered], dtype=bool)
+    rows = np.array(
+        [-1 if order.kind is Kind.FX else place.get(order.instrument, -1) for order in ordered], dtype=np.int64
+    )
+    signs = np.array([{Side.BUY: 1.0, Side.SELL: -1.0}.get(order.side, 0.0) for order in ordered], dtype=float)
+    quantity = np.array([number(order.quantity) for order in ordered], dtype=float)
+    limit = np.array([number(order.limit_price) for order in ordered], dtype=float)
+    price = numbers(inputs.price, n)
+    price = np.where((price > 0) & np.isfinite(price), price, NAN)
+    currencies = texts(inputs.currency, n)
+    rates = {c: base_rate(inputs, mandate, c) for c in {*currencies, base, *(str(order.currency) for order in ordered)}}
+    rate = np.array([rates[c] for c in currencies], dtype=float)
+    fund = numbers(inputs.is_fund, n)
+    order_rate = np.array([rates[str(order.currency)] for order in ordered], dtype=float)
+    last = np.append(price, NAN)[rows]
+    paid = np.where(is_fx, 1.0, np.where(signs > 0, limit, last))
+    value = quantity * paid * order_rate
+    cost = [
+        mandate.costs_bps.fx * BASIS_POINT
+        if leg
+        else trading_cost(mandate, order.currency, is_fund=row >= 0 and fund[row] == 1.0, sign=sign)
+        for order, leg, row, sign in zip(ordered, is_fx, rows, signs, strict=True)
+    ]
+    positions, opened = numbers(inputs.positions, n), numbers(inputs.open_quantity, n)
+    pre, available = positions + opened, positions + np.minimum(opened, 0.0)
+    reducing = _reducing(rows, signs * quantity, pre, available, is_fx)
+    nav = number(inputs.nav)
+    nav = nav if 0.0 < nav < float("inf") else NAN
+    signed_value = np.where(is_fx, 0.0, signs * value)
+    without = times(pre, price * rate)
+    flow = _per_instrument(rows, signed_value, n)
+    reductions = _per_instrument(rows, np.where(reducing, signed_value, 0.0), n)
+    weights = np.stack([without + flow, without, without + reductions], axis=1) / nav
+    increasing = ~reducing & ~is_fx
+    return Projection(
+        inputs=inputs,
+        orders=ordered,
+        mandate=mandate,
+        nav=nav,
+        rows=rows,
+        signs=signs,
+        is_fx=is_fx,
+        quantity=quantity,
+        limit=limit,
+        price=price,
+        rate=rate,
+        age=numbers(inputs.price_age_sessions, n),
+        value=value,
+        cost=np.array(cost, dtype=float),
+        pre=pre,
+        available=available,
+        reducing=reducing,
+        weights=weights,
+        increasing=increasing,
+        increasing_ids=tuple(o.client_order_id for o, adds in zip(ordered, increasing, strict=True) if adds),
+    )

@@ -1,0 +1,107 @@
+"""Controls on the platform: RC-53 optimizer, RC-67 reconciliation, RC-80 halt flag, RC-84 ledger first, RC-87 data gate.
+
+Not here: where the facts come from (halt switch, ledger, quality rules): they arrive in `RiskInputs`.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from marketbot_assets.risk.control import TOLERANCE, ControlResult, Rule, within
+from marketbot_assets.risk.inputs import HALT_FLAG_OFF, OPTIMAL
+from marketbot_assets.risk.projection import Projection, members, number
+from marketbot_resources.model import Status
+
+OPTIMIZER = Rule("RC-53", "optimizer integrity", Status.REDUCE_ONLY, "largest violation, fraction of NAV")
+RECONCILIATION = Rule("RC-67", "reconciliation", Status.HALT, "unexplained breaks")
+HALT_FLAG = Rule("RC-80", "halt flag", Status.HALT, "flags not off")
+LEDGER = Rule("RC-84", "ledger first", Status.HALT, "ledgers not ready")
+DATA = Rule("RC-87", "data gate", Status.REDUCE_ONLY, "fraction of names")
+
+
+def _reduce_only(p: Projection, rule: Rule, text: str) -> tuple[Status, tuple[str, ...]]:
+    ids = p.increasing_ids if text else ()
+    return (rule.fail if ids else Status.WARN if text else Status.PASS), ids
+
+
+def optimizer(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-53: without an optimal answer and a small residual only risk is reduced; the same off the rebalance days."""
+    answer, hard = p.inputs.optimizer, p.mandate.limits.residual.hard
+    residual = number(answer.residual)
+    solved = answer.status == OPTIMAL and within(residual, hard) and residual <= hard * (1.0 + TOLERANCE)
+    text = "" if solved else f"no usable answer: {answer.status}, {answer.method}, residual {residual:.3g}"
+    status, ids = _reduce_only(p, OPTIMIZER, text)
+    if solved and answer.method != p.mandate.portfolio.method:
+        status, text = Status.WARN, f"answered by the fallback {answer.method}"
+    first = OPTIMIZER.result(status, text, key="answer", observed=residual, limit=hard, order_ids=ids, keep=0.0)
+    idle = "" if p.inputs.rebalance is True else "the cadence allows exits and cures only"
+    status, ids = _reduce_only(p, OPTIMIZER, idle)
+    return (first, OPTIMIZER.result(status, idle, key="cadence", order_ids=ids, keep=0.0))
+
+
+def reconciliation(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-67: book and broker agree on every share and all cash, or a known event explains the whole difference."""
+    if not isinstance(p.inputs.breaks, tuple):
+        raise TypeError("the reconciliation's breaks are missing")
+    open_ = [found for found in p.inputs.breaks if found.explained is not True]
+    status = RECONCILIATION.fail if open_ else Status.WARN if p.inputs.breaks else Status.PASS
+    text = "; ".join(f"{found.subject}: {found.message}" for found in (open_ or p.inputs.breaks)[:3])
+    return (RECONCILIATION.result(status, text, observed=len(open_), limit=0),)
+
+
+def halt_flag(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-80: anything but a readable `off` halts."""
+    off = p.inputs.halt_flag == HALT_FLAG_OFF
+    text = "" if off else f"the halt flag is {p.inputs.halt_flag}"
+    return (HALT_FLAG.result(Status.PASS if off else HALT_FLAG.fail, text, observed=float(not off), limit=0),)
+
+
+def ledger(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-84: no order without a ledger that can take its record."""
+    ready = p.inputs.ledger_ready is True
+    text = "" if ready else "the ledger cannot take the decision record"
+    return (LEDGER.result(Status.PASS if ready else LEDGER.fail, text, observed=float(not ready), limit=0),)
+
+
+def data_gate(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-87: coverage and no halting quality rule, else only exits; no order on a quarantined bar, no buy without features."""
+    limits = p.mandate.limits.coverage
+    results = []
+    for key, seen, floor in (
+        ("universe", number(p.inputs.coverage_universe), limits.universe),
+        ("held", number(p.inputs.coverage_held), limits.held),
+    ):
+        text = (
+            "" if within(floor, seen) and seen <= 1.0 + TOLERANCE else f"coverage {key} {seen:.6g}, floor {floor:.6g}"
+        )
+        status, ids = _reduce_only(p, DATA, text)
+        results.append(
+            DATA.result(status, text, key=key, observed=seen, limit=floor, is_floor=True, order_ids=ids, keep=0.0)
+        )
+    halts = sorted(members(p.inputs.quality_halts))
+    text = f"data quality: {'; '.join(halts[:3])}" if halts else ""
+    status, ids = _reduce_only(p, DATA, text)
+    results.append(
+        DATA.result(status, text, key="quality", observed=len(halts), limit=0, unit="rules", order_ids=ids, keep=0.0)
+    )
+    for key, names, side in (
+        ("quarantined", p.inputs.quarantined, ~p.is_fx),
+        ("incomplete", p.inputs.incomplete, p.increasing),
+    ):
+        bad = members(names)
+        ids = p.ids(side & np.array([order.instrument in bad for order in p.orders], dtype=bool))
+        status = Status.REJECT_ORDER if ids else Status.PASS
+        text = f"orders in names that are {key}" if ids else ""
+        results.append(
+            DATA.result(status, text, key=key, observed=len(ids), limit=0, unit="orders", order_ids=ids, keep=0.0)
+        )
+    return tuple(results)
+
+
+SYSTEM_CONTROLS: tuple[tuple[Rule, Callable[[Projection], tuple[ControlResult, ...]]], ...] = (
+    (OPTIMIZER, optimizer),
+    (RECONCILIATION, reconciliation),
+    (HALT_FLAG, halt_flag),
+    (LEDGER, ledger),
+    (DATA, data_gate),
+)
