@@ -26,6 +26,6 @@ daily = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     hooks={note_failure},
     tags=RUN_TAGS,
-    description="One session: data as received, parsed, normalized and judged.",
+    description="One session: data as received, normalized and judged, features, factor model, forecasts.",
 )
 JOBS = [daily]

@@ -15,6 +15,7 @@ from marketbot_resources.store.resource import session_from_key
 if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
+LAST_ASSET = "forecasts"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -57,7 +58,7 @@ def result_of(lake: "Lake", session: dt.date, *, failed: bool = False) -> Sessio
     rows = {row.asset: row for row in lake.index.all_newest() if row.part == part}
     quality = lake.load(rows["data_quality"])["outcome"].value_counts() if "data_quality" in rows else {}
     end = end_state(lake.ledger, session)
-    complete = "data_quality" in rows and not failed
+    complete = LAST_ASSET in rows and not failed
     state = "complete" if complete else end.state if end else "not run"
     return SessionResult(
         session=part,
@@ -94,7 +95,7 @@ def next_session(lake: "Lake | None", mandate: Mandate) -> dt.date:
     opened = book_open(lake.ledger) if lake else None
     first = opened.session if opened else mandate.calendar.go_live
     for day in decision_sessions(mandate.calendar.mic, first, mandate.calendar.last_session):
-        if lake is None or lake.index.newest("data_quality", day.isoformat()) is None:
+        if lake is None or lake.index.newest(LAST_ASSET, day.isoformat()) is None:
             return day
     raise UsageError(f"every session up to {mandate.calendar.last_session} has been run")
 

@@ -1,30 +1,62 @@
 """Frames of bars, actions and rates become aligned matrices (`MarketWindow`, `MacroWindow`). Pure, vectorized.
 
-Numbered as it runs: 1 drop quarantined and missing closes; 2 total return of each own session against the bar before;
-3 assign each bar to the first decision session whose cutoff is not before its `known_at`; 4 compound several bars of one
-session; 5 carry levels forward; 6 add rates. Every number depends only on rows known by its row's cutoff.
+Numbered as it runs: 1 drop bars that are quarantined or without a close; 2 assign each bar to the first decision session
+whose cutoff is not before its `known_at`; 3 drop a bar that came after a newer one was already used, and a repeat of a
+session that was: a closed history is not rewritten; 4 growth of each own session against the bar before, with the splits
+and dividends between them as they were known at that row's cutoff; 5 compound several bars of one session; 6 carry levels
+forward; 7 add rates. Every number depends only on rows known by its row's cutoff, in whatever order they are given.
+Not here: what a bar must look like to be used (`quality`), what is computed on the window (`features`).
 """
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from marketbot_assets.normalization.window import Floats, MacroWindow, MarketWindow
+from marketbot_assets.normalization.window import Flags, Floats, MacroWindow, MarketWindow
 
-EPOCH = np.datetime64("1970-01-01T00:00:00", "us")
-_LEVELS = ("open", "high", "low", "close", "price_level")
+Ints = NDArray[np.int64]
+Shape = tuple[int, int]
+LEVELS = ("open", "high", "low", "close", "price_level")
+_SPAN = 1 << 20  # more days than any calendar holds: (column, day) and (cell, day) become one sortable integer
+_DAY_ZERO = 1 << 19  # keeps days before 1970 positive
+_NEVER = np.iinfo(np.int64).max
 
 
-def micros(values: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Instants as microseconds since 1970."""
-    return values.dt.tz_convert(None).to_numpy().astype("datetime64[us]").astype(np.int64)
+def micros(values: pd.Series) -> Ints:
+    """Instants as microseconds since 1970; a missing instant is never known."""
+    known = values.dt.as_unit("us").astype("int64").to_numpy()
+    return np.where(values.isna().to_numpy(), _NEVER, known)
 
 
-def cutoff_micros(cutoffs: Sequence[dt.datetime]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Cutoffs as microseconds since 1970."""
-    return np.array([round(at.timestamp() * 1_000_000) for at in cutoffs], dtype=np.int64)
+def cutoff_micros(cutoffs: Sequence[dt.datetime]) -> Ints:
+    """Cutoffs as microseconds since 1970, exactly."""
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    return np.array([(at - epoch) // dt.timedelta(microseconds=1) for at in cutoffs], dtype=np.int64)
+
+
+def days(values: pd.Series) -> Ints:
+    """Dates as non-negative day numbers."""
+    return values.to_numpy().astype("datetime64[D]").astype(np.int64) + _DAY_ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class _Landed:
+    """Bars that count, sorted by instrument and own session; `cell` = column * rows + row ascends, so groups are runs.
+
+    `growth`: total-return factor against the bar before, NaN for an instrument's first bar and in row 0. `fresh`: the bar
+    landed in its row; false in row 0 for a bar of an own session before the window, which only sets the level.
+    """
+
+    column: Ints
+    row: Ints
+    cell: Ints
+    growth: Floats
+    fresh: Flags
+    fields: dict[str, Floats]
 
 
 def build_window(
@@ -38,101 +70,187 @@ def build_window(
     sessions: Sequence[dt.date],
     cutoffs: Sequence[dt.datetime],
 ) -> MarketWindow:
-    """The window of `sessions` (T) over sorted `instruments` (n).
+    """The window of `sessions` (T) over sorted `instruments` (n) from PRICES, CORPORATE_ACTIONS and FX rows.
 
-    Row 0 shows the last bar known at the first cutoff; its returns are NaN, for what they would span is not in the window.
+    Row 0 shows the last bar known at the first cutoff, that bar's range included; its returns are NaN, for what they
+    would span is not in the window, and it is `fresh` (with volume) only if that bar is of the first session or
+    later. An action that became known after the cutoff of the bar that it explains is left out of it: that return was
+    decided upon. Prices that are not finite or not positive count as absent.
     """
-    names = np.array(sorted(instruments), dtype=object)
-    limits = cutoff_micros(cutoffs)
-    bars = _bars(prices, names, limits)
-    returns = _own_returns(bars, actions, names)
-    bars, returns = _start(bars, returns)
-    rows, columns = bars["row"].to_numpy(), bars["column"].to_numpy()
+    names, limits = _axes(instruments, sessions, cutoffs)
     shape = (len(limits), len(names))
-    compound = np.ones(shape)
-    known = np.isfinite(returns)
-    np.multiply.at(compound, (rows[known], columns[known]), 1.0 + returns[known])
-    counted = np.zeros(shape, dtype=int)
-    np.add.at(counted, (rows[known], columns[known]), 1)
-    fresh = np.zeros(shape, dtype=bool)
-    fresh[rows, columns] = True
-    levels = {name: _last(bars[name].to_numpy(dtype=float), rows, columns, shape) for name in ("close", "price_level")}
-    levels["open"] = _first(bars["open"].to_numpy(dtype=float), rows, columns, shape)
-    levels["high"] = _fold(np.fmax, bars["high"].to_numpy(dtype=float), rows, columns, shape)
-    levels["low"] = _fold(np.fmin, bars["low"].to_numpy(dtype=float), rows, columns, shape)
-    volume = np.zeros(shape)
-    np.add.at(volume, (rows, columns), np.nan_to_num(bars["volume"].to_numpy(dtype=float)))
-    filled = {name: _carry(values) for name, values in levels.items()}
-    seen = np.maximum.accumulate(fresh, axis=0)
-    began = np.vstack([np.zeros((1, len(names)), dtype=bool), seen[:-1]])
-    total = np.where(counted > 0, compound - 1.0, np.where(began, 0.0, np.nan))
+    landed = _land(prices, actions, names, limits, sessions, (*LEVELS, "volume"))
+    total = _total_return(landed, shape)
     rates = _rates(fx, [currencies[name] for name in names], base, limits)
-    before = np.vstack([rates[:1], rates[:-1]])
+    fresh = np.zeros(shape, dtype=bool)
+    fresh[landed.row[landed.fresh], landed.column[landed.fresh]] = True
+    starts, ends = _runs(landed.cell)
+    at = (landed.row[starts], landed.column[starts])
+    fields = landed.fields
+    folded = {
+        "open": fields["open"][starts],
+        "high": _fold(np.fmax, fields["high"], starts),
+        "low": _fold(np.fmin, fields["low"], starts),
+        "close": fields["close"][ends],
+        "price_level": fields["price_level"][ends],
+    }
+    traded = np.where(landed.fresh, np.nan_to_num(fields["volume"], posinf=0.0, neginf=0.0), 0.0)
     return MarketWindow(
         sessions=tuple(sessions),
-        instruments=tuple(str(name) for name in names),
-        volume=volume,
+        instruments=tuple(names),
+        volume=_scatter(_fold(np.add, traded, starts), at, shape, 0.0),
         total_return=total,
-        base_return=(1.0 + total) * (rates / before) - 1.0,
+        base_return=_in_base(total, rates),
         fx=rates,
         fresh=fresh,
-        **filled,
+        **{name: _carry(_scatter(values, at, shape, np.nan)) for name, values in folded.items()},
     )
 
 
-def _bars(prices: pd.DataFrame, names: np.ndarray, limits: np.ndarray) -> pd.DataFrame:
-    """Usable bars, sorted by instrument and own session, with their row and column."""
-    column = pd.Index(names).get_indexer(prices["instrument"].to_numpy(dtype=object))
-    row = np.searchsorted(limits, micros(prices["known_at"]), side="left")
-    usable = (
-        (column >= 0) & (row < len(limits)) & ~prices["quarantine"].to_numpy() & np.isfinite(prices["close"].to_numpy())
+def build_base_returns(
+    prices: pd.DataFrame,
+    actions: pd.DataFrame,
+    fx: pd.DataFrame,
+    *,
+    instruments: Sequence[str],
+    currencies: Mapping[str, str],
+    base: str,
+    sessions: Sequence[dt.date],
+    cutoffs: Sequence[dt.datetime],
+) -> Floats:
+    """`build_window(...).base_return` alone, bit for bit: (T, n), simple, fraction per session; for long histories."""
+    names, limits = _axes(instruments, sessions, cutoffs)
+    landed = _land(prices, actions, names, limits, sessions, ("close",))
+    total = _total_return(landed, (len(limits), len(names)))
+    return _in_base(total, _rates(fx, [currencies[name] for name in names], base, limits))
+
+
+def _axes(
+    instruments: Sequence[str], sessions: Sequence[dt.date], cutoffs: Sequence[dt.datetime]
+) -> tuple[list[str], Ints]:
+    limits = cutoff_micros(cutoffs)
+    assert len(sessions) == len(cutoffs), f"expected a cutoff per session, found {len(cutoffs)} for {len(sessions)}"
+    assert (np.diff(limits) > 0).all(), "cutoffs must ascend"
+    return sorted(instruments), limits
+
+
+def _land(
+    prices: pd.DataFrame,
+    actions: pd.DataFrame,
+    names: Sequence[str],
+    limits: Ints,
+    sessions: Sequence[dt.date],
+    fields: Sequence[str],
+) -> _Landed:
+    """Steps 1 to 4."""
+    column = _columns(prices["instrument"], names)
+    known = micros(prices["known_at"])
+    row = np.searchsorted(limits, known, side="left")
+    close = prices["close"].to_numpy(dtype=float)
+    quarantined = prices["quarantine"].to_numpy(dtype=bool)
+    usable = np.flatnonzero((column >= 0) & (row < len(limits)) & ~quarantined & np.isfinite(close) & (close > 0.0))
+    day = days(prices["session"])[usable]
+    cell = column[usable] * len(limits) + row[usable]
+    order = _order(prices, usable, cell * _SPAN + day, known[usable])
+    place = column[usable[order]] * _SPAN + day[order]  # ascends within an instrument where history goes forward
+    newest = np.concatenate([[-1], np.maximum.accumulate(place)[:-1]])[: len(place)]
+    kept = place > newest
+    chosen, place, cell = usable[order][kept], place[kept], cell[order][kept]
+    growth = _growth(close[chosen], place, row[chosen], actions, names, limits)
+    # of the bars up to the first cutoff only the last one stays, as the level to start from
+    in_first = row[chosen] == 0
+    last = np.concatenate([cell[1:] != cell[:-1], [True]])[: len(cell)]
+    stays = ~in_first | last
+    opening = np.datetime64(sessions[0], "D").astype(np.int64) + _DAY_ZERO if sessions else 0
+    return _Landed(
+        column=column[chosen][stays],
+        row=row[chosen][stays],
+        cell=cell[stays],
+        growth=np.where(in_first, np.nan, growth)[stays],
+        fresh=(~in_first | (place % _SPAN >= opening))[stays],
+        fields={name: prices[name].to_numpy(dtype=float)[chosen[stays]] for name in fields},
     )
-    frame = prices.loc[usable, ["session", *_LEVELS, "volume"]].assign(column=column[usable], row=row[usable])
-    return frame.sort_values(["column", "session"], ignore_index=True)
 
 
-def _start(bars: pd.DataFrame, returns: Floats) -> tuple[pd.DataFrame, Floats]:
-    """Of the bars up to the first cutoff only each instrument's last one stays, without a return."""
-    column, row = bars["column"].to_numpy(), bars["row"].to_numpy()
-    following = np.concatenate([(column[1:] == column[:-1]) & (row[1:] == 0), [False]])[: len(bars)]
-    keep = ~((row == 0) & following)
-    return bars[keep].reset_index(drop=True), np.where(row == 0, np.nan, returns)[keep]
+def _columns(instruments: pd.Series, names: Sequence[str]) -> Ints:
+    """Column of each row's instrument, -1 for one that is not asked for."""
+    codes, found = pd.factorize(instruments)
+    places = {name: n for n, name in enumerate(names)}
+    table = np.array([places.get(str(name), -1) for name in found] + [-1], dtype=np.int64)
+    return table[codes]
 
 
-def _own_returns(bars: pd.DataFrame, actions: pd.DataFrame, names: np.ndarray) -> Floats:
-    """Total return of each bar against the instrument's bar before; NaN for its first one."""
-    column, close = bars["column"].to_numpy(), bars["close"].to_numpy(dtype=float)
-    day = bars["session"].to_numpy().astype("datetime64[D]").astype(np.int64)
-    ratio, paid = np.ones(len(bars)), np.zeros(len(bars))
-    place = pd.Index(names).get_indexer(actions["instrument"].to_numpy(dtype=object))
-    ex = actions["ex_session"].to_numpy().astype("datetime64[D]").astype(np.int64)
-    span = 1_000_000
-    keys = column.astype(np.int64) * span + day
-    at = np.searchsorted(keys, place.astype(np.int64) * span + ex, side="left")  # first bar on or after the ex session
-    for event, position in enumerate(at):
-        if place[event] >= 0 and position < len(bars) and column[position] == place[event]:
-            ratio[position] *= float(actions["ratio"].iloc[event])
-            paid[position] += float(actions["amount"].iloc[event])
-    before = np.concatenate([[np.nan], close[:-1]])
-    before[np.concatenate([[True], column[1:] != column[:-1]])] = np.nan
-    return np.asarray((close * ratio + paid) / before - 1.0)
+def _order(prices: pd.DataFrame, usable: NDArray[np.intp], key: Ints, known: Ints) -> NDArray[np.intp]:
+    """Positions by cell and own session; of repeats of one session the first known comes first, then the smaller numbers."""
+    order = np.argsort(key, kind="stable")
+    if (np.diff(key[order]) > 0).all():
+        return order
+    numbers = [prices[name].to_numpy(dtype=float)[usable] for name in ("volume", "open", "low", "high", "close")]
+    return np.lexsort((*numbers, known, key))
 
 
-def _last(values: Floats, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Floats:
-    out = np.full(shape, np.nan)
-    out[rows, columns] = values  # bars ascend within an instrument: the last one wins
-    return out
+def _growth(close: Floats, place: Ints, row: Ints, actions: pd.DataFrame, names: Sequence[str], limits: Ints) -> Floats:
+    """(close * ratio + dividends) / close before, per bar; NaN for an instrument's first bar.
+
+    An event counts on the first bar on or after its ex session, if it was known by the cutoff of that bar's row; of several
+    versions of one event the last one known by then counts.
+    """
+    before = np.concatenate([[np.nan], close[:-1]])[: len(close)]
+    before[np.concatenate([[True], place[1:] // _SPAN != place[:-1] // _SPAN])[: len(place)]] = np.nan
+    ratio, paid = np.ones(len(close)), np.zeros(len(close))
+    column = _columns(actions["instrument"], names)
+    event = column * _SPAN + days(actions["ex_session"])
+    bar = np.searchsorted(place, event, side="left")
+    reach = np.append(place, -_SPAN)[bar] // _SPAN == column
+    known = micros(actions["known_at"])
+    due = np.append(limits, -1)[np.append(row, len(limits))[bar]]  # the cutoff of that bar's row
+    counted = np.flatnonzero((column >= 0) & reach & (known <= due))
+    kind = pd.factorize(actions["kind"], sort=True)[0]
+    amounts, ratios = (actions[name].to_numpy(dtype=float) for name in ("amount", "ratio"))
+    order = counted[np.lexsort([v[counted] for v in (amounts, ratios, known, kind, event)])]
+    final = np.append((event[order][1:] != event[order][:-1]) | (kind[order][1:] != kind[order][:-1]), True)
+    chosen = order[final[: len(order)]]
+    np.multiply.at(ratio, bar[chosen], ratios[chosen])
+    np.add.at(paid, bar[chosen], amounts[chosen])
+    return np.asarray((close * ratio + paid) / before)
 
 
-def _first(values: Floats, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Floats:
-    out = np.full(shape, np.nan)
-    out[rows[::-1], columns[::-1]] = values[::-1]
-    return out
+def _runs(cell: Ints) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First and last positions of each run of equal cells."""
+    change = cell[1:] != cell[:-1]
+    starts = np.flatnonzero(np.concatenate([[True], change])[: len(cell)])
+    ends = np.flatnonzero(np.concatenate([change, [True]])[: len(cell)])
+    return starts, ends
 
 
-def _fold(ufunc: np.ufunc, values: Floats, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Floats:
-    out = np.full(shape, np.nan)
-    ufunc.at(out, (rows, columns), values)
+def _total_return(landed: _Landed, shape: Shape) -> Floats:
+    """(T, n): growth compounded per session; 0 where nothing landed after an instrument's first bar, else NaN."""
+    starts, _ = _runs(landed.cell)
+    at = (landed.row[starts], landed.column[starts])
+    measured = np.isfinite(landed.growth)
+    compound = _fold(np.multiply, np.where(measured, landed.growth, 1.0), starts)
+    any_measured = _fold(np.logical_or, measured, starts)
+    made = _scatter(np.where(any_measured, compound - 1.0, np.nan), at, shape, np.nan)
+    seen = np.zeros(shape, dtype=bool)
+    seen[at] = True
+    began = np.zeros(shape, dtype=bool)
+    began[1:] = np.maximum.accumulate(seen, axis=0)[:-1]
+    return np.where(~seen & began, 0.0, made)
+
+
+def _in_base(total: Floats, rates: Floats) -> Floats:
+    """Return in the base currency: price and rate multiply."""
+    before = np.concatenate([rates[:1], rates[:-1]])
+    return np.asarray((1.0 + total) * (rates / before) - 1.0)
+
+
+def _fold(ufunc: np.ufunc, values: NDArray[np.generic], starts: NDArray[np.intp]) -> Floats:
+    return np.asarray(ufunc.reduceat(values, starts) if len(starts) else values)
+
+
+def _scatter(values: Floats, at: tuple[Ints, Ints], shape: Shape, empty: float) -> Floats:
+    out = np.full(shape, empty)
+    out[at] = values
     return out
 
 
@@ -142,14 +260,12 @@ def _carry(values: Floats) -> Floats:
     return np.asarray(np.take_along_axis(values, np.maximum.accumulate(known, axis=0), axis=0))
 
 
-def _rates(fx: pd.DataFrame, currencies: Sequence[str], base: str, limits: np.ndarray) -> Floats:
-    """(T, n) base per unit of each instrument's currency: the last fixing known at each cutoff; NaN when there is none."""
+def _rates(fx: pd.DataFrame, currencies: Sequence[str], base: str, limits: Ints) -> Floats:
+    """(T, n) base per unit of each instrument's currency: the newest fixing known at each cutoff; NaN when there is none."""
     out = np.ones((len(limits), len(currencies)))
     for currency in sorted(set(currencies) - {base}):
-        own = fx[fx["currency"] == currency].sort_values(["known_at", "session"])
-        known, rate = micros(own["known_at"]), own["rate"].to_numpy(dtype=float)
-        at = np.searchsorted(known, limits, side="right") - 1
-        values = np.where(at >= 0, rate[np.maximum(at, 0)], np.nan) if len(rate) else np.full(len(limits), np.nan)
+        own = fx[fx["currency"] == currency]
+        values = _known_at(micros(own["known_at"]), days(own["session"]), own["rate"].to_numpy(dtype=float), limits)
         out[:, [n for n, name in enumerate(currencies) if name == currency]] = values[:, None]
     return out
 
@@ -158,14 +274,19 @@ def build_macro(macro: pd.DataFrame, sessions: Sequence[dt.date], cutoffs: Seque
     """For each series the value of the newest period known at each cutoff; a revision counts from its own release."""
     limits = cutoff_micros(cutoffs)
     series = {}
-    for name, group in macro.groupby("series"):
-        ordered = group.sort_values(["known_at", "period"])
-        known = micros(ordered["known_at"])
-        period = ordered["period"].to_numpy().astype("datetime64[D]").astype(np.int64)
-        newest = np.maximum.accumulate(period) if len(period) else period
-        current = np.where(period >= newest, np.arange(len(period)), 0)
-        current = np.maximum.accumulate(current)
-        at = np.searchsorted(known, limits, side="right") - 1
-        values = ordered["value"].to_numpy(dtype=float)
-        series[str(name)] = np.where(at >= 0, values[current[np.maximum(at, 0)]], np.nan)
+    for name, group in macro.groupby("series", sort=True):
+        known, period = micros(group["known_at"]), days(group["period"])
+        series[str(name)] = _known_at(known, period, group["value"].to_numpy(dtype=float), limits)
     return MacroWindow(tuple(sessions), series)
+
+
+def _known_at(known: Ints, period: Ints, values: Floats, limits: Ints) -> Floats:
+    """(T,): at each limit, of the rows known by then, the value of the newest period in its last known version."""
+    if not len(values):
+        return np.full(len(limits), np.nan)
+    order = np.lexsort((values, period, known))
+    known, period, values = known[order], period[order], values[order]
+    newest = np.maximum.accumulate(period)
+    current = np.maximum.accumulate(np.where(period >= newest, np.arange(len(period)), 0))
+    at = np.searchsorted(known, limits, side="right") - 1
+    return np.where(at >= 0, values[current[np.maximum(at, 0)]], np.nan)

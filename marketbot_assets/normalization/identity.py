@@ -50,7 +50,8 @@ def _in_universe(frame: pd.DataFrame, listings: Mapping[str, str | Sequence[str]
     flags = []
     for row in frame.itertuples(index=False):
         named = listings.get(row.mic, ())
-        listed = pd.isna(row.delisted_on) or row.delisted_on.date() >= cutoff.date()
+        begun = row.listed_on.date() <= cutoff.date()
+        listed = begun and (pd.isna(row.delisted_on) or row.delisted_on.date() >= cutoff.date())
         flags.append(bool(row.known_at <= cutoff and listed and (named == "all" or row.ticker in named)))
     if not any(flags):
         raise MandateError("mandate: universe: expected at least one listing at the cutoff, found none")
@@ -58,13 +59,24 @@ def _in_universe(frame: pd.DataFrame, listings: Mapping[str, str | Sequence[str]
 
 
 def with_instrument(raw: pd.DataFrame, instruments: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Provider rows with our id, the ISO currency and the price divisor. Raises ProviderError for a row of no known listing."""
-    keys = instruments[["source", "source_id", "instrument", "mic", "currency", "price_divisor"]]
-    left = raw.drop(columns=[name for name in ("currency", "blob_sha256") if name in raw.columns])
+    """Provider rows with our id, the ISO currency and the divisor of the unit that the row itself is quoted in.
+
+    Raises ProviderError for a row of no known listing, or in another currency than its listing: a unit is never guessed.
+    """
+    keys = instruments[["source", "source_id", "instrument", "mic", "currency"]]
+    left = raw.drop(columns="blob_sha256").rename(columns={"currency": "quoted"})
     joined = left.merge(keys, on=["source", "source_id"], how="left", validate="many_to_one")
     strangers = joined.loc[joined["instrument"].isna(), "source_id"]
     if len(strangers):
         raise ProviderError(
             f"{table}: expected rows of known listings, found {strangers.iloc[0]}, which no listing has"
         )
-    return joined
+    units = {quoted: major_unit(quoted) for quoted in set(joined["quoted"])}
+    foreign = joined[joined["quoted"].map({quoted: unit[0] for quoted, unit in units.items()}) != joined["currency"]]
+    if len(foreign):
+        row = foreign.iloc[0]
+        raise ProviderError(
+            f"{table}: expected {row['currency']} for {row['source_id']} as its listing says, found {row['quoted']}"
+        )
+    divisors = {quoted: float(unit[1]) for quoted, unit in units.items()}
+    return joined.assign(price_divisor=joined["quoted"].map(divisors).astype(float)).drop(columns="quoted")

@@ -1,0 +1,91 @@
+"""The feature matrix of one session. Pure. It slices the window to LOOKBACK_SESSIONS first, so a longer window changes no bit."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.features.price_features import price_features
+from marketbot_assets.features.registry import LOOKBACK_SESSIONS, NAMES, REQUIRED
+from marketbot_assets.normalization.window import Floats, MacroWindow, MarketWindow
+
+FILED_FIELDS = ("EQUITY", "NET_INCOME", "GROSS_PROFIT", "TOTAL_ASSETS", "TOTAL_DEBT")
+
+
+def build_features(
+    window: MarketWindow, macro: MacroWindow, fundamentals: pd.DataFrame, instruments: pd.DataFrame, session: dt.date
+) -> pd.DataFrame:
+    """One row per instrument in the FEATURES columns.
+
+    `fundamentals`: figures known at the cutoff; `instruments`: the INSTRUMENTS table, sorted like the window's columns.
+    """
+    assert tuple(instruments["instrument"]) == window.instruments, "instruments must be the window's, in its order"
+    end = len(window.sessions) - 1
+    recent, world = window.upto(end, LOOKBACK_SESSIONS), macro.upto(end, LOOKBACK_SESSIONS)
+    columns = price_features(recent, world.series["SP500"])
+    columns |= sector_features(columns, list(instruments["sector"]))
+    columns |= filed_features(fundamentals, instruments, recent.close[-1] * recent.fx[-1], recent.fx[-1])
+    columns |= macro_features(world, len(window.instruments))
+    frame = pd.DataFrame({"session": pd.Timestamp(session), "instrument": list(window.instruments)})
+    frame = pd.concat([frame, pd.DataFrame({name: clean(columns[name]) for name in NAMES})], axis=1)
+    frame["complete"] = np.isfinite(frame[list(REQUIRED)].to_numpy(dtype=float)).all(axis=1)
+    return frame
+
+
+def clean(values: Floats) -> Floats:
+    """Infinities are no values."""
+    return np.asarray(np.where(np.isfinite(values), values, np.nan))
+
+
+def sector_features(columns: dict[str, Floats], sectors: Sequence[str]) -> dict[str, Floats]:
+    """Returns beyond the sector's median, (n,); NaN in a sector where nothing is known."""
+    groups = np.array(sectors)
+    out = {}
+    for name, source, sign in (("sector_momentum_126d", "return_126d", 1.0), ("sector_reversal_5d", "return_5d", -1.0)):
+        values = np.full(len(groups), np.nan)
+        for sector in sorted(set(sectors)):
+            own = columns[source][groups == sector]
+            known = own[np.isfinite(own)]
+            values[groups == sector] = sign * (own - np.median(known)) if len(known) else np.nan
+        out[name] = values
+    return out
+
+
+def filed_features(
+    fundamentals: pd.DataFrame, instruments: pd.DataFrame, price_base: Floats, rate: Floats
+) -> dict[str, Floats]:
+    """Value, quality and size from the newest period's newest filing. Figures are in the listing's currency."""
+    ordered = fundamentals.sort_values(["instrument", "field", "period_end", "known_at"])
+    newest = ordered.drop_duplicates(["instrument", "field"], keep="last")
+    wide = newest.pivot(index="instrument", columns="field", values="value").reindex(
+        index=list(instruments["instrument"]), columns=list(FILED_FIELDS)
+    )
+    reported = (
+        newest.drop_duplicates("instrument").set_index("instrument")["currency"].reindex(instruments["instrument"])
+    )
+    same = (reported.to_numpy() == instruments["currency"].to_numpy()).astype(bool)
+    figures = {name: np.where(same, wide[name].to_numpy(dtype=float), np.nan) for name in FILED_FIELDS}
+    value = price_base * instruments["shares_outstanding"].to_numpy(dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "book_to_price": figures["EQUITY"] * rate / value,
+            "earnings_yield": figures["NET_INCOME"] * rate / value,
+            "gross_profitability": figures["GROSS_PROFIT"] / figures["TOTAL_ASSETS"],
+            "debt_to_assets": figures["TOTAL_DEBT"] / figures["TOTAL_ASSETS"],
+            "log_market_value": np.log(np.where(value > 0, value, np.nan)),
+        }
+
+
+def macro_features(macro: MacroWindow, count: int) -> dict[str, Floats]:
+    """The regime, the same for every instrument."""
+    series = {name: values[-1] for name, values in macro.series.items()}
+    index = macro.series["SP500"][-200:]
+    trend = index[-1] / index.mean() - 1.0 if len(index) == 200 else np.nan
+    facts = {
+        "vix_level": series.get("VIX", np.nan),
+        "index_trend_200d": trend,
+        "term_slope": series.get("US10Y", np.nan) - series.get("US2Y", np.nan),
+        "credit_spread": series.get("BAA", np.nan) - series.get("AAA", np.nan),
+    }
+    return {name: np.full(count, value) for name, value in facts.items()}

@@ -1,0 +1,61 @@
+"""Expected return and risk per instrument: an equilibrium prior, tilted by the return model. Pure."""
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.features.model import FactorModel
+from marketbot_assets.insight.return_model import ReturnModel, standardize
+from marketbot_assets.normalization.window import Floats
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import SESSIONS_PER_YEAR
+
+WINSOR = 3.0
+
+
+def forecast(model: ReturnModel, features: pd.DataFrame, factor_model: FactorModel, mandate: Mandate) -> pd.DataFrame:
+    """FORECASTS rows in the factor model's order. A name that lacks a required feature has no expected return."""
+    assert tuple(features["instrument"]) == factor_model.instruments, "features must be in the model's order"
+    complete = features["complete"].to_numpy(dtype=bool)
+    volatility = annual_volatility(factor_model)
+    prior = equilibrium(factor_model, volatility, complete, mandate.portfolio.prior_excess_return_per_year)
+    raw = features[list(model.scores)].to_numpy(dtype=float)
+    z = standardize(np.where(complete[:, None], raw, np.nan))
+    score = combined(z @ np.array(model.coefficients))
+    tilt = mandate.portfolio.forecast_tilt_per_sd_per_year * score
+    expected = np.where(complete, prior + tilt, np.nan)
+    uncertainty = mandate.portfolio.forecast_tilt_per_sd_per_year * model.residual_sd + 0.1 * volatility
+    return pd.DataFrame(
+        {
+            "instrument": list(factor_model.instruments),
+            "prior": prior,
+            "score": score,
+            "tilt": tilt,
+            "expected_return": expected,
+            "uncertainty": np.where(np.isfinite(expected), uncertainty, np.nan),
+            "volatility": volatility,
+        }
+    )
+
+
+def annual_volatility(model: FactorModel) -> Floats:
+    """Per year, the larger of the EWMA and the Ledoit-Wolf estimate, (n,)."""
+    roots = (model.ewma_root(), model.ledoit_wolf_root())
+    daily = np.max([np.sqrt((root**2).sum(axis=0)) for root in roots], axis=0)
+    return np.asarray(daily * np.sqrt(SESSIONS_PER_YEAR))
+
+
+def equilibrium(model: FactorModel, volatility: Floats, complete: np.ndarray, book_return: float) -> Floats:
+    """Returns per year proportional to each name's covariance with the inverse-volatility book, which earns `book_return`."""
+    usable = complete & np.isfinite(volatility) & (volatility > 0)
+    if not usable.any():
+        return np.full(len(volatility), np.nan)
+    weights = np.where(usable, 1.0 / np.where(volatility > 0, volatility, 1.0), 0.0)
+    weights /= weights.sum()
+    root = model.ledoit_wolf_root()
+    covariance = root.T @ (root @ weights)
+    return np.asarray(np.where(usable, covariance * book_return / float(weights @ covariance), np.nan))
+
+
+def combined(values: Floats) -> Floats:
+    """z-scores of the combined score over known names, winsorised at 3."""
+    return standardize(values[:, None])[:, 0]

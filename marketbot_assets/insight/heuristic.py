@@ -1,0 +1,72 @@
+"""Context by rules: what stands in for a language model until there is one, marked `fallback`. It influences no weight. Pure."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.insight.schema import LLM_CONTEXT
+
+VERSION = "rules-1"
+NEWS_DAYS = 7
+POSITIVE = frozenset({"beats", "raises", "wins", "gain", "gains", "record", "growth"})
+NEGATIVE = frozenset({"warns", "weaker", "cuts", "loss", "probe", "faces"})
+Row = tuple[str, str, float, float, str]
+
+
+def heuristic_context(
+    features: pd.DataFrame, instruments: pd.DataFrame, news: pd.DataFrame, cutoff: dt.datetime
+) -> pd.DataFrame:
+    """LLM_CONTEXT rows from the macro regime, price breadth per sector and country, and the words of recent headlines."""
+    frame = features.merge(instruments[["instrument", "sector", "country"]], on="instrument")
+    rows = [*_themes(frame), _risk_on(frame)]
+    for column in ("sector", "country"):
+        rows += [_breadth(str(subject), group) for subject, group in frame.groupby(column)]
+    recent = news[(news["known_at"] > cutoff - dt.timedelta(days=NEWS_DAYS)) & (news["known_at"] <= cutoff)]
+    rows += [_headlines(str(name), group) for name, group in recent.groupby("instrument")]
+    table = pd.DataFrame([(*row, "fallback", VERSION) for row in rows], columns=[c.name for c in LLM_CONTEXT.columns])
+    return table.sort_values(["kind", "subject"], ignore_index=True)
+
+
+def _fact(frame: pd.DataFrame, name: str) -> float:
+    values = frame[name].to_numpy(dtype=float)
+    return float(values[0]) if len(values) else float("nan")
+
+
+def _squash(value: float, scale: float) -> tuple[float, float]:
+    """(direction, confidence) of a measured value; nothing known is no direction and no confidence."""
+    if not np.isfinite(value):
+        return 0.0, 0.0
+    score = float(np.tanh(value / scale))
+    return round(score, 6), round(min(1.0, abs(score) + 0.1), 6)
+
+
+def _themes(frame: pd.DataFrame) -> list[Row]:
+    facts = (
+        ("volatility", 20.0 - _fact(frame, "vix_level"), 10.0, "macro:VIX"),
+        ("trend", _fact(frame, "index_trend_200d"), 0.08, "macro:SP500"),
+        ("curve", _fact(frame, "term_slope"), 1.5, "macro:US10Y macro:US2Y"),
+        ("credit", 1.1 - _fact(frame, "credit_spread"), 0.5, "macro:AAA macro:BAA"),
+    )
+    return [("THEME", name, *_squash(value, scale), evidence) for name, value, scale, evidence in facts]
+
+
+def _risk_on(frame: pd.DataFrame) -> Row:
+    scores = [(score, confidence) for _, _, score, confidence, _ in _themes(frame)]
+    weight = sum(confidence for _, confidence in scores)
+    score = sum(s * c for s, c in scores) / weight if weight else 0.0
+    return ("RISK_ON", "market", round(score, 6), round(min(1.0, weight / len(scores)), 6), "macro:VIX macro:SP500")
+
+
+def _breadth(subject: str, group: pd.DataFrame) -> Row:
+    values = group["return_63d"].to_numpy(dtype=float)
+    known = values[np.isfinite(values)]
+    share = 2.0 * float((known > 0).mean()) - 1.0 if len(known) else 0.0
+    return ("SENTIMENT", subject, round(share, 6), round(min(1.0, len(known) / 10.0), 6), "features:return_63d")
+
+
+def _headlines(name: str, group: pd.DataFrame) -> Row:
+    words = [set(text.lower().replace(",", " ").split()) for text in group["headline"]]
+    balance = sum(len(w & POSITIVE) - len(w & NEGATIVE) for w in words)
+    score, confidence = _squash(float(balance), 2.0)
+    return ("SENTIMENT", name, score, confidence if balance else 0.0, " ".join(sorted(group["headline_id"])))

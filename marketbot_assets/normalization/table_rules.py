@@ -1,0 +1,106 @@
+"""Rules on a whole table: gaps, coverage, rates, macro series, unique keys, rows from the future. Pure.
+
+Each returns findings in the columns of DATA_QUALITY; the subject is an instrument, a currency, a series, or `*`.
+Not here: rules on one bar (`bar_rules`), which currency is too stale to buy in (`currencies`).
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.normalization.bar_rules import Finding, finding
+from marketbot_resources.calendars import last_closed, sessions_between
+
+GAP_WARN, GAP_QUARANTINE = 1, 3
+COVERAGE_WARN, COVERAGE_HALT = 0.98, 0.50
+FX_STALE_WEEKDAYS, FX_MOVE_MAX = 2, 0.08
+MACRO_REQUIRED, MACRO_STALE_DAYS_WARN = ("SP500", "VIX"), 10
+
+
+def bars_have_no_gaps(panel: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.datetime) -> list[Finding]:
+    """Per instrument of the universe. Observed: sessions of its own exchange since its newest usable bar."""
+    priced = panel[np.isfinite(panel["close"]) & ~panel["quarantine"]]
+    newest = priced.groupby("instrument")["session"].max().to_dict()
+    closed = {mic: last_closed(mic, cutoff) for mic in sorted(set(universe["mic"]))}
+    found = []
+    for instrument, mic in zip(universe["instrument"], universe["mic"], strict=True):
+        if instrument not in newest:
+            age, message = float("nan"), "no usable bar was ever seen"
+        else:
+            age = float(sessions_between(mic, newest[instrument].date(), closed[mic]))
+            message = f"the newest usable bar is {age:.0f} own sessions old"
+        outcome = "quarantine" if age >= GAP_QUARANTINE else "warn" if age >= GAP_WARN else "pass"
+        found.append(finding("bars_have_no_gaps", instrument, outcome, age, GAP_WARN, message))
+    return found
+
+
+def universe_is_covered(
+    bars: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.datetime, previous_cutoff: dt.datetime
+) -> list[Finding]:
+    """Observed: landed bars over those due from exchanges that closed since the last cutoff; 1 when none closed."""
+    closed = {mic for mic in set(universe["mic"]) if last_closed(mic, cutoff) > last_closed(mic, previous_cutoff)}
+    due = set(universe.loc[universe["mic"].isin(closed), "instrument"])
+    landed = due & set(bars.loc[np.isfinite(bars["close"]), "instrument"])
+    share = len(landed) / len(due) if due else 1.0
+    outcome = "halt" if share < COVERAGE_HALT else "warn" if share < COVERAGE_WARN else "pass"
+    message = f"{len(due) - len(landed)} of {len(due)} bars are missing"
+    return [finding("universe_is_covered", "*", outcome, share, COVERAGE_WARN, message)]
+
+
+def fx_is_fresh(fx: pd.DataFrame, currencies: Sequence[str], cutoff: dt.datetime) -> list[Finding]:
+    """Per currency. Observed: weekdays since the newest fixing; the euro's fixing calendar never closes for more than two."""
+    found = []
+    newest = fx[np.isfinite(fx["rate"])].groupby("currency")["session"].max().to_dict()
+    for currency in currencies:
+        if currency not in newest:
+            age, message = float("nan"), "no rate was ever seen"
+        else:
+            age = float(np.busday_count(newest[currency].date(), cutoff.date()))
+            message = f"the newest rate is {age:.0f} weekdays old"
+        outcome = "pass" if age <= FX_STALE_WEEKDAYS else "quarantine"
+        found.append(finding("fx_is_fresh", currency, outcome, age, FX_STALE_WEEKDAYS, message))
+    return found
+
+
+def fx_moves_plausibly(fx: pd.DataFrame, currencies: Sequence[str]) -> list[Finding]:
+    """Per currency. Observed: absolute change between the last two fixings; 0 while there is only one."""
+    found = []
+    ordered = fx.sort_values(["session", "known_at"])
+    rates = {name: group["rate"].to_numpy(dtype=float)[-2:] for name, group in ordered.groupby("currency")}
+    for currency in currencies:
+        last = rates.get(currency, np.array([float("nan")]))
+        move = abs(float(last[-1] / last[0]) - 1.0)
+        outcome = "pass" if move <= FX_MOVE_MAX else "quarantine"
+        message = f"the rate moved {move:.1%} in one fixing" if np.isfinite(move) else "no rate was ever seen"
+        found.append(finding("fx_moves_plausibly", currency, outcome, move, FX_MOVE_MAX, message))
+    return found
+
+
+def macro_is_fresh(macro: pd.DataFrame, cutoff: dt.datetime) -> list[Finding]:
+    """Per series that decisions lean on. Observed: days since the newest period."""
+    newest = macro.groupby("series")["period"].max().to_dict()
+    found = []
+    for series in MACRO_REQUIRED:
+        age = float((cutoff.date() - newest[series].date()).days) if series in newest else float("nan")
+        outcome = "pass" if age <= MACRO_STALE_DAYS_WARN else "warn"
+        message = f"the newest value is {age:.0f} days old" if series in newest else "no value was ever seen"
+        found.append(finding("macro_is_fresh", series, outcome, age, MACRO_STALE_DAYS_WARN, message))
+    return found
+
+
+def keys_are_unique(bars: pd.DataFrame) -> list[Finding]:
+    """Observed: bars of this session that share instrument and own session with another one."""
+    double = int(bars.duplicated(["session", "instrument"]).sum())
+    outcome = "halt" if double else "pass"
+    return [finding("keys_are_unique", "*", outcome, double, 0.0, f"{double} bars share a key with another one")]
+
+
+def no_row_from_the_future(tables: Mapping[str, pd.DataFrame], cutoff: dt.datetime) -> list[Finding]:
+    """Observed: rows of any table that were not known at the cutoff, or do not say when they were."""
+    late = {name: int((~(frame["known_at"] <= cutoff)).sum()) for name, frame in sorted(tables.items())}
+    count = sum(late.values())
+    where = ", ".join(f"{number} of {name}" for name, number in late.items() if number)
+    outcome = "halt" if count else "pass"
+    return [finding("no_row_from_the_future", "*", outcome, count, 0.0, f"not known at the cutoff: {where}")]

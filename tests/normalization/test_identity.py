@@ -1,0 +1,257 @@
+"""Who is who, in which unit, and since when: identity is whole or refused."""
+
+import base64
+import datetime as dt
+import hashlib
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from marketbot_assets.normalization.identity import instrument_ids, normalize_instruments
+from marketbot_assets.normalization.schema import CORPORATE_ACTIONS, FUNDAMENTALS, INSTRUMENTS, MACRO, NEWS, PRICES
+from marketbot_assets.normalization.series import (
+    normalize_corporate_actions,
+    normalize_fundamentals,
+    normalize_fx,
+    normalize_macro,
+    normalize_news,
+    normalize_prices,
+)
+from marketbot_resources.errors import MandateError, ProviderError
+
+CUTOFF = dt.datetime(2018, 12, 21, 23, 15, tzinfo=dt.UTC)
+
+
+def instant(day: str, hour: int = 21) -> pd.Timestamp:
+    return pd.Timestamp(f"{day} {hour:02d}:00", tz="UTC")
+
+
+def instants(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+    return frame.astype({name: "datetime64[us, UTC]" for name in ("known_at", *names)})
+
+
+def listing(source_id: str, **changes: object) -> dict[str, object]:
+    row: dict[str, object] = {
+        "source": "sample",
+        "source_id": source_id,
+        "ticker": source_id,
+        "name": source_id,
+        "mic": "XLON",
+        "currency": "GBX",
+        "country": "GB",
+        "sector": "",
+        "kind": "EQUITY",
+        "issuer": source_id,
+        "quantity_step": Decimal(1),
+        "tick_size": Decimal("0.5"),
+        "listed_on": pd.Timestamp("2010-01-04"),
+        "delisted_on": pd.NaT,
+        "shares_outstanding": 1e9,
+        "known_at": instant("2010-01-04"),
+        "synthetic": True,
+        "blob_sha256": "x",
+    }
+    return {**row, **changes}
+
+
+def raw_instruments(*rows: dict[str, object]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows)).astype({"listed_on": "datetime64[ms]", "delisted_on": "datetime64[ms]"})
+    return instants(frame)
+
+
+def made(*rows: dict[str, object]) -> pd.DataFrame:
+    return normalize_instruments(raw_instruments(*rows), {"XLON": "all", "XNYS": "all"}, CUTOFF)
+
+
+def test_an_id_is_the_hash_of_where_it_was_first_seen() -> None:
+    """MB and ten base32 characters of SHA-256; no two of 40,000 listings share one, none depends on its neighbours."""
+    digest = base64.b32encode(hashlib.sha256(b"sample|GB-AL01").digest()).decode()
+    names = pd.Series([f"US-{n:06d}" for n in range(20_000)])
+    both = instrument_ids(pd.Series(["sample"] * 20_000), names) + instrument_ids(pd.Series(["other"] * 20_000), names)
+    assert instrument_ids(pd.Series(["sample"]), pd.Series(["GB-AL01"])) == ["MB" + digest[:10]]
+    assert len(set(both)) == 40_000
+    assert {len(name) for name in both} == {12}
+
+
+@pytest.mark.parametrize(
+    ("quoted", "currency", "divisor", "tick"),
+    [
+        ("GBX", "GBP", 100.0, "0.005"),
+        ("GBp", "GBP", 100.0, "0.005"),
+        ("ZAC", "ZAR", 100.0, "0.005"),
+        ("ILA", "ILS", 100.0, "0.005"),
+        ("USD", "USD", 1.0, "0.5"),
+    ],
+)
+def test_minor_units_become_major(quoted: str, currency: str, divisor: float, tick: str) -> None:
+    """Currency, divisor and price step change together."""
+    frame = made(listing("A", currency=quoted))
+    INSTRUMENTS.pandera_schema.validate(frame)
+    row = frame.iloc[0]
+    assert (row["currency"], row["price_divisor"], row["tick_size"]) == (currency, divisor, Decimal(tick))
+    assert row["sector"] == "UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("changes", "inside"),
+    [
+        ({}, True),
+        ({"delisted_on": pd.Timestamp("2018-12-21")}, True),
+        ({"delisted_on": pd.Timestamp("2018-12-20")}, False),
+        ({"listed_on": pd.Timestamp("2018-12-21")}, True),
+        ({"listed_on": pd.Timestamp("2018-12-24")}, False),
+        ({"known_at": instant("2018-12-24")}, False),
+        ({"mic": "XPAR"}, False),
+    ],
+)
+def test_the_universe_is_what_is_listed_at_the_cutoff(changes: dict[str, object], inside: bool) -> None:
+    """A dead, a future, an unknown or an unnamed listing is kept, but not traded."""
+    frame = made(listing("A", **changes), listing("Z"))
+    assert frame.set_index("source_id")["in_universe"].to_dict() == {"A": inside, "Z": True}
+
+
+def test_only_named_tickers_are_in_the_universe() -> None:
+    """A list of tickers is exact; a ticker that no provider lists is refused by name."""
+    raw = raw_instruments(listing("A"), listing("B"))
+    frame = normalize_instruments(raw, {"XLON": ["B"]}, CUTOFF).set_index("ticker")
+    assert frame["in_universe"].to_dict() == {"A": False, "B": True}
+    with pytest.raises(MandateError, match=r"XLON.*NOPE"):
+        normalize_instruments(raw, {"XLON": ["B", "NOPE"]}, CUTOFF)
+
+
+def bar(source_id: str, currency: str, close: float = 250.0) -> pd.DataFrame:
+    row = {
+        "source": "sample",
+        "source_id": source_id,
+        "session": pd.Timestamp("2018-12-21"),
+        **dict.fromkeys(("open", "high", "low", "close", "price_level"), close),
+        "volume": 10.0,
+        "currency": currency,
+        "close_adjusted_by_source": False,
+        "known_at": instant("2018-12-21"),
+        "synthetic": True,
+        "synthetic_fields": "",
+        "blob_sha256": "x",
+    }
+    return instants(pd.DataFrame([row]).astype({"session": "datetime64[ms]"}))
+
+
+def event(source_id: str, currency: str, amount: float = 30.0) -> pd.DataFrame:
+    row = {
+        "source": "sample",
+        "source_id": source_id,
+        "ex_session": pd.Timestamp("2018-12-21"),
+        "kind": "CASH_DIVIDEND",
+        "amount": amount,
+        "ratio": 1.0,
+        "currency": currency,
+        "known_at": instant("2018-12-01"),
+        "synthetic": True,
+        "blob_sha256": "x",
+    }
+    return instants(pd.DataFrame([row]).astype({"ex_session": "datetime64[ms]"}))
+
+
+def test_a_row_is_divided_by_its_own_unit() -> None:
+    """A bar or dividend in pounds of a listing in pence is not divided a second time."""
+    instruments = made(listing("A"))
+    for quoted, divisor in (("GBX", 100.0), ("GBP", 1.0)):
+        prices = normalize_prices(bar("A", quoted), instruments)
+        actions = normalize_corporate_actions(event("A", quoted), instruments)
+        PRICES.pandera_schema.validate(prices)
+        CORPORATE_ACTIONS.pandera_schema.validate(actions)
+        assert (prices["close"].iloc[0], actions["amount"].iloc[0]) == (250.0 / divisor, 30.0 / divisor)
+        assert (prices["currency"].iloc[0], actions["currency"].iloc[0]) == ("GBP", "GBP")
+
+
+def test_a_row_in_another_currency_than_its_listing_is_refused() -> None:
+    """Dollars of a London listing are neither pounds nor pence."""
+    instruments = made(listing("A"))
+    with pytest.raises(ProviderError, match=r"raw_prices: expected GBP for A .* found USD"):
+        normalize_prices(bar("A", "USD"), instruments)
+    with pytest.raises(ProviderError, match=r"raw_corporate_actions: expected GBP for A .* found USD"):
+        normalize_corporate_actions(event("A", "USD"), instruments)
+    with pytest.raises(ProviderError, match="B, which no listing has"):
+        normalize_corporate_actions(event("B", "GBX"), instruments)
+
+
+def raw_fx(rows: list[tuple[str, str, float]]) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "source": "ecb",
+            "currency": pd.Series([row[0] for row in rows], dtype="str"),
+            "session": pd.Series([pd.Timestamp(row[1]) for row in rows], dtype="datetime64[ms]"),
+            "units_per_eur": [row[2] for row in rows],
+            "known_at": [instant(row[1], 15) for row in rows],
+            "synthetic": False,
+            "blob_sha256": "x",
+        }
+    )
+    return instants(frame)
+
+
+def test_rates_of_different_dates_are_never_crossed() -> None:
+    """A pound without the dollar of the same fixing has no rate, and a base of euro needs none."""
+    raw = raw_fx([("USD", "2018-12-20", 1.14), ("GBP", "2018-12-20", 0.9), ("GBP", "2018-12-21", 0.91)])
+    dollars = normalize_fx(raw, "USD")
+    assert set(dollars["session"].dt.strftime("%Y-%m-%d")) == {"2018-12-20"}
+    assert dict(zip(dollars["currency"], dollars["rate"], strict=True)) == {
+        "EUR": 1.14,
+        "GBP": pytest.approx(1.14 / 0.9, rel=1e-15),
+        "USD": 1.0,
+    }
+    euros = normalize_fx(raw, "EUR").set_index(["session", "currency"])["rate"]
+    assert euros[(pd.Timestamp("2018-12-21"), "GBP")] == pytest.approx(1 / 0.91, rel=1e-15)
+    assert normalize_fx(raw_fx([("GBP", "2018-12-21", 0.91)]), "USD").empty
+
+
+def test_a_missing_value_is_no_value() -> None:
+    """NaN of a macro series or a filing is dropped, what remains keeps its times."""
+    common = {"source": "s", "known_at": instant("2018-12-21"), "synthetic": False, "blob_sha256": "x"}
+    macro = pd.DataFrame([{**common, "series": "VIX", "value": value, "unit": "index"} for value in (np.nan, 30.1)])
+    macro["period"] = pd.Series(pd.to_datetime(["2018-12-20", "2018-12-21"])).astype("datetime64[ms]")
+    tidy = normalize_macro(instants(macro))
+    MACRO.pandera_schema.validate(tidy)
+    assert tidy["value"].tolist() == [30.1]
+    filed = pd.DataFrame(
+        [
+            {**common, "source": "sample", "source_id": name, "field": "revenue", "value": value, "currency": "GBP"}
+            for name, value in (("A", np.nan), ("A", 5.0), ("STRANGER", 7.0))
+        ]
+    ).assign(form="10-K")
+    filed["period_end"] = pd.Series(pd.to_datetime(["2018-03-31", "2018-06-30", "2018-06-30"])).astype("datetime64[ms]")
+    figures = normalize_fundamentals(instants(filed), made(listing("A")))
+    FUNDAMENTALS.pandera_schema.validate(figures)
+    assert figures["value"].tolist() == [5.0]
+
+
+def test_of_equal_headlines_the_first_known_stays() -> None:
+    """The same text on the same name, whatever its disguise, is one headline; on another name it is another."""
+    texts = [
+        ("2", "A", "Profit\u200b up", 12),
+        ("1", "A", "Profit up", 15),
+        ("3", "B", "Profit up", 16),
+        ("4", "A", "x", 17),
+    ]
+    raw = pd.DataFrame(
+        [
+            {
+                "source": "sample",
+                "headline_id": number,
+                "source_id": name,
+                "headline": text,
+                "publisher": "p",
+                "published_at": instant("2018-12-21", 9),
+                "known_at": instant("2018-12-21", hour),
+                "synthetic": True,
+                "blob_sha256": "x",
+            }
+            for number, name, text, hour in texts
+        ]
+    )
+    tidy = normalize_news(instants(raw, "published_at").iloc[::-1], made(listing("A"), listing("B")))
+    NEWS.pandera_schema.validate(tidy)
+    assert tidy["headline_id"].tolist() == ["sample:2", "sample:3", "sample:4"]
+    assert tidy["headline"].tolist() == ["Profit up", "Profit up", "x"]
