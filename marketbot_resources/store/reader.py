@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import StoreError
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.store.index import STATIC, IndexRow, Read
@@ -109,6 +110,10 @@ class Reader:
     def mandate(self) -> Mandate:
         """The mandate as materialized."""
         return parse_mandate(str(self.read("mandate")["canonical_json"].iloc[0]))
+
+    def sessions_since(self, mic: str, day: dt.date) -> int:
+        """Sessions of the decision calendar after a day, up to this one."""
+        return len(decision_sessions(mic, day, self.session)) - 1
 
     def _check(self, asset: str) -> None:
         if self._allowed is not None and asset not in self._allowed:
