@@ -1,6 +1,6 @@
 """The halt flag (RC-80): a file in the home that anyone can write and no one has to parse. Unreadable means halted.
 
-`marketbot halt` writes it, `marketbot resume` removes it; it is read before the verdict and again before every order.
+It is a JSON object with a `reason`, or anything else: what cannot be understood halts. Each session's snapshot records it.
 """
 
 import json
@@ -37,7 +37,7 @@ class HaltSwitch:
         try:
             reason = json.loads(text)["reason"]
         except (ValueError, KeyError, TypeError):
-            return HaltFlag("unreadable", "halt flag is not what `marketbot halt` writes")
+            return HaltFlag("unreadable", "halt flag is not a JSON object with a reason")
         return HaltFlag("on", str(reason))
 
     def set(self, reason: str) -> None:

@@ -182,7 +182,7 @@ def _resolve(ledger: Ledger, broker: BrokerPort | None, batch: Entry) -> None:
         answer = broker.find(name) if broker is not None else None
         if answer is None:
             raise HaltError(
-                f"order {name}: sent without an answer and unknown to the broker; run `marketbot reconcile`"
+                f"order {name}: sent without an answer and unknown to the broker; compare with its statement first"
             )
         record_event(ledger, name, answer.state, {"broker_order_id": answer.broker_order_id, "reason": answer.reason})
 

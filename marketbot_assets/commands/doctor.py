@@ -69,8 +69,14 @@ def _packages() -> Finding:
     )
 
 
+def _has_book() -> bool:
+    return (settings.home() / "index.sqlite").exists()
+
+
 def _book() -> Finding:
     def look() -> str:
+        if not _has_book():
+            return "nothing was run yet"
         opened = book_open(existing_lake().ledger)
         return f"opened with session {opened.session}" if opened else "not opened yet"
 
@@ -79,6 +85,8 @@ def _book() -> Finding:
 
 def _ledger() -> Finding:
     def look() -> str:
+        if not _has_book():
+            return "nothing was run yet"
         ledger = existing_lake().ledger
         problem = ledger.verify()
         if problem:

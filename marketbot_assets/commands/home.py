@@ -43,11 +43,9 @@ def writable_home() -> Path:
         instance.mkdir(parents=True, exist_ok=True)
         probe.write_text("", encoding="utf-8")
         probe.unlink()
-        for folder in (home / "store",):
-            if folder.exists() and not os.access(folder, os.W_OK):
-                raise HomeError(
-                    f"home: expected to write {folder}, found it read-only; unlock it or choose another MARKETBOT_HOME"
-                )
+        store = home / "store"
+        if store.exists() and not os.access(store, os.W_OK):
+            raise HomeError(f"home: expected to write {store}, found it read-only; unlock it or set MARKETBOT_HOME")
         if not (instance / "dagster.yaml").exists():
             shutil.copyfile(settings.CHECKOUT / "dagster_home" / "dagster.yaml", instance / "dagster.yaml")
     except OSError as error:
@@ -63,7 +61,7 @@ def existing_lake() -> "Lake":
 
     home = settings.home()
     if not (home / "index.sqlite").exists():
-        raise UsageError(f"no book yet in {home}; run `marketbot demo` or `marketbot run`")
+        raise UsageError(f"no book yet in {home}; run `marketbot run` first")
     return open_lake(home)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.covariance import ledoit_wolf as published_ledoit_wolf
-from test_features import DAYS, FILED, INSTRUMENTS, N, T, world
+from test_features import DAYS, FILED, INSTRUMENTS, N, world
 
 from marketbot_assets.features.build import build_features
 from marketbot_assets.features.factor_model import estimate_factor_model, from_frame, ledoit_wolf, shrunk_beta, to_frame
@@ -112,4 +112,3 @@ def test_published_index_losses_of_the_windows() -> None:
     found = dict(zip(made.names, made.returns[:, 0], strict=True))
     for name, loss in published.items():
         assert found[name] == pytest.approx(loss, abs=0.0006), name
-    assert T == len(DAYS)

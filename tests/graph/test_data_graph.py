@@ -1,6 +1,7 @@
 """The data stages as a whole, in a home of their own: same hashes anywhere, nothing twice, fail closed with the reason kept."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -177,3 +178,19 @@ def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     result = command(tmp_path / "file" / "home", "run", "--session", "2018-12-24")
     assert result.returncode == 2
     assert "expected to write" in result.stderr
+
+
+def test_doctor_names_a_broken_ledger_and_fails(tmp_path: Path) -> None:
+    """A fresh home is fine; a ledger whose chain does not hold is exit 1."""
+    home = tmp_path / "home"
+    assert command(home, "doctor").returncode == 0
+    lake = Lake(home)
+    lake.ledger.append("fill", "f1", {"n": 1})
+    connection = sqlite3.connect(home / "ledger.sqlite")
+    connection.execute("drop trigger entry_keeps")
+    connection.execute("update entry set body = x'7b7d'")
+    connection.commit()
+    connection.close()
+    result = command(home, "doctor")
+    assert result.returncode == 1
+    assert "altered" in result.stdout
