@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import pandas as pd
 
 Shows = dict[str, dg.MetadataValue | str | int | float]
-BARS_SHOWN = 12
+BARS_SHOWN, ROWS_SHOWN = 12, 15
 
 
 def moves(bars: "pd.DataFrame", recent: "pd.DataFrame") -> Shows:
@@ -38,3 +40,128 @@ def picture(svg: str) -> dg.MetadataValue:
     import base64
 
     return dg.MetadataValue.md(f"![plot](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
+
+
+def holdings(positions: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
+    """NAV, cash and the weights of what is held."""
+    from marketbot_assets.audit.charts import bar_chart
+
+    total = float(positions["value_base"].sum())
+    held = positions[positions["kind"] == "POSITION"]
+    labels = _labels(instruments)
+    rows = [
+        (labels.get(name, name), float(value) / total)
+        for name, value in zip(held["key"], held["value_base"], strict=True)
+    ]
+    largest = sorted(rows, key=lambda row: (-row[1], row[0]))[:ROWS_SHOWN]
+    chart = bar_chart("Largest holdings, fraction of NAV", largest, unit="%")
+    return {"NAV": total, "names": len(held), "weights": picture(chart)}
+
+
+def book(frame: "pd.DataFrame", session: "dt.date") -> Shows:
+    """Drawdown, rung, stops and the NAV of the last sessions."""
+    from marketbot_assets.audit.charts import line_chart
+    from marketbot_assets.book.frames import state_of
+
+    state = state_of(frame)
+    history = list(state.nav_history)
+    labels = [f"-{len(history) - 1 - n}" if n < len(history) - 1 else session.isoformat() for n in range(len(history))]
+    chart = line_chart("NAV of the last sessions, base currency", labels, [("NAV", history)])
+    return {
+        "NAV": state.nav,
+        "drawdown from the ladder's high": state.drawdown,
+        "drawdown since inception": state.drawdown_inception,
+        "rung": state.rung.value,
+        "volatility target multiple": state.multiple,
+        "stops hit": ", ".join(hit.instrument for hit in state.stop_hits) or "none",
+        "recent NAV": picture(chart),
+    }
+
+
+def target(frame: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
+    """Method, residual, and the target weights against today's."""
+    from marketbot_assets.audit.charts import bar_chart
+
+    labels, first = _labels(instruments), frame.iloc[0]
+    rows = frame[frame["instrument"] != "CASH"].assign(size=frame["weight_target"].fillna(0.0))
+    largest = rows.sort_values(["size", "instrument"], ascending=[False, True]).head(ROWS_SHOWN)
+    bars = [
+        (labels.get(name, name), float(weight))
+        for name, weight in zip(largest["instrument"], largest["size"], strict=True)
+    ]
+    invested = float(rows["size"].sum())
+    return {
+        "method": str(first["method"]),
+        "status": str(first["status"]),
+        "invested": invested,
+        "names": int((rows["size"] > 0).sum()),
+        "refused": str(first["no_buys"]) or "nothing",
+        "weights": picture(bar_chart("Target weights, fraction of NAV", bars, unit="%")),
+    }
+
+
+def binding(explanation: "pd.DataFrame") -> Shows:
+    """The limits that bind, dearest first."""
+    rows = explanation[(explanation["kind"] == "LIMIT") & explanation["binding"]]
+    rows = rows.sort_values(["dual", "place"], ascending=[False, True]).head(ROWS_SHOWN)
+    lines = [
+        f"| {row.subject} | {_cell(row.name_)} | {row.left:.4f} | {row.limit:.4f} | {row.dual:.4f} |"
+        for row in rows.rename(columns={"name": "name_"}).itertuples()
+    ]
+    table = ["| control | limit | value | bound | price |", "|---|---|---|---|---|", *lines]
+    return {
+        "binding limits": len(rows),
+        "prices of limits": _md(table if lines else ["no limit binds"]),
+    }
+
+
+def orders(plan: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
+    """The plan with reasons."""
+    labels = _labels(instruments)
+    lines = [
+        f"| {row.side} | {_cell(labels.get(row.instrument, row.instrument))} | {row.quantity.normalize():f} |"
+        f" {row.value_base:,.0f} | {row.purpose} | {_cell(row.reason)} |"
+        for row in plan.itertuples()
+    ]
+    table = ["| side | name | quantity | value | purpose | reason |", "|---|---|---|---|---|---|", *lines]
+    bought = plan.loc[(plan["side"] == "BUY") & (plan["kind"] == "EQUITY"), "value_base"]
+    sold = plan.loc[(plan["side"] == "SELL") & (plan["kind"] == "EQUITY"), "value_base"]
+    return {"buys": float(bought.sum()), "sells": float(sold.sum()), "plan": _md(table if lines else ["no orders"])}
+
+
+def stress(frame: "pd.DataFrame") -> Shows:
+    """Losses per scenario against their limits."""
+    from marketbot_assets.audit.charts import bar_chart
+
+    rows = frame.assign(size=frame["loss"].fillna(0.0)).sort_values(["size", "scenario"], ascending=[False, True])
+    rows = rows.head(ROWS_SHOWN)
+    bars = [(str(name), float(loss)) for name, loss in zip(rows["scenario"], rows["loss"], strict=True)]
+    limits = [float(value) for value in rows["limit"]]
+    return {"losses": picture(bar_chart("Stress losses, fraction of NAV", bars, unit="%", limits=limits))}
+
+
+def verdict(frame: "pd.DataFrame") -> Shows:
+    """The verdict, and every control that did not simply pass."""
+    batch = frame[frame["kind"] == "BATCH"].iloc[0]
+    loud = frame[(frame["kind"] == "CONTROL") & (frame["status"] != "PASS")]
+    lines = [f"| {row.status} | {row.control} | {_cell(row.message)} |" for row in loud.itertuples()]
+    table = ["| status | control | why |", "|---|---|---|", *lines]
+    return {
+        "verdict": str(batch["verdict"]),
+        "orders": str(batch["message"]),
+        "rounds": int(batch["rounds"]),
+        "controls": _md(table if lines else ["every control passed"]),
+    }
+
+
+def _labels(instruments: "pd.DataFrame") -> dict[str, str]:
+    pairs = zip(instruments["instrument"], instruments["mic"] + ":" + instruments["ticker"], strict=True)
+    return {str(name): str(label) for name, label in pairs}
+
+
+def _cell(text: str) -> str:
+    return str(text).replace("|", "/").replace("\n", " ")
+
+
+def _md(lines: "list[str]") -> dg.MetadataValue:
+    return dg.MetadataValue.md("\n".join(lines))

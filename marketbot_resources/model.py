@@ -166,7 +166,12 @@ class Acknowledgement:
 
 
 class BrokerPort(Protocol):
-    """What a broker adapter offers. Only `submissions` calls `submit`; no method retries by itself."""
+    """What a broker adapter offers. Only `submissions` calls `submit`; no method retries by itself.
+
+    `dedupes_client_id`: whether the broker accepts one client order id at most once, so that it may be sent again.
+    """
+
+    dedupes_client_id: bool
 
     def submit(self, order: Order, at: dt.datetime) -> Acknowledgement:
         """Sends one order at instant `at`. A refusal is an Acknowledgement REJECTED; silence raises BrokerError."""

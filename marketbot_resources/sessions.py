@@ -15,14 +15,19 @@ from marketbot_resources.mandate import Calendar, Schedule
 from marketbot_resources.model import TERMINAL_STATES, BrokerPort, OrderState, utc_text
 
 END_STATES = ("sent", "rejected", "halted", "skipped")
+CASH, WARM_UP = "cash", "warm_up"
 
 
 @dataclass(frozen=True, slots=True)
 class BookOpen:
-    """The first session of a home and the instant up to which bootstrap assets load."""
+    """The first session of a home, the instant up to which bootstrap assets load, and how the book starts.
+
+    `opening`: CASH, or WARM_UP: with what the decision makes of the sessions since go-live.
+    """
 
     session: dt.date
     history_until: dt.datetime
+    opening: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +44,26 @@ def book_open(ledger: Ledger) -> BookOpen | None:
     entry = ledger.get("book_open", "book")
     if entry is None:
         return None
-    return BookOpen(dt.date.fromisoformat(str(entry.body["session"])), _instant(entry.body["history_until_at"]))
+    body = entry.body
+    return BookOpen(
+        dt.date.fromisoformat(str(body["session"])), _instant(body["history_until_at"]), str(body["opening"])
+    )
 
 
-def open_book(ledger: Ledger, session: dt.date, calendar: Calendar, schedule: Schedule) -> BookOpen:
+def open_book(
+    ledger: Ledger, session: dt.date, calendar: Calendar, schedule: Schedule, opening: str = CASH
+) -> BookOpen:
     """Opens the book with this session, or returns how it was opened. Raises SessionRefused for an earlier session."""
     opened = book_open(ledger)
     if opened is None:
         until = computed_cutoff(schedule, previous_session(calendar, session))
-        ledger.append("book_open", "book", {"session": session.isoformat(), "history_until_at": utc_text(until)})
-        return BookOpen(session, until)
+        body: dict[str, Json] = {
+            "session": session.isoformat(),
+            "history_until_at": utc_text(until),
+            "opening": opening,
+        }
+        ledger.append("book_open", "book", body)
+        return BookOpen(session, until, opening)
     if session < opened.session:
         raise SessionRefused(
             f"session {session}: this home's book opens with {opened.session}; choose that session or a later one"

@@ -4,6 +4,7 @@ Each resource has one method that returns a plain object which knows no Dagster;
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -14,6 +15,9 @@ from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.provider import FundamentalsProvider, MacroProvider, MarketProvider, NewsProvider
 from marketbot_resources.store.resource import StoreResource
+
+if TYPE_CHECKING:
+    from marketbot_resources.broker.paper import PaperBroker
 
 
 def read_mandate_text() -> str:
@@ -76,6 +80,23 @@ class Ports(dg.ConfigurableResource):
         return SampleNews(size=self.size)
 
 
+class BrokerResource(dg.ConfigurableResource):
+    """The broker that the mandate names; the paper broker keeps its own file in the home and trades in the data provider's market."""
+
+    home: str | None = None
+
+    def open(self, mandate: Mandate, ports: Ports) -> "PaperBroker":
+        """The broker of the mandate's account."""
+        from marketbot_resources.broker.paper import PaperBroker
+        from marketbot_resources.broker.provider_market import provider_market
+
+        folder = Path(self.home) if self.home else settings.home()
+        market = ports.market
+        return PaperBroker(
+            folder / "broker.sqlite", mandate, lambda since, until: provider_market(market, mandate, since, until)
+        )
+
+
 class HaltResource(dg.ConfigurableResource):
     """The halt flag of the home."""
 
@@ -93,5 +114,6 @@ def resources() -> dict[str, dg.ConfigurableResource]:
         "mandate_file": MandateResource(),
         "clock": ClockResource(),
         "ports": Ports(),
+        "broker": BrokerResource(),
         "halt": HaltResource(),
     }

@@ -1,32 +1,66 @@
 """Small charts as SVG text: the same numbers give the same bytes, and a chart is light enough for an event row. Pure.
 
-Two forms serve every plot of the reports: lines over sessions and horizontal bars. Colours tell apart, labels tell what.
+Three forms serve every plot of the reports: lines over sessions, horizontal bars, and bars in pairs. Colours tell apart,
+labels tell what. Not here: where a chart stands on a page (`report`, `pages`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
-WIDTH, HEIGHT = 640, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 26, 28
+WIDTH, HEIGHT = 640, 240
 PALETTE = ("#1f5fa8", "#c2571a", "#3b7d3a", "#8a3d8f", "#7a6a2b", "#2b7a78")
-_GRID, _TEXT, _LIMIT = "#d9dee5", "#39424e", "#b3261e"
-_TICKS = 4
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 14, 34, 28
+_GRID, _AXIS, _TEXT, _LIMIT, _BEFORE, _NEGATIVE = "#e3e8ee", "#9aa5b1", "#39424e", "#b3261e", "#a9c1dc", "#c2571a"
+_NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'
+_TICKS, _DATES, _LABEL_CHARS = 5, 4, 28
+_BARS_LEFT, _BARS_RIGHT = 176, 96
+
+
+def inline(svg: str) -> str:
+    """A chart for use inside an HTML page, where the namespace goes without saying."""
+    return svg.replace(_NAMESPACE, "", 1)
 
 
 def _svg(title: str, body: Sequence[str], height: int = HEIGHT) -> str:
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'<svg{_NAMESPACE} viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         f'font-family="sans-serif" font-size="11" role="img" aria-label="{escape(title, quote=True)}">'
     )
-    name = f'<text x="4" y="14" font-size="13" font-weight="600" fill="{_TEXT}">{escape(title)}</text>'
+    name = f'<text x="4" y="15" font-size="13" font-weight="600" fill="{_TEXT}">{escape(title)}</text>'
     return head + name + "".join(body) + "</svg>"
 
 
-def _number(value: float, unit: str) -> str:
+def _number(value: float, unit: str, digits: int = 1) -> str:
     if unit == "%":
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:.{digits}f} %"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "start", fill: str = _TEXT) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{escape(text)}</text>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" {style}/>'
+
+
+def _ticks(low: float, high: float) -> tuple[float, list[float]]:
+    """(step, round values within [low, high])."""
+    raw = (high - low) / _TICKS
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if power * factor >= raw * (1.0 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return step, [step * number for number in range(first, last + 1)]
+
+
+def _digits(step: float, unit: str) -> int:
+    """Decimals of an axis in percent so that no two ticks read the same."""
+    shown = 100 * step
+    for digits in range(4):
+        if abs(shown * 10**digits - round(shown * 10**digits)) < 1e-6:
+            return digits if unit == "%" else 0
+    return 4
 
 
 def line_chart(
@@ -36,50 +70,81 @@ def line_chart(
     *,
     unit: str = "",
     limit: float | None = None,
+    marks: Sequence[tuple[str, float]] = (),
+    invert: bool = False,
 ) -> str:
-    """Lines over sessions. `labels` (T,) ascending; each series (T,), NaN leaves a gap; `limit` draws a dashed line."""
-    finite = [v for _, values in series for v in values if math.isfinite(v)] + ([limit] if limit is not None else [])
-    if not finite:
-        return _svg(title, [f'<text x="{_LEFT}" y="{HEIGHT // 2}" fill="{_TEXT}">no data yet</text>'])
+    """Lines over sessions. `labels` (T,) ascending; each series (T,), NaN leaves a gap.
+
+    `limit` and `marks` (name, value) draw dashed lines; `invert` lets values grow downwards, as drawdowns are read.
+    """
+    named = [*marks, *([("limit", limit)] if limit is not None else [])]
+    finite = [v for _, values in series for v in values if math.isfinite(v)]
+    if not finite or not labels:
+        return _svg(title, [_text(_LEFT, HEIGHT / 2, "no data yet")])
+    finite += [value for _, value in named]
     low, high = min(finite), max(finite)
-    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-    low, high = low - margin, high + margin
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    low, high = (min(low, 0.0) if invert else low - margin), high + margin
+    edge = WIDTH - _RIGHT
 
     def x(position: int) -> float:
-        return _LEFT + (WIDTH - _LEFT - _RIGHT) * (position / max(len(labels) - 1, 1))
+        return _LEFT + (edge - _LEFT) * (position / max(len(labels) - 1, 1))
 
     def y(value: float) -> float:
-        return HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * (value - low) / (high - low)
+        share = (value - low) / (high - low)
+        return _TOP + (HEIGHT - _TOP - _BOTTOM) * (share if invert else 1.0 - share)
 
+    step, values = _ticks(low, high)
     body = []
-    for tick in range(_TICKS + 1):
-        value = low + (high - low) * tick / _TICKS
-        body.append(
-            f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="{_GRID}"/>'
-        )
-        text = _number(value, unit)
-        body.append(f'<text x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end" fill="{_TEXT}">{text}</text>')
-    for place, anchor in ((0, "start"), (len(labels) - 1, "end")):
-        label = f'<text x="{x(place):.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}" fill="{_TEXT}">{escape(labels[place])}</text>'
-        body.append(label)
-    if limit is not None:
-        body.append(
-            f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(limit):.1f}" y2="{y(limit):.1f}" '
-            f'stroke="{_LIMIT}" stroke-dasharray="5 4"/>'
-        )
-    for number, (name, values) in enumerate(series):
+    for value in values:
+        body.append(_line(_LEFT, y(value), edge, y(value), f'stroke="{_GRID}"'))
+        body.append(_text(_LEFT - 8, y(value) + 4, _number(value, unit, _digits(step, unit)), anchor="end"))
+    body += _dates(labels, x)
+    for name, value in named:
+        body.append(_line(_LEFT, y(value), edge, y(value), f'stroke="{_LIMIT}" stroke-dasharray="5 4"'))
+        body.append(_text(edge - 2, y(value) - 4, f"{name} {_number(value, unit)}", anchor="end", fill=_LIMIT))
+    for number, (_, points) in enumerate(series):
+        places = [(x(n), y(v)) if math.isfinite(v) else None for n, v in enumerate(points)]
+        body.append(_path(places, PALETTE[number % len(PALETTE)], dashed=number > 0))
+    return _svg(title, body + _legend([name for name, _ in series]))
+
+
+def _dates(labels: Sequence[str], x: Callable[[int], float]) -> list[str]:
+    count = min(_DATES, len(labels))
+    places = sorted({round(n * (len(labels) - 1) / max(count - 1, 1)) for n in range(count)})
+    body = []
+    for place in places:
+        anchor = "start" if place == 0 else "end" if place == len(labels) - 1 else "middle"
+        body.append(_text(x(place), HEIGHT - 8, labels[place], anchor=anchor))
+    return body
+
+
+def _legend(names: Sequence[str]) -> list[str]:
+    """Names at the top right, each with the stroke of its line."""
+    body, right = [], float(WIDTH - _RIGHT)
+    for number, name in reversed(list(enumerate(names))):
         colour = PALETTE[number % len(PALETTE)]
-        body.append(_path([(x(n), y(v)) for n, v in enumerate(values) if math.isfinite(v)], colour))
-        left = WIDTH - _RIGHT - 110 * (len(series) - number)
-        body.append(f'<text x="{left}" y="14" fill="{colour}">{escape(name)}</text>')
-    return _svg(title, body)
+        body.append(_text(right, 15, name, anchor="end"))
+        right -= 6.2 * len(name) + 8
+        dash = ' stroke-dasharray="6 3"' if number else ""
+        body.append(_line(right - 18, 11, right, 11, f'stroke="{colour}" stroke-width="2.2"{dash}'))
+        right -= 34
+    return body
 
 
-def _path(points: Sequence[tuple[float, float]], colour: str) -> str:
-    if len(points) == 1:
-        return f'<circle cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3" fill="{colour}"/>'
-    text = " ".join(f"{'L' if n else 'M'}{px:.1f},{py:.1f}" for n, (px, py) in enumerate(points))
-    return f'<path d="{text}" fill="none" stroke="{colour}" stroke-width="1.8"/>'
+def _path(points: Sequence[tuple[float, float] | None], colour: str, *, dashed: bool) -> str:
+    known = [point for point in points if point is not None]
+    if len(known) == 1:
+        return f'<circle cx="{known[0][0]:.1f}" cy="{known[0][1]:.1f}" r="3.5" fill="{colour}"/>'
+    steps, pen = [], "M"
+    for point in points:
+        if point is None:
+            pen = "M"
+            continue
+        steps.append(f"{pen}{point[0]:.1f},{point[1]:.1f}")
+        pen = "L"
+    dash = ' stroke-dasharray="6 3"' if dashed else ""
+    return f'<path d="{" ".join(steps)}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
 
 
 def bar_chart(
@@ -87,31 +152,86 @@ def bar_chart(
 ) -> str:
     """Horizontal bars, one per row (label, value); NaN counts as 0 with a question mark; `limits` mark each row's limit."""
     marks = list(limits) if limits is not None else [None] * len(rows)
-    finite = [v for _, v in rows if math.isfinite(v)] + [m for m in marks if m is not None and math.isfinite(m)]
-    if not finite:
-        return _svg(title, [f'<text x="{_LEFT}" y="40" fill="{_TEXT}">no data yet</text>'], 60)
-    low, high = min(0.0, *finite), max(0.0, *finite)
-    span = (high - low) or 1.0
-    left, step = 170, 20
-    height = _TOP + step * len(rows) + 10
-    scale = (WIDTH - left - 80) / span
-    zero = left - low * scale
-    body = []
+    scale = _bar_scale([v for _, v in rows], marks)
+    if scale is None:
+        return _svg(title, [_text(4, 42, "no data yet")], 60)
+    step = 21
+    body = [_line(scale(0.0), _TOP - 4, scale(0.0), _TOP + step * len(rows), f'stroke="{_AXIS}"')]
     for number, ((label, value), mark) in enumerate(zip(rows, marks, strict=True)):
         top = _TOP + step * number
-        known = math.isfinite(value)
-        size = value if known else 0.0
-        start = min(zero, zero + size * scale)
-        colour = _LIMIT if mark is not None and known and value > mark else PALETTE[0]
-        body.append(f'<text x="{left - 6}" y="{top + 13}" text-anchor="end" fill="{_TEXT}">{escape(label[:28])}</text>')
-        body.append(
-            f'<rect x="{start:.1f}" y="{top + 3}" width="{abs(size) * scale:.1f}" height="13" fill="{colour}"/>'
-        )
-        text = _number(value, unit) if known else "?"
-        body.append(f'<text x="{max(zero, zero + size * scale) + 4:.1f}" y="{top + 13}" fill="{_TEXT}">{text}</text>')
-        if mark is not None and math.isfinite(mark):
-            at = zero + mark * scale
-            body.append(
-                f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top + 1}" y2="{top + 18}" stroke="{_LIMIT}" stroke-width="2"/>'
-            )
-    return _svg(title, body, height)
+        over = mark is not None and math.isfinite(value) and value > mark
+        colour = _LIMIT if over else PALETTE[0] if not value < 0.0 else _NEGATIVE
+        body.append(_text(_BARS_LEFT - 8, top + 12, label[:_LABEL_CHARS], anchor="end"))
+        body.append(_bar(scale, value, top + 2, 13, colour))
+        body += _bar_mark(scale, mark, top)
+        text = (_number(value, unit) if math.isfinite(value) else "?") + (" over limit" if over else "")
+        edge = max(scale(0.0), scale(value) if math.isfinite(value) else 0.0)
+        near = mark is not None and math.isfinite(mark) and edge - 2 < scale(mark) < edge + 42
+        body.append(_text((scale(mark) if near and mark is not None else edge) + 5, top + 12, text))
+    return _svg(title, body, _TOP + step * len(rows) + 8)
+
+
+def paired_bars(
+    title: str,
+    rows: Sequence[tuple[str, float, float, float | None]],
+    *,
+    names: tuple[str, str] = ("now", "target"),
+    unit: str = "%",
+) -> str:
+    """Two bars per row (label, first, second, limit or None); NaN counts as 0 with a question mark."""
+    scale = _bar_scale([v for _, a, b, _ in rows for v in (a, b)], [limit for *_, limit in rows])
+    if scale is None:
+        return _svg(title, [_text(4, 42, "no data yet")], 60)
+    step, top = 30, _TOP + 2
+    body = [_line(scale(0.0), top - 4, scale(0.0), top + step * len(rows), f'stroke="{_AXIS}"')]
+    for label, first, second, limit in rows:
+        body.append(_text(_BARS_LEFT - 8, top + 15, label[:_LABEL_CHARS], anchor="end"))
+        body.append(_bar(scale, first, top + 1, 10, _BEFORE))
+        over = limit is not None and math.isfinite(second) and second > limit
+        body.append(_bar(scale, second, top + 12, 10, _LIMIT if over else PALETTE[0]))
+        body += _bar_mark(scale, limit, top, 24)
+        text = " → ".join(_number(v, unit) if math.isfinite(v) else "?" for v in (first, second))
+        body.append(_text(WIDTH - 4, top + 15, text + (" !" if over else ""), anchor="end"))
+        top += step
+    return _svg(title, body + _key(names, any(limit is not None for *_, limit in rows)), top + 6)
+
+
+def _key(names: tuple[str, str], limits: bool) -> list[str]:
+    """What the two bars and the red mark mean, at the top right."""
+    body, right = [], WIDTH - 4.0
+    entries = [(names[0], _BEFORE, 10), (names[1], PALETTE[0], 10), *([("limit", _LIMIT, 2)] if limits else [])]
+    for name, colour, width in reversed(entries):
+        body.append(_text(right, 15, name, anchor="end"))
+        right -= 6.2 * len(name) + 6
+        body.append(f'<rect x="{right - width:.1f}" y="6" width="{width}" height="10" fill="{colour}"/>')
+        right -= width + 14
+    return body
+
+
+class _Scale:
+    """A number's place on the horizontal axis, pixels."""
+
+    def __init__(self, low: float, high: float, left: float, right: float) -> None:
+        self._low, self._left = low, left
+        self._factor = (right - left) / ((high - low) or 1.0)
+
+    def __call__(self, value: float) -> float:
+        return self._left + (value - self._low) * self._factor
+
+
+def _bar_scale(values: Sequence[float], marks: Sequence[float | None]) -> _Scale | None:
+    """None when no number is known."""
+    finite = [v for v in values if math.isfinite(v)] + [m for m in marks if m is not None and math.isfinite(m)]
+    return _Scale(min(0.0, *finite), max(0.0, *finite), _BARS_LEFT, WIDTH - _BARS_RIGHT) if finite else None
+
+
+def _bar(scale: _Scale, value: float, top: float, height: int, colour: str) -> str:
+    at = scale(value if math.isfinite(value) else 0.0)
+    start, width = min(at, scale(0.0)), abs(at - scale(0.0))
+    return f'<rect x="{start:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height}" rx="1.5" fill="{colour}"/>'
+
+
+def _bar_mark(scale: _Scale, mark: float | None, top: float, height: int = 17) -> list[str]:
+    if mark is None or not math.isfinite(mark):
+        return []
+    return [_line(scale(mark), top, scale(mark), top + height, f'stroke="{_LIMIT}" stroke-width="2"')]

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pandas as pd
 
-from marketbot_assets.book.positions import Holdings, without_zeros
+from marketbot_assets.book.positions import Holdings, Valuation, without_zeros
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import BOOK_STATE, CASH, POSITION
 from marketbot_assets.book.state import BookState, Lot, Rung, StopHit
@@ -147,3 +147,21 @@ def last_prices_of(positions: pd.DataFrame) -> dict[str, float]:
 def last_rates_of(positions: pd.DataFrame) -> dict[str, float]:
     """Currency -> base per unit that a POSITIONS frame used; NaN when it had none."""
     return {ccy: float(fx) for ccy, fx in zip(positions["currency"], positions["fx"], strict=True)}
+
+
+def valuation_of(positions: pd.DataFrame) -> Valuation:
+    """The valuation that `positions_frame` wrote: the same numbers, `unpriced` where a value is unknown."""
+    held, money = positions[positions["kind"] == POSITION], positions[positions["kind"] == CASH]
+    values = {name: float(value) for name, value in zip(held["key"], held["value_base"], strict=True)}
+    cash = {name: float(value) for name, value in zip(money["key"], money["value_base"], strict=True)}
+    unpriced = [name for name, value in values.items() if math.isnan(value)]
+    unpriced += [f"{CASH}:{currency}" for currency, value in cash.items() if math.isnan(value)]
+    return Valuation(
+        holdings=holdings_of(positions),
+        currencies=dict(zip(held["key"], held["currency"], strict=True)),
+        nav=math.fsum(value for value in (*values.values(), *cash.values()) if not math.isnan(value)),
+        values=values,
+        prices=last_prices_of(positions),
+        rates=last_rates_of(positions),
+        unpriced=tuple(unpriced),
+    )

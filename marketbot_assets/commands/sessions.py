@@ -15,7 +15,7 @@ from marketbot_resources.store.resource import session_from_key
 if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
-LAST_ASSET = "forecasts"
+LAST_ASSET = "daily_report"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

@@ -13,7 +13,7 @@ from marketbot_resources.provider import Body
 from marketbot_resources.sessions import last_cutoff_before, open_book
 from marketbot_resources.store.resource import StoreResource, session_of
 from marketbot_resources.store.table import Table
-from marketbot_resources.wiring import ClockResource, HaltResource, MandateResource, Ports
+from marketbot_resources.wiring import BrokerResource, ClockResource, HaltResource, MandateResource, Ports
 
 STAGE = "ingestion"
 
@@ -114,18 +114,29 @@ RAW = [raw_asset(source) for source in SOURCES]
 RAW_NAMES = [source.table.asset for source in SOURCES]
 
 
-@stage_asset(schema.ACCOUNT_SNAPSHOT, stage=STAGE, deps=["mandate", *RAW_NAMES], kinds=("ledger",), domain="book")
+@stage_asset(
+    schema.ACCOUNT_SNAPSHOT,
+    stage=STAGE,
+    deps=["mandate", "opening_balance", *RAW_NAMES],
+    kinds=("ledger",),
+    domain="book",
+)
 def account_snapshot(
-    context: dg.AssetExecutionContext, store: StoreResource, clock: ClockResource, halt: HaltResource
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    clock: ClockResource,
+    halt: HaltResource,
+    broker: BrokerResource,
+    ports: Ports,
 ) -> dg.MaterializeResult:
-    """The cutoff, recorded once, with the halt flag and operators' actions; the broker's account joins with the broker."""
+    """What the broker reports at the cutoff (recorded once): positions, cash, open orders, executions; halt flag, operators."""
     from marketbot_assets.ingestion.snapshot import snapshot_frame
 
     served = stored(context, store, schema.ACCOUNT_SNAPSHOT)
     if served is not None:
         return served
     mandate, flag = store.reader(context).mandate(), halt.open().read()
-    account = take_account(store.lake.ledger, None, clock.open(), mandate, session_of(context))
+    account = take_account(store.lake.ledger, broker.open(mandate, ports), clock.open(), mandate, session_of(context))
     frame = snapshot_frame(account.report, account.cutoff_at, flag.status, flag.reason, account.operator)
     return materialized(context, store, frame, schema.ACCOUNT_SNAPSHOT)
 

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from marketbot_assets import rebuild
 from marketbot_assets.insight import schema
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.panels import MARKET_DEPS, market
@@ -46,14 +47,10 @@ def return_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
 )
 def forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Expected excess return per year and risk of each instrument: an equilibrium prior tilted by the return model."""
-    from marketbot_assets.features.factor_model import from_frame as factor_model
-    from marketbot_assets.insight.forecasts import forecast
-    from marketbot_assets.insight.return_model import from_frame as return_model
-
     read = store.reader(context)
-    model, factors = return_model(read.read("return_model")), factor_model(read.read("factor_model"))
-    frame = forecast(model, read.read("features"), factors, read.mandate())
-    return materialized(context, store, frame, schema.FORECASTS, facts={"model_spec_sha256": model.spec_sha256})
+    spec = str(read.read("return_model")["spec_sha256"].iloc[0])
+    frame = rebuild.forecasts(read, store.lake.ledger)
+    return materialized(context, store, frame, schema.FORECASTS, facts={"model_spec_sha256": spec})
 
 
 ASSETS = [llm_context, return_model, forecasts]

@@ -35,6 +35,9 @@ TARGET_PORTFOLIO = Table(
         Column("failures", "text", "methods that were tried before and why they were not used"),
         Column("no_buys", "text", "why nothing may be bought, empty when something may"),
         Column("solver", "text", "solver and tolerance"),
+        Column(
+            "limits_json", "text", "CASH: every limit as [control, name, unit, left, limit, hard, dual]; else empty"
+        ),
     ),
 )
 

@@ -1,5 +1,6 @@
-"""Target, explanation and plan as frames, and the target back from them. Pure. Not here: the columns (`schema`)."""
+"""Target, explanation and plan as frames, and the target back from its frame. Pure. Not here: the columns (`schema`)."""
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,6 +45,7 @@ def target_frame(inputs: PortfolioInputs, target: Target, forces: Sequence[Force
             "can_trade": bool(inputs.can_trade[i]),
             "force_exit": bool(inputs.force_exit[i]),
             "reason": forces[i].reason,
+            "limits_json": "",
             **shared,
         }
         for i, name in enumerate(inputs.instruments)
@@ -56,6 +58,7 @@ def target_frame(inputs: PortfolioInputs, target: Target, forces: Sequence[Force
         "can_trade": True,
         "force_exit": False,
         "reason": "what is not invested",
+        "limits_json": limits_json(target.limits),
         **shared,
     }
     return _frame([*rows, cash], TARGET_PORTFOLIO).sort_values("instrument", ignore_index=True)
@@ -96,8 +99,8 @@ def explanation_frame(target: Target, forces: Sequence[Force]) -> pd.DataFrame:
     return _frame(rows, TARGET_EXPLANATION).sort_values(["kind", "place"], ignore_index=True)
 
 
-def target_from_frames(frame: pd.DataFrame, explanation: pd.DataFrame, instruments: Sequence[str]) -> Target:
-    """The target that `target_frame` and `explanation_frame` hold, weights in the order of `instruments`.
+def target_of(frame: pd.DataFrame, instruments: Sequence[str]) -> Target:
+    """The target that `target_frame` holds, weights in the order of `instruments`.
 
     Raises StoreError when the frame holds other instruments.
     """
@@ -106,13 +109,7 @@ def target_from_frames(frame: pd.DataFrame, explanation: pd.DataFrame, instrumen
         raise StoreError(
             f"target_portfolio: expected {len(instruments)} instruments and {CASH}, found {len(rows)} rows"
         )
-    first, limits = rows.iloc[0], explanation.loc[explanation["kind"] == "LIMIT"].sort_values("place")
-    states = tuple(
-        LimitState(
-            str(r.subject), str(r.title), str(r.unit), float(r.left), float(r.limit), float(r.hard), float(r.dual)
-        )
-        for r in limits.rename(columns={"name": "title"}).itertuples(index=False)
-    )
+    first = rows.iloc[0]
     residual = float(first["residual"])
     return Target(
         weights=_column(rows, "weight_target", instruments),
@@ -122,11 +119,29 @@ def target_from_frames(frame: pd.DataFrame, explanation: pd.DataFrame, instrumen
         status=str(first["status"]),
         objective=float(first["objective"]),
         residual=residual if np.isfinite(residual) else float("inf"),
-        limits=states,
+        limits=limits_of(str(rows.loc[CASH, "limits_json"])),
         failures=_failures(str(first["failures"])),
         no_buys=str(first["no_buys"]),
         solver=str(first["solver"]),
     )
+
+
+def limits_json(limits: Sequence[LimitState]) -> str:
+    """The limits at the target as JSON, exact; a number that is none is null."""
+    rows = [[x.control, x.name, x.unit, *(_or_none(v) for v in (x.left, x.bound, x.hard, x.dual))] for x in limits]
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def limits_of(text: str) -> tuple[LimitState, ...]:
+    """The inverse of `limits_json`."""
+    return tuple(
+        LimitState(row[0], row[1], row[2], *(float("nan") if v is None else float(v) for v in row[3:]))
+        for row in json.loads(text)
+    )
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _column(rows: pd.DataFrame, name: str, instruments: Sequence[str]) -> Floats:

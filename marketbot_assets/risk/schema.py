@@ -78,6 +78,8 @@ RISK_VERDICT = Table(
     ),
 )
 
+TABLES = (STRESS_RESULTS, RISK_VERDICT)
+
 
 def _asked(judgement: Judgement, order_id: str, control: str) -> ControlResult | None:
     named = [r for results in judgement.rounds for r in results if r.control == control and r.status > Status.WARN]

@@ -4,13 +4,16 @@ Not here: an adapter of the broker port, what becomes of the report (`account_sn
 """
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from marketbot_resources.clock import Clock
 from marketbot_resources.ledger import Ledger
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import AccountReport, BrokerPort
-from marketbot_resources.sessions import close_predecessors, last_cutoff_before, record_cutoff
+from marketbot_resources.model import TERMINAL_STATES, AccountReport, BrokerPort, OrderState
+from marketbot_resources.sessions import close_predecessors, last_cutoff_before, order_state, record_cutoff
+
+BATCHES_WATCHED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,25 @@ def take_account(
     close_predecessors(ledger, broker, clock, mandate.calendar, mandate.schedule, session, mandate.account.id)
     cutoff_at = record_cutoff(ledger, session, clock.now(session))
     report = broker.report(since, cutoff_at) if broker is not None else None
+    if broker is not None:
+        record_finals(ledger, broker, mandate.account.id, session)
     return AccountAtCutoff(report, cutoff_at, operator_actions(ledger, session))
+
+
+def record_finals(ledger: Ledger, broker: BrokerPort, account: str, session: dt.date) -> None:
+    """Writes down how each order of the newest earlier batches ended at the broker (`order_final`), once it has ended."""
+    batches = [e for e in ledger.entries("batch_frozen", f"{account}/") if e.key.split("/")[1] < session.isoformat()]
+    for batch in batches[-BATCHES_WATCHED:]:
+        orders = batch.body["orders"]
+        assert isinstance(orders, Sequence)
+        for order in orders:
+            assert isinstance(order, Mapping)
+            name = str(order["client_order_id"])
+            if ledger.get("order_final", name) is not None or order_state(ledger, name) is OrderState.APPROVED:
+                continue
+            answer = broker.find(name)
+            if answer is not None and answer.state in TERMINAL_STATES:
+                ledger.append("order_final", name, {"state": answer.state.value, "reason": answer.reason})
 
 
 def operator_actions(ledger: Ledger, session: dt.date) -> tuple[str, ...]:

@@ -114,6 +114,10 @@ class Lake:
         assert isinstance(parsed, dict)
         return parsed
 
+    def environment_sha256(self) -> str:
+        """Hash of the versions that may change floats; stands in the ledger beside a decision."""
+        return sha256(json.dumps(environment(), sort_keys=True).encode())
+
     def put_blob(self, body: bytes, row: BlobRow) -> None:
         """Stores a body as received and describes it."""
         self.objects.put_blob(body)

@@ -102,6 +102,12 @@ class Reader:
             raise StoreError(f"{asset}: expected objects up to {self.part}, found none; materialize it first")
         return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
 
+    def each(self, asset: str, lookback_sessions: int, *, with_session: bool = True) -> "list[tuple[dt.date, pd.DataFrame]]":
+        """(session, frame) of the last partitions up to this session, oldest first; bootstrap rows are left out."""
+        self._check(asset)
+        rows = self._rows_up_to(asset, inclusive=with_session)[-lookback_sessions:]
+        return [(dt.date.fromisoformat(row.part), self._load(row)) for row in rows]
+
     def as_of(self, asset: str) -> "pd.DataFrame":
         """All rows known at the cutoff: bootstrap and partitions up to this session with known_at <= cutoff."""
         rows = self.panel(asset)

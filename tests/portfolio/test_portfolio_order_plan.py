@@ -18,7 +18,7 @@ from marketbot_assets.portfolio.order_frame import orders_frame, orders_from_fra
 from marketbot_assets.portfolio.order_plan import plan_orders, to_orders
 from marketbot_assets.portfolio.schema import ORDER_PLAN, TARGET_EXPLANATION, TARGET_PORTFOLIO
 from marketbot_assets.portfolio.target import Target
-from marketbot_assets.portfolio.target_frame import explanation_frame, plan_frame, target_frame, target_from_frames
+from marketbot_assets.portfolio.target_frame import explanation_frame, plan_frame, target_frame, target_of
 from marketbot_resources.errors import StoreError
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import batch_sha256, client_order_id
@@ -232,7 +232,7 @@ def test_tables_round_trip_through_the_store(build: Build, mandate: Mandate) -> 
     assert {"EQUITY", "FX"} == {o.kind.value for o in orders}
     assert orders_from_frame(frames[2]) == orders
     assert batch_sha256(orders_from_frame(frames[2])) == batch_sha256(orders)
-    again = target_from_frames(frames[0], frames[1], inputs.instruments)
+    again = target_of(frames[0], inputs.instruments)
     np.testing.assert_array_equal(again.weights, target.weights)
     assert (again.limits, again.method, again.residual) == (target.limits, target.method, target.residual)
     assert frames[0].set_index("instrument")["weight_target"].sum() == pytest.approx(1.0, abs=1e-6)

@@ -1,0 +1,55 @@
+"""Assets of the audit stage: the record that binds a decision to its inputs, its replay, attribution, drift, the report."""
+
+import json
+
+import dagster as dg
+
+from marketbot_assets import audit_facts
+from marketbot_assets.audit import schema
+from marketbot_assets.lineage import code_of, materialized, stage_asset
+from marketbot_resources.store.resource import StoreResource
+
+STAGE = "audit"
+
+
+@stage_asset(schema.DECISION_RECORD, stage=STAGE, deps=audit_facts.RECORD_DEPS, kinds=("ledger",), domain="control")
+def decision_record(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Every version that the decision rests on, appended to the ledger with the frozen batch before anything is sent."""
+    read, lake = store.reader(context), store.lake
+    frame = audit_facts.recorded(read, lake)
+    versions = {"code": code_of("execution"), "environment": lake.environment_sha256()}
+    entry = audit_facts.freeze(read, lake, frame, versions)
+    return materialized(context, store, frame, schema.DECISION_RECORD, facts={"ledger_entry": entry})
+
+
+@stage_asset(schema.REPLAY_CHECK, stage=STAGE, deps=[*audit_facts.REPLAYED, "submissions"], domain="control")
+def replay_check(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Each decision asset of the session, rebuilt by its pure functions from the versions in its manifest, and compared."""
+    frame = audit_facts.replayed(store.reader(context), store.lake)
+    shows: dict[str, str | int | float | dg.MetadataValue] = {"equal": int(frame["same"].sum()), "of": len(frame)}
+    return materialized(context, store, frame, schema.REPLAY_CHECK, shows=shows)
+
+
+@stage_asset(schema.ATTRIBUTION, stage=STAGE, deps=[*audit_facts.ATTRIBUTION_DEPS, "submissions"], domain="book")
+def attribution(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """The session's profit and loss by instrument, sector and currency: price, currency, dividend, trading, fee, tax."""
+    frame = audit_facts.attributed(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.ATTRIBUTION)
+
+
+@stage_asset(schema.DRIFT, stage=STAGE, deps=[*audit_facts.DRIFT_DEPS, "submissions"], domain="model")
+def drift(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Earlier forecasts against what became of them, and forecast against realized volatility."""
+    frame = audit_facts.drifted(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.DRIFT)
+
+
+@stage_asset(schema.DAILY_REPORT, stage=STAGE, deps=audit_facts.REPORTED, kinds=("html",), domain="report")
+def daily_report(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """The session for people: one self-contained page, and its headline numbers. `marketbot report` writes it to a file."""
+    frame = audit_facts.reported(store.reader(context), store.lake)
+    shows = {name: str(value) for name, value in json.loads(frame["summary_json"].iloc[0]).items()}
+    return materialized(context, store, frame, schema.DAILY_REPORT, shows=shows)
+
+
+ASSETS = [decision_record, replay_check, attribution, drift, daily_report]

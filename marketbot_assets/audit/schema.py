@@ -1,0 +1,114 @@
+"""Tables of the audit stage: what a decision was made of, its replay, profit and loss, drift, the daily report.
+
+Not here: how the numbers come about (`attribution`, `drift`), how they are shown (`report`).
+"""
+
+from marketbot_resources.store.table import Column, Table
+
+INPUT, OUTPUT, FACT = "INPUT", "OUTPUT", "FACT"
+INSTRUMENT, SECTOR, CURRENCY, TOTAL = "INSTRUMENT", "SECTOR", "CURRENCY", "TOTAL"
+POSITION, CASH, GROUP = "POSITION", "CASH", "GROUP"
+FORECAST, VOLATILITY, UNJUDGED = "FORECAST", "VOLATILITY", "UNJUDGED"
+
+PARTS = ("price", "fx", "dividend", "trading", "residual")
+COSTS = ("fee", "tax")
+
+DECISION_RECORD = Table(
+    "decision_record",
+    "one version of an input or output of the session's decision, or one fact about it",
+    ("kind", "asset", "partition"),
+    (
+        Column("kind", "text", "INPUT, OUTPUT or FACT", one_of=(INPUT, OUTPUT, FACT)),
+        Column("asset", "text", "asset, or name of the fact"),
+        Column("partition", "text", "session of the object; empty for unpartitioned assets and facts"),
+        Column("content_sha256", "text", "hash of the values; empty for facts"),
+        Column("text", "text", "the fact; empty for objects"),
+    ),
+)
+
+REPLAY_CHECK = Table(
+    "replay_check",
+    "one asset of the decision, rebuilt from the stored inputs and compared",
+    ("asset", "partition"),
+    (
+        Column("asset", "text", "asset that was rebuilt"),
+        Column("partition", "text", "session of the object"),
+        Column("stored_content_sha256", "text", "hash of the stored values"),
+        Column("rebuilt_content_sha256", "text", "hash of the rebuilt values; empty when it could not be rebuilt"),
+        Column("same", "flag", "both hashes are equal"),
+        Column("message", "text", "one sentence; empty when they are equal"),
+    ),
+)
+
+ATTRIBUTION = Table(
+    "attribution",
+    "profit and loss of one instrument, one currency's cash, one group or the book; "
+    "total = price + fx + dividend + trading - fee - tax + residual, in base currency",
+    ("dimension", "name"),
+    (
+        Column("dimension", "text", "what the row adds up", one_of=(INSTRUMENT, SECTOR, CURRENCY, TOTAL)),
+        Column("name", "text", "internal id, CASH:<currency>, sector, currency, or TOTAL"),
+        Column("kind", "text", "POSITION, CASH, or GROUP for sums", one_of=(POSITION, CASH, GROUP)),
+        Column("sector", "text", "sector; CASH for cash; empty where a group holds several"),
+        Column("currency", "text", "listing currency or currency of the cash; empty where a group holds several"),
+        Column("price", "number", "move of the price on what was held before, at the rate before"),
+        Column("fx", "number", "move of the rate on what was held before, at the price after"),
+        Column(
+            "dividend",
+            "number",
+            "cash of corporate actions, less the value of a fraction of a share that it paid for",
+        ),
+        Column("trading", "number", "fills against the close; conversions against the rate after"),
+        Column("fee", "number", "fees, positive", at_least=0),
+        Column("tax", "number", "taxes on trades, positive", at_least=0),
+        Column("residual", "number", "what the parts do not explain: rounding of money, unknown prices, other flows"),
+        Column("total", "number", "profit and loss, base currency"),
+        Column("contribution", "number", "total as a fraction of NAV before; null without one", nullable=True),
+        Column("note", "text", "what limits the row's parts; empty when nothing does"),
+    ),
+)
+
+DRIFT = Table(
+    "drift",
+    "one past session's forecasts against the outcome (FORECAST), forecast and realized risk (VOLATILITY), "
+    "or why nothing can be judged (UNJUDGED)",
+    ("kind", "session"),
+    (
+        Column("kind", "text", "FORECAST, VOLATILITY or UNJUDGED", one_of=(FORECAST, VOLATILITY, UNJUDGED)),
+        Column("session", "text", "session that forecast; of VOLATILITY the last one measured; may be empty"),
+        Column("horizon_sessions", "integer", "sessions from forecast to outcome", at_least=1),
+        Column("names", "integer", "instruments compared, or sessions measured for VOLATILITY", at_least=0),
+        Column(
+            "rank_ic",
+            "number",
+            "rank correlation of expected and realized return, -1 to 1",
+            nullable=True,
+            at_least=-1,
+            at_most=1,
+        ),
+        Column(
+            "hit_rate",
+            "number",
+            "share of names on the same side of the mean in forecast and outcome",
+            nullable=True,
+            at_least=0,
+            at_most=1,
+        ),
+        Column("forecast", "number", "mean forecast over the horizon, fraction; volatility per year", nullable=True),
+        Column("outcome", "number", "mean outcome over the horizon, fraction; volatility per year", nullable=True),
+        Column("message", "text", "what limits the judgement; empty when nothing does"),
+    ),
+)
+
+DAILY_REPORT = Table(
+    "daily_report",
+    "the session's report for people, and its headline numbers",
+    ("session",),
+    (
+        Column("session", "text", "decision session"),
+        Column("html", "text", "one self-contained page"),
+        Column("summary_json", "text", "headline numbers as a JSON object"),
+    ),
+)
+
+TABLES = (DECISION_RECORD, REPLAY_CHECK, ATTRIBUTION, DRIFT, DAILY_REPORT)

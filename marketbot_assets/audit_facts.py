@@ -1,0 +1,208 @@
+"""What the audit assets read together, from the reader and the ledger. Not here: the arithmetic and the page (`audit`)."""
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from marketbot_assets.panels import MARKET_DEPS, market
+from marketbot_assets.rebuild import REBUILDS, tables
+from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, rates_of, rolled
+from marketbot_resources.errors import MarketbotError
+from marketbot_resources.ledger import Ledger
+from marketbot_resources.sessions import end_state
+from marketbot_resources.store.closure import closure
+from marketbot_resources.store.lake import Lake
+from marketbot_resources.store.reader import Reader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from marketbot_assets.audit.report_facts import ReportFacts
+
+HISTORY_SESSIONS = 252
+HORIZON_SESSIONS = 21
+DRIFT_SESSIONS = 60
+RECORD_DEPS = ("mandate", "orders", "risk_verdict", "order_plan", "target_portfolio", "return_model")
+ATTRIBUTION_DEPS = (*ROLL_DEPS, "positions")
+DRIFT_DEPS = (*MARKET_DEPS, "forecasts", "book_state", "risk_verdict")
+REPLAYED = tuple(name for name in REBUILDS if name not in ("fills",))
+REPORTED = (
+    "mandate",
+    "positions",
+    "instruments",
+    "book_state",
+    "target_portfolio",
+    "target_explanation",
+    "order_plan",
+    "risk_verdict",
+    "stress_results",
+    "orders",
+    "submissions",
+    "fills",
+    "execution_costs",
+    "attribution",
+    "drift",
+    "data_quality",
+    "llm_context",
+    "forecasts",
+    "decision_record",
+    "replay_check",
+    "prices",
+)
+
+
+def recorded(read: Reader, lake: Lake) -> "pd.DataFrame":
+    """DECISION_RECORD: every object behind the session's orders, by content."""
+    from marketbot_assets.audit.record import record_frame
+
+    order_row = lake.index.newest("orders", read.part)
+    assert order_row is not None, "orders were materialized before their record"
+    rows = [(link.row.asset, link.row.part, link.row.content_sha256) for link in closure(lake, order_row)]
+    model, verdict = read.read("return_model").iloc[0], read.read("risk_verdict")
+    facts = {
+        "cutoff": str(read.cutoff.isoformat()),
+        "mandate_sha256": read.mandate().sha256,
+        "model": f"{model['name']} fitted on {model['fitted_on'].date()} {model['spec_sha256'][:16]}",
+        "verdict": str(verdict["verdict"].iloc[0]),
+        "method": str(read.read("target_portfolio")["method"].iloc[0]),
+        "batch_sha256": str(verdict["batch_approved_sha256"].iloc[0]),
+        "orders": str(len(read.read("orders"))),
+    }
+    return record_frame(sorted(set(rows)), read.part, facts)
+
+
+def freeze(read: Reader, lake: Lake, frame: "pd.DataFrame", versions: dict[str, str]) -> str:
+    """Appends decision, batch and intents to the ledger before anything is sent; returns the hash of the decision's entry.
+
+    Raises LedgerError or Equivocation: then no order is sent (RC-84).
+    """
+    from marketbot_assets.audit.record import record_body
+    from marketbot_assets.portfolio.order_frame import orders_from_frame
+    from marketbot_resources.broker.sending import freeze_batch
+
+    ledger, mandate = lake.ledger, read.mandate()
+    known = ledger.get("decision", read.part)
+    body = record_body(frame, read.part) if known is None else known.body
+    receipt = ledger.append("decision", read.part, body if known else {**body, "versions": versions})
+    orders = orders_from_frame(read.read("orders"))
+    freeze_batch(ledger, mandate.account.id, read.session, orders, {"session": read.part})
+    return receipt.hash
+
+
+def replayed(read: Reader, lake: Lake) -> "pd.DataFrame":
+    """REPLAY_CHECK: every decision asset of the session, rebuilt from the versions its manifest names."""
+    import pandas as pd
+
+    from marketbot_assets.audit.schema import REPLAY_CHECK
+
+    known = tables()
+    rows = [_replay(lake, read.session, asset, known) for asset in REPLAYED]
+    return pd.DataFrame(rows, columns=[column.name for column in REPLAY_CHECK.columns])
+
+
+def _replay(lake: Lake, session: dt.date, asset: str, known: "dict[str, object]") -> dict[str, object]:
+    from marketbot_resources.store.content import canonical, content_sha256
+
+    row = lake.index.newest(asset, session.isoformat())
+    assert row is not None, f"{asset} was materialized before its replay"
+    inputs = lake.manifest(row)["inputs"]
+    pins = {(str(i["asset"]), str(i["partition"])): str(i["file_sha256"]) for i in inputs}  # type: ignore[union-attr, index]
+    try:
+        frame = REBUILDS[asset](Reader(lake, session, allowed=None, pins=pins), lake.ledger)
+        rebuilt, message = content_sha256(canonical(frame, known[asset])), ""  # type: ignore[arg-type]
+    except MarketbotError as error:
+        rebuilt, message = "", f"cannot be rebuilt: {error}"
+    same = rebuilt == row.content_sha256
+    return {
+        "asset": asset,
+        "partition": row.part,
+        "stored_content_sha256": row.content_sha256,
+        "rebuilt_content_sha256": rebuilt,
+        "same": same,
+        "message": message if same or message else "the rebuilt values differ from the stored ones",
+    }
+
+
+def attributed(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """ATTRIBUTION of the session's profit and loss."""
+    from marketbot_assets.audit.attribution import attribute
+    from marketbot_assets.book.positions import SPLIT, session_closes
+    from marketbot_assets.research.opening import positions_of
+
+    now, before = rolled(read, ledger), read.previous("positions")
+    dividends: dict[str, float] = {}
+    for event in now.events:
+        dividends[event.instrument] = dividends.get(event.instrument, 0.0) + float(event.amount)
+    return attribute(
+        positions_of(read.read(OPENING)) if before is None else before,
+        read.read("positions"),
+        read.read("fills"),
+        dividends=dividends,
+        splits={action.instrument: action.ratio for action in now.actions if action.kind == SPLIT},
+        instruments=read.read("instruments"),
+        base_currency=read.mandate().base_currency,
+        closes=session_closes(market(read, NEAR_SESSIONS).window),
+        rates=rates_of(read),
+    )
+
+
+def drifted(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """DRIFT: what earlier forecasts said and what became of it."""
+    from marketbot_assets.audit.drift import forecast_outcome
+
+    verdict = read.read("risk_verdict")
+    ex_ante = verdict.loc[verdict["key"] == "RC-42|upper", "observed"]
+    return forecast_outcome(
+        read.each("forecasts", DRIFT_SESSIONS, with_session=False),
+        market(read, DRIFT_SESSIONS + HORIZON_SESSIONS).window,
+        HORIZON_SESSIONS,
+        nav_history=[(day, nav) for day, nav, _, _ in nav_history(read)],
+        volatility_ex_ante=float(ex_ante.iloc[0]) if len(ex_ante) else None,
+    )
+
+
+def nav_history(read: Reader) -> list[tuple[str, float, float, float]]:
+    """(session, NAV, drawdown since inception, drawdown of the ladder) of the last sessions, oldest first."""
+    found = []
+    for day, frame in read.each("book_state", HISTORY_SESSIONS):
+        facts = frame[frame["instrument"] == ""].set_index("item")["number"]
+        found.append((day.isoformat(), *(float(facts[n]) for n in ("nav", "drawdown_inception", "drawdown"))))
+    return found
+
+
+def report_facts(read: Reader, lake: Lake) -> "ReportFacts":
+    """Everything that the daily report shows."""
+    from marketbot_assets.audit.report_facts import ReportFacts
+    from marketbot_assets.book.frames import state_of
+
+    frames = {name: read.read(name) for name in REPORTED if name not in ("mandate", "book_state", "prices")}
+    record, replay = frames.pop("decision_record"), frames.pop("replay_check")
+    ended = end_state(lake.ledger, read.session)
+    objects = record[record["kind"] != "FACT"]
+    evidence = dict(zip(objects["asset"] + " " + objects["partition"], objects["content_sha256"], strict=True))
+    same = int(replay["same"].sum())
+    text = f"{ended.state}: {ended.reason}" if ended else "not ended"
+    return ReportFacts(
+        session=read.session,
+        mandate=read.mandate(),
+        nav_history=nav_history(read),
+        book=state_of(read.read("book_state")),
+        end_state=f"{text}. Replay: {same} of {len(replay)} assets rebuilt with equal hashes.",
+        evidence=evidence,
+        ledger_size=0,
+        ledger_root="",
+        synthetic=bool(read.read("prices")["synthetic"].any()),
+        **frames,  # type: ignore[arg-type]
+    )
+
+
+def reported(read: Reader, lake: Lake) -> "pd.DataFrame":
+    """DAILY_REPORT: the page and its headline numbers."""
+    import json
+
+    import pandas as pd
+
+    from marketbot_assets.audit.report import build_report, summary
+
+    facts = report_facts(read, lake)
+    text = json.dumps(summary(facts), sort_keys=True)
+    return pd.DataFrame({"session": [read.part], "html": [build_report(facts)], "summary_json": [text]})

@@ -1,0 +1,98 @@
+"""One session's roll of the book: what was held + fills + corporate actions, valued at the session's closes. Pure.
+
+Not here: the arithmetic of one move (`positions`), the ladder and the stops (`step`), comparison with the broker
+(`reconciliation`).
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.book.frames import holdings_of, last_prices_of, last_rates_of
+from marketbot_assets.book.positions import (
+    CorporateAction,
+    Holdings,
+    Valuation,
+    carried_prices,
+    effective_actions,
+    roll_positions,
+    session_closes,
+    value_positions,
+)
+from marketbot_assets.normalization.window import MarketWindow
+from marketbot_resources.model import AccountEvent, Execution
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the session before left: holdings, the last known price per name and base rate per currency."""
+
+    holdings: Holdings
+    prices: Mapping[str, float]
+    rates: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """The book after a session: valued holdings, the events booked, the corporate actions applied."""
+
+    valuation: Valuation
+    events: tuple[AccountEvent, ...]
+    actions: tuple[CorporateAction, ...]
+
+    @property
+    def held(self) -> Held:
+        """What the next session starts from."""
+        value = self.valuation
+        return Held(value.holdings, value.prices, value.rates)
+
+
+def held_of(positions: pd.DataFrame) -> Held:
+    """A POSITIONS frame as the start of the next session."""
+    return Held(holdings_of(positions), last_prices_of(positions), last_rates_of(positions))
+
+
+def session_rates(window: MarketWindow, currencies: Sequence[str], base: str) -> dict[str, float]:
+    """Base per unit of each listing currency at the window's last session; NaN when unknown. `currencies`: (n,)."""
+    rates = {currency: float(rate) for currency, rate in zip(currencies, window.fx[-1], strict=True)}
+    return {**rates, base: 1.0}
+
+
+def roll(
+    before: Held,
+    fills: Sequence[Execution],
+    actions: pd.DataFrame,
+    window: MarketWindow,
+    *,
+    mics: Mapping[str, str],
+    currencies: Mapping[str, str],
+    base: str,
+    after: dt.datetime,
+    until: dt.datetime,
+) -> Rolled:
+    """The book at `until`, from the book at `after`. `actions`: CORPORATE_ACTIONS rows; `window` ends with the session.
+
+    A held name whose bar did not land keeps its last price, reduced by the action that took effect since.
+    """
+    applied = effective_actions(actions, mics, after=after, until=until)
+    holdings, events = roll_positions(before.holdings, fills, applied, base_currency=base, closes_before=before.prices)
+    valuation = value_positions(
+        holdings,
+        session_closes(window),
+        session_rates(window, [currencies[name] for name in window.instruments], base),
+        {name: currencies[name] for name in holdings.shares},
+        base_currency=base,
+        last_prices=carried_prices(before.prices, applied),
+        last_rates=before.rates,
+    )
+    return Rolled(valuation, events, applied)
+
+
+def atr_levels(features: pd.DataFrame, window: MarketWindow) -> dict[str, float]:
+    """ATR20 per name in price units: the feature (fraction of the close) times the last close; NaN when unknown."""
+    fraction = features.set_index("instrument")["atr_20d"].reindex(list(window.instruments)).to_numpy(dtype=float)
+    level = np.asarray(fraction * window.close[-1])
+    return {name: float(value) for name, value in zip(window.instruments, level, strict=True)}

@@ -1,0 +1,101 @@
+"""The decision as one pure function: facts at the cutoff -> target -> plan -> verdict -> batch.
+
+The assets call the same functions one by one, the backtest and the opening balance call this composition in a loop, the
+replay calls it on stored inputs. Only the clock, the broker and the store differ. Not here: how the facts come about.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from marketbot_assets.portfolio.eligibility import Account, Market, portfolio_inputs
+from marketbot_assets.portfolio.fallback import solve_target
+from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
+from marketbot_assets.portfolio.market_facts import unpriced_held
+from marketbot_assets.portfolio.order_plan import plan_orders, to_orders
+from marketbot_assets.portfolio.target import Target
+from marketbot_assets.risk.build import Platform, risk_inputs
+from marketbot_assets.risk.control import Judgement
+from marketbot_assets.risk.inputs import RiskInputs
+from marketbot_assets.risk.verdict import judge
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that one decision may know. `days`: decision sessions up to this one; `environment`: part of order ids."""
+
+    session: dt.date
+    cutoff: dt.datetime
+    environment: str
+    days: tuple[dt.date, ...]
+    market: Market
+    account: Account
+    platform: Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided, with every step on the way."""
+
+    inputs: PortfolioInputs
+    target: Target
+    planned: tuple[PlannedOrder, ...]
+    orders: tuple[Order, ...]
+    risk: RiskInputs
+    judgement: Judgement
+
+    @property
+    def batch(self) -> tuple[Order, ...]:
+        """The approved orders; empty unless the verdict is APPROVED."""
+        return self.judgement.approved
+
+
+def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
+    """What the optimizer and the plan read."""
+    account = situation.account
+    return portfolio_inputs(
+        situation.market,
+        account,
+        mandate,
+        session=situation.session,
+        cutoff=situation.cutoff,
+        environment=situation.environment,
+        force_exit=[hit.instrument for hit in account.book.stop_hits],
+        unpriced_held=unpriced_held(situation.market, account.shares, mandate),
+    )
+
+
+def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance: bool) -> RiskInputs:
+    """What the risk engine reads; of the target only its status, method and residual."""
+    return risk_inputs(
+        situation.market,
+        situation.account,
+        situation.platform,
+        target,
+        mandate,
+        session=situation.session,
+        days=situation.days,
+        rebalance=rebalance,
+    )
+
+
+def decide(situation: Situation, mandate: Mandate) -> Decision:
+    """The whole decision. The same situation and mandate give the same orders, bit for bit on the same environment."""
+    inputs = inputs_of(situation, mandate)
+    target = solve_target(inputs, mandate)
+    planned = plan_orders(inputs, target, mandate)
+    orders = to_orders(planned, inputs)
+    risk = risk_of(situation, target, mandate, rebalance=inputs.rebalance)
+    return Decision(inputs, target, planned, orders, risk, judge(risk, orders, mandate))
+
+
+def counts(judgement: Judgement) -> dict[str, Sequence[str]]:
+    """Which controls warned, shrank or rejected in any round: status name -> sorted control ids."""
+    found: dict[str, set[str]] = {}
+    for results in judgement.rounds:
+        for result in results:
+            if result.status > 0:
+                found.setdefault(result.status.name, set()).add(result.control)
+    return {status: sorted(controls) for status, controls in sorted(found.items())}

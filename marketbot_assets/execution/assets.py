@@ -1,0 +1,53 @@
+"""Assets of the execution stage: the approved batch, what the broker acknowledged, what fills cost."""
+
+import dagster as dg
+
+from marketbot_assets import rebuild
+from marketbot_assets.execution import schema
+from marketbot_assets.lineage import materialized, stage_asset
+from marketbot_assets.panels import MARKET_DEPS
+from marketbot_assets.session_facts import rates_of
+from marketbot_assets.submit import SUBMIT_DEPS, Desk, submit
+from marketbot_resources.store.resource import StoreResource
+from marketbot_resources.wiring import BrokerResource, ClockResource, HaltResource, Ports
+
+STAGE = "execution"
+PLANS_WATCHED = 5
+
+
+@stage_asset(schema.ORDERS, stage=STAGE, deps=["order_plan", "risk_verdict"], domain="decision")
+def orders(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """The approved batch, byte for byte; empty on REJECTED and HALT. Without a verdict on exactly this plan it fails."""
+    frame = rebuild.orders(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.ORDERS)
+
+
+@stage_asset(schema.SUBMISSIONS, stage=STAGE, deps=SUBMIT_DEPS, kinds=("ledger",), domain="book")
+def submissions(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    broker: BrokerResource,
+    clock: ClockResource,
+    halt: HaltResource,
+    ports: Ports,
+) -> dg.MaterializeResult:
+    """What the broker acknowledged, order by order, after the last-line gate. The only asset that talks to its order endpoint."""
+    read = store.reader(context)
+    desk = Desk(store.lake.ledger, broker.open(read.mandate(), ports), clock.open(), halt.open())
+    frame = submit(read, desk)
+    shows = {str(state): int(count) for state, count in frame["state"].value_counts().items()}
+    return materialized(context, store, frame, schema.SUBMISSIONS, shows=shows)
+
+
+@stage_asset(schema.EXECUTION_COSTS, stage=STAGE, deps=[*MARKET_DEPS, "fills", "order_plan"], domain="book")
+def execution_costs(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """What this session's fills cost against the price at their decision: slippage, fees, taxes, base currency."""
+    from marketbot_assets.execution.costs import execution_costs as measure
+
+    read = store.reader(context)
+    plans = read.panel("order_plan", PLANS_WATCHED)
+    frame = measure(read.read("fills"), plans, rates_of(read))
+    return materialized(context, store, frame, schema.EXECUTION_COSTS)
+
+
+ASSETS = [orders, submissions, execution_costs]

@@ -1,0 +1,44 @@
+"""How old each listing's newest usable bar is and how many it ever had, at any cutoff. Pure.
+
+Age counts sessions of the listing's own exchange, so a holiday in Tokyo makes nothing stale. Not here: rates (`currencies`).
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.normalization.build_window import cutoff_micros, micros
+from marketbot_assets.normalization.window import Floats
+from marketbot_resources.calendars import last_closed, sessions_between
+
+
+class BarAges:
+    """Usable bars (finite positive close, not quarantined) of `instruments` (n, sorted) with their exchanges, built once."""
+
+    def __init__(self, prices: pd.DataFrame, instruments: Sequence[str], mics: Sequence[str]) -> None:
+        self._mics = tuple(mics)
+        close = prices["close"].to_numpy(dtype=float)
+        usable = np.isfinite(close) & (close > 0.0) & ~prices["quarantine"].to_numpy(dtype=bool)
+        bars = prices[usable]
+        known, day = micros(bars["known_at"]), bars["session"].to_numpy().astype("datetime64[D]")
+        codes = pd.Categorical(bars["instrument"], categories=list(instruments)).codes
+        self._bars = []
+        for place in range(len(instruments)):
+            own = codes == place
+            order = np.argsort(known[own], kind="stable")
+            self._bars.append((known[own][order], np.maximum.accumulate(day[own][order])))
+
+    def at(self, cutoff: dt.datetime) -> tuple[Floats, Floats]:
+        """((n,) own sessions since the newest bar known at the cutoff, 0 when fresh, NaN without one; (n,) bars known by then)."""
+        limit = int(cutoff_micros([cutoff])[0])
+        age, count = np.full(len(self._bars), np.nan), np.zeros(len(self._bars))
+        for place, (known, day) in enumerate(self._bars):
+            seen = int(np.searchsorted(known, limit, side="right"))
+            count[place] = seen
+            if seen:
+                mic = self._mics[place]
+                newest = day[seen - 1].item()
+                age[place] = max(sessions_between(mic, newest, last_closed(mic, cutoff)), 0)
+        return age, count

@@ -1,0 +1,36 @@
+"""The opening balance of a home from its bootstrap tables. Not here: the warm-up itself (`research.opening`)."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from marketbot_resources.calendars import previous_session
+from marketbot_resources.sessions import WARM_UP, BookOpen
+from marketbot_resources.store.reader import Reader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def opening_of(read: Reader, opened: BookOpen) -> "pd.DataFrame":
+    """OPENING_BALANCE rows: from cash, or warmed up when the book was opened so and there are sessions before it."""
+    from tqdm import tqdm
+
+    from marketbot_assets.research.history import Tables
+    from marketbot_assets.research.opening import from_cash, warm_up
+    from marketbot_resources.calendars import decision_sessions
+
+    mandate = read.mandate()
+    calendar, before = mandate.calendar, previous_session(mandate.calendar, opened.session)
+    days = decision_sessions(calendar.mic, calendar.go_live, before) if before >= calendar.go_live else ()
+    if opened.opening != WARM_UP or not days:
+        return from_cash(mandate, before)
+    tables = Tables(
+        instruments=read.read("instrument_history"),
+        prices=read.read("price_history"),
+        corporate_actions=read.read("corporate_action_history"),
+        fx=read.read("fx_history"),
+        macro=read.read("macro_history"),
+        fundamentals=read.read("fundamentals_history"),
+    )
+    with tqdm(total=len(days), unit="session", desc="opening book", disable=not sys.stderr.isatty()) as bar:
+        return warm_up(tables, mandate, days[0], days[-1], seen=lambda day: bar.update())

@@ -1,0 +1,204 @@
+"""From a reader to the frame of each decision asset: one function per asset, which the asset calls and the replay calls again.
+
+The reader decides which versions are read: the newest for an asset, the pinned ones of a manifest for a replay. No arithmetic
+stands here; each function hands what was read to the pure modules of its stage.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from marketbot_assets import session_facts as facts
+from marketbot_assets.panels import market
+from marketbot_resources.ledger import Ledger
+from marketbot_resources.store.reader import Reader
+from marketbot_resources.store.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from marketbot_assets.portfolio.inputs import PortfolioInputs
+
+MODEL_SESSIONS = 760
+ALL_SESSIONS = 7000
+
+
+def features(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """FEATURES as known at the cutoff."""
+    from marketbot_assets.features.build import build_features
+    from marketbot_assets.features.registry import LOOKBACK_SESSIONS
+
+    known = market(read, LOOKBACK_SESSIONS)
+    return build_features(known.window, known.macro, read.as_of("fundamentals"), known.instruments, read.session)
+
+
+def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """FACTOR_MODEL with every stress window that ended before the session."""
+    from marketbot_assets.features.factor_model import estimate_factor_model, shrunk_beta, to_frame
+    from marketbot_assets.features.scenarios import scenario_returns
+
+    known, past = market(read, MODEL_SESSIONS), market(read, ALL_SESSIONS)
+    beta = shrunk_beta(known.window.base_return, known.macro.series["SP500"])
+    index, window = past.macro.series["SP500"], past.window
+    stress = scenario_returns(window.base_return, window.sessions, index, beta, read.session)
+    sectors = list(known.instruments["sector"])
+    return to_frame(
+        estimate_factor_model(known.window, known.macro, read.read("features"), sectors, known.mandate, stress)
+    )
+
+
+def forecasts(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """FORECASTS: the equilibrium prior tilted by the model in force."""
+    from marketbot_assets.features.factor_model import from_frame as factor_model_of
+    from marketbot_assets.insight.forecasts import forecast
+    from marketbot_assets.insight.return_model import from_frame as return_model_of
+
+    model = return_model_of(read.read("return_model"))
+    return forecast(model, read.read("features"), factor_model_of(read.read("factor_model")), read.mandate())
+
+
+def fills(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """FILLS of the snapshot."""
+    from marketbot_assets.book.fills import fills_of
+
+    return fills_of(read.read("account_snapshot"))
+
+
+def positions(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """POSITIONS after the session."""
+    from marketbot_assets.book.positions import positions_frame
+
+    return positions_frame(facts.rolled(read, ledger).valuation)
+
+
+def reconciliation(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """RECONCILIATION of our book with the broker's report."""
+    from marketbot_assets.book.reconciliation import reconcile
+
+    now, snapshot = facts.rolled(read, ledger), read.read("account_snapshot")
+    value, known = now.valuation, frozenset(read.read("instruments")["instrument"])
+    return reconcile(
+        value.holdings, snapshot, nav=value.nav, fx=value.rates, known_instruments=known, booked=now.events
+    )
+
+
+def book_state(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """BOOK_STATE after the session."""
+    from marketbot_assets.book.frames import state_frame
+
+    return state_frame(facts.stepped(read, ledger))
+
+
+def protective_exits(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """PROTECTIVE_EXITS due from the session's state."""
+    from marketbot_assets.book.frames import state_of
+    from marketbot_assets.book.protective_exits import exits_due
+
+    return exits_due(state_of(read.read("book_state")))
+
+
+def inputs(read: Reader, ledger: Ledger) -> "PortfolioInputs":
+    """What the optimizer and the plan read."""
+    from marketbot_assets.decision import inputs_of
+
+    return inputs_of(facts.situation(read, ledger), read.mandate())
+
+
+def target_portfolio(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """TARGET_PORTFOLIO: the optimizer's answer or the fallback's."""
+    from marketbot_assets.portfolio.explanation import explain
+    from marketbot_assets.portfolio.fallback import solve_target
+    from marketbot_assets.portfolio.target_frame import target_frame
+
+    known, mandate = inputs(read, ledger), read.mandate()
+    target = solve_target(known, mandate)
+    return target_frame(known, target, explain(known, target, mandate))
+
+
+def target_explanation(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """TARGET_EXPLANATION of the stored target."""
+    from marketbot_assets.portfolio.explanation import explain
+    from marketbot_assets.portfolio.target_frame import explanation_frame, target_of
+
+    known = inputs(read, ledger)
+    target = target_of(read.read("target_portfolio"), known.instruments)
+    return explanation_frame(target, explain(known, target, read.mandate()))
+
+
+def order_plan(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """ORDER_PLAN that moves the book to the stored target."""
+    from marketbot_assets.portfolio.order_plan import plan_orders
+    from marketbot_assets.portfolio.target_frame import plan_frame, target_of
+
+    known = inputs(read, ledger)
+    target = target_of(read.read("target_portfolio"), known.instruments)
+    return plan_frame(plan_orders(known, target, read.mandate()), known)
+
+
+def stress_results(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """STRESS_RESULTS of the book after the plan."""
+    from marketbot_assets.portfolio.order_frame import orders_from_frame
+    from marketbot_assets.risk.stress import stress_results as apply_scenarios
+
+    orders = orders_from_frame(read.read("order_plan"))
+    return apply_scenarios(facts.judged(read, ledger), orders, read.mandate())
+
+
+def risk_verdict(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """RISK_VERDICT on the plan."""
+    from marketbot_assets.portfolio.order_frame import orders_from_frame
+    from marketbot_assets.risk.schema import verdict_frame
+    from marketbot_assets.risk.verdict import judge
+
+    known, orders = facts.judged(read, ledger), orders_from_frame(read.read("order_plan"))
+    return verdict_frame(judge(known, orders, read.mandate()), known)
+
+
+def orders(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """ORDERS: the approved batch; empty when the verdict is REJECTED or HALT. Raises NoVerdict when there is none for this plan."""
+    from marketbot_assets.portfolio.order_frame import orders_frame, orders_from_frame
+    from marketbot_assets.risk.schema import APPROVED, approved_from_frame, verdict_of
+
+    verdict, planned = read.read("risk_verdict"), orders_from_frame(read.read("order_plan"))
+    return orders_frame(approved_from_frame(verdict, planned) if verdict_of(verdict) == APPROVED else ())
+
+
+def tables() -> dict[str, Table]:
+    """The table of every asset that can be rebuilt, in the order of the graph."""
+    from marketbot_assets.book import schema as book
+    from marketbot_assets.execution import schema as execution
+    from marketbot_assets.features import schema as features_schema
+    from marketbot_assets.insight import schema as insight
+    from marketbot_assets.portfolio import schema as portfolio
+    from marketbot_assets.risk import schema as risk
+
+    found = (
+        features_schema.FEATURES,
+        features_schema.FACTOR_MODEL,
+        insight.FORECASTS,
+        *book.TABLES,
+        *portfolio.TABLES,
+        *risk.TABLES,
+        execution.ORDERS,
+    )
+    return {table.asset: table for table in found}
+
+
+REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
+    function.__name__: function
+    for function in (
+        features,
+        factor_model,
+        forecasts,
+        fills,
+        positions,
+        reconciliation,
+        book_state,
+        protective_exits,
+        target_portfolio,
+        target_explanation,
+        order_plan,
+        stress_results,
+        risk_verdict,
+        orders,
+    )
+}

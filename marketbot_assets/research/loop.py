@@ -1,0 +1,176 @@
+"""`decision.py` in a loop over past sessions, with the paper broker's own rules as the market. Pure.
+
+It stops at a halt of class C, which only an operator can lift, and says so. Not here: windows (`history`), tables of results
+(`outcomes`), storage.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from marketbot_assets.book.positions import Holdings, session_closes
+from marketbot_assets.book.roll import Held, Rolled, atr_levels, roll
+from marketbot_assets.book.state import BookState
+from marketbot_assets.book.step import opening_state, step_book
+from marketbot_assets.decision import Decision, Situation, decide
+from marketbot_assets.insight.forecasts import forecast
+from marketbot_assets.insight.return_model import ReturnModel, fit_return_model, needs_refit, spec_sha256
+from marketbot_assets.portfolio.market_facts import account_facts, market_facts
+from marketbot_assets.research.history import History, Known
+from marketbot_assets.risk.build import Platform
+from marketbot_resources.calendars import decision_sessions
+from marketbot_resources.errors import HaltError
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import AccountReport, Execution, OrderState
+from marketbot_resources.paper import PaperAccount
+from marketbot_resources.paper_market import TabularMarket
+
+SEND_DELAY = dt.timedelta(minutes=1)
+AHEAD = dt.timedelta(days=60)
+ENVIRONMENT = "backtest"
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One session of the loop: what was filled, the book after it, what was decided on it."""
+
+    known: Known
+    fills: tuple[Execution, ...]
+    rolled: Rolled
+    state: BookState
+    decision: Decision
+    refused: int
+
+
+@dataclass(slots=True)
+class _Running:
+    held: Held
+    state: BookState
+    model: ReturnModel | None
+    fitted: int
+    protective: frozenset[str]
+
+
+def opening_account(mandate: Mandate, history: History) -> PaperAccount:
+    """A broker account with the mandate's opening cash, opened at the cutoff before the first session."""
+    tables = history.tables
+    market = TabularMarket(
+        tables.prices,
+        tables.corporate_actions,
+        tables.fx,
+        tables.instruments,
+        base_currency=mandate.base_currency,
+    )
+    cash = {mandate.base_currency: mandate.opening_cash}
+    opened = history.at(history.sessions[0]).previous_cutoff
+    return PaperAccount(mandate, market, cash=cash, shares={}, opened_at=opened)
+
+
+def run_days(
+    history: History,
+    mandate: Mandate,
+    account: PaperAccount,
+    *,
+    environment: str = ENVIRONMENT,
+    seen: Callable[[Day], None] = lambda day: None,
+) -> Iterator[Day]:
+    """Every session of the history in turn, from cash. `seen` is called after each (a progress bar)."""
+    before = history.days_to(history.sessions[0])[-2]
+    cash = {mandate.base_currency: Decimal(mandate.opening_cash)}
+    now = _Running(
+        Held(Holdings({}, cash), {}, {mandate.base_currency: 1.0}),
+        opening_state(before, float(mandate.opening_cash)),
+        None,
+        0,
+        frozenset(),
+    )
+    for session in history.sessions:
+        day = _session(history, mandate, account, now, session, environment)
+        seen(day)
+        yield day
+        if day.state.halt_class == "C" and not day.rolled.valuation.holdings.shares:
+            return
+
+
+def _session(
+    history: History, mandate: Mandate, account: PaperAccount, now: _Running, session: dt.date, environment: str
+) -> Day:
+    known = history.at(session)
+    report = account.report(known.previous_cutoff, known.cutoff)
+    rolled = _rolled(history, mandate, now.held, report, known)
+    state = _stepped(mandate, now, rolled, report.executions, known)
+    _refit(now, mandate, known, history.sessions.index(session))
+    assert now.model is not None
+    situation = Situation(
+        session=session,
+        cutoff=known.cutoff,
+        environment=environment,
+        days=history.days_to(session),
+        market=market_facts(
+            instruments=known.instruments,
+            window=known.window,
+            features=known.features,
+            forecasts=forecast(now.model, known.features, known.factor_model, mandate),
+            factor_model=known.factor_model,
+            ages=history.ages,
+            quarantined=known.quarantined,
+            fx=known.fx,
+            mandate=mandate,
+            session=session,
+            cutoff=known.cutoff,
+            days=history.days_to(session),
+        ),
+        account=account_facts(rolled.valuation, report.open_orders, state),
+        platform=Platform((), "off", True, (), (), report.open_orders),
+    )
+    decision = decide(situation, mandate)
+    answers = [account.submit(order, known.cutoff + SEND_DELAY) for order in decision.batch]
+    now.held, now.state = rolled.held, state
+    now.protective = frozenset(order.client_order_id for order in decision.batch if order.leg == "P")
+    refused = sum(answer.state is OrderState.REJECTED for answer in answers)
+    return Day(known, report.executions, rolled, state, decision, refused)
+
+
+def _rolled(history: History, mandate: Mandate, held: Held, report: AccountReport, known: Known) -> Rolled:
+    rows = known.instruments
+    rolled = roll(
+        held,
+        report.executions,
+        history.tables.corporate_actions,
+        known.window,
+        mics=dict(zip(rows["instrument"], rows["mic"], strict=True)),
+        currencies=dict(zip(rows["instrument"], rows["currency"], strict=True)),
+        base=mandate.base_currency,
+        after=known.previous_cutoff,
+        until=known.cutoff,
+    )
+    ours, theirs = rolled.valuation.holdings, report
+    if ours.shares != dict(theirs.positions) or ours.cash != {c: a for c, a in theirs.cash.items() if a != 0}:
+        raise HaltError(f"{known.session}: our book and the simulated broker disagree: {ours} and {theirs.positions}")
+    return rolled
+
+
+def _stepped(mandate: Mandate, now: _Running, rolled: Rolled, fills: tuple[Execution, ...], known: Known) -> BookState:
+    session = known.session
+    return step_book(
+        now.state,
+        session=session,
+        valuation=rolled.valuation,
+        fills=fills,
+        actions=rolled.actions,
+        close=session_closes(known.window),
+        atr20=atr_levels(known.features, known.window),
+        index_vol_20d=known.factor_model.index_vol_20d,
+        clean=True,
+        operator_rearm=False,
+        decision_sessions=decision_sessions(mandate.calendar.mic, session, session + AHEAD),
+        mandate=mandate,
+        protective_ids=now.protective,
+    )
+
+
+def _refit(now: _Running, mandate: Mandate, known: Known, place: int) -> None:
+    age = place - now.fitted if now.model is not None else 0
+    if needs_refit(now.model, sessions_since_fit=age, spec=spec_sha256(mandate)):
+        now.model, now.fitted = fit_return_model(known.training, mandate), place

@@ -1,0 +1,81 @@
+"""The opening balance as a table: what the book holds before its first session, and in which state. Pure.
+
+From cash, or as what `decision.py` alone makes of the sessions since go-live (`warm_up`). Orders decided on the last of those
+sessions are not carried over: the first session of the home decides anew. Not here: the loop (`loop`).
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from decimal import Decimal
+
+import pandas as pd
+
+from marketbot_assets.book.frames import state_frame
+from marketbot_assets.book.positions import Holdings, Valuation, positions_frame, value_positions
+from marketbot_assets.book.schema import BOOK_STATE, POSITIONS
+from marketbot_assets.book.state import BookState
+from marketbot_assets.book.step import opening_state
+from marketbot_assets.research.history import History, Tables
+from marketbot_assets.research.loop import Day, opening_account, run_days
+from marketbot_resources.mandate import Mandate
+
+STATE = "STATE"
+
+
+def opening_frame(positions: pd.DataFrame, state: pd.DataFrame) -> pd.DataFrame:
+    """POSITIONS rows and BOOK_STATE rows as OPENING_BALANCE rows; `place` keeps their order."""
+    held = positions.drop(columns="key").assign(item=positions["key"], number=float("nan"), text="")
+    names = ["currency", "quantity", "amount", "price", "fx", "value_base"]
+    facts = state.assign(kind=STATE, currency="", **dict.fromkeys(names[1:3], None), price=float("nan"))
+    facts = facts.assign(fx=float("nan"), value_base=float("nan"))
+    columns = ["kind", "item", "instrument", *names, "number", "text"]
+    rows = [*held[columns].to_dict("records"), *facts[columns].to_dict("records")]
+    frame = pd.DataFrame(rows, columns=columns)
+    kinds = {name: "float64" for name in ("price", "fx", "value_base", "number")}
+    frame = frame.astype({**kinds, "quantity": object, "amount": object})
+    for name in ("quantity", "amount"):
+        frame[name] = frame[name].where(frame[name].notna(), None)
+    return frame
+
+
+def positions_of(opening: pd.DataFrame) -> pd.DataFrame:
+    """The POSITIONS rows of an opening balance."""
+    rows = opening[opening["kind"] != STATE].rename(columns={"item": "key"})
+    return rows[[column.name for column in POSITIONS.columns]].reset_index(drop=True)
+
+
+def states_of(opening: pd.DataFrame) -> pd.DataFrame:
+    """The BOOK_STATE rows of an opening balance."""
+    rows = opening[opening["kind"] == STATE]
+    return rows[[column.name for column in BOOK_STATE.columns]].reset_index(drop=True)
+
+
+def seed_of(opening: pd.DataFrame) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """(cash per currency, shares per instrument) that a paper broker is opened with."""
+    rows = positions_of(opening)
+    cash, held = rows[rows["kind"] == "CASH"], rows[rows["kind"] == "POSITION"]
+    return dict(zip(cash["key"], cash["amount"], strict=True)), dict(zip(held["key"], held["quantity"], strict=True))
+
+
+def from_cash(mandate: Mandate, before: dt.date) -> pd.DataFrame:
+    """An opening balance of cash alone; `before`: the session before the first one."""
+    base = mandate.base_currency
+    holdings = Holdings({}, {base: Decimal(mandate.opening_cash)})
+    valuation = value_positions(holdings, {}, {base: 1.0}, {}, base_currency=base)
+    return _frame(valuation, opening_state(before, valuation.nav))
+
+
+def warm_up(
+    tables: Tables, mandate: Mandate, first: dt.date, last: dt.date, seen: Callable[[Day], None] = lambda day: None
+) -> pd.DataFrame:
+    """The book after the sessions first..last, decided one by one from the mandate's opening cash."""
+    history = History(tables, mandate, first, last)
+    day = None
+    for day in run_days(history, mandate, opening_account(mandate, history), seen=seen):
+        continue
+    assert day is not None
+    return _frame(day.rolled.valuation, day.state)
+
+
+def _frame(valuation: Valuation, state: BookState) -> pd.DataFrame:
+    return opening_frame(positions_frame(valuation), state_frame(state))

@@ -1,0 +1,51 @@
+"""Tables of the research stage: the opening balance of a home, and a backtest's sessions."""
+
+from marketbot_resources.store.table import Column, Table
+
+OPENING_BALANCE = Table(
+    "opening_balance",
+    "one holding, one currency's cash, or one fact of the book's state before the first session",
+    ("kind", "item", "instrument"),
+    (
+        Column("kind", "text", "POSITION, CASH or STATE", one_of=("POSITION", "CASH", "STATE")),
+        Column("item", "text", "instrument, currency, or name of the fact"),
+        Column("instrument", "text", "internal id; empty for cash and facts of the whole book"),
+        Column("currency", "text", "listing currency, or currency of the cash; empty for facts"),
+        Column("quantity", "decimal", "shares", nullable=True),
+        Column("amount", "decimal", "cash in the currency", nullable=True),
+        Column("price", "number", "last close, listing currency", nullable=True),
+        Column("fx", "number", "base currency per unit", nullable=True),
+        Column("value_base", "number", "value in base currency", nullable=True),
+        Column("number", "number", "value of a fact that is a number", nullable=True),
+        Column("text", "text", "value of a fact that is a date, a decimal or a word"),
+    ),
+)
+
+BACKTEST = Table(
+    "backtest",
+    "one session of a past range as decided by the same functions",
+    ("session",),
+    (
+        Column("session", "date", "decision session"),
+        Column("nav", "number", "net asset value, base currency"),
+        Column("drawdown", "number", "loss from the highest NAV since inception, fraction"),
+        Column("rung", "text", "rung of the drawdown ladder"),
+        Column("multiple", "number", "factor on the volatility target"),
+        Column("invested", "number", "value of the holdings over NAV, before the session's orders"),
+        Column("names", "integer", "names held"),
+        Column("orders", "integer", "orders approved"),
+        Column("planned", "integer", "orders planned"),
+        Column("buys", "number", "value of approved buys over NAV"),
+        Column("sells", "number", "value of approved sells over NAV"),
+        Column("fills", "integer", "fills since the session before"),
+        Column("costs_base", "number", "fees and taxes of these fills, base currency"),
+        Column("stops", "integer", "stops hit"),
+        Column("method", "text", "method that answered"),
+        Column("verdict", "text", "APPROVED, REJECTED or HALT", one_of=("APPROVED", "REJECTED", "HALT")),
+        Column("warned", "text", "controls that warned in any round"),
+        Column("shrank", "text", "controls that made orders smaller or dropped some"),
+        Column("rejected", "text", "controls that rejected the batch, reduced it to exits or halted"),
+        Column("binding", "text", "limits that bound the target"),
+    ),
+)
+TABLES = (OPENING_BALANCE, BACKTEST)

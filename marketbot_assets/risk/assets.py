@@ -1,0 +1,29 @@
+"""Assets of the risk stage: stress losses of the book after the plan, and the verdict on it."""
+
+import dagster as dg
+
+from marketbot_assets import pages, rebuild
+from marketbot_assets.lineage import materialized, stage_asset
+from marketbot_assets.risk import schema
+from marketbot_assets.session_facts import SITUATION_DEPS
+from marketbot_resources.store.resource import StoreResource
+
+STAGE = "risk"
+DEPS = [*SITUATION_DEPS, "target_portfolio", "order_plan"]
+
+
+@stage_asset(schema.STRESS_RESULTS, stage=STAGE, deps=DEPS, domain="risk")
+def stress_results(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Loss of the book after the plan in each stress scenario, fraction of NAV, with its limit and worst contributors."""
+    frame = rebuild.stress_results(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.STRESS_RESULTS, shows=pages.stress(frame))
+
+
+@stage_asset(schema.RISK_VERDICT, stage=STAGE, deps=DEPS, domain="control")
+def risk_verdict(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Every control's observed value, limit and headroom, what became of each order, and the verdict on the batch."""
+    frame = rebuild.risk_verdict(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.RISK_VERDICT, shows=pages.verdict(frame))
+
+
+ASSETS = [stress_results, risk_verdict]

@@ -1,0 +1,160 @@
+"""Facts of the account, the market and the platform become `RiskInputs`. Pure. It takes no weight from the optimizer.
+
+A name without a valid price has price NaN here: its last known price is good enough to value the book, never to trade on.
+Not here: what the controls make of the facts (`*_controls`), where the facts are stored (`assets`).
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.book.schema import BREAK, CASH, EXPLAINED
+from marketbot_assets.features.registry import FEATURES
+from marketbot_assets.normalization.window import MarketWindow
+from marketbot_assets.portfolio.eligibility import Account, Market
+from marketbot_assets.portfolio.target import Target
+from marketbot_assets.risk.inputs import Flags, Floats, OptimizerAnswer, ReconciliationBreak, RiskInputs
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import OpenOrder
+
+LIQUIDITY_SESSIONS = 20
+MATURE_SESSIONS = max(feature.lookback_sessions for feature in FEATURES if feature.required) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the platform says at the cutoff. `breaks`: differences with the broker; `halt_flag`: off, on or unreadable.
+
+    `quality_halts`: messages of quality rules that halt. `unknown_instruments`: held at the broker, not in our master.
+    """
+
+    breaks: tuple[ReconciliationBreak, ...]
+    halt_flag: str
+    ledger_ready: bool
+    quality_halts: tuple[str, ...]
+    unknown_instruments: tuple[str, ...]
+    open_orders: tuple[OpenOrder, ...]
+
+
+def breaks_of(reconciliation: pd.DataFrame) -> tuple[ReconciliationBreak, ...]:
+    """RECONCILIATION rows that do not match, as facts for RC-67."""
+    rows = reconciliation[reconciliation["outcome"].isin([BREAK, EXPLAINED])]
+    return tuple(
+        ReconciliationBreak(f"{CASH}:{row.key}" if row.kind == CASH else row.key, row.message, row.outcome == EXPLAINED)
+        for row in rows.itertuples(index=False)
+    )
+
+
+def halts_of(quality: pd.DataFrame) -> tuple[str, ...]:
+    """Messages of the DATA_QUALITY findings that halt, sorted."""
+    rows = quality[quality["outcome"] == "halt"]
+    return tuple(sorted(f"{row.rule} {row.subject}: {row.message}" for row in rows.itertuples(index=False)))
+
+
+def strangers(snapshot: pd.DataFrame, instruments: pd.DataFrame) -> tuple[str, ...]:
+    """Instruments of positions and open orders in an ACCOUNT_SNAPSHOT that our master does not know, sorted."""
+    rows = snapshot[snapshot["kind"].isin(["POSITION", "OPEN_ORDER"])]
+    known = set(instruments["instrument"])
+    return tuple(sorted({n for n in rows["instrument"] if n not in known and not str(n).startswith("FX:")}))
+
+
+def liquidity(window: MarketWindow) -> tuple[Floats, Floats]:
+    """(average daily value, base currency: median of the sessions with a bar among the last 20; number of those): (n,), (n,)."""
+    rows = slice(-LIQUIDITY_SESSIONS, None)
+    value = window.close[rows] * window.volume[rows] * window.fx[rows]
+    counted = window.fresh[rows] & np.isfinite(value)
+    medians = [float(np.median(value[seen, n])) if seen.any() else np.nan for n, seen in enumerate(counted.T)]
+    return np.array(medians), counted.sum(axis=0).astype(float)
+
+
+def valid_prices(market: Market, mandate: Mandate) -> Floats:
+    """(n,) last close in the listing currency of names with a fresh bar, NaN otherwise."""
+    fresh = market.price_age < mandate.limits.price_freshness.stale_sessions
+    accepted = np.array([name not in market.quarantined for name in market.window.instruments])
+    return np.asarray(np.where(fresh & accepted, market.window.close[-1], np.nan))
+
+
+def mature(market: Market, days: Sequence[dt.date]) -> Flags:
+    """(n,) universe names listed long enough that every required feature can exist. `days`: decision sessions, this one last."""
+    rows, start = market.instruments, pd.Timestamp(days[-MATURE_SESSIONS]) if len(days) >= MATURE_SESSIONS else None
+    if start is None:
+        return np.zeros(len(rows), dtype=bool)
+    return np.asarray(rows["in_universe"].to_numpy(dtype=bool) & (rows["listed_on"] < start).to_numpy(dtype=bool))
+
+
+def coverage(
+    market: Market, shares: Mapping[str, Decimal], price: Floats, days: Sequence[dt.date]
+) -> tuple[float, float]:
+    """RC-87: fraction of mature universe names, and of held names, with a valid price and every required feature.
+
+    A book that holds nothing is covered; a universe without a mature name is not (0).
+    """
+    complete = dict(zip(market.features["instrument"], market.features["complete"], strict=True))
+    names = market.window.instruments
+    good = np.isfinite(price) & np.array([bool(complete.get(name, False)) for name in names])
+    old = mature(market, days)
+    held = np.array([name in shares for name in names]) & old
+    universe = float(good[old].mean()) if old.any() else 0.0
+    return universe, float(good[held].mean()) if held.any() else 1.0
+
+
+def risk_inputs(
+    market: Market,
+    account: Account,
+    platform: Platform,
+    target: Target,
+    mandate: Mandate,
+    *,
+    session: dt.date,
+    days: Sequence[dt.date],
+    rebalance: bool,
+) -> RiskInputs:
+    """The facts of one judgement, in the order of the window's instruments. `days`: decision sessions up to this one."""
+    rows, names = market.instruments, market.window.instruments
+    price, zero = valid_prices(market, mandate), Decimal(0)
+    adv, observations = liquidity(market.window)
+    covered, held = coverage(market, account.shares, price, days)
+    complete = market.features["complete"].to_numpy(dtype=bool)
+    return RiskInputs(
+        session=session,
+        mandate_sha256=mandate.sha256,
+        instruments=names,
+        known=frozenset(rows["instrument"]),
+        mic=tuple(rows["mic"]),
+        currency=tuple(rows["currency"]),
+        sector=tuple(rows["sector"]),
+        country=tuple(rows["country"]),
+        is_fund=np.asarray(rows["kind"] == "FUND"),
+        quantity_step=tuple(rows["quantity_step"]),
+        tick_size=tuple(rows["tick_size"]),
+        price=price,
+        price_age_sessions=market.price_age,
+        fx_rates=market.fx_rates,
+        stale_currencies=frozenset(market.stale_currencies),
+        adv=adv,
+        adv_observations=observations,
+        sigma_daily=market.factor_model.sigma_daily,
+        positions=tuple(account.shares.get(name, zero) for name in names),
+        open_quantity=tuple(account.open_quantity.get(name, zero) for name in names),
+        open_client_order_ids=tuple(sorted(order.client_order_id for order in platform.open_orders)),
+        cash=account.cash,
+        nav=account.nav,
+        book=account.book,
+        factor_model=market.factor_model,
+        coverage_universe=covered,
+        coverage_held=held,
+        quality_halts=platform.quality_halts,
+        quarantined=frozenset(market.quarantined),
+        incomplete=frozenset(market.features["instrument"][~complete]),
+        breaks=platform.breaks,
+        halt_flag=platform.halt_flag,
+        ledger_ready=platform.ledger_ready,
+        optimizer=OptimizerAnswer(target.status, target.method, target.residual),
+        rebalance=rebalance,
+        sent_client_order_ids=frozenset(),
+        unknown_broker_instruments=platform.unknown_instruments,
+    )

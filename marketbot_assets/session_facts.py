@@ -1,0 +1,193 @@
+"""What the assets of book, portfolio, risk and execution read together, from the reader. Not here: any arithmetic on it.
+
+Each function names in its `*_DEPS` what it reads; an asset that calls it declares these.
+"""
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from marketbot_assets.panels import MARKET_DEPS, last_sessions, market
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import OpenOrder
+from marketbot_resources.sessions import last_cutoff_before
+from marketbot_resources.store.reader import Reader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from marketbot_assets.book.roll import Rolled
+    from marketbot_assets.book.state import BookState
+    from marketbot_assets.decision import Situation
+    from marketbot_assets.portfolio.eligibility import Account
+    from marketbot_assets.risk.build import Platform
+    from marketbot_assets.risk.inputs import RiskInputs
+    from marketbot_resources.ledger import Ledger
+
+NEAR_SESSIONS = 30
+DAYS_SESSIONS = 300
+OPENING = "opening_balance"
+ROLL_DEPS = (*MARKET_DEPS, "account_snapshot", "fills", OPENING)
+MARKET_FACT_DEPS = (*MARKET_DEPS, "data_quality", "features", "factor_model", "forecasts")
+ACCOUNT_DEPS = ("account_snapshot", "positions", "book_state")
+PLATFORM_DEPS = ("account_snapshot", "reconciliation", "data_quality")
+SITUATION_DEPS = tuple(dict.fromkeys((*MARKET_FACT_DEPS, *ACCOUNT_DEPS, *PLATFORM_DEPS)))
+
+
+def environment_of(mandate: Mandate) -> str:
+    """The part of order ids that keeps one installation's orders apart from a simulation's."""
+    return f"{mandate.providers.clock}-{mandate.broker.name}"
+
+
+def rolled(read: Reader, ledger: "Ledger") -> "Rolled":
+    """The book after the session: the newest positions before it (or the opening balance) + fills + corporate actions."""
+    from marketbot_assets.book.fills import executions_of
+    from marketbot_assets.book.roll import held_of, roll
+    from marketbot_assets.research.opening import positions_of
+
+    known, previous = market(read, NEAR_SESSIONS), read.previous("positions")
+    rows = known.instruments
+    return roll(
+        held_of(positions_of(read.read(OPENING)) if previous is None else previous),
+        executions_of(read.read("fills")),
+        read.as_of("corporate_actions"),
+        known.window,
+        mics=dict(zip(rows["instrument"], rows["mic"], strict=True)),
+        currencies=dict(zip(rows["instrument"], rows["currency"], strict=True)),
+        base=known.mandate.base_currency,
+        after=last_cutoff_before(ledger, read.session),
+        until=read.cutoff,
+    )
+
+
+def previous_state(read: Reader) -> "BookState":
+    """The newest state of the book before the session, or the opening one."""
+    from marketbot_assets.book.frames import state_of
+    from marketbot_assets.research.opening import states_of
+
+    previous = read.previous("book_state")
+    return state_of(states_of(read.read(OPENING)) if previous is None else previous)
+
+
+def protective_ids(ledger: "Ledger", fills: "pd.DataFrame") -> frozenset[str]:
+    """Client order ids among the fills whose recorded intent was an exit or a cure."""
+    ids = sorted(set(fills["client_order_id"]))
+    found = {name: ledger.get("order_intent", name) for name in ids}
+    return frozenset(name for name, entry in found.items() if entry is not None and entry.body["leg"] == "P")
+
+
+def stepped(read: Reader, ledger: "Ledger") -> "BookState":
+    """The book's state after the session."""
+    from marketbot_assets.book.fills import executions_of
+    from marketbot_assets.book.positions import session_closes
+    from marketbot_assets.book.reconciliation import is_clean
+    from marketbot_assets.book.roll import atr_levels
+    from marketbot_assets.book.step import step_book
+    from marketbot_assets.features.factor_model import from_frame
+    from marketbot_resources.calendars import decision_sessions
+
+    now, known, fills = rolled(read, ledger), market(read, NEAR_SESSIONS), read.read("fills")
+    snapshot, mandate = read.read("account_snapshot"), read.mandate()
+    return step_book(
+        previous_state(read),
+        session=read.session,
+        valuation=now.valuation,
+        fills=executions_of(fills),
+        actions=now.actions,
+        close=session_closes(known.window),
+        atr20=atr_levels(read.read("features"), known.window),
+        index_vol_20d=from_frame(read.read("factor_model")).index_vol_20d,
+        clean=is_clean(read.read("reconciliation")),
+        operator_rearm=bool((snapshot["kind"] == "OPERATOR").any()),
+        decision_sessions=decision_sessions(mandate.calendar.mic, read.session, read.session + dt.timedelta(days=60)),
+        mandate=mandate,
+        protective_ids=protective_ids(ledger, fills),
+    )
+
+
+def open_orders(snapshot: "pd.DataFrame") -> tuple[OpenOrder, ...]:
+    """Orders that the broker still worked at the cutoff."""
+    from marketbot_resources.model import Side
+
+    rows = snapshot[snapshot["kind"] == "OPEN_ORDER"]
+    return tuple(
+        OpenOrder(row.client_order_id, row.instrument, Side(row.side), row.quantity, row.price, row.currency)
+        for row in rows.itertuples(index=False)
+    )
+
+
+def account(read: Reader) -> "Account":
+    """What is held at the cutoff by our book, with the broker's open orders and the book's state."""
+    from marketbot_assets.book.frames import state_of, valuation_of
+    from marketbot_assets.portfolio.market_facts import account_facts
+
+    state = state_of(read.read("book_state"))
+    return account_facts(valuation_of(read.read("positions")), open_orders(read.read("account_snapshot")), state)
+
+
+def platform(read: Reader, ledger: "Ledger") -> "Platform":
+    """What broker, halt flag, ledger and quality rules say at the cutoff."""
+    from marketbot_assets.risk.build import Platform, breaks_of, halts_of, strangers
+
+    snapshot, quality = read.read("account_snapshot"), read.read("data_quality")
+    flag = str(snapshot.loc[snapshot["kind"] == "HALT_FLAG", "text"].iloc[0]).split(":")[0]
+    return Platform(
+        breaks=breaks_of(read.read("reconciliation")),
+        halt_flag=flag,
+        ledger_ready=ledger.get("session_cutoff", read.part) is not None,
+        quality_halts=halts_of(quality),
+        unknown_instruments=strangers(snapshot, read.read("instruments")),
+        open_orders=open_orders(snapshot),
+    )
+
+
+def situation(read: Reader, ledger: "Ledger") -> "Situation":
+    """Everything that the decision of the session may know."""
+    from marketbot_assets.decision import Situation
+    from marketbot_assets.features.factor_model import from_frame
+    from marketbot_assets.normalization.freshness import BarAges
+    from marketbot_assets.portfolio.market_facts import market_facts, quarantined_names
+
+    known = market(read, NEAR_SESSIONS)
+    rows, mandate = known.instruments, known.mandate
+    days = last_sessions(mandate, read.session, DAYS_SESSIONS)
+    return Situation(
+        session=read.session,
+        cutoff=read.cutoff,
+        environment=environment_of(mandate),
+        days=days,
+        market=market_facts(
+            instruments=rows,
+            window=known.window,
+            features=read.read("features"),
+            forecasts=read.read("forecasts"),
+            factor_model=from_frame(read.read("factor_model")),
+            ages=BarAges(read.as_of("prices"), tuple(rows["instrument"]), tuple(rows["mic"])),
+            quarantined=quarantined_names(read.read("data_quality"), tuple(rows["instrument"])),
+            fx=read.as_of("fx"),
+            mandate=mandate,
+            session=read.session,
+            cutoff=read.cutoff,
+            days=days,
+        ),
+        account=account(read),
+        platform=platform(read, ledger),
+    )
+
+
+def judged(read: Reader, ledger: "Ledger") -> "RiskInputs":
+    """What the risk engine judges on; of the target it takes status, method and residual alone."""
+    from marketbot_assets.decision import risk_of
+    from marketbot_assets.portfolio.eligibility import is_rebalance
+    from marketbot_assets.portfolio.target_frame import target_of
+
+    now, mandate = situation(read, ledger), read.mandate()
+    target = target_of(read.read("target_portfolio"), now.market.window.instruments)
+    return risk_of(now, target, mandate, rebalance=is_rebalance(mandate, read.session))
+
+
+def rates_of(read: Reader) -> dict[str, float]:
+    """Base currency per unit of every listing currency at the session, and 1 for the base."""
+    from marketbot_assets.book.roll import session_rates
+
+    known = market(read, NEAR_SESSIONS)
+    return session_rates(known.window, list(known.instruments["currency"]), known.mandate.base_currency)

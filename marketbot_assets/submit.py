@@ -1,0 +1,132 @@
+"""Sending a session's batch: what the last-line gate knows, the order protocol, the end state. Used by `submissions` alone.
+
+Not here: the gate (`execution.gate`), the protocol (`marketbot_resources.broker.sending`), the verdict (the risk stage).
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from marketbot_assets.session_facts import SITUATION_DEPS, open_orders, situation
+from marketbot_resources.broker.sending import SendReport, send_batch
+from marketbot_resources.clock import Clock
+from marketbot_resources.errors import HaltError
+from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.ledger import Ledger
+from marketbot_resources.model import BrokerPort, Kind, Order
+from marketbot_resources.sessions import frozen_batch, record_end
+from marketbot_resources.store.reader import Reader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from marketbot_assets.execution.gate import GateFacts
+
+SUBMIT_DEPS = [*SITUATION_DEPS, "order_plan", "risk_verdict", "orders", "decision_record"]
+REASONS_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The ports that sending needs."""
+
+    ledger: Ledger
+    broker: BrokerPort
+    clock: Clock
+    halt: HaltSwitch
+
+
+def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
+    """Sends what may be sent and records how the session ended; returns SUBMISSIONS rows.
+
+    Raises HaltError when no batch of this session is frozen: without its record nothing is sent (RC-84).
+    """
+    from marketbot_assets.execution.submission_frame import submission_frame
+    from marketbot_assets.portfolio.order_frame import orders_from_frame
+    from marketbot_assets.risk.schema import APPROVED, verdict_of
+
+    verdict, orders = read.read("risk_verdict"), orders_from_frame(read.read("orders"))
+    frozen = frozen_batch(desk.ledger, read.mandate().account.id, read.session)
+    if frozen is None or read.read("decision_record").empty:
+        raise HaltError(f"session {read.session}: expected a frozen batch in the ledger, found none; nothing is sent")
+    report = _send(read, desk, orders, str(frozen.body["batch_sha256"]))
+    word = verdict_of(verdict)
+    ended = report.end_state() if word == APPROVED else ("rejected" if word == "REJECTED" else "halted", why(verdict))
+    if not report.waiting:
+        facts = {"verdict": word, "orders": len(orders), "batch_sha256": str(frozen.body["batch_sha256"])}
+        record_end(desk.ledger, read.session, *ended, facts)
+    return submission_frame(orders, report.outcomes)
+
+
+def why(verdict: "pd.DataFrame") -> str:
+    """The controls that spoke loudest, with their reasons."""
+    from marketbot_resources.model import Status
+
+    rows = verdict[verdict["kind"] == "CONTROL"]
+    loud = rows[[Status[str(name)] > Status.WARN for name in rows["status"]]]
+    rank = [-int(Status[str(name)]) for name in loud["status"]]
+    ordered = loud.assign(rank=rank).sort_values(["rank", "key"])
+    return "; ".join(f"{row.control} {row.message}" for row in ordered.head(REASONS_SHOWN).itertuples())
+
+
+def _send(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256: str) -> SendReport:
+    from marketbot_assets.execution.gate import faults
+
+    session = read.session
+
+    def now() -> dt.datetime:
+        return desk.clock.sending(session)
+
+    def gate(wave: Sequence[Order]) -> tuple[str, ...]:
+        return faults(wave, gate_facts(read, desk, orders, frozen_sha256, now()))
+
+    return send_batch(desk.ledger, desk.broker, orders, session=session, now=now, halt=desk.halt.read, gate=gate)
+
+
+def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256: str, now: dt.datetime) -> "GateFacts":
+    """What the last-line gate judges on: the plan's prices, the account as it was decided upon and as it is now."""
+    from marketbot_assets.execution.gate import GateFacts
+
+    verdict, plan, snapshot = (read.read(name) for name in ("risk_verdict", "order_plan", "account_snapshot"))
+    known, rows = situation(read, desk.ledger), read.read("instruments")
+    batch = verdict[verdict["kind"] == "BATCH"]
+    report = desk.broker.report(read.cutoff, now)
+    held = snapshot[snapshot["kind"] == "POSITION"]
+    ages = dict(zip(known.market.window.instruments, map(float, known.market.price_age), strict=True))
+    stale = known.market.stale_currencies
+    legs = {order.instrument: float("nan") if order.currency in stale else 0.0 for order in orders if _is_leg(order)}
+    own: dict[str, Decimal] = {}
+    for fill in report.executions:
+        if fill.kind is Kind.EQUITY:
+            own[fill.instrument] = own.get(fill.instrument, Decimal(0)) + fill.side.sign * fill.quantity
+    return GateFacts(
+        session=read.session,
+        now=now,
+        verdict=str(batch["verdict"].iloc[0]),
+        approved_sha256=str(batch["batch_approved_sha256"].iloc[0]),
+        frozen_sha256=frozen_sha256,
+        halt_status=desk.halt.read().status,
+        nav=known.account.nav,
+        reference_price={
+            str(name): float(price) for name, price in zip(plan["instrument"], plan["reference_price"], strict=True)
+        },
+        fx=known.market.fx_rates,
+        price_age={**ages, **legs},
+        decided_positions=dict(zip(held["instrument"], held["quantity"], strict=True)),
+        broker_positions=dict(report.positions),
+        open_orders=tuple(o for o in report.open_orders if o.client_order_id not in _ids(orders)),
+        already_sent=frozenset(o.client_order_id for o in open_orders(snapshot)),
+        known_instruments=frozenset(rows["instrument"]),
+        own_fills=own,
+        batch=tuple(orders),
+    )
+
+
+def _is_leg(order: Order) -> bool:
+    return order.kind is Kind.FX
+
+
+def _ids(orders: Sequence[Order]) -> frozenset[str]:
+    return frozenset(order.client_order_id for order in orders)

@@ -1,0 +1,49 @@
+"""What an object was made from, step by step through the manifests: the chain from an order to the bytes as received.
+
+Objects of the same session and unpartitioned ones are followed; an object of an earlier session is named and not followed:
+that session's own decision record covers it. Not here: proofs in the ledger.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from marketbot_resources.errors import StoreError
+from marketbot_resources.store.index import STATIC, IndexRow
+from marketbot_resources.store.lake import Lake
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One object on the way, with what it was made from: (asset, partition) pairs and hashes of bodies as received."""
+
+    row: IndexRow
+    inputs: tuple[tuple[str, str], ...]
+    blobs: tuple[str, ...]
+
+
+def closure(lake: Lake, start: IndexRow) -> list[Link]:
+    """Every object behind `start` and itself, sorted by (asset, partition). Raises StoreError when one is missing."""
+    found: dict[tuple[str, str, str], Link] = {}
+    waiting = [start]
+    while waiting:
+        row = waiting.pop()
+        key = (row.asset, row.part, row.file_sha256)
+        if key in found:
+            continue
+        if row.part not in (start.part, STATIC):
+            found[key] = Link(row, (), ())
+            continue
+        manifest = lake.manifest(row)
+        inputs = cast("Sequence[Mapping[str, str]]", manifest["inputs"])
+        blobs = tuple(str(name) for name in cast("Sequence[str]", manifest["blobs"]))
+        found[key] = Link(row, tuple((i["asset"], i["partition"]) for i in inputs), blobs)
+        waiting += [_row(lake, item) for item in inputs]
+    return [found[key] for key in sorted(found)]
+
+
+def _row(lake: Lake, item: Mapping[str, str]) -> IndexRow:
+    row = lake.index.by_file(item["asset"], item["partition"], item["file_sha256"])
+    if row is None:
+        raise StoreError(f"store: expected {item['asset']} {item['partition']} {item['file_sha256'][:12]}, found none")
+    return row
