@@ -1,7 +1,8 @@
 """What the audit assets read together, from the reader and the ledger. Not here: the arithmetic and the page (`audit`)."""
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 from marketbot_assets.panels import MARKET_DEPS, market
 from marketbot_assets.rebuild import REBUILDS, tables
@@ -9,14 +10,14 @@ from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, ra
 from marketbot_resources.errors import MarketbotError
 from marketbot_resources.ledger import Ledger
 from marketbot_resources.sessions import end_state
-from marketbot_resources.store.closure import closure
-from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.reader import Reader
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from marketbot_assets.audit.report_facts import ReportFacts
+    from marketbot_resources.store.lake import Lake
+    from marketbot_resources.store.table import Table
 
 HISTORY_SESSIONS = 252
 HORIZON_SESSIONS = 21
@@ -24,7 +25,7 @@ DRIFT_SESSIONS = 60
 RECORD_DEPS = ("mandate", "orders", "risk_verdict", "order_plan", "target_portfolio", "return_model")
 ATTRIBUTION_DEPS = (*ROLL_DEPS, "positions")
 DRIFT_DEPS = (*MARKET_DEPS, "forecasts", "book_state", "risk_verdict")
-REPLAYED = tuple(name for name in REBUILDS if name not in ("fills",))
+REPLAYED = tuple(REBUILDS)
 REPORTED = (
     "mandate",
     "positions",
@@ -50,9 +51,10 @@ REPORTED = (
 )
 
 
-def recorded(read: Reader, lake: Lake) -> "pd.DataFrame":
+def recorded(read: Reader, lake: "Lake") -> "pd.DataFrame":
     """DECISION_RECORD: every object behind the session's orders, by content."""
     from marketbot_assets.audit.record import record_frame
+    from marketbot_resources.store.closure import closure
 
     order_row = lake.index.newest("orders", read.part)
     assert order_row is not None, "orders were materialized before their record"
@@ -70,7 +72,7 @@ def recorded(read: Reader, lake: Lake) -> "pd.DataFrame":
     return record_frame(sorted(set(rows)), read.part, facts)
 
 
-def freeze(read: Reader, lake: Lake, frame: "pd.DataFrame", versions: dict[str, str]) -> str:
+def freeze(read: Reader, lake: "Lake", frame: "pd.DataFrame", versions: dict[str, str]) -> str:
     """Appends decision, batch and intents to the ledger before anything is sent; returns the hash of the decision's entry.
 
     Raises LedgerError or Equivocation: then no order is sent (RC-84).
@@ -88,7 +90,7 @@ def freeze(read: Reader, lake: Lake, frame: "pd.DataFrame", versions: dict[str, 
     return receipt.hash
 
 
-def replayed(read: Reader, lake: Lake) -> "pd.DataFrame":
+def replayed(read: Reader, lake: "Lake") -> "pd.DataFrame":
     """REPLAY_CHECK: every decision asset of the session, rebuilt from the versions its manifest names."""
     import pandas as pd
 
@@ -99,16 +101,16 @@ def replayed(read: Reader, lake: Lake) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=[column.name for column in REPLAY_CHECK.columns])
 
 
-def _replay(lake: Lake, session: dt.date, asset: str, known: "dict[str, object]") -> dict[str, object]:
+def _replay(lake: "Lake", session: dt.date, asset: str, known: "Mapping[str, Table]") -> dict[str, object]:
     from marketbot_resources.store.content import canonical, content_sha256
 
     row = lake.index.newest(asset, session.isoformat())
     assert row is not None, f"{asset} was materialized before its replay"
-    inputs = lake.manifest(row)["inputs"]
-    pins = {(str(i["asset"]), str(i["partition"])): str(i["file_sha256"]) for i in inputs}  # type: ignore[union-attr, index]
+    inputs = cast("Sequence[Mapping[str, str]]", lake.manifest(row)["inputs"])
+    pins = {(item["asset"], item["partition"]): item["file_sha256"] for item in inputs}
     try:
         frame = REBUILDS[asset](Reader(lake, session, allowed=None, pins=pins), lake.ledger)
-        rebuilt, message = content_sha256(canonical(frame, known[asset])), ""  # type: ignore[arg-type]
+        rebuilt, message = content_sha256(canonical(frame, known[asset])), ""
     except MarketbotError as error:
         rebuilt, message = "", f"cannot be rebuilt: {error}"
     same = rebuilt == row.content_sha256
@@ -165,11 +167,12 @@ def nav_history(read: Reader) -> list[tuple[str, float, float, float]]:
     found = []
     for day, frame in read.each("book_state", HISTORY_SESSIONS):
         facts = frame[frame["instrument"] == ""].set_index("item")["number"]
-        found.append((day.isoformat(), *(float(facts[n]) for n in ("nav", "drawdown_inception", "drawdown"))))
+        nav, inception, ladder = (float(facts[name]) for name in ("nav", "drawdown_inception", "drawdown"))
+        found.append((day.isoformat(), nav, inception, ladder))
     return found
 
 
-def report_facts(read: Reader, lake: Lake) -> "ReportFacts":
+def report_facts(read: Reader, lake: "Lake") -> "ReportFacts":
     """Everything that the daily report shows."""
     from marketbot_assets.audit.report_facts import ReportFacts
     from marketbot_assets.book.frames import state_of
@@ -195,7 +198,7 @@ def report_facts(read: Reader, lake: Lake) -> "ReportFacts":
     )
 
 
-def reported(read: Reader, lake: Lake) -> "pd.DataFrame":
+def reported(read: Reader, lake: "Lake") -> "pd.DataFrame":
     """DAILY_REPORT: the page and its headline numbers."""
     import json
 

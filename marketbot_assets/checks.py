@@ -1,46 +1,39 @@
-"""Blocking schema checks, one per table, from one factory. Named statements about a stage stand in its own `checks.py`.
+"""The blocking schema check of every asset: one spec and one result from one factory, evaluated in the asset's own step.
 
-A blocking check guards only the run that includes it; whatever spends money checks again (`orders`, the last-line gate).
+Being part of the step it runs whenever the asset does, and costs no step of its own (a separate check step costs more in event
+storage than the check itself: measured). A blocking check still guards only the run that it is part of; whatever spends money
+checks again (`orders`, the last-line gate). Named statements about a stage stand in its own `checks.py`.
 """
-
-import warnings
-from collections.abc import Sequence
 
 import dagster as dg
 
-from marketbot_assets.partitions import sessions
-from marketbot_resources.store.reader import UNPARTITIONED, Reader
-from marketbot_resources.store.resource import StoreResource, session_of
 from marketbot_resources.store.table import Table
 
 BAD_KEYS_SHOWN = 10
-warnings.filterwarnings("ignore", category=dg.PreviewWarning)  # partitions of a check: pinned by our tests
+MATCHES_SCHEMA = "matches_schema"
 
 
-def schema_checks(tables: Sequence[Table]) -> list[dg.AssetChecksDefinition]:
-    """One blocking check `matches_schema` per table."""
-    return [_schema_check(table) for table in tables]
-
-
-def _schema_check(table: Table) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
+def schema_check_spec(table: Table) -> dg.AssetCheckSpec:
+    """What the asset declares: a failed check stops everything downstream of it in the run."""
+    return dg.AssetCheckSpec(
+        MATCHES_SCHEMA,
         asset=table.asset,
-        name="matches_schema",
         blocking=True,
-        partitions_def=None if table.asset in UNPARTITIONED else sessions,
         description=f"Columns, types, ranges and the key of {table.asset} are what its schema says.",
     )
-    def matches_schema(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
-        frame = Reader(store.lake, session_of(context), allowed={table.asset}).read(table.asset)
-        problems = schema_problems(frame, table)
-        return dg.AssetCheckResult(
-            passed=not problems,
-            severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"rows": len(frame), "problems": len(problems), "first": "; ".join(problems[:BAD_KEYS_SHOWN])},
-            description=problems[0] if problems else None,
-        )
 
-    return matches_schema
+
+def schema_check(frame: object, table: Table) -> dg.AssetCheckResult:
+    """The check on a frame as the reader returns it."""
+    problems = schema_problems(frame, table)
+    return dg.AssetCheckResult(
+        check_name=MATCHES_SCHEMA,
+        asset_key=table.asset,
+        passed=not problems,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"problems": len(problems), "first": "; ".join(problems[:BAD_KEYS_SHOWN])},
+        description=problems[0] if problems else None,
+    )
 
 
 def schema_problems(frame: object, table: Table) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 import click
 
 from marketbot_assets.commands.home import prepare_environment, writable_home
+from marketbot_assets.commands.views_cli import VIEW_COMMANDS
 from marketbot_resources.errors import HomeError, MarketbotError, SetupError
 
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -61,6 +62,10 @@ def doctor(as_json: bool) -> int:
         mend = "" if finding.good else f"\n      to mend: {finding.mend}"
         click.echo(f"{'ok  ' if finding.good else 'FIX '} {finding.name}: {finding.found}{mend}")
     return 0 if all(finding.good for finding in findings) else 1
+
+
+for _view in VIEW_COMMANDS:
+    commands.add_command(_view)
 
 
 def _show(results: Sequence[dict[str, object]], as_json: bool) -> int:

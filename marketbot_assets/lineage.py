@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from marketbot_assets.checks import schema_check, schema_check_spec
 from marketbot_assets.partitions import sessions
 from marketbot_resources.ledger import Json
 from marketbot_resources.model import utc_text
@@ -77,6 +78,7 @@ def stage_asset(
             tags={"domain": domain, "cadence": "session" if partitioned else "once"},
             code_version=code_of(stage),
             metadata={"dagster/column_schema": _column_schema(table.columns)},
+            check_specs=[schema_check_spec(table)],
             description=f"{(description or function.__doc__ or '').strip()}\n\nOne row: {table.row}. Key: {', '.join(table.key)}.",
         )(function)
 
@@ -130,7 +132,7 @@ def materialized(
     )
     row = lake.commit(frame, table, part, reads=store.reads(context), blobs=blobs, origin=origin)
     store.forget(context)
-    return _result(row, before, frame, shows or {})
+    return _result(row, before, lake.load(row), table, shows or {})
 
 
 def part_of(context: dg.AssetExecutionContext, asset: str) -> str:
@@ -146,6 +148,7 @@ def _result(
     row: IndexRow,
     before: IndexRow | None,
     frame: "pd.DataFrame",
+    table: Table,
     shows: Mapping[str, dg.MetadataValue | str | int | float],
 ) -> dg.MaterializeResult:
     if before is None:
@@ -155,6 +158,7 @@ def _result(
     else:
         change = f"changed: {before.rows} -> {row.rows} rows"
     return dg.MaterializeResult(
+        check_results=[schema_check(frame, table)],
         data_version=dg.DataVersion(row.content_sha256),
         metadata={
             "dagster/row_count": row.rows,
@@ -183,12 +187,19 @@ def _cell(value: object) -> str:
     return text[:60].replace("|", "/").replace("\n", " ")
 
 
-def stored(context: dg.AssetExecutionContext, store: StoreResource, table: Table) -> dg.MaterializeResult | None:
-    """What is stored already for a raw, bootstrap or broker asset, unless the run asks to fetch again."""
-    if context.run.tags.get(REFETCH_TAG) == "true":
+def stored(
+    context: dg.AssetExecutionContext, store: StoreResource, table: Table, *, always: bool = False
+) -> dg.MaterializeResult | None:
+    """What is stored already for a raw, bootstrap or broker asset, unless the run asks to fetch again.
+
+    `always`: also then; for what is decided once in the life of a home.
+    """
+    if context.run.tags.get(REFETCH_TAG) == "true" and not always:
         return None
     row = store.lake.index.newest(table.asset, part_of(context, table.asset))
-    return None if row is None else _result(row, row, store.lake.load(row), {"served": "from the store"})
+    if row is None:
+        return None
+    return _result(row, row, store.lake.load(row), table, {"served": "from the store"})
 
 
 def ingest(

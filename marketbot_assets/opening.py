@@ -10,6 +10,8 @@ from marketbot_resources.store.reader import Reader
 if TYPE_CHECKING:
     import pandas as pd
 
+    from marketbot_assets.research.loop import Day
+
 
 def opening_of(read: Reader, opened: BookOpen) -> "pd.DataFrame":
     """OPENING_BALANCE rows: from cash, or warmed up when the book was opened so and there are sessions before it."""
@@ -33,4 +35,8 @@ def opening_of(read: Reader, opened: BookOpen) -> "pd.DataFrame":
         fundamentals=read.read("fundamentals_history"),
     )
     with tqdm(total=len(days), unit="session", desc="opening book", disable=not sys.stderr.isatty()) as bar:
-        return warm_up(tables, mandate, days[0], days[-1], seen=lambda day: bar.update())
+
+        def seen(day: "Day") -> None:
+            bar.update()
+
+        return warm_up(tables, mandate, days[0], days[-1], seen=seen)

@@ -46,6 +46,7 @@ sessions = session_partitions(CALENDAR, SCHEDULE)
 warnings.filterwarnings(
     "ignore", category=dg.BetaWarning
 )  # allow_nonexistent_upstream_partitions is pinned by our tests
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)  # partitions of a check: pinned by our tests, too
 previous_session = dg.TimeWindowPartitionMapping(
     start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from marketbot_assets import session_facts as facts
-from marketbot_assets.panels import market
+from marketbot_assets.panels import long_returns, market
 from marketbot_resources.ledger import Ledger
 from marketbot_resources.store.reader import Reader
 from marketbot_resources.store.table import Table
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from marketbot_assets.portfolio.inputs import PortfolioInputs
 
 MODEL_SESSIONS = 760
-ALL_SESSIONS = 7000
 
 
 def features(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -36,10 +35,9 @@ def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     from marketbot_assets.features.factor_model import estimate_factor_model, shrunk_beta, to_frame
     from marketbot_assets.features.scenarios import scenario_returns
 
-    known, past = market(read, MODEL_SESSIONS), market(read, ALL_SESSIONS)
+    known, past = market(read, MODEL_SESSIONS), long_returns(read)
     beta = shrunk_beta(known.window.base_return, known.macro.series["SP500"])
-    index, window = past.macro.series["SP500"], past.window
-    stress = scenario_returns(window.base_return, window.sessions, index, beta, read.session)
+    stress = scenario_returns(past.base_returns, past.sessions, past.index, beta, read.session)
     sectors = list(known.instruments["sector"])
     return to_frame(
         estimate_factor_model(known.window, known.macro, read.read("features"), sectors, known.mandate, stress)
@@ -146,8 +144,8 @@ def stress_results(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 def risk_verdict(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """RISK_VERDICT on the plan."""
     from marketbot_assets.portfolio.order_frame import orders_from_frame
-    from marketbot_assets.risk.schema import verdict_frame
     from marketbot_assets.risk.verdict import judge
+    from marketbot_assets.risk.verdict_frame import verdict_frame
 
     known, orders = facts.judged(read, ledger), orders_from_frame(read.read("order_plan"))
     return verdict_frame(judge(known, orders, read.mandate()), known)
@@ -156,7 +154,8 @@ def risk_verdict(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 def orders(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """ORDERS: the approved batch; empty when the verdict is REJECTED or HALT. Raises NoVerdict when there is none for this plan."""
     from marketbot_assets.portfolio.order_frame import orders_frame, orders_from_frame
-    from marketbot_assets.risk.schema import APPROVED, approved_from_frame, verdict_of
+    from marketbot_assets.risk.schema import APPROVED
+    from marketbot_assets.risk.verdict_frame import approved_from_frame, verdict_of
 
     verdict, planned = read.read("risk_verdict"), orders_from_frame(read.read("order_plan"))
     return orders_frame(approved_from_frame(verdict, planned) if verdict_of(verdict) == APPROVED else ())

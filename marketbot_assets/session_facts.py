@@ -149,7 +149,9 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
 
     known = market(read, NEAR_SESSIONS)
     rows, mandate = known.instruments, known.mandate
-    days = last_sessions(mandate, read.session, DAYS_SESSIONS)
+    days, since = last_sessions(mandate, read.session, DAYS_SESSIONS), len(read.reads)
+    prices, listings = read.as_of("prices"), (tuple(rows["instrument"]), tuple(rows["mic"]))
+    ages = read.remember("bar ages", since, lambda: BarAges(prices, *listings))
     return Situation(
         session=read.session,
         cutoff=read.cutoff,
@@ -161,8 +163,8 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
             features=read.read("features"),
             forecasts=read.read("forecasts"),
             factor_model=from_frame(read.read("factor_model")),
-            ages=BarAges(read.as_of("prices"), tuple(rows["instrument"]), tuple(rows["mic"])),
-            quarantined=quarantined_names(read.read("data_quality"), tuple(rows["instrument"])),
+            ages=ages,
+            quarantined=quarantined_names(read.read("data_quality"), listings[0]),
             fx=read.as_of("fx"),
             mandate=mandate,
             session=read.session,

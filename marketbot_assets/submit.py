@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from marketbot_assets.session_facts import SITUATION_DEPS, open_orders, situation
 from marketbot_resources.broker.sending import SendReport, send_batch
 from marketbot_resources.clock import Clock
-from marketbot_resources.errors import HaltError
+from marketbot_resources.errors import HaltError, SessionRefused
 from marketbot_resources.halt import HaltSwitch
-from marketbot_resources.ledger import Ledger
+from marketbot_resources.ledger import Json, Ledger
 from marketbot_resources.model import BrokerPort, Kind, Order
-from marketbot_resources.sessions import frozen_batch, record_end
+from marketbot_resources.sessions import end_state, frozen_batch, record_end
 from marketbot_resources.store.reader import Reader
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SUBMIT_DEPS = [*SITUATION_DEPS, "order_plan", "risk_verdict", "orders", "decision_record"]
 REASONS_SHOWN = 3
+ENDS = {"REJECTED": "rejected", "HALT": "halted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,26 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
     """
     from marketbot_assets.execution.submission_frame import submission_frame
     from marketbot_assets.portfolio.order_frame import orders_from_frame
-    from marketbot_assets.risk.schema import APPROVED, verdict_of
+    from marketbot_assets.risk.schema import APPROVED
+    from marketbot_assets.risk.verdict_frame import verdict_of
 
+    ended = end_state(desk.ledger, read.session)
+    if ended is not None and ended.state == "skipped":
+        raise SessionRefused(f"session {read.session}: it was skipped ({ended.reason}); nothing is sent")
     verdict, orders = read.read("risk_verdict"), orders_from_frame(read.read("orders"))
     frozen = frozen_batch(desk.ledger, read.mandate().account.id, read.session)
     if frozen is None or read.read("decision_record").empty:
         raise HaltError(f"session {read.session}: expected a frozen batch in the ledger, found none; nothing is sent")
     report = _send(read, desk, orders, str(frozen.body["batch_sha256"]))
     word = verdict_of(verdict)
-    ended = report.end_state() if word == APPROVED else ("rejected" if word == "REJECTED" else "halted", why(verdict))
-    if not report.waiting:
-        facts = {"verdict": word, "orders": len(orders), "batch_sha256": str(frozen.body["batch_sha256"])}
-        record_end(desk.ledger, read.session, *ended, facts)
+    outcome = report.end_state() if word == APPROVED else (ENDS[word], why(verdict))
+    if not report.waiting and desk.ledger.get("session_end", read.part) is None:
+        facts: dict[str, Json] = {
+            "verdict": word,
+            "orders": len(orders),
+            "batch_sha256": str(frozen.body["batch_sha256"]),
+        }
+        record_end(desk.ledger, read.session, *outcome, facts)
     return submission_frame(orders, report.outcomes)
 
 

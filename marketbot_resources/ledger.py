@@ -6,14 +6,13 @@ Everything that shall be evidence stands inside the body; `written_at` beside it
 """
 
 import hashlib
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from marketbot_resources.errors import Equivocation, HomeError, LedgerError
+from marketbot_resources.errors import Equivocation, LedgerError
+from marketbot_resources.store.database import Database
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 GENESIS = "0" * 64
@@ -51,23 +50,9 @@ class Ledger:
     """The ledger file of one home."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        with self._connection() as connection:
+        self._database = Database(path, "ledger", LedgerError)
+        with self._database.connection() as connection:
             connection.executescript(_SCHEMA)
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        try:
-            connection = sqlite3.connect(self._path, timeout=30.0, isolation_level=None)
-        except sqlite3.Error as error:
-            raise HomeError(f"ledger: expected to open {self._path}, found: {error}") from error
-        try:
-            connection.execute("pragma synchronous=full")
-            yield connection
-        except sqlite3.OperationalError as error:
-            raise LedgerError(f"ledger: expected to use {self._path}, found: {error}") from error
-        finally:
-            connection.close()
 
     def append(self, kind: str, key: str, body: Mapping[str, Json]) -> Receipt:
         """Appends one entry durably. Raises Equivocation for another body under the same key."""
@@ -76,7 +61,7 @@ class Ledger:
             raise LedgerError(
                 f"ledger: expected a body of at most {BODY_BYTES_MAX} bytes, found {len(data)} in {kind} {key}"
             )
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             connection.execute("begin immediate")
             known = connection.execute(
                 "select seq, body, hash from entry where kind = ? and key = ?", (kind, key)
@@ -107,13 +92,13 @@ class Ledger:
 
     def head(self) -> tuple[int, str]:
         """(number of entries, root)."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             row = connection.execute("select seq, hash from entry order by seq desc limit 1").fetchone()
         return (row[0], row[1]) if row else (0, GENESIS)
 
     def verify(self) -> str | None:
         """Recomputes the chain; None when whole, else one line that names the first fault."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             rows = connection.execute("select seq, kind, key, body, previous, hash from entry order by seq").fetchall()
         previous = GENESIS
         for expected, (seq, kind, key, body, before, digest) in enumerate(rows, start=1):
@@ -125,7 +110,7 @@ class Ledger:
         return None
 
     def _rows(self, where: str, values: tuple[str, ...]) -> list[Entry]:
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             query = f"select seq, kind, key, body, hash from entry {where} order by seq"
             rows = connection.execute(query, values).fetchall()
         return [Entry(row[0], row[1], row[2], parse_body(bytes(row[3])), row[4]) for row in rows]

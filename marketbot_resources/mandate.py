@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import json
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 
 import yaml
@@ -214,6 +215,7 @@ def _first(error: ValidationError) -> str:
     return f"mandate: {where}: {problem['msg'].lower()}, found {problem['input']!r:.80}{more}"
 
 
+@lru_cache(maxsize=8)
 def parse_mandate(text: str) -> Mandate:
     """Validates the text of a mandate file. Raises MandateError with one line that names the key."""
     try:
@@ -222,6 +224,7 @@ def parse_mandate(text: str) -> Mandate:
         raise MandateError(_first(error)) from error
 
 
+@lru_cache(maxsize=8)
 def parse_calendar(text: str) -> tuple[Calendar, Schedule]:
     """Reads only `calendar` and `schedule`, which is all that definitions may know of the mandate."""
     data = _plain(text)

@@ -81,7 +81,7 @@ class Ports(dg.ConfigurableResource):
 
 
 class BrokerResource(dg.ConfigurableResource):
-    """The broker that the mandate names; the paper broker keeps its own file in the home and trades in the data provider's market."""
+    """The broker that the mandate names. The paper broker keeps a file in the home and trades in the data provider's market."""
 
     home: str | None = None
 

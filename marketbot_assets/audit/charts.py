@@ -10,11 +10,11 @@ from html import escape
 
 WIDTH, HEIGHT = 640, 240
 PALETTE = ("#1f5fa8", "#c2571a", "#3b7d3a", "#8a3d8f", "#7a6a2b", "#2b7a78")
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 14, 34, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 14, 36, 30
 _GRID, _AXIS, _TEXT, _LIMIT, _BEFORE, _NEGATIVE = "#e3e8ee", "#9aa5b1", "#39424e", "#b3261e", "#a9c1dc", "#c2571a"
 _NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'
-_TICKS, _DATES, _LABEL_CHARS = 5, 4, 28
-_BARS_LEFT, _BARS_RIGHT = 176, 96
+_TICKS, _DATES, _LABEL_CHARS = 5, 4, 26
+_BARS_LEFT, _BARS_RIGHT = 190, 126
 
 
 def inline(svg: str) -> str:
@@ -22,23 +22,34 @@ def inline(svg: str) -> str:
     return svg.replace(_NAMESPACE, "", 1)
 
 
+def safe(text: object) -> str:
+    """A text for HTML or SVG: escaped, characters that cannot be printed (control, direction) made blanks."""
+    return escape("".join(c if c.isprintable() or c == "\u00a0" else " " for c in str(text)), quote=True)
+
+
 def _svg(title: str, body: Sequence[str], height: int = HEIGHT) -> str:
     head = (
         f'<svg{_NAMESPACE} viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        f'font-family="sans-serif" font-size="11" role="img" aria-label="{escape(title, quote=True)}">'
+        f'font-family="sans-serif" font-size="12.5" role="img" aria-label="{safe(title)}">'
     )
-    name = f'<text x="4" y="15" font-size="13" font-weight="600" fill="{_TEXT}">{escape(title)}</text>'
+    name = f'<text x="4" y="15" font-size="14" font-weight="600" fill="{_TEXT}">{safe(title)}</text>'
     return head + name + "".join(body) + "</svg>"
 
 
 def _number(value: float, unit: str, digits: int = 1) -> str:
     if unit == "%":
         return f"{100 * value:.{digits}f} %"
+    if unit:
+        return f"{value:,.0f}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", fill: str = _TEXT) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{safe(text)}</text>'
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LABEL_CHARS else label[: _LABEL_CHARS - 1] + "…"
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
@@ -125,7 +136,7 @@ def _legend(names: Sequence[str]) -> list[str]:
     for number, name in reversed(list(enumerate(names))):
         colour = PALETTE[number % len(PALETTE)]
         body.append(_text(right, 15, name, anchor="end"))
-        right -= 6.2 * len(name) + 8
+        right -= 6.2 * len(name) + 12
         dash = ' stroke-dasharray="6 3"' if number else ""
         body.append(_line(right - 18, 11, right, 11, f'stroke="{colour}" stroke-width="2.2"{dash}'))
         right -= 34
@@ -161,7 +172,7 @@ def bar_chart(
         top = _TOP + step * number
         over = mark is not None and math.isfinite(value) and value > mark
         colour = _LIMIT if over else PALETTE[0] if not value < 0.0 else _NEGATIVE
-        body.append(_text(_BARS_LEFT - 8, top + 12, label[:_LABEL_CHARS], anchor="end"))
+        body.append(_text(_BARS_LEFT - 8, top + 12, _short(label), anchor="end"))
         body.append(_bar(scale, value, top + 2, 13, colour))
         body += _bar_mark(scale, mark, top)
         text = (_number(value, unit) if math.isfinite(value) else "?") + (" over limit" if over else "")
@@ -185,7 +196,7 @@ def paired_bars(
     step, top = 30, _TOP + 2
     body = [_line(scale(0.0), top - 4, scale(0.0), top + step * len(rows), f'stroke="{_AXIS}"')]
     for label, first, second, limit in rows:
-        body.append(_text(_BARS_LEFT - 8, top + 15, label[:_LABEL_CHARS], anchor="end"))
+        body.append(_text(_BARS_LEFT - 8, top + 15, _short(label), anchor="end"))
         body.append(_bar(scale, first, top + 1, 10, _BEFORE))
         over = limit is not None and math.isfinite(second) and second > limit
         body.append(_bar(scale, second, top + 12, 10, _LIMIT if over else PALETTE[0]))
@@ -202,7 +213,7 @@ def _key(names: tuple[str, str], limits: bool) -> list[str]:
     entries = [(names[0], _BEFORE, 10), (names[1], PALETTE[0], 10), *([("limit", _LIMIT, 2)] if limits else [])]
     for name, colour, width in reversed(entries):
         body.append(_text(right, 15, name, anchor="end"))
-        right -= 6.2 * len(name) + 6
+        right -= 6.2 * len(name) + 10
         body.append(f'<rect x="{right - width:.1f}" y="6" width="{width}" height="10" fill="{colour}"/>')
         right -= width + 14
     return body

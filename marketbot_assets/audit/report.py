@@ -15,7 +15,18 @@ from marketbot_assets.audit.report_evidence import (
 )
 from marketbot_assets.audit.report_facts import ReportFacts, number, rows_of
 from marketbot_assets.audit.report_orders import fills_section, orders_section
-from marketbot_assets.audit.report_parts import Markup, change, html, joined, look, money, percent, tag, tile
+from marketbot_assets.audit.report_parts import (
+    Markup,
+    change,
+    html,
+    joined,
+    look,
+    money,
+    percent,
+    plain_number,
+    tag,
+    tile,
+)
 from marketbot_assets.audit.report_results import attribution_section, drift_section
 from marketbot_assets.audit.report_risk import limits_section, risk_section
 from marketbot_assets.audit.report_style import STYLE
@@ -45,7 +56,7 @@ def build_report(facts: ReportFacts) -> str:
             tag(
                 "p",
                 tag("b", BANNER),
-                ". Rows that a simulation made are named in the section on what is not known.",
+                ". What follows from that stands below under: What this report does not know.",
                 css="banner",
             )
             if facts.synthetic
@@ -93,7 +104,7 @@ def _header(facts: ReportFacts) -> Markup:
         "div",
         tag("div", "marketbot daily report", css="eyebrow"),
         tag("h1", f"Session {facts.session}"),
-        tag("div", where, ". Ended: ", facts.named(facts.end_state), ".", css="soft"),
+        tag("div", where, ". Ended: ", facts.named(facts.end_state).rstrip(". "), ".", css="soft"),
     )
     return tag("header", left, verdict)
 
@@ -114,16 +125,19 @@ def _sentence(facts: ReportFacts) -> str:
     tight = nearest(facts)
     if tight:
         row, share = tight[0], headroom_share(tight[0])
-        left = f"{percent(share, 1)} of it left" if math.isfinite(share) else "headroom not known"
-        text += f"First among the limits stands {row['control']} {row['name']} with {left}. "
+        left = "headroom not known"
+        if math.isfinite(share):
+            left = f"{percent(share, 1)} of its room left" if share >= 0.0 else f"{percent(-share, 1)} beyond it"
+        text += f"First among the limits stands {row['control']} {row['name']}: {left}. "
     if facts.book.stop_hits:
-        text += f"{len(facts.book.stop_hits)} stops were hit. "
+        names = ", ".join(facts.ticker(hit.instrument) for hit in facts.book.stop_hits)
+        text += f"The close broke the stop of {names}. "
     return text.strip()
 
 
 def _tiles(facts: ReportFacts) -> Markup:
     book, base = facts.book, facts.base
-    volatility, shortfall = facts.control("RC-42"), facts.control("RC-44")
+    volatility, shortfall = facts.volatility, facts.control("RC-44")
     day = change(money(facts.pnl), facts.pnl)
     rung = book.rung.value.replace("_", " ")
     return tag(
@@ -131,7 +145,7 @@ def _tiles(facts: ReportFacts) -> Markup:
         tile("NAV", money(facts.nav), base),
         tile("Profit and loss of the day", day, change(percent(facts.pnl_fraction), facts.pnl_fraction)),
         tile("Drawdown", percent(book.drawdown_inception), f"from inception; ladder {percent(book.drawdown)}"),
-        tile("Rung of the ladder", rung, f"risk scaled by {book.multiple:.2f}"),
+        tile("Rung of the ladder", rung, f"risk scaled by {plain_number(book.multiple, 2)}"),
         tile("Invested", percent(facts.fraction(facts.held), 1), f"{len(facts.held)} positions"),
         tile("Cash", percent(facts.fraction(facts.cash), 1), f"{len(facts.cash)} currencies"),
         tile("Turnover approved", percent(facts.turnover), "one way, of NAV"),
@@ -151,7 +165,7 @@ def _against(row: object) -> str:
 
 def summary(facts: ReportFacts) -> dict[str, object]:
     """Headline numbers as JSON values: fractions of NAV, base currency, counts; null where a number is not known."""
-    volatility, shortfall, tight = facts.control("RC-42"), facts.control("RC-44"), nearest(facts)
+    volatility, shortfall, tight = facts.volatility, facts.control("RC-44"), nearest(facts)
     losses = [(number(row["loss"]), str(row["scenario"])) for row in rows_of(facts.stress_results)]
     worst = max((pair for pair in losses if math.isfinite(pair[0])), default=(math.nan, ""))
     changed = [row for row in facts.planned if number(row["approved"]) != number(row["quantity"])]

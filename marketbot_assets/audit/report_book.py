@@ -9,9 +9,10 @@ from marketbot_assets.audit.report_parts import (
     count,
     grid,
     joined,
+    minor_digits,
     money,
     percent,
-    plain_number,
+    price,
     section,
     table,
 )
@@ -93,7 +94,12 @@ def _largest(facts: ReportFacts) -> Markup:
 
 def _cash(facts: ReportFacts) -> Markup:
     rows = [
-        (row["key"], money(number(row["amount"]), 2), money(number(row["value_base"])), percent(facts.fraction([row])))
+        (
+            row["key"],
+            money(number(row["amount"]), minor_digits(row["currency"])),
+            money(number(row["value_base"])),
+            percent(facts.fraction([row])),
+        )
         for row in facts.cash
     ]
     sums = (
@@ -112,8 +118,8 @@ def stops_section(facts: ReportFacts) -> Markup:
         (
             facts.ticker(hit.instrument),
             hit.control,
-            plain_number(hit.close, 6),
-            plain_number(hit.level, 6),
+            price(hit.close),
+            price(hit.level),
             "sold whole at the next open",
         )
         for hit in facts.book.stop_hits
@@ -144,6 +150,12 @@ def nearest(facts: ReportFacts) -> list[Row]:
 
 
 def headroom_share(row: Row) -> float:
-    """Headroom as a share of the limit; infinite when it is not known."""
-    share = number(row["headroom"]) / abs(number(row["limit"]))
+    """Headroom as a share of the limit; infinite when it is not known.
+
+    Of a floor it is the share of what is observed, of a coverage (a floor near 1) the share of what may be missing.
+    """
+    observed, limit, headroom = (number(row[name]) for name in ("observed", "limit", "headroom"))
+    if headroom * (observed - limit) > 0.0:
+        return headroom / (1.0 - limit if 0.5 <= limit < 1.0 else abs(observed) or abs(limit))
+    share = headroom / abs(limit)
     return share if math.isfinite(share) else math.inf

@@ -88,7 +88,7 @@ def evidence_section(facts: ReportFacts) -> Markup:
     """Hashes of everything that the decision read and wrote, of the batch and the mandate, and the ledger's root."""
     batch = facts.batch
     proofs = [
-        ("ledger", f"{facts.ledger_size} entries, root", code(facts.ledger_root)),
+        ("ledger", *_ledger(facts)),
         ("mandate", "canonical bytes", code(facts.mandate.sha256)),
         ("batch judged", f"{batch.get('rounds', 'no')} rounds of judgement", code(batch.get("batch_seen_sha256", ""))),
         ("batch approved", f"{len(facts.orders)} orders", code(batch.get("batch_approved_sha256", ""))),
@@ -100,6 +100,12 @@ def evidence_section(facts: ReportFacts) -> Markup:
     )
     folded = tag("details", tag("summary", f"{len(assets)} objects that the decision read or wrote"), table_of(assets))
     return section("evidence", "Evidence", lede, table(("what", "of", "hash"), proofs), folded)
+
+
+def _ledger(facts: ReportFacts) -> tuple[str, Markup]:
+    if not facts.ledger_root:
+        return "root not taken when this report was made", html("`marketbot verify` computes it")
+    return f"{facts.ledger_size} entries, root", code(facts.ledger_root)
 
 
 def table_of(assets: list[tuple[str, Markup]]) -> Markup:

@@ -134,14 +134,19 @@ class ReportFacts:
         """The last round's answers of the controls."""
         return [row for row in rows_of(self.risk_verdict) if row["kind"] == "CONTROL"]
 
+    @property
+    def volatility(self) -> Row:
+        """The control that keeps ex-ante volatility from above; empty when it did not answer."""
+        return self.control("RC-42", "upper")
+
     @cached_property
     def judged(self) -> dict[str, Row]:
         """Client order id -> what the verdict made of the planned order."""
         return {str(row["key"]): row for row in rows_of(self.risk_verdict) if row["kind"] == "ORDER"}
 
-    def control(self, control: str) -> Row:
-        """The first answer of a control; empty when it did not answer."""
-        return next((row for row in self.controls if row["control"] == control), {})
+    def control(self, control: str, key: str = "") -> Row:
+        """A control's answer for the group `key` (the whole batch by default); empty when it gave none."""
+        return next((row for row in self.controls if row["key"] == f"{control}|{key}"), {})
 
     @cached_property
     def held(self) -> list[Row]:

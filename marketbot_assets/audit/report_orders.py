@@ -4,7 +4,18 @@ import math
 from collections import Counter
 
 from marketbot_assets.audit.report_facts import ReportFacts, Row, number, rows_of, total
-from marketbot_assets.audit.report_parts import Markup, badge, count, money, percent, plain_number, section, table, tag
+from marketbot_assets.audit.report_parts import (
+    Markup,
+    badge,
+    count,
+    money,
+    percent,
+    plain_number,
+    price,
+    section,
+    table,
+    tag,
+)
 
 
 def orders_section(facts: ReportFacts) -> Markup:
@@ -25,10 +36,10 @@ def orders_section(facts: ReportFacts) -> Markup:
 
 def _order_row(facts: ReportFacts, row: Row) -> tuple[object, ...]:
     value, limit = number(row["value_base"]), number(row["limit_price"])
-    price = f"{plain_number(limit, 7)} {row['currency']}" if math.isfinite(limit) else "at the rate"
+    shown = f"{price(limit)} {row['currency']}" if math.isfinite(limit) else "at the rate"
     part = percent(value / facts.nav) if facts.nav > 0.0 else percent(math.nan)
-    purpose = str(row["purpose"]).replace("_", " ").lower()
-    head = (facts.ticker(row["instrument"]), row["side"], count(number(row["quantity"])), price, money(value), part)
+    purpose = {"FX": "currency"}.get(str(row["purpose"]), str(row["purpose"]).replace("_", " ").lower())
+    head = (facts.ticker(row["instrument"]), row["side"], count(number(row["quantity"])), shown, money(value), part)
     return (*head, purpose, facts.named(row["reason"]), _fate(facts, row))
 
 
@@ -39,7 +50,8 @@ def _fate(facts: ReportFacts, row: Row) -> object:
         return "not judged"
     if facts.verdict != "APPROVED":
         return f"not sent: the batch was {facts.verdict}"
-    why = " ".join(part for part in (str(answer["control"]), facts.named(answer["message"])) if part)
+    control, message = str(answer["control"]), facts.named(answer["message"])
+    why = message if message.startswith(control) else f"{control} {message}".strip()
     if approved == planned:
         return "as planned" if answer["status"] == "PASS" else f"as planned; {why}"
     change = "dropped" if approved == 0.0 else f"{count(planned)} → {count(approved)}"
@@ -67,7 +79,7 @@ def fills_section(facts: ReportFacts) -> Markup:
 
 def _fill_row(facts: ReportFacts, fill: Row, cost: Row) -> tuple[object, ...]:
     head = (facts.ticker(fill["instrument"]), fill["side"], count(number(fill["quantity"])))
-    prices = (plain_number(number(cost.get("decision_price")), 7), plain_number(number(fill["price"]), 7))
+    prices = (price(number(cost.get("decision_price"))), price(number(fill["price"])))
     rates = (plain_number(number(cost.get("slippage_bps")), 3), plain_number(number(cost.get("expected_bps")), 3))
     sums = (money(number(cost.get(name)), 2) for name in ("fee_base", "tax_base", "total_base"))
     return (*head, *prices, money(number(cost.get("value_base"))), *rates, *sums)

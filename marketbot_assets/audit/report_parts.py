@@ -8,7 +8,11 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from marketbot_assets.audit.charts import safe
+from marketbot_resources.model import MINOR_UNIT_DIGITS
+
 NOT_KNOWN = "n/a"
+NO_BREAK = "\u00a0"
 ROWS_SHOWN = 15
 
 
@@ -22,7 +26,7 @@ def html(value: object) -> Markup:
     """A value as HTML: markup as it is, everything else escaped, characters that cannot be printed made blanks."""
     if isinstance(value, Markup):
         return value
-    return Markup(escape("".join(c if c.isprintable() else " " for c in str(value)), quote=True))
+    return Markup(safe(value))
 
 
 def joined(parts: Iterable[object], between: str = "") -> Markup:
@@ -43,7 +47,7 @@ def money(value: float, digits: int = 0) -> str:
 
 def percent(value: float, digits: int = 2) -> str:
     """A fraction as 1.25 %; n/a for NaN."""
-    return _signless(f"{100 * value:.{digits}f} %") if math.isfinite(value) else NOT_KNOWN
+    return _signless(f"{100 * value:.{digits}f}{NO_BREAK}%") if math.isfinite(value) else NOT_KNOWN
 
 
 def plain_number(value: float, digits: int = 4) -> str:
@@ -51,6 +55,20 @@ def plain_number(value: float, digits: int = 4) -> str:
     if not math.isfinite(value):
         return NOT_KNOWN
     return money(value) if abs(value) >= 10_000 else _signless(f"{value:.{digits}g}")
+
+
+def price(value: float) -> str:
+    """A price or rate with at least two decimals and up to six significant digits; n/a for NaN."""
+    if not math.isfinite(value):
+        return NOT_KNOWN
+    places = 5 - math.floor(math.log10(abs(value))) if value else 2
+    whole, _, decimals = f"{value:,.{max(places, 2)}f}".partition(".")
+    return _signless(f"{whole}.{decimals.rstrip('0').ljust(2, '0')}")
+
+
+def minor_digits(currency: object) -> int:
+    """Decimals of a currency's amounts."""
+    return MINOR_UNIT_DIGITS.get(str(currency), 2)
 
 
 def count(value: float) -> str:
@@ -69,7 +87,7 @@ def _signless(text: str) -> str:
 
 def change(text: str, value: float) -> Markup:
     """A number with its sign, coloured by it; `text` is the number formatted."""
-    if not math.isfinite(value) or text.strip("0.,% ") == "":
+    if not math.isfinite(value) or text.strip(f"0.,%{NO_BREAK}") == "":
         return html(text)
     return tag("span", text if value < 0 else f"+{text}", css="down" if value < 0 else "up")
 

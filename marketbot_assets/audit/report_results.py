@@ -32,7 +32,7 @@ def attribution_section(facts: ReportFacts) -> Markup:
         members = [row for row in rows if row["dimension"] == dimension]
         members.sort(key=lambda row: (-_known(row["total"]), str(row["name"])))
         bars = [(str(row["name"]), number(row["total"])) for row in members]
-        charts.append(Markup(inline(bar_chart(f"Profit and loss by {title}, {facts.base}", bars))))
+        charts.append(Markup(inline(bar_chart(f"Profit and loss by {title}, {facts.base}", bars, unit=facts.base))))
         shown = [*(_parts_row(facts, row) for row in members), *book]
         blocks.append(table((title, *heads[1:]), shown, caption=f"Parts by {title}, {facts.base}", sums=len(book)))
     notes = sorted({str(row["note"]) for row in rows if row["note"] and row["dimension"] in (TOTAL, INSTRUMENT)})
@@ -124,7 +124,7 @@ def _forecasts(facts: ReportFacts) -> Markup:
     rows = [
         (
             facts.ticker(row["instrument"]),
-            plain_number(number(row["score"]), 3),
+            money(number(row["score"]), 2),
             percent(number(row["expected_return"])),
             percent(number(row["uncertainty"])),
             percent(number(row["volatility"]), 1),
@@ -143,7 +143,7 @@ def _views(facts: ReportFacts) -> Markup:
         (
             str(row["kind"]).replace("_", " ").lower(),
             facts.named(row["subject"]),
-            f"{_known(row['score']):+.2f}",
+            money(number(row["score"]), 2),
             percent(number(row["confidence"]), 0),
             "rules" if row["source"] == "fallback" else row["source"],
         )

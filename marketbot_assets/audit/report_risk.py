@@ -18,11 +18,11 @@ from marketbot_assets.audit.report_parts import (
 )
 
 PORTFOLIO_RISKS = (
-    ("RC-42", "Ex-ante volatility, per year"),
-    ("RC-44", "Expected shortfall 97.5 %, one session"),
-    ("RC-39", "Concentration (sum of squared weights)"),
-    ("RC-40", "Ten largest names"),
-    ("RC-36", "Gross exposure"),
+    ("RC-42", "upper", "Ex-ante volatility, per year"),
+    ("RC-44", "", "Expected shortfall 97.5 %, one session"),
+    ("RC-39", "", "Concentration (sum of squared weights)"),
+    ("RC-40", "", "Ten largest names"),
+    ("RC-36", "", "Gross exposure"),
 )
 
 
@@ -34,8 +34,8 @@ def in_unit(value: float, unit: object) -> str:
 def risk_section(facts: ReportFacts) -> Markup:
     """Measures of the book after the plan, and what it would lose in each stress."""
     rows: list[tuple[object, ...]] = []
-    for control, name in PORTFOLIO_RISKS:
-        row = facts.control(control)
+    for control, key, name in PORTFOLIO_RISKS:
+        row = facts.control(control, key)
         if row:
             shown = (in_unit(number(row["observed"]), row["unit"]), in_unit(number(row["limit"]), row["unit"]))
             rows.append((name, control, *shown, _used(row), badge(str(row["status"]))))
@@ -70,7 +70,7 @@ def _stress_note(facts: ReportFacts) -> Markup:
     rung = facts.book.rung.value.replace("_", " ").lower()
     text = (
         f"The volatility target is {percent(limits.target_per_year)} a year; the ladder stands on {rung} and scales it by "
-        f"{facts.book.multiple:.2f} to {percent(limits.target_per_year * facts.book.multiple)}."
+        f"{plain_number(facts.book.multiple, 2)} to {percent(limits.target_per_year * facts.book.multiple)}."
     )
     return tag("p", text, css="soft")
 

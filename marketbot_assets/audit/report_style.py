@@ -29,7 +29,7 @@ padding:12px 16px;margin:0 0 16px;font-size:15px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:10px;margin:0 0 18px}
 .tile{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:11px 14px}
 .tile b{display:block;font-size:20px;line-height:1.3;letter-spacing:-.01em}
-.tile span{font-size:12px;color:var(--soft)}
+.tile>span{font-size:12px;color:var(--soft)}
 .tile .name{font-weight:600;color:var(--calm)}
 nav{font-size:12.5px;margin:0 0 18px;display:flex;flex-wrap:wrap;gap:4px 16px}
 a{color:var(--blue);text-decoration:none}
@@ -38,12 +38,13 @@ section{background:var(--paper);border:1px solid var(--line);border-radius:8px;p
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr));gap:14px 28px;align-items:start}
 .grid>*{min-width:0}
 svg{display:block;width:100%;height:auto;max-width:680px}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;margin-bottom:10px}
+p.soft{font-size:13px}
 table{border-collapse:collapse;width:100%;font-size:13px}
 caption{text-align:left;font-weight:600;color:var(--calm);padding:4px 0 6px;font-size:13px}
-th{font-size:11.5px;font-weight:600;color:var(--soft);text-align:left;border-bottom:1.5px solid #c9d2dc;padding:5px 10px 5px 0;
+th{font-size:11.5px;font-weight:600;color:var(--soft);text-align:left;border-bottom:1.5px solid #c9d2dc;padding:5px 14px 5px 0;
 vertical-align:bottom;white-space:nowrap}
-td{border-bottom:1px solid #edf0f4;padding:5px 10px 5px 0;vertical-align:top;overflow-wrap:anywhere}
+td{border-bottom:1px solid #edf0f4;padding:5px 14px 5px 0;vertical-align:top;overflow-wrap:anywhere}
 td.r,th.r{text-align:right;white-space:nowrap}
 td.n{white-space:nowrap}
 tr.sum td{font-weight:600;border-top:1.5px solid #c9d2dc;border-bottom:0}

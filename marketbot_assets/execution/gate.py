@@ -89,7 +89,7 @@ def _run(name: str, check: Callable[..., Iterator[str]], subject: object, facts:
 def _number(value: object, what: str, *, positive: bool = False) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise _Unreadable(f"expected {what} as a number, found {type(value).__name__}")
-    found = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+    found = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
     if not (found.is_finite() and (found > 0 or not positive)):
         raise _Unreadable(f"expected {what} finite{' and above 0' if positive else ''}, found {found}")
     return found

@@ -1,6 +1,6 @@
 """Tables of the execution stage: the approved batch, what the broker acknowledged, what fills cost. Not here: their rows."""
 
-from marketbot_assets.portfolio.order_frame import ORDER_COLUMNS
+from marketbot_assets.portfolio.order_columns import ORDER_COLUMNS
 from marketbot_resources.model import OrderState, Side
 from marketbot_resources.store.table import Column, Table
 

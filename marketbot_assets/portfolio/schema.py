@@ -1,7 +1,7 @@
 """Tables of the portfolio stage: the target, what moved it, and the plan of orders. Not here: rows (`target_frame`)."""
 
 from marketbot_assets.normalization.schema import INSTRUMENT
-from marketbot_assets.portfolio.order_frame import ORDER_COLUMNS
+from marketbot_assets.portfolio.order_columns import ORDER_COLUMNS
 from marketbot_resources.store.table import Column, Table
 
 CASH = "CASH"

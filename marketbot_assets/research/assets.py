@@ -5,6 +5,7 @@ import dagster as dg
 from marketbot_assets.lineage import materialized, stage_asset, stored
 from marketbot_assets.research import schema
 from marketbot_resources.sessions import book_open
+from marketbot_resources.store.index import STATIC
 from marketbot_resources.store.reader import HISTORY_OF
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.wiring import BrokerResource, Ports
@@ -23,11 +24,12 @@ def opening_balance(
 
     read, opened = store.reader(context), book_open(store.lake.ledger)
     assert opened is not None, "the mandate opens the book"
-    result = stored(context, store, schema.OPENING_BALANCE)
-    frame = opening_of(read, opened) if result is None else read.read("opening_balance")
+    known = store.lake.index.newest("opening_balance", STATIC)
+    frame = opening_of(read, opened) if known is None else store.lake.load(known)
     cash, shares = seed_of(frame)
     broker.open(read.mandate(), ports).seed(cash, shares, opened.history_until)
-    return result or materialized(context, store, frame, schema.OPENING_BALANCE)
+    served = stored(context, store, schema.OPENING_BALANCE, always=True)
+    return served or materialized(context, store, frame, schema.OPENING_BALANCE)
 
 
 ASSETS = [opening_balance]

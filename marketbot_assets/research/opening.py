@@ -70,11 +70,8 @@ def warm_up(
 ) -> pd.DataFrame:
     """The book after the sessions first..last, decided one by one from the mandate's opening cash."""
     history = History(tables, mandate, first, last)
-    day = None
-    for day in run_days(history, mandate, opening_account(mandate, history), seen=seen):
-        continue
-    assert day is not None
-    return _frame(day.rolled.valuation, day.state)
+    *_, last_day = run_days(history, mandate, opening_account(mandate, history), seen=seen)
+    return _frame(last_day.rolled.valuation, last_day.state)
 
 
 def _frame(valuation: Valuation, state: BookState) -> pd.DataFrame:

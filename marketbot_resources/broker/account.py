@@ -14,11 +14,12 @@ from marketbot_resources.model import TERMINAL_STATES, AccountReport, BrokerPort
 from marketbot_resources.sessions import close_predecessors, last_cutoff_before, order_state, record_cutoff
 
 BATCHES_WATCHED = 3
+REARMING_ACTION = "resume"
 
 
 @dataclass(frozen=True, slots=True)
 class AccountAtCutoff:
-    """The broker's report (None without a broker), the recorded cutoff, operators' actions since the session before."""
+    """The broker's report (None without a broker), the recorded cutoff, operators' re-arming actions since the session before."""
 
     report: AccountReport | None
     cutoff_at: dt.datetime
@@ -58,8 +59,15 @@ def record_finals(ledger: Ledger, broker: BrokerPort, account: str, session: dt.
 
 
 def operator_actions(ledger: Ledger, session: dt.date) -> tuple[str, ...]:
-    """Reasons of operators' actions that no earlier session has seen, oldest first."""
+    """Reasons of operators' re-arming actions between the cutoff of the session before and this one's, oldest first.
+
+    A halt re-arms nothing; what came after this session's cutoff is for the next one.
+    """
     seen = [entry.seq for entry in ledger.entries("session_cutoff") if entry.key < session.isoformat()]
-    after = max(seen, default=0)
-    actions = [entry for entry in ledger.entries("operator_action") if entry.seq > after]
+    after, own = max(seen, default=0), ledger.get("session_cutoff", session.isoformat())
+    actions = [
+        entry
+        for entry in ledger.entries("operator_action")
+        if entry.seq > after and (own is None or entry.seq < own.seq) and entry.body.get("action") == REARMING_ACTION
+    ]
     return tuple(f"{entry.body['operator']}: {entry.body['reason']}" for entry in actions)

@@ -30,6 +30,7 @@ IN_DOUBT = frozenset({OrderState.SENDING, OrderState.UNKNOWN})
 ANSWERS = frozenset(OrderState) - IN_DOUBT - {OrderState.APPROVED}
 HALT_OFF = "off"
 TOO_LATE = "too late to send"
+TOO_LATE_AGAIN = "too late to send again; the broker does not know the order"
 SENT, HALTED = "sent", "halted"
 _GROUPS = ((Kind.FX, Side.SELL), (Kind.FX, Side.BUY), (Kind.EQUITY, Side.SELL), (Kind.EQUITY, Side.BUY))
 _REASON_LENGTH_MAX = 500
@@ -183,7 +184,7 @@ class _Desk:
         """Ends the orders whose window has closed."""
         at = self.now()
         for name in [name for name, order in self.left.items() if at > order.send_until]:
-            self._expire(name, at)
+            self._expire(name)
 
     def open_now(self) -> list[Order]:
         """The orders whose window is open, in the order in which they are sent."""
@@ -200,7 +201,7 @@ class _Desk:
                 return
             at = self.now()
             if at > order.send_until:
-                self._expire(order.client_order_id, at)
+                self._expire(order.client_order_id)
                 continue
             del self.left[order.client_order_id]
             if not self._send(order, at):
@@ -218,13 +219,14 @@ class _Desk:
         if answer is not None and not why:
             self._record(name, answer)
             return True
-        record_event(self.ledger, name, OrderState.UNKNOWN, {"broker_order_id": "", "reason": why[:_REASON_LENGTH_MAX]})
+        why = why[:_REASON_LENGTH_MAX]
+        self._event(name, OrderState.UNKNOWN, "", why)
         try:
             found = self._find(name)
         except HaltError:
             found = None
         if found is None:
-            self.halted = f"order {name}: its fate is unknown ({why[:_REASON_LENGTH_MAX]}); the rest was not sent"
+            self.halted = f"order {name}: its fate is unknown ({why}); the rest was not sent"
             return False
         self._record(name, found)
         return True
@@ -242,12 +244,15 @@ class _Desk:
         return answer
 
     def _record(self, name: str, answer: Acknowledgement) -> None:
-        facts: dict[str, Json] = {"broker_order_id": answer.broker_order_id, "reason": answer.reason}
-        record_event(self.ledger, name, answer.state, facts)
+        self._event(name, answer.state, answer.broker_order_id, answer.reason)
 
-    def _expire(self, name: str, at: dt.datetime) -> None:
-        facts: dict[str, Json] = {"broker_order_id": "", "reason": TOO_LATE, "expired_at": utc_text(at)}
-        record_event(self.ledger, name, OrderState.EXPIRED, facts)
+    def _event(self, name: str, state: OrderState, broker_order_id: str, reason: str) -> None:
+        facts: dict[str, Json] = {"broker_order_id": broker_order_id, "reason": reason, "at": utc_text(self.now())}
+        record_event(self.ledger, name, state, facts)
+
+    def _expire(self, name: str) -> None:
+        tried = _state(_events(self.ledger, name)) in IN_DOUBT
+        self._event(name, OrderState.EXPIRED, "", TOO_LATE_AGAIN if tried else TOO_LATE)
         del self.left[name]
 
 

@@ -3,14 +3,13 @@
 A crash leaves at most an object without a row, never a row without an object. Rows are never changed: triggers refuse it.
 """
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from marketbot_resources.errors import HomeError
 from marketbot_resources.ledger import Json
+from marketbot_resources.store.database import Database
 
 STATIC = "static"
 _SCHEMA = """
@@ -94,33 +93,18 @@ class Index:
     """The index file of one home."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        with self._connection() as connection:
+        self._database = Database(path, "index", HomeError)
+        with self._database.connection() as connection:
             connection.executescript(_SCHEMA)
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        try:
-            connection = sqlite3.connect(self._path, timeout=30.0)
-        except sqlite3.Error as error:
-            raise HomeError(f"index: expected to open {self._path}, found: {error}") from error
-        try:
-            connection.execute("pragma synchronous=full")
-            with connection:
-                yield connection
-        except sqlite3.OperationalError as error:
-            raise HomeError(f"index: expected to use {self._path}, found: {error}") from error
-        finally:
-            connection.close()
 
     def add(self, row: IndexRow) -> None:
         """Appends one version."""
-        with self._connection() as connection:
+        with self._database.transaction() as connection:
             connection.execute(f"insert into lake_index({_COLUMNS}) values ({','.join('?' * 12)})", astuple(row))
 
     def add_blobs(self, rows: Sequence[BlobRow]) -> None:
         """Appends descriptions of blobs."""
-        with self._connection() as connection:
+        with self._database.transaction() as connection:
             connection.executemany(
                 "insert into blob_index(blob_sha256, provider, url, status, content_type, bytes, fetched_at, run_id, asset, part)"
                 " values (?,?,?,?,?,?,?,?,?,?)",
@@ -142,7 +126,7 @@ class Index:
 
     def by_file(self, asset: str, part: str, file_sha256: str) -> IndexRow | None:
         """A given version."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             row = connection.execute(
                 f"select {_COLUMNS} from lake_index where asset = ? and part = ? and file_sha256 = ? order by seq desc limit 1",
                 (asset, part, file_sha256),
@@ -151,7 +135,7 @@ class Index:
 
     def blobs(self, asset: str, part: str) -> list[BlobRow]:
         """Blobs that one materialization received, oldest first."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             rows = connection.execute(
                 "select blob_sha256, provider, url, status, content_type, bytes, fetched_at, run_id, asset, part"
                 " from blob_index where asset = ? and part = ? order by seq",
@@ -164,5 +148,5 @@ class Index:
             f"select {_COLUMNS} from (select *, row_number() over (partition by asset, part order by seq desc) as n"
             f" from lake_index where {where}) where n = 1 order by asset, part"
         )
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return [IndexRow(*row) for row in connection.execute(query, values).fetchall()]

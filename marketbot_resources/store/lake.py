@@ -7,11 +7,11 @@ the lineage that proves something. A commit that changes nothing (same bytes, sa
 import json
 import platform
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from marketbot_resources.errors import HomeError
 from marketbot_resources.ledger import Json, Ledger
@@ -23,8 +23,10 @@ from marketbot_resources.store.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 _CACHE_OBJECTS = 4096
 _CACHE_BYTES = 256 * 1024 * 1024
+_MEMO_ENTRIES = 12
 
 
 class Lake:
@@ -41,6 +43,16 @@ class Lake:
         self.ledger = Ledger(home / "ledger.sqlite")
         self._frames: OrderedDict[str, pd.DataFrame] = OrderedDict()
         self._cached_bytes = 0
+        self._memo: OrderedDict[object, object] = OrderedDict()
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives for a key that names all its inputs by hash; kept for the next steps of the run, never changed."""
+        if key not in self._memo:
+            self._memo[key] = make()
+            while len(self._memo) > _MEMO_ENTRIES:
+                self._memo.popitem(last=False)
+        self._memo.move_to_end(key)
+        return cast("T", self._memo[key])
 
     def commit(
         self,

@@ -7,6 +7,7 @@ gzip-compressed on disk, named by the hash of the body itself. Not here: which o
 import gzip
 import os
 import tempfile
+import zlib
 from pathlib import Path
 
 from marketbot_resources.errors import HomeError, StoreError
@@ -57,7 +58,7 @@ class LocalObjects:
         path = self.root / blob_key(name)
         try:
             body = gzip.decompress(path.read_bytes())
-        except (OSError, EOFError, gzip.BadGzipFile) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise StoreError(f"store: expected blob {name[:12]}, found: {error}") from error
         if sha256(body) != name:
             raise StoreError(f"store: blob {name[:12]} was altered")

@@ -5,8 +5,8 @@ daily partitions of its asset (`prices`). Not here: writing (`lake`), cutoffs (t
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import StoreError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from marketbot_resources.store.lake import Lake
 
+T = TypeVar("T")
 HISTORY_OF = {
     "instruments": "instrument_history",
     "prices": "price_history",
@@ -88,21 +89,24 @@ class Reader:
 
         `with_session` False leaves this session's own partition out: what an asset may know of its own past.
         """
-        import pandas as pd
-
         self._check(asset)
         rows = self._rows_up_to(asset, inclusive=with_session)
         recent = rows if lookback_sessions is None else rows[-lookback_sessions:]
         history = HISTORY_OF.get(asset)
-        frames = [self._load(row) for row in recent]
         if history is not None and (lookback_sessions is None or len(recent) < lookback_sessions):
-            frames.insert(0, self.read(history))
-        filled = [frame for frame in frames if len(frame)] or frames[:1]
-        if not filled:
+            first = self._find(history, STATIC)
+            if first is None:
+                raise StoreError(f"{history} {STATIC}: expected a stored object, found none; materialize it first")
+            recent = [first, *recent]
+        if not recent:
             raise StoreError(f"{asset}: expected objects up to {self.part}, found none; materialize it first")
-        return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
+        self.reads += [Read(row.asset, row.part, row.file_sha256, row.content_sha256) for row in recent]
+        key = ("panel", *(row.file_sha256 for row in recent))
+        return self._lake.remember(key, lambda: _joined([self._lake.load(row) for row in recent])).copy(deep=False)
 
-    def each(self, asset: str, lookback_sessions: int, *, with_session: bool = True) -> "list[tuple[dt.date, pd.DataFrame]]":
+    def each(
+        self, asset: str, lookback_sessions: int, *, with_session: bool = True
+    ) -> "list[tuple[dt.date, pd.DataFrame]]":
         """(session, frame) of the last partitions up to this session, oldest first; bootstrap rows are left out."""
         self._check(asset)
         rows = self._rows_up_to(asset, inclusive=with_session)[-lookback_sessions:]
@@ -111,7 +115,13 @@ class Reader:
     def as_of(self, asset: str) -> "pd.DataFrame":
         """All rows known at the cutoff: bootstrap and partitions up to this session with known_at <= cutoff."""
         rows = self.panel(asset)
-        return rows[rows["known_at"] <= self.cutoff]
+        known = rows["known_at"] <= self.cutoff
+        return rows if bool(known.all()) else rows[known]
+
+    def remember(self, name: str, since: int, make: "Callable[[], T]") -> "T":
+        """`make()`, computed once per run for the same `name`, cutoff and everything read since `reads[since:]`."""
+        versions = tuple((read.asset, read.part, read.file_sha256) for read in self.reads[since:])
+        return self._lake.remember((name, self.part, self.cutoff, versions), make)
 
     def mandate(self) -> Mandate:
         """The mandate as materialized."""
@@ -143,3 +153,10 @@ class Reader:
         self._check(row.asset)
         self.reads.append(Read(row.asset, row.part, row.file_sha256, row.content_sha256))
         return self._lake.load(row)
+
+
+def _joined(frames: "list[pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]

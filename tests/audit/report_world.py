@@ -20,6 +20,7 @@ from marketbot_assets.portfolio.schema import ORDER_PLAN, TARGET_EXPLANATION, TA
 from marketbot_assets.risk.schema import RISK_VERDICT, STRESS_RESULTS
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.model import instrument_id
+from marketbot_resources.store.table import Table
 
 SESSION = dt.date(2018, 12, 14)
 RATES = {"USD": 1.0, "GBP": 1.2580, "EUR": 1.1303, "JPY": 0.00881, "HKD": 0.12797}
@@ -55,6 +56,15 @@ CURRENCY = {row[0]: row[3] for row in NAMES}
 SECTOR = {row[0]: row[5] for row in NAMES}
 
 
+BLANK = {"text": "", "number": math.nan, "integer": 0, "flag": False, "decimal": None}
+
+
+def framed(table: Table, rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Rows of a table; columns that a report does not show may be left out."""
+    blank = {column.name: BLANK[column.kind] for column in table.columns if column.kind in BLANK}
+    return rows_frame(table, [{**blank, **row} for row in rows])
+
+
 def the_mandate() -> Mandate:
     return parse_mandate((Path(__file__).parents[2] / "mandate.yaml").read_text(encoding="utf-8"))
 
@@ -71,7 +81,7 @@ def instruments() -> pd.DataFrame:
         }
         for ticker, name, mic, currency, country, sector, kind, _ in NAMES
     ]  # fmt: skip
-    return rows_frame(INSTRUMENTS, rows)
+    return framed(INSTRUMENTS, rows)
 
 
 def weights() -> dict[str, float]:
@@ -125,17 +135,21 @@ def target() -> pd.DataFrame:
     ]  # fmt: skip
     cash = {"instrument": "CASH", "weight_now": 0.28, "weight_target": 0.287, "can_buy": True, "can_trade": True,
             "force_exit": False, "reason": "what is not invested", **shared}  # fmt: skip
-    return rows_frame(TARGET_PORTFOLIO, [*rows, cash])
+    return framed(TARGET_PORTFOLIO, [*rows, cash])
 
 
+VOL = "RC-42 ex-ante volatility (ladder 0.82 lowers the volatility target)"
+LOW = "an expected return of 1.10 % a year, too little for its risk, lowers it to 1.74 %"
+FUNDS = "a high low-volatility score raises it to 4.02 %, held there by RC-32 sector FUND"
+COLLAR = "RC-07 price collar 0.0610 > 0.0500 of the last close"
 PLAN = (
     ("AMD", "SELL", 1190, "19.31", "PROTECTIVE", "RC-62 stop lowers it to 0.00 %", 1190, "", ""),
-    ("BAC", "SELL", 430, "23.74", "TARGET", "RC-42 ex-ante volatility (ladder 0.82 lowers the volatility target) lowers it to 2.31 %", 430, "", ""),
-    ("LLY", "SELL", 69, "108.55", "TARGET", "an expected return of 1.10 % a year, too little for its risk, lowers it to 1.74 %", 69, "", ""),
-    ("USMV", "BUY", 213, "54.70", "TARGET", "a high low-volatility score raises it to 4.02 %, held there by RC-32 sector FUND", 130, "RC-34", "RC-34 fund bucket 0.2032 > 0.2000"),
+    ("BAC", "SELL", 430, "23.74", "TARGET", f"{VOL} lowers it to 2.31 %", 430, "", ""),
+    ("LLY", "SELL", 69, "108.55", "TARGET", LOW, 69, "", ""),
+    ("USMV", "BUY", 213, "54.70", "TARGET", FUNDS, 130, "RC-34", "RC-34 fund bucket 0.2032 > 0.2000"),
     ("KO", "BUY", 174, "50.33", "TARGET", "momentum and low volatility raise it to 3.35 %", 174, "", ""),
     ("TMSE", "BUY", 394, "13.78", "TARGET", "an expected return of 5.20 % a year raises it to 3.10 %", 394, "", ""),
-    ("RHNA", "BUY", 105, "49.60", "TARGET", "an expected return of 4.90 % a year raises it to 2.60 %", 0, "RC-07", "RC-07 price collar 0.0610 > 0.0500 of the last close"),
+    ("RHNA", "BUY", 105, "49.60", "TARGET", "an expected return of 4.90 % a year raises it to 2.60 %", 0, "RC-07", COLLAR),
     ("FX:GBP", "BUY", 5430, None, "FX", "pays for what is bought in GBP", 5430, "", ""),
 )  # fmt: skip
 
@@ -157,10 +171,11 @@ def plan() -> pd.DataFrame:
              "reason": reason, "reference_price": PRICE.get(name, price), "value_base": quantity * price, "cost_bps": 6.4,
              "purpose": purpose}
         )  # fmt: skip
-    return rows_frame(ORDER_PLAN, rows)
+    return framed(ORDER_PLAN, rows)
 
 
 CONTROLS = (
+    ("RC-42", "lower", "ex-ante volatility", 0.0812, 0.041, "fraction of NAV per year", "PASS", ""),
     ("RC-01", "", "schema and identity", 0, 0, "problems", "PASS", ""),
     (
         "RC-07",
@@ -186,7 +201,7 @@ CONTROLS = (
     ("RC-41", "day", "turnover", 0.0292, 0.16, "fraction of NAV", "PASS", ""),
     (
         "RC-42",
-        "",
+        "upper",
         "ex-ante volatility",
         0.0812,
         0.0902,
@@ -219,7 +234,7 @@ def verdict(word: str = "APPROVED") -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     none = {"planned_quantity": None, "approved_quantity": None}
     for control, key, name, observed, limit, unit, status, message in CONTROLS:
-        floor = control in ("RC-38", "RC-87")
+        floor = control in ("RC-38", "RC-87") or key == "lower"
         room = observed - limit if floor else limit - observed
         rows.append(
             {"kind": "CONTROL", "key": f"{control}|{key}", "control": control, "name": name, "observed": observed,
@@ -235,7 +250,7 @@ def verdict(word: str = "APPROVED") -> pd.DataFrame:
         {"kind": "BATCH", "key": "verdict", "control": "", "name": "verdict", "observed": math.nan, "limit": math.nan,
          "headroom": math.nan, "unit": "orders", "status": "WARN", "message": "7 of 8 orders approved", **none, **same}
     )  # fmt: skip
-    return rows_frame(RISK_VERDICT, rows)
+    return framed(RISK_VERDICT, rows)
 
 
 def stress() -> pd.DataFrame:
@@ -246,7 +261,7 @@ def stress() -> pd.DataFrame:
         ("instant_currencies", "instant", 0.0310, 0.25, 0.0), ("drawdown_budget", "budget", 0.1011, 0.1358, 0.0),
     ]  # fmt: skip
     worst = f"{IDS['JPM']} 0.0181, {IDS['AAPL']} 0.0160, {IDS['BAC']} 0.0147, {IDS['HD']} 0.0122"
-    return rows_frame(
+    return framed(
         STRESS_RESULTS,
         [
             {"scenario": name, "kind": kind, "loss": loss, "limit": limit, "proxied_share": share,
@@ -267,7 +282,7 @@ def attribution(nav_before: float, pnl: float) -> pd.DataFrame:
         return {"dimension": dimension, "name": name, "kind": kind, "sector": sector, "currency": currency, **found,
                 "total": sums, "contribution": sums / nav_before, "note": ""}  # fmt: skip
 
-    draws += (pnl - draws.sum()) / len(NAMES)
+    draws += (pnl + 93.397 - draws.sum()) / len(NAMES)
     for n, ticker in enumerate(IDS):
         fx = draws[n] * 0.2 if CURRENCY[ticker] != "USD" else 0.0
         parts = {"price": float(draws[n] - fx), "fx": float(fx)}
@@ -319,7 +334,7 @@ def explanation() -> pd.DataFrame:
          "slack": limit - left, "dual": dual, "binding": dual > 0.0, "unit": unit, "reason": ""}
         for n, (control, name, left, limit, hard, unit, dual) in enumerate(limits)
     ]  # fmt: skip
-    return rows_frame(TARGET_EXPLANATION, rows)
+    return framed(TARGET_EXPLANATION, rows)
 
 
 def small_frames() -> dict[str, pd.DataFrame]:

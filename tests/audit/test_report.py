@@ -13,7 +13,9 @@ from report_world import CONTROLS, IDS, PLAN, empty, example, verdict
 
 from marketbot_assets.audit.charts import bar_chart, line_chart, paired_bars
 from marketbot_assets.audit.report import BANNER, SECTIONS, build_report, summary
+from marketbot_assets.audit.report_book import headroom_share
 from marketbot_assets.audit.report_facts import ReportFacts
+from marketbot_assets.audit.report_parts import price
 
 EVIL = "<script>alert('x')</script> & <img src=x onerror=y> \u202e"
 VOID = {"meta", "rect", "line", "circle", "path", "br"}
@@ -70,7 +72,7 @@ def test_page_shows_what_the_session_did(facts: ReportFacts) -> None:
     """Verdict, orders with reason and change, fills, stops, hashes and the simulation banner are readable."""
     text = Page(build_report(facts)).text
     expected = [
-        "✓ APPROVED", BANNER, "sent, 7 orders acknowledged", "213 → 130", "RC-34 fund bucket 0.2032 &gt; 0.2000".replace("&gt;", ">"),
+        "✓ APPROVED", BANNER, "sent, 7 orders acknowledged", "213 → 130", "RC-34 fund bucket 0.2032 > 0.2000",
         "dropped", "momentum and low volatility raise it to 3.35 %", "7 ACKED", "9f" * 32, "1284 entries", "2018-12-31",
         "SCALED", "crash 2008", "0.214", "bars have no gaps", "rules, not by a language model", "Profit and loss by sector",
     ]  # fmt: skip
@@ -82,7 +84,7 @@ def test_first_limits_are_the_failed_ones_then_the_tightest(facts: ReportFacts) 
     """Of the WARN rows the one with the least room (-22 % of the collar) leads, then 10 %, then 57 %; then the PASS rows."""
     text = Page(build_report(facts)).text
     table = text.partition("Limits with a number, tightest first")[2].partition("Controls without a number")[0]
-    found = [word for word in re.findall(r"RC-\d\d(?= [a-z])", table)]
+    found = list(dict.fromkeys(re.findall(r"RC-\d\d(?= [a-z])", table)))
     assert found[:3] == ["RC-07", "RC-42", "RC-60"]
     # PASS rows: 2008 crash 3.6 %, position cap 6.8 %, ten largest 8.8 %
     assert [c for c in found if c in ("RC-46", "RC-30", "RC-40")] == ["RC-46", "RC-30", "RC-40"]
@@ -213,3 +215,35 @@ def test_charts_take_any_numbers(values: list[float]) -> None:
         assert "nan" not in chart
         assert "inf" not in chart
         assert chart.startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("observed", "limit", "headroom", "left"),
+    [
+        (0.04, 0.05, 0.01, 0.2), (0.06, 0.05, -0.01, -0.2),  # a cap: a fifth left, a fifth beyond
+        (0.04, 0.01, 0.03, 0.75),  # a floor of cash: three quarters of it may go
+        (0.99, 0.98, 0.01, 0.5), (0.97, 0.98, -0.01, -0.5),  # a coverage: half of what may be missing, half too much
+        (None, 0.05, None, math.inf),
+    ],
+)  # fmt: skip
+def test_share_of_a_limit_left(observed: float | None, limit: float, headroom: float | None, left: float) -> None:
+    """Caps, floors and coverages are compared by the room that is left of what they allow."""
+    row = {"observed": observed, "limit": limit, "headroom": headroom}
+    assert headroom_share(row) == pytest.approx(left)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(54.7, "54.70"), (6571.0, "6,571.00"), (1.250304, "1.2503"), (0.00892062, "0.00892062"), (19.9, "19.90"),
+     (0.0, "0.00"), (math.nan, "n/a"), (-0.5, "−0.50")],
+)  # fmt: skip
+def test_price_text(value: float, text: str) -> None:
+    """Prices keep two decimals at least and six significant digits at most."""
+    assert price(value) == text
+
+
+def test_missing_root_is_said(facts: ReportFacts) -> None:
+    """Without a root the page names the command that computes it instead of a size."""
+    text = Page(build_report(replace(facts, ledger_root="", ledger_size=0))).text
+    assert "root not taken" in text
+    assert "0 entries" not in text

@@ -11,9 +11,10 @@ from risk_world import MANDATE, NAMES, batch, book_state, drawn_down, inputs, or
 
 from marketbot_assets.book.state import Rung, StopHit
 from marketbot_assets.risk.control import worst
-from marketbot_assets.risk.schema import RISK_VERDICT, STRESS_RESULTS, approved_from_frame, verdict_frame, verdict_of
+from marketbot_assets.risk.schema import RISK_VERDICT, STRESS_RESULTS
 from marketbot_assets.risk.stress import stress_results
 from marketbot_assets.risk.verdict import CONTROLS, ROUNDS_MAX, judge, run_controls
+from marketbot_assets.risk.verdict_frame import approved_from_frame, verdict_frame, verdict_of
 from marketbot_resources.errors import NoVerdict
 from marketbot_resources.model import Status, batch_sha256
 

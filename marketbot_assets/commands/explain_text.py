@@ -1,0 +1,120 @@
+"""What `explain` found, in lines for people. Not here: finding it (`explain`)."""
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import cast
+
+from marketbot_resources.model import plain, utc_text
+
+View = dict[str, object]
+SHOWN = 16
+
+
+def explain_lines(view: View) -> list[str]:
+    """What and when, why, what the verdict said, what it cost, and the chain of evidence."""
+    order, target = cast("View", view["order"]), cast("View | None", view["target"])
+    lines = _what(order) + _when(cast("View", view["ledger"]))
+    lines += _why(cast("View | None", view["plan"]), target)
+    lines += _judged(cast("View", view["verdict"])) + _filled(cast("list[View]", view["fills"]), order)
+    return lines + _chain(view)
+
+
+def _line(label: str, value: object) -> list[str]:
+    return [f"{label:<10}{value}"]
+
+
+def _number(value: object, form: str = ".6g") -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "not known"
+    return plain(value) if isinstance(value, Decimal) else format(value, form)
+
+
+def _what(order: View) -> list[str]:
+    limit = (
+        f"at {order['limit_price']} {order['currency']} or better" if order["limit_price"] else "at the broker's rate"
+    )
+    called = " ".join(str(order[name]) for name in ("ticker", "mic", "name") if order[name])
+    return [
+        *_line("order", order["client_order_id"]),
+        *_line("what", f"{order['side']} {order['quantity']} {called or order['instrument']} {limit}"),
+        *_line(
+            "", f"instrument {order['instrument']}, leg {order['leg']}, batch {order['batch_no']} of {order['session']}"
+        ),
+        *_line("window", f"{order['send_from']} to {order['send_until']}"),
+        *_line("state", order["state"]),
+    ]
+
+
+def _when(ledger: View) -> list[str]:
+    lines = _line("decided", f"cutoff {ledger['cutoff_at']}, ledger entry {cast('View', ledger['decision'])['seq']}")
+    for event in cast("list[View]", ledger["events"]):
+        told = f"{event['state']} at {event.get('at', 'an instant not recorded')} {event.get('reason', '')}".rstrip()
+        lines += _line("", f"{told} (entry {event['seq']})")
+    final = cast("View | None", ledger["final"])
+    if final:
+        lines += _line("", f"{final['state']} at the broker in the end {final['reason']}".rstrip())
+    return lines
+
+
+def _why(plan: View | None, target: View | None) -> list[str]:
+    lines = _line("why", plan["reason"] if plan else "the plan does not hold it")
+    if plan:
+        told = f"purpose {plan['purpose']}, reference price {_number(plan['reference_price'])}"
+        lines += _line("", f"{told}, expected cost {_number(plan['cost_bps'])} bps")
+    if target is None:
+        return lines
+    forces, forecast = cast("View", target["forces"]), cast("View | None", target["forecast"])
+    told = ", ".join(f"{name.replace('_', ' ')} {_number(value, '+.4f')}" for name, value in forces.items())
+    before, after = _number(target["weight_now"], ".2%"), _number(target["weight_target"], ".2%")
+    lines += _line("weight", f"{before} -> {after} of NAV by {target['method']} ({target['status']})")
+    lines += _line("forces", f"{told}, utility per year and unit of weight")
+    if forecast:
+        told = f"excess return {_number(forecast['expected_return'], '.2%')} a year"
+        lines += _line("forecast", f"{told}, volatility {_number(forecast['volatility'], '.2%')}")
+    for limit in cast("list[View]", target["limits"]):
+        told = f"{limit['control']} {limit['name']}: {_number(limit['left'])} against {_number(limit['limit'])}"
+        lines += _line("bound by", f"{told} {limit['unit']}, price {_number(limit['dual'])}")
+    return lines
+
+
+def _judged(verdict: View) -> list[str]:
+    planned, approved = _number(verdict["planned_quantity"]), _number(verdict["approved_quantity"])
+    lines = _line(
+        "verdict", f"{verdict['verdict']} in round {verdict['rounds']}, {verdict['controls']} answers of controls"
+    )
+    if verdict["changed_by"]:
+        lines += _line("", f"{planned} -> {approved} by {verdict['changed_by']}: {verdict['message']}")
+    else:
+        lines += _line("", f"approved as planned: {approved}")
+    loud = cast("list[View]", verdict["not_passed"])
+    for row in loud[:SHOWN]:
+        lines += _line("", f"{row['status']} {row['control']} {row['name']}: {row['message']}")
+    if len(loud) > SHOWN:
+        lines += _line("", f"and {len(loud) - SHOWN} more that did not pass")
+    return lines
+
+
+def _filled(fills: Sequence[View], order: View) -> list[str]:
+    if not fills:
+        return _line("filled", "nothing that a later session knows")
+    lines = []
+    for fill in fills:
+        told = f"{_number(fill['quantity'])} at {_number(fill['price'])} at {utc_text(cast('dt.datetime', fill['executed_at']))}"
+        fees = f"fee {_number(fill['fee'])}, tax {_number(fill['tax'])} {order['currency']}"
+        lines += _line("filled", f"{told}, {fees}")
+        cost = cast("View | None", fill["cost"])
+        if cost:
+            told = f"slippage {_number(cost['slippage_bps'], '.1f')} bps, in all {_number(cost['total_base'], '.2f')}"
+            lines += _line("cost", f"{told} in base currency, expected {_number(cost['expected_bps'], '.1f')} bps")
+    return lines
+
+
+def _chain(view: View) -> list[str]:
+    links, blobs = cast("list[View]", view["chain"]), cast("list[str]", view["blobs"])
+    lines = _line("evidence", f"{len(links)} objects and {len(blobs)} bodies as received, each read again and whole")
+    for link in links:
+        hashes = f"file {str(link['file_sha256'])[:16]}  content {str(link['content_sha256'])[:16]}"
+        lines += _line("", f"{link['asset']!s:<26}{link['partition']!s:<12}{hashes}")
+    return lines + [line for name in blobs for line in _line("", f"{'body as received':<38}{name}")]

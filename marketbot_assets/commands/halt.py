@@ -1,0 +1,143 @@
+"""Stop now and go on by rule: `halt`, `resume`. Each leaves an entry `operator_action` in the ledger of a home that has one.
+
+Not here: what a session does with the flag (RC-80 and the last-line gate), how the ladder re-arms (`book.ladder`).
+"""
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from marketbot_assets.commands.home import existing_lake
+from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
+from marketbot_resources import settings
+from marketbot_resources.errors import Equivocation, HomeError, LedgerError, MarketbotError, UsageError
+from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.ledger import Json, Ledger
+
+if TYPE_CHECKING:
+    from marketbot_resources.store.lake import Lake
+
+OPERATOR, HALT, RESUME = "cli", "halt", "resume"
+NO_REASON = "no reason given"
+APPEND_ATTEMPTS_MAX = 5
+CLASS_C = "C"
+
+
+def halt_now(reason: str | None) -> dict[str, object]:
+    """Sets the flag first, then tells the ledger; `problem` says why the ledger could not be told, else it is empty.
+
+    Raises HomeError when the flag can neither be written nor is set in any way.
+    """
+    text, switch = reason or NO_REASON, HaltSwitch(settings.home())
+    before = switch.read()
+    try:
+        if (before.status, before.reason) != ("on", text):
+            switch.set(text)
+    except HomeError:
+        if before.status == "off":
+            raise
+    flag = switch.read()
+    entry, problem = None, ""
+    try:
+        entry = _tell_halt(text)
+    except (MarketbotError, sqlite3.Error) as error:
+        problem = f"the halt flag is set, but the ledger was not told: {error}"
+    return {"halted": flag.status != "off", "status": flag.status, "reason": text, "entry": entry, "problem": problem}
+
+
+def _tell_halt(reason: str) -> int | None:
+    """Number of the ledger entry that says so; None in a home without a ledger."""
+    path = settings.home() / "ledger.sqlite"
+    if not path.exists():
+        return None
+    ledger = Ledger(path)
+    last = ledger.entries("operator_action")[-1:]
+    if last and (last[0].body["action"], last[0].body["reason"]) == (HALT, reason):
+        return last[0].seq
+    return _append(ledger, HALT, reason)
+
+
+def _append(ledger: Ledger, action: str, reason: str) -> int:
+    """Appends the action under the next free number; another command may take a number at the same time."""
+    for _ in range(APPEND_ATTEMPTS_MAX):
+        n = len(ledger.entries("operator_action")) + 1
+        body: dict[str, Json] = {"operator": OPERATOR, "action": action, "reason": reason, "n": n}
+        try:
+            receipt = ledger.append("operator_action", f"{n:06d}", body)
+        except Equivocation:
+            continue
+        if receipt.added:
+            return receipt.seq
+    raise LedgerError(f"ledger: expected a free number for `{action}`, found others writing; try again")
+
+
+def resume_now(reason: str | None) -> dict[str, object]:
+    """Clears the flag when book and broker agree; else `resumed` is false and `why` says what stands against it.
+
+    A book that is halted, class C, re-arms in its next session by the entry that this leaves; that needs a reason.
+    Raises UsageError in a home where nothing is halted and nothing was ever run, and without a reason that is needed.
+    """
+    switch = HaltSwitch(settings.home())
+    status = switch.read().status
+    if status != "off" and not (settings.home() / "index.sqlite").exists():
+        switch.clear()  # nothing was ever sent from here: no book that could differ
+        return _resumed(None, "", "")
+    lake = existing_lake()
+    class_c = halt_class(lake) == CLASS_C
+    if class_c and not reason:
+        raise UsageError("the book is halted, class C: say why it may trade again with --reason TEXT")
+    why = obstacle(lake)
+    if why:
+        return {"resumed": False, "why": why, "status": status, "reason": reason or "", "entry": None}
+    if status == "off" and not class_c:
+        return _resumed(None, reason or "", "nothing was halted")
+    entry = _append(lake.ledger, RESUME, reason or NO_REASON)
+    switch.clear()
+    return _resumed(entry, reason or NO_REASON, "")
+
+
+def _resumed(entry: int | None, reason: str, why: str) -> dict[str, object]:
+    return {"resumed": True, "why": why, "status": "off", "reason": reason, "entry": entry}
+
+
+def halt_class(lake: "Lake") -> str:
+    """Halt class of the newest state of the book: empty, B or C."""
+    from marketbot_assets.book.frames import state_of
+
+    row = newest_row(lake, "book_state")
+    return "" if row is None else state_of(lake.load(row)).halt_class
+
+
+def obstacle(lake: "Lake") -> str:
+    """Why trading may not go on, in one line; empty when nothing stands against it."""
+    problem = lake.ledger.verify()
+    if problem:
+        return f"the ledger's chain does not hold: {problem}; restore it from its backup"
+    doubt = [str(row["client_order_id"]) for row in unsettled_orders(lake.ledger) if row["in_doubt"]]
+    if doubt:
+        return f"order {', '.join(doubt[:3])}: sent without an answer; compare with the broker's statement first"
+    cutoffs = lake.ledger.entries("session_cutoff")
+    if not cutoffs:
+        return "no session has been reconciled yet; run one first: marketbot run"
+    part = max(entry.key for entry in cutoffs)
+    row = lake.index.newest("reconciliation", part)
+    if row is None:
+        return f"session {part} was not reconciled; run it first: marketbot run --session {part}"
+    frame = lake.load(row)
+    breaks = frame.loc[frame["outcome"] == "break", "message"].tolist()
+    if breaks:
+        return f"session {part}: {len(breaks)} breaks between book and broker, first: {breaks[0]}"
+    return ""
+
+
+def halt_lines(view: dict[str, object]) -> list[str]:
+    """What `halt` did, for people."""
+    told = f"ledger entry {view['entry']}" if view["entry"] else "no ledger entry"
+    return [f"halted: {view['reason']} ({told}); nothing is sent until `marketbot resume`"]
+
+
+def resume_lines(view: dict[str, object]) -> list[str]:
+    """What `resume` did, for people."""
+    if view["why"]:
+        return [str(view["why"])]
+    told = f"ledger entry {view['entry']}" if view["entry"] else "no ledger entry"
+    return [f"resumed ({told}); go on with `marketbot run`"]

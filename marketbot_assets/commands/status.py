@@ -1,0 +1,244 @@
+"""Where the book, the limits and the last run stand, and what to do next: `status`. It only reads.
+
+Not here: what is missing in the set-up (`doctor`), the day in full (`report`).
+"""
+
+import datetime as dt
+import math
+from typing import TYPE_CHECKING
+
+from marketbot_assets.commands.home import existing_lake, load_mandate
+from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
+from marketbot_assets.commands.sessions import LAST_ASSET, next_session
+from marketbot_resources.errors import UsageError
+from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.model import plain
+from marketbot_resources.sessions import book_open, end_state
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from marketbot_resources.store.lake import Lake
+
+View = dict[str, object]
+LIMITS_SHOWN = 5
+OPEN, NOT_RUN = "open", "not run"
+BAD_ENDS = ("rejected", "halted", "failed")
+
+
+def status() -> View:
+    """Everything that `status` shows. `fine` is false when someone has to act before the next session can trade.
+
+    A ledger whose chain does not hold is told as such and nothing else is read from it: every other fact is null then.
+    """
+    lake = existing_lake()
+    problem = lake.ledger.verify()
+    size, root = lake.ledger.head()
+    flag = HaltSwitch(lake.home).read()
+    view: View = {
+        "home": str(lake.home),
+        "ledger": {"size": size, "root": root, "whole": problem is None, "problem": problem or ""},
+        "store_objects": lake.objects.count(),
+        "halt": {"status": flag.status, "reason": flag.reason},
+        **dict.fromkeys(("sessions", "book", "limits", "open_orders", "in_doubt_orders", "failure")),
+    }
+    if problem is None:
+        orders = unsettled_orders(lake.ledger)
+        view["sessions"], view["failure"] = _sessions(lake), _failure(lake)
+        view["book"], view["limits"] = _book(lake), _limits(lake)
+        view["open_orders"] = [row for row in orders if not row["in_doubt"]]
+        view["in_doubt_orders"] = [row for row in orders if row["in_doubt"]]
+    view["next"], view["fine"] = _next(view)
+    return view
+
+
+def _sessions(lake: "Lake") -> View:
+    """First, last and next session; the last is the newest with a cutoff, `open` while it has no recorded end."""
+    opened, cutoffs = book_open(lake.ledger), lake.ledger.entries("session_cutoff")
+    last = max((entry.key for entry in cutoffs), default=None)
+    ended = end_state(lake.ledger, dt.date.fromisoformat(last)) if last else None
+    try:
+        following = next_session(lake, load_mandate()).isoformat()
+    except UsageError:
+        following = None  # every session of the calendar was run
+    return {
+        "first": opened.session.isoformat() if opened else None,
+        "last": last,
+        "last_state": ended.state if ended else OPEN if last else NOT_RUN,
+        "last_reason": ended.reason if ended else "",
+        "next": following,
+    }
+
+
+def _failure(lake: "Lake") -> View | None:
+    """Where and why the newest run failed; None once a later session ended or that session was completed."""
+    failures, ends = lake.ledger.entries("run_failed"), lake.ledger.entries("session_end")
+    if not failures:
+        return None
+    newest = failures[-1]
+    part = newest.key.split("/")[0]
+    ended_later = any(entry.seq > newest.seq for entry in ends)
+    if ended_later or lake.index.newest(LAST_ASSET, part) is not None:
+        return None
+    return {"session": part, "step": str(newest.body["step"]), "reason": str(newest.body["reason"])}
+
+
+def _book(lake: "Lake") -> View | None:
+    """The newest state of the book with its positions; None before there is one."""
+    from marketbot_assets.book.frames import state_of, valuation_of
+
+    row = newest_row(lake, "book_state")
+    held = lake.index.newest("positions", row.part) if row else None
+    if row is None or held is None:
+        return None
+    state, positions = state_of(lake.load(row)), lake.load(held)
+    value, tickers = valuation_of(positions), _tickers(lake, row.part)
+    known = [number for number in value.values.values() if math.isfinite(number)]
+    money = positions[positions["kind"] == "CASH"]
+    return {
+        "session": row.part,
+        "base_currency": load_mandate().base_currency,
+        "nav": state.nav,
+        "drawdown": state.drawdown,
+        "drawdown_inception": state.drawdown_inception,
+        "rung": state.rung.value,
+        "multiple": state.multiple,
+        "halt_class": state.halt_class,
+        "no_buys": state.no_buys,
+        "invested": math.fsum(known) / state.nav,
+        "positions": len(value.values),
+        "unpriced": list(value.unpriced),
+        "cash": money[["currency", "amount", "value_base"]].to_dict("records"),
+        "stop_hits": [
+            {"instrument": hit.instrument, "ticker": tickers.get(hit.instrument, ""), "control": hit.control}
+            | {"close": hit.close, "level": hit.level}
+            for hit in state.stop_hits
+        ],
+        "blocked": [
+            {"instrument": name, "ticker": tickers.get(name, ""), "until": until} for name, until in state.blocked
+        ],
+    }
+
+
+def _tickers(lake: "Lake", part: str) -> dict[str, str]:
+    row = lake.index.newest("instruments", part)
+    if row is None:
+        return {}
+    frame = lake.load(row)
+    return dict(zip(frame["instrument"], frame["ticker"], strict=True))
+
+
+def _limits(lake: "Lake") -> list[View] | None:
+    """The limits nearest to their bound in the newest verdict, the most used first; None before there is a verdict."""
+    row = newest_row(lake, "risk_verdict")
+    return None if row is None else nearest_limits(lake.load(row))
+
+
+def nearest_limits(verdict: "pd.DataFrame") -> list[View]:
+    """The controls of a RISK_VERDICT whose bound is used most; `used` 1 is at the bound, more is beyond it."""
+    from marketbot_assets.audit.report_book import headroom_share
+
+    names = ["control", "key", "name", "observed", "limit", "unit", "status"]
+    found = []
+    for row in verdict[(verdict["kind"] == "CONTROL") & verdict["limit"].notna()].to_dict("records"):
+        used = 1.0 - headroom_share(row) if row["limit"] != 0.0 else math.nan
+        if math.isfinite(used):
+            found.append({**{name: row[name] for name in names}, "used": used})
+    return sorted(found, key=lambda row: (-float(row["used"]), str(row["key"])))[:LIMITS_SHOWN]
+
+
+def _next(view: View) -> tuple[str, bool]:
+    """(what to do next, whether nothing stands against going on); the first thing that has to be done."""
+    ledger, halt, sessions, failure = (view[name] for name in ("ledger", "halt", "sessions", "failure"))
+    assert isinstance(ledger, dict)
+    assert isinstance(halt, dict)
+    if not ledger["whole"]:
+        return "restore the ledger from its backup; it is never repaired", False
+    assert isinstance(sessions, dict)
+    if halt["status"] != "off":
+        return "find out why it was halted, then: marketbot resume --reason TEXT", False
+    if isinstance(failure, dict):
+        return f"mend what the reason names, then: marketbot run --session {failure['session']}", False
+    last, state, following = sessions["last"], sessions["last_state"], sessions["next"]
+    go_on = f"marketbot run --session {following}" if following else "every session of the calendar has been run"
+    if state in BAD_ENDS:
+        return f"read why (marketbot report --session {last}), then: {go_on}", False
+    if view["in_doubt_orders"]:
+        return "an order has no answer from the broker: marketbot reconcile; the next session settles it or halts", True
+    book = view["book"]
+    if isinstance(book, dict) and book["halt_class"] == "C":
+        return "the book is halted, class C; when it may trade again: marketbot resume --reason TEXT", True
+    return go_on, True
+
+
+def status_lines(view: View) -> list[str]:
+    """The status for people: one aligned line per fact."""
+    ledger, halt, failure = view["ledger"], view["halt"], view["failure"]
+    assert isinstance(ledger, dict)
+    assert isinstance(halt, dict)
+    chain = "chain whole" if ledger["whole"] else f"BROKEN: {ledger['problem']}"
+    lines = _line("home", view["home"])
+    lines += _session_lines(view["sessions"]) + _book_lines(view["book"]) + _limit_lines(view["limits"])
+    lines += _order_lines("open orders", view["open_orders"]) + _order_lines("in doubt", view["in_doubt_orders"])
+    lines += _line("halt flag", f"{halt['status']} {halt['reason']}".strip())
+    lines += _line("ledger", f"{ledger['size']} entries, root {str(ledger['root'])[:16]}, {chain}")
+    lines += _line("store", f"{view['store_objects']} objects")
+    if isinstance(failure, dict):
+        lines += _line("last failure", f"session {failure['session']}: {failure['reason']}")
+    return lines + _line("next", view["next"])
+
+
+def _line(label: str, value: object) -> list[str]:
+    return [f"{label:<14}{value}"]
+
+
+def _session_lines(found: object) -> list[str]:
+    if not isinstance(found, dict):
+        return []
+    told = f"{found['last'] or 'none'}: {found['last_state']} {found['last_reason']}".rstrip()
+    return [
+        *_line("first session", found["first"] or "the book is not open yet"),
+        *_line("last session", told),
+        *_line("next session", found["next"] or "none left"),
+    ]
+
+
+def _book_lines(found: object) -> list[str]:
+    if not isinstance(found, dict):
+        return []
+    base = found["base_currency"]
+    cash = ", ".join(f"{plain(row['amount'])} {row['currency']}" for row in found["cash"]) or "none"
+    stops = ", ".join(f"{hit['ticker'] or hit['instrument']} ({hit['control']})" for hit in found["stop_hits"])
+    blocked = ", ".join(f"{row['ticker'] or row['instrument']} until {row['until']}" for row in found["blocked"])
+    halted = f", halted class {found['halt_class']}" if found["halt_class"] else ""
+    no_buys = f", no buys: {found['no_buys']}" if found["no_buys"] else ""
+    return [
+        *_line("book of", found["session"]),
+        *_line("nav", f"{found['nav']:,.2f} {base}"),
+        *_line("drawdown", f"{found['drawdown']:.2%} of the ladder, {found['drawdown_inception']:.2%} from inception"),
+        *_line("rung", f"{found['rung']}, risk times {found['multiple']:.2f}{halted}{no_buys}"),
+        *_line("invested", f"{found['invested']:.1%} in {found['positions']} positions"),
+        *_line("cash", cash),
+        *_line("stops hit", stops or "none"),
+        *_line("blocked", blocked or "none"),
+    ]
+
+
+def _limit_lines(found: object) -> list[str]:
+    rows = found if isinstance(found, list) else []
+    lines = []
+    for n, row in enumerate(rows):
+        told = (
+            f"{row['used']:>7.1%} of {row['key']:<38} {row['name']}: {row['observed']:.4g} against {row['limit']:.4g}"
+        )
+        lines += _line("limits used" if n == 0 else "", told)
+    return lines
+
+
+def _order_lines(label: str, found: object) -> list[str]:
+    rows = found if isinstance(found, list) else []
+    lines = _line(label, len(rows) if rows else "none")
+    for row in rows:
+        told = f"{row['client_order_id']} {row['state']} {row.get('side', '')} {row.get('quantity', '')}"
+        lines += _line("", f"{told} {row.get('instrument', '')}".rstrip())
+    return lines

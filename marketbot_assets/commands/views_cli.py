@@ -1,0 +1,142 @@
+"""The commands that look at a home and at its switch: arguments, one JSON object or lines for people, the exit code.
+
+`VIEW_COMMANDS` is what the command line adds. Nothing is decided here; each command's module makes a plain dictionary.
+"""
+
+import datetime as dt
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+
+import click
+
+from marketbot_resources.errors import HomeError
+from marketbot_resources.model import plain, utc_text
+
+View = dict[str, object]
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+REASON = click.option("--reason", help="Why, for the ledger.")
+
+
+@click.command()
+@JSON
+def status(as_json: bool) -> int:
+    """Where the book, the limits and the last run stand, and what to do next."""
+    from marketbot_assets.commands.status import status as look
+    from marketbot_assets.commands.status import status_lines
+
+    view = _made(look)
+    _show(view, status_lines, as_json)
+    return 0 if view["fine"] else 1
+
+
+@click.command()
+@click.argument("order")
+@JSON
+def explain(order: str, as_json: bool) -> int:
+    """Why this order exists, what became of it, and the chain of evidence. ORDER: its id or a unique beginning of it."""
+    from marketbot_assets.commands.explain import explain as look
+    from marketbot_assets.commands.explain_text import explain_lines
+
+    _show(_made(lambda: look(order)), explain_lines, as_json)
+    return 0
+
+
+@click.command()
+@click.option("--session", help="The session, like 2018-12-24; default: the newest that has a report.")
+@click.option("--out", help="The file to write; default: reports/<session>.html in the home.")
+@JSON
+def report(session: str | None, out: str | None, as_json: bool) -> int:
+    """Write a session's HTML report to a file and print its headline numbers."""
+    from marketbot_assets.commands.report import report as make
+    from marketbot_assets.commands.report import report_lines
+
+    _show(_made(lambda: make(session, out)), report_lines, as_json)
+    return 0
+
+
+@click.command()
+@REASON
+@JSON
+def halt(reason: str | None, as_json: bool) -> int:
+    """Stop now: nothing is sent until `resume`."""
+    from marketbot_assets.commands.halt import halt_lines, halt_now
+
+    view = _made(lambda: halt_now(reason))
+    _show(view, halt_lines, as_json)
+    if view["problem"]:
+        click.echo(f"marketbot: {view['problem']}", err=True)
+    return 1 if view["problem"] else 0
+
+
+@click.command()
+@REASON
+@JSON
+def resume(reason: str | None, as_json: bool) -> int:
+    """Go on after a halt, when book and broker agree."""
+    from marketbot_assets.commands.halt import resume_lines, resume_now
+
+    view = _made(lambda: resume_now(reason))
+    if as_json or view["resumed"]:
+        _show(view, resume_lines, as_json)
+    if not view["resumed"]:
+        click.echo(f"marketbot: not resumed: {view['why']}", err=True)
+    return 0 if view["resumed"] else 1
+
+
+@click.command()
+@JSON
+def reconcile(as_json: bool) -> int:
+    """Compare our newest positions with what the broker holds."""
+    from marketbot_assets.commands.reconcile import reconcile_lines, reconcile_now
+
+    view = _made(reconcile_now)
+    _show(view, reconcile_lines, as_json)
+    return 0 if view["clean"] else 1
+
+
+VIEW_COMMANDS: list[click.Command] = [status, explain, report, halt, resume, reconcile]
+
+
+def _made(make: Callable[[], View]) -> View:
+    with _readable():
+        return make()
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """A file of the home that is no database makes the home unreadable: one line, not a crash."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise HomeError(f"home: expected whole databases, found: {error}; restore the home from its backup") from error
+
+
+def _show(view: View, lines: Callable[[View], Sequence[str]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(json_value(view), sort_keys=True, allow_nan=False))
+    else:
+        click.echo("\n".join(lines(view)))
+
+
+def json_value(value: object) -> object:
+    """A value as JSON knows it: decimals as plain text, instants as RFC 3339, days as ISO dates, NaN and NaT as null."""
+    if isinstance(value, Mapping):
+        return {str(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
+    if value is None or value != value:  # NaN and NaT differ from themselves
+        return None
+    if isinstance(value, Decimal):
+        return plain(value) if value.is_finite() else None
+    if isinstance(value, dt.datetime):
+        return value.date().isoformat() if value.tzinfo is None else utc_text(value)
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    item = getattr(value, "item", None)  # a numpy scalar
+    return json_value(item()) if callable(item) else value
