@@ -7,12 +7,16 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.views_cli import VIEW_COMMANDS
 from marketbot_resources.errors import HomeError, MarketbotError, SetupError
+
+if TYPE_CHECKING:
+    from marketbot_assets.commands.sessions import SessionResult
 
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
@@ -24,29 +28,60 @@ def commands() -> None:
 
 
 @commands.command()
+@click.option("--sessions", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
+@JSON
+def demo(count: int, as_json: bool) -> int:
+    """Run the sample world's sessions up to 2018-12-24 and show what they decided."""
+    from marketbot_assets.commands.demo import demo as play
+    from marketbot_assets.commands.text import demo_text
+
+    view = play(count, quiet=as_json)
+    click.echo(json.dumps(view, sort_keys=True) if as_json else demo_text(view))
+    return 0 if view["complete"] else 1
+
+
+@commands.command()
 @click.option("--session", help="The session to run, like 2018-12-24; default: the next one.")
-@click.option("--refetch", is_flag=True, help="Ask the providers again and add versions.")
+@click.option("--refetch", is_flag=True, help="Ask the providers again and add versions; no order follows from them.")
 @JSON
 def run(session: str | None, refetch: bool, as_json: bool) -> int:
-    """Run one session."""
-    from marketbot_assets.commands.sessions import choose_session, run_session
+    """Run one session: data, decision, verdict, orders, records. A session that has ended is shown, not run again."""
+    from marketbot_assets.commands.sessions import choose_session, run_once, run_session
 
     day = choose_session(session)
     writable_home()
-    return _show([asdict(result := run_session(day, refetch=refetch)) | {"good": result.good}], as_json)
+    return _show([run_session(day, refetch=True) if refetch else run_once(day)], as_json)
+
+
+@commands.command()
+@click.argument("first")
+@click.argument("last")
+@click.option("--data", is_flag=True, help="Data, features and forecasts only: nothing is decided or sent.")
+@JSON
+def backfill(first: str, last: str, data: bool, as_json: bool) -> int:
+    """Run the sessions of a range, oldest first, one run each; stop at the first that does not end well."""
+    from marketbot_assets.commands.sessions import run_range, sessions_from
+
+    days = sessions_from(first, last)
+    writable_home()
+    return _show(run_range(days, quiet=as_json, data=data), as_json)
 
 
 @commands.command()
 @click.argument("first")
 @click.argument("last")
 @JSON
-def backfill(first: str, last: str, as_json: bool) -> int:
-    """Run the sessions of a range, oldest first, one run each."""
-    from marketbot_assets.commands.sessions import run_range, sessions_from
+def backtest(first: str, last: str, as_json: bool) -> int:
+    """Decide every session of a past range from cash, with the paper broker's fills; stores and prints the table."""
+    from marketbot_assets.commands.backtest import backtest as play
+    from marketbot_assets.commands.sessions import sessions_from
+    from marketbot_assets.commands.text import backtest_text
 
     days = sessions_from(first, last)
     writable_home()
-    return _show([asdict(result) | {"good": result.good} for result in run_range(days, quiet=as_json)], as_json)
+    view = play(days[0], days[-1])
+    click.echo(json.dumps(view, sort_keys=True) if as_json else backtest_text(view))
+    return 0
 
 
 @commands.command()
@@ -68,21 +103,20 @@ for _view in VIEW_COMMANDS:
     commands.add_command(_view)
 
 
-def _show(results: Sequence[dict[str, object]], as_json: bool) -> int:
+def _show(results: "Sequence[SessionResult]", as_json: bool) -> int:
     from marketbot_assets.commands.home import existing_lake
+    from marketbot_assets.commands.text import sessions_text
 
     lake = existing_lake()
     size, root = lake.ledger.head()
-    if as_json:
-        record = {"sessions": results, "ledger": {"size": size, "root": root}, "store_objects": lake.objects.count()}
-        click.echo(json.dumps(record, sort_keys=True))
-    else:
-        click.echo(f"{'session':<12}{'state':<10}{'bars':>6}{'warned':>8}{'quarantined':>13}{'halts':>7}  reason")
-        for row in results:
-            counts = f"{row['bars']:>6}{row['warned']:>8}{row['quarantined']:>13}{row['halts']:>7}"
-            click.echo(f"{row['session']:<12}{row['state']:<10}{counts}  {row['reason']}")
-        click.echo(f"ledger: {size} entries, root {root[:16]}; store: {lake.objects.count()} objects in {lake.home}")
-    return 0 if all(row["good"] for row in results) else 1
+    record = {
+        "sessions": [asdict(result) | {"good": result.good} for result in results],
+        "ledger": {"size": size, "root": root},
+        "store_objects": lake.objects.count(),
+        "home": str(lake.home),
+    }
+    click.echo(json.dumps(record, sort_keys=True) if as_json else sessions_text(record))
+    return 0 if all(result.good for result in results) else 1
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Jobs: `daily` runs one session through the whole graph in one process."""
+"""Jobs: `daily` runs one session through the whole graph in one process, `data` its data alone, `backtest` a past range."""
 
 import dagster as dg
 
@@ -20,12 +20,29 @@ def note_failure(context: dg.HookContext) -> None:
     record_failure(context.resources.store.lake.ledger, session_from_key(key), context.run_id, context.step_key, reason)
 
 
+TRADING = ["book", "portfolio", "risk", "execution", "audit"]
+everything = dg.AssetSelection.all() - dg.AssetSelection.assets("backtest")
+
 daily = dg.define_asset_job(
     "daily",
-    selection=dg.AssetSelection.all(),
+    selection=everything,
     executor_def=dg.in_process_executor,
     hooks={note_failure},
     tags=RUN_TAGS,
-    description="One session: data as received, normalized and judged, features, factor model, forecasts.",
+    description="One session: data as received, features, forecasts, book, target, verdict, orders, records, report.",
 )
-JOBS = [daily]
+data = dg.define_asset_job(
+    "data",
+    selection=everything - dg.AssetSelection.groups(*TRADING),
+    executor_def=dg.in_process_executor,
+    hooks={note_failure},
+    tags=RUN_TAGS,
+    description="One session's data, features and forecasts; nothing is decided, the next session records it as skipped.",
+)
+backtest = dg.define_asset_job(
+    "backtest",
+    selection=dg.AssetSelection.assets("backtest"),
+    executor_def=dg.in_process_executor,
+    description="The decision over a past range, from cash, with the paper broker's fills.",
+)
+JOBS = [daily, data, backtest]

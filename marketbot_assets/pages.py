@@ -140,6 +140,23 @@ def stress(frame: "pd.DataFrame") -> Shows:
     return {"losses": picture(bar_chart("Stress losses, fraction of NAV", bars, unit="%", limits=limits))}
 
 
+def backtest(frame: "pd.DataFrame") -> Shows:
+    """NAV and drawdown over the range, and how often each control spoke."""
+    from marketbot_assets.audit.charts import line_chart
+    from marketbot_assets.research.outcomes import how_often
+
+    labels = [str(day.date()) for day in frame["session"]]
+    spoke = how_often(frame)
+    lines = [f"| {row.control} | {row.warned} | {row.shrank} | {row.rejected} |" for row in spoke.itertuples()]
+    table = ["| control | warned | shrank | rejected |", "|---|---|---|---|", *lines]
+    return {
+        "NAV": picture(line_chart("NAV, base currency", labels, [("NAV", list(frame["nav"]))])),
+        "worst drawdown": float(frame["drawdown"].max()),
+        "approved": int((frame["verdict"] == "APPROVED").sum()),
+        "controls": _md(table),
+    }
+
+
 def verdict(frame: "pd.DataFrame") -> Shows:
     """The verdict, and every control that did not simply pass."""
     batch = frame[frame["kind"] == "BATCH"].iloc[0]

@@ -1,8 +1,12 @@
-"""Running sessions: `run`, `backfill`. One session is one run of the job `daily` in this process."""
+"""Running sessions: `run`, `backfill`. One session is one run of the job `daily` in this process.
+
+A session whose end is recorded and whose report is stored is not run again: what it decided is history (`--refetch` asks the
+providers again and adds versions, never orders). Not here: what `demo` shows (`demo`), where the book stands (`status`).
+"""
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.home import existing_lake, instance, load_mandate
@@ -13,63 +17,159 @@ from marketbot_resources.sessions import book_open, end_state
 from marketbot_resources.store.resource import session_from_key
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from marketbot_resources.store.index import IndexRow
     from marketbot_resources.store.lake import Lake
 
 LAST_ASSET = "daily_report"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+SENT, DATA = "sent", "data"
+FAILED_STATUSES = ("SHRINK", "REJECT_ORDER", "REJECT_BATCH", "REDUCE_ONLY", "HALT")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """What a command shows of one session. `state`: complete, failed, skipped or not run; the counts are of its findings."""
+    """What a command shows of one session. `state`: sent, rejected, halted, skipped, failed or not run.
+
+    `nav` base currency; `drawdown` from the ladder's high, `turnover` one-way of the approved orders, fractions; None where not
+    known. `bound`: controls whose limit bound the target; `failed`: controls that did more than warn in the last round.
+    """
 
     session: str
     state: str
     reason: str
-    bars: int
-    warned: int
-    quarantined: int
-    halts: int
+    verdict: str
+    orders: int
+    fills: int
+    nav: float | None
+    drawdown: float | None
+    rung: str
+    turnover: float | None
+    bound: tuple[str, ...]
+    failed: tuple[str, ...]
     content: dict[str, str]
 
     @property
     def good(self) -> bool:
-        """Whether the session's data are complete and no rule halts it."""
-        return self.state == "complete" and self.halts == 0
+        """Whether the session ended as decided: an approved batch, possibly of no orders, was sent; or its data are there."""
+        return self.state in (SENT, DATA)
+
+    @property
+    def ended(self) -> bool:
+        """Whether an end is recorded, whatever the verdict."""
+        return self.state in ("sent", "rejected", "halted", "skipped")
 
 
-def run_session(session: dt.date, *, refetch: bool = False) -> SessionResult:
-    """Runs one session and returns how it ended; a failed run is an end with its reason, not an exception."""
+def run_session(session: dt.date, *, refetch: bool = False, data: bool = False) -> SessionResult:
+    """Runs one session and returns how it ended; a failed run is an end with its reason, not an exception.
+
+    `data`: the job `data` instead: everything up to the forecasts, nothing is decided.
+    """
     from marketbot_assets.definitions import defs
     from marketbot_assets.lineage import REFETCH_TAG
 
     tags = {REFETCH_TAG: "true"} if refetch else {}
-    job = defs.resolve_job_def("daily")
+    job = defs.resolve_job_def("data" if data else "daily")
     with instance() as dagster:
         run = job.execute_in_process(
             partition_key=session.isoformat(), instance=dagster, raise_on_error=False, tags=tags, run_config=QUIET
         )
-    return result_of(existing_lake(), session, failed=not run.success)
+    result = result_of(existing_lake(), session, failed=not run.success)
+    return replace(result, state=DATA, reason="") if data and run.success else result
+
+
+def is_done(lake: "Lake | None", session: dt.date) -> bool:
+    """Whether a session's end is recorded and its report is stored."""
+    if lake is None or lake.ledger.get("session_end", session.isoformat()) is None:
+        return False
+    skipped = end_state(lake.ledger, session)
+    if skipped is not None and skipped.state == "skipped":
+        return True
+    return lake.index.newest(LAST_ASSET, session.isoformat()) is not None
+
+
+def run_once(session: dt.date) -> SessionResult:
+    """Runs a session that is not done; of one that is done, tells how it ended."""
+    lake = open_home()
+    return result_of(lake, session) if lake is not None and is_done(lake, session) else run_session(session)
+
+
+def open_home() -> "Lake | None":
+    """The store of the home, None when nothing was ever run."""
+    from marketbot_resources import settings
+    from marketbot_resources.store.lake import open_lake
+
+    return open_lake(settings.home()) if (settings.home() / "index.sqlite").exists() else None
 
 
 def result_of(lake: "Lake", session: dt.date, *, failed: bool = False) -> SessionResult:
     """What the home knows of one session; `failed` when the run that just ended did."""
     part = session.isoformat()
-    rows = {row.asset: row for row in lake.index.all_newest() if row.part == part}
-    quality = lake.load(rows["data_quality"])["outcome"].value_counts() if "data_quality" in rows else {}
+    rows = lake.index.of_part(part)
     end = end_state(lake.ledger, session)
-    complete = LAST_ASSET in rows and not failed
-    state = "complete" if complete else end.state if end else "not run"
+    state = "failed" if failed and (end is None or end.state == SENT) else end.state if end else "not run"
+    reason = "" if end is None else end.reason
+    if failed and end is not None and end.state == SENT:
+        failures = lake.ledger.entries("run_failed", part + "/")
+        reason = (
+            str(failures[-1].body["reason"]) if failures else "a check or a report failed after the orders were sent"
+        )
+    nav, drawdown, rung = _book(lake, rows)
+    verdict = _frame(lake, rows, "risk_verdict")
+    explanation = _frame(lake, rows, "target_explanation")
+    orders, fills = _frame(lake, rows, "orders"), _frame(lake, rows, "fills")
     return SessionResult(
         session=part,
         state=state,
-        reason="" if complete or end is None else end.reason,
-        bars=rows["prices"].rows if "prices" in rows else 0,
-        warned=int(quality.get("warn", 0)),
-        quarantined=int(quality.get("quarantine", 0)),
-        halts=int(quality.get("halt", 0)),
+        reason=reason,
+        verdict="" if verdict is None else str(verdict["verdict"].iloc[0]),
+        orders=0 if orders is None else len(orders),
+        fills=0 if fills is None else len(fills),
+        nav=nav,
+        drawdown=drawdown,
+        rung=rung,
+        turnover=_turnover(orders, _frame(lake, rows, "order_plan"), nav),
+        bound=() if explanation is None else tuple(sorted(set(explanation.loc[explanation["binding"], "subject"]))),
+        failed=() if verdict is None else _failed(verdict),
         content={name: row.content_sha256 for name, row in sorted(rows.items())},
     )
+
+
+def _frame(lake: "Lake", rows: "dict[str, IndexRow]", asset: str) -> "pd.DataFrame | None":
+    return lake.load(rows[asset]) if asset in rows else None
+
+
+def _book(lake: "Lake", rows: "dict[str, IndexRow]") -> tuple[float | None, float | None, str]:
+    from marketbot_assets.book.frames import state_of
+
+    frame = _frame(lake, rows, "book_state")
+    if frame is None:
+        return None, None, ""
+    state = state_of(frame)
+    return state.nav, state.drawdown, state.rung.value
+
+
+def _turnover(orders: "pd.DataFrame | None", plan: "pd.DataFrame | None", nav: float | None) -> float | None:
+    """One-way: half of what is bought and sold at the plan's values in the approved share, over NAV; no currency legs."""
+    if orders is None or plan is None or not nav:
+        return None
+    both = orders.merge(
+        plan[["client_order_id", "value_base", "quantity"]], on="client_order_id", suffixes=("", "_plan")
+    )
+    shares = both[both["kind"] == "EQUITY"]
+    values = [
+        float(value) * float(quantity / planned)
+        for value, quantity, planned in zip(
+            shares["value_base"], shares["quantity"], shares["quantity_plan"], strict=True
+        )
+    ]
+    return 0.5 * sum(values) / nav
+
+
+def _failed(verdict: "pd.DataFrame") -> tuple[str, ...]:
+    loud = verdict[(verdict["kind"] != "BATCH") & verdict["status"].isin(FAILED_STATUSES)]
+    return tuple(sorted(set(loud["control"]) - {""}))
 
 
 def sessions_from(first: str, last: str) -> list[dt.date]:
@@ -91,22 +191,18 @@ def sessions_from(first: str, last: str) -> list[dt.date]:
 
 
 def next_session(lake: "Lake | None", mandate: Mandate) -> dt.date:
-    """The first session of the book that has no end yet; go-live in a home without a book."""
+    """The first session of the book that is not done; go-live in a home without a book."""
     opened = book_open(lake.ledger) if lake else None
     first = opened.session if opened else mandate.calendar.go_live
     for day in decision_sessions(mandate.calendar.mic, first, mandate.calendar.last_session):
-        if lake is None or lake.index.newest(LAST_ASSET, day.isoformat()) is None:
+        if not is_done(lake, day):
             return day
     raise UsageError(f"every session up to {mandate.calendar.last_session} has been run")
 
 
 def choose_session(text: str | None) -> dt.date:
     """The session of `--session`, else the next one."""
-    from marketbot_resources import settings
-    from marketbot_resources.store.lake import open_lake
-
-    mandate = load_mandate()
-    lake = open_lake(settings.home()) if (settings.home() / "index.sqlite").exists() else None
+    mandate, lake = load_mandate(), open_home()
     if text is None:
         return next_session(lake, mandate)
     session, opened = session_from_key(text), book_open(lake.ledger) if lake else None
@@ -117,15 +213,20 @@ def choose_session(text: str | None) -> dt.date:
     return session
 
 
-def run_range(days: Sequence[dt.date], *, quiet: bool) -> list[SessionResult]:
-    """Runs sessions oldest first, one run each, and stops at the first that does not end well."""
+def run_range(
+    days: Sequence[dt.date], *, quiet: bool, whatever: bool = False, data: bool = False
+) -> list[SessionResult]:
+    """Runs sessions oldest first, one run each; stops at the first that does not end well (`whatever`: that has no end).
+
+    `data`: data and forecasts only.
+    """
     from tqdm import tqdm
 
     results = []
     with tqdm(days, unit="session", disable=quiet or None) as bar:
         for day in bar:
             bar.set_description(day.isoformat())
-            results.append(run_session(day))
-            if not results[-1].good:
+            results.append(run_session(day, data=True) if data else run_once(day))
+            if not (results[-1].good or (whatever and results[-1].ended)):
                 break
     return results

@@ -2,13 +2,15 @@
 
 import dagster as dg
 
+from marketbot_assets import pages
 from marketbot_assets.lineage import materialized, stage_asset, stored
 from marketbot_assets.research import schema
+from marketbot_resources.ledger import Json
 from marketbot_resources.sessions import book_open
 from marketbot_resources.store.index import STATIC
 from marketbot_resources.store.reader import HISTORY_OF
 from marketbot_resources.store.resource import StoreResource
-from marketbot_resources.wiring import BrokerResource, Ports
+from marketbot_resources.wiring import BrokerResource, MandateResource, Ports
 
 STAGE = "research"
 HISTORIES = sorted(HISTORY_OF.values())
@@ -32,4 +34,30 @@ def opening_balance(
     return served or materialized(context, store, frame, schema.OPENING_BALANCE)
 
 
-ASSETS = [opening_balance]
+class BacktestRange(dg.Config):
+    """First and last session of a backtest."""
+
+    first: str
+    last: str
+
+
+@stage_asset(schema.BACKTEST, stage=STAGE, domain="research")
+def backtest(
+    context: dg.AssetExecutionContext,
+    config: BacktestRange,
+    store: StoreResource,
+    mandate_file: MandateResource,
+    ports: Ports,
+) -> dg.MaterializeResult:
+    """Every session of a past range as the same functions decide it, from cash, filled by the paper broker's rules."""
+    from marketbot_assets.backtest import play
+    from marketbot_resources.store.resource import session_from_key
+
+    first, last = session_from_key(config.first), session_from_key(config.last)
+    mandate = mandate_file.load()
+    frame, blobs = play(context, store, ports, mandate, first, last)
+    facts: dict[str, Json] = {"mandate_content_sha256": mandate.sha256, "first": config.first, "last": config.last}
+    return materialized(context, store, frame, schema.BACKTEST, blobs=blobs, facts=facts, shows=pages.backtest(frame))
+
+
+ASSETS = [opening_balance, backtest]

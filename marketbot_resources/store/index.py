@@ -124,6 +124,10 @@ class Index:
         """The newest version of every partition of every asset, sorted."""
         return self._select("1 = 1", ())
 
+    def of_part(self, part: str) -> dict[str, IndexRow]:
+        """Asset -> its newest version of one partition."""
+        return {row.asset: row for row in self._select("part = ?", (part,))}
+
     def by_file(self, asset: str, part: str, file_sha256: str) -> IndexRow | None:
         """A given version."""
         with self._database.connection() as connection:

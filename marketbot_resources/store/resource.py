@@ -1,8 +1,9 @@
 """The store as a Dagster resource: hands a step its reader and takes its result. It is no IO manager, so it knows what was read."""
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -56,8 +57,19 @@ def session_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
         first, last = (run.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
         key = first if first == last else None
     if key is None:
+        key = _last_of_config(run.run_config)
+    if key is None:
         raise UsageError("expected a run of one session, found none; launch job `daily` with a partition")
     return session_from_key(key)
+
+
+def _last_of_config(config: Mapping[str, Any]) -> str | None:
+    """The end of the range that the run's one op was configured with (a backtest); None without one."""
+    for op in config.get("ops", {}).values():
+        last = op.get("config", {}).get("last")
+        if isinstance(last, str):
+            return last
+    return None
 
 
 def session_from_key(key: str) -> dt.date:

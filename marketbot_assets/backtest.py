@@ -1,0 +1,83 @@
+"""The data of a backtest, asked from the providers and kept as bodies, and the loop over its sessions.
+
+Backtests ask for `known_at` only: the bodies are fetched today, what a row may be used for is decided by when it was known.
+Not here: the loop itself (`research.loop`), the asset (`research.assets`).
+"""
+
+import datetime as dt
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from marketbot_assets.lineage import keep_body
+from marketbot_resources.calendars import computed_cutoff
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.provider import Body
+from marketbot_resources.store.resource import StoreResource
+from marketbot_resources.wiring import Ports
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from marketbot_assets.research.history import Tables
+    from marketbot_assets.research.loop import Day
+
+
+def play(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    ports: Ports,
+    mandate: Mandate,
+    first: dt.date,
+    last: dt.date,
+) -> "tuple[pd.DataFrame, list[str]]":
+    """(BACKTEST rows of the sessions first..last, hashes of the bodies they rest on)."""
+    from tqdm import tqdm
+
+    from marketbot_assets.research.history import History
+    from marketbot_assets.research.loop import opening_account, run_days
+    from marketbot_assets.research.outcomes import outcomes
+
+    blobs: list[str] = []
+    until = computed_cutoff(mandate.schedule, last)
+
+    def keep(body: Body) -> str:
+        blobs.append(keep_body(context, store, "backtest", body, until))
+        return blobs[-1]
+
+    history = History(tables_until(ports, mandate, until, keep), mandate, first, last)
+    with tqdm(total=len(history.sessions), unit="session", desc="backtest", disable=not sys.stderr.isatty()) as bar:
+
+        def seen(day: "Day") -> None:
+            bar.update()
+
+        days = run_days(history, mandate, opening_account(mandate, history), seen=seen)
+        return outcomes(days), blobs
+
+
+def tables_until(ports: Ports, mandate: Mandate, until: dt.datetime, keep: Callable[[Body], str]) -> "Tables":
+    """Everything that was known at an instant, normalized; `keep` stores a body and returns its hash."""
+    from marketbot_assets.ingestion.parse import PARSERS
+    from marketbot_assets.normalization import series
+    from marketbot_assets.normalization.identity import normalize_instruments
+    from marketbot_assets.research.history import Tables
+
+    def rows(asset: str, body: Body) -> "pd.DataFrame":
+        return PARSERS[asset](body.content, source=body.provider, blob_sha256=keep(body))
+
+    market, listed = ports.market, mandate.universe.listings
+    instruments = normalize_instruments(rows("raw_instruments", market.instruments(until)), listed, until)
+    return Tables(
+        instruments=instruments,
+        prices=series.normalize_prices(rows("raw_prices", market.prices(None, until)), instruments),
+        corporate_actions=series.normalize_corporate_actions(
+            rows("raw_corporate_actions", market.corporate_actions(None, until)), instruments
+        ),
+        fx=series.normalize_fx(rows("raw_fx", market.fx(None, until)), mandate.base_currency),
+        macro=series.normalize_macro(rows("raw_macro", ports.macro.series(None, until))),
+        fundamentals=series.normalize_fundamentals(
+            rows("raw_fundamentals", ports.fundamentals.filings(None, until)), instruments
+        ),
+    )
