@@ -2,8 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,36 +64,8 @@ def existing_lake() -> "Lake":
     return open_lake(home)
 
 
-@contextmanager
-def instance() -> "Iterator[dg.DagsterInstance]":
-    """Dagster's instance of this home, with its SQLite event log made quick for the length of a run.
-
-    Its storage opens and closes a connection per query; the last close writes the whole log back. One idle connection kept
-    open here avoids that, and `synchronous=normal` the disk flush per event. The event log proves nothing (the ledger does,
-    which keeps `synchronous=full`), so what a power failure may take is the view of a run, never evidence.
-    """
-    import sqlite3
-
+def instance() -> "dg.DagsterInstance":
+    """Dagster's instance of this home."""
     import dagster as dg
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
 
-    kept: dict[str, sqlite3.Connection] = {}
-
-    def relax(connection: object, record: object) -> None:
-        if not isinstance(connection, sqlite3.Connection):
-            return
-        connection.execute("pragma synchronous=normal")
-        path = str(connection.execute("pragma database_list").fetchone()[2])
-        if path and path not in kept:
-            kept[path] = sqlite3.connect(path, check_same_thread=False)
-            kept[path].execute("select count(*) from sqlite_master").fetchone()
-
-    event.listen(Engine, "connect", relax)
-    try:
-        with dg.DagsterInstance.get() as found:
-            yield found
-    finally:
-        event.remove(Engine, "connect", relax)
-        for connection in kept.values():
-            connection.close()
+    return dg.DagsterInstance.get()
