@@ -1,4 +1,4 @@
-"""Jobs: `daily` runs one session through the whole graph in one process, `data` its data alone, `backtest` a past range."""
+"""Jobs: `daily` runs one session through the whole graph in one process, `data` its data alone, `backtest_range` a past range."""
 
 import dagster as dg
 
@@ -39,10 +39,10 @@ data = dg.define_asset_job(
     tags=RUN_TAGS,
     description="One session's data, features and forecasts; nothing is decided, the next session records it as skipped.",
 )
-backtest = dg.define_asset_job(
-    "backtest",
+backtest_range = dg.define_asset_job(
+    "backtest_range",
     selection=dg.AssetSelection.assets("backtest"),
     executor_def=dg.in_process_executor,
     description="The decision over a past range, from cash, with the paper broker's fills.",
 )
-JOBS = [daily, data, backtest]
+JOBS = [daily, data, backtest_range]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from marketbot_assets.risk.inputs import RiskInputs
     from marketbot_resources.ledger import Ledger
 
-NEAR_SESSIONS = 30
+NEAR_SESSIONS = 45
 DAYS_SESSIONS = 300
 OPENING = "opening_balance"
 ROLL_DEPS = (*MARKET_DEPS, "account_snapshot", "fills", OPENING)

@@ -82,4 +82,4 @@ class QuickEventLog(ConsolidatedSqliteEventLogStorage):
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
-        super().dispose()
+        super().dispose()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ COSTS = ("fee", "tax")
 DECISION_RECORD = Table(
     "decision_record",
     "one version of an input or output of the session's decision, or one fact about it",
-    ("kind", "asset", "partition"),
+    ("kind", "asset", "partition", "content_sha256"),
     (
         Column("kind", "text", "INPUT, OUTPUT or FACT", one_of=(INPUT, OUTPUT, FACT)),
         Column("asset", "text", "asset, or name of the fact"),

@@ -11,7 +11,7 @@ from marketbot_resources.store.index import STATIC
 if TYPE_CHECKING:
     import pandas as pd
 
-ASSET = "backtest"
+ASSET, JOB = "backtest", "backtest_range"
 View = dict[str, object]
 
 
@@ -20,7 +20,7 @@ def backtest(first: dt.date, last: dt.date) -> View:
     from marketbot_assets.definitions import defs
     from marketbot_assets.research.outcomes import how_often
 
-    job = defs.resolve_job_def(ASSET)
+    job = defs.resolve_job_def(JOB)
     config = {"ops": {ASSET: {"config": {"first": first.isoformat(), "last": last.isoformat()}}}, **QUIET}
     with instance() as dagster:
         run = job.execute_in_process(instance=dagster, raise_on_error=False, run_config=config)

@@ -100,5 +100,8 @@ def _ledger() -> Finding:
 def _halt() -> Finding:
     flag = HaltSwitch(settings.home()).read()
     return Finding(
-        "halt flag", flag.status == "off", f"{flag.status} {flag.reason}".strip(), "find out why; then remove the flag"
+        "halt flag",
+        flag.status == "off",
+        f"{flag.status} {flag.reason}".strip(),
+        "find out why, then: marketbot resume --reason TEXT",
     )

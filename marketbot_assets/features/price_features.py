@@ -5,10 +5,11 @@ NaN rule: a feature is NaN unless every return in its window is known. The windo
 
 import numpy as np
 
+from marketbot_assets.features.liquidity import traded_value
 from marketbot_assets.normalization.window import Floats, MarketWindow
 from marketbot_resources.model import SESSIONS_PER_YEAR
 
-ADV_SESSIONS, ADV_MIN = 20, 15
+ADV_MIN = 15
 LAST_MONTH, YEAR = 21, 252
 
 
@@ -92,10 +93,9 @@ def range_features(returns: Floats, sessions: int) -> tuple[Floats, Floats]:
 
 
 def adv(window: MarketWindow) -> Floats:
-    """Median value traded over 20 sessions, base currency; NaN with fewer than 15 fresh bars, (n,)."""
-    close, volume, fx, fresh = (a[-ADV_SESSIONS:] for a in (window.close, window.volume, window.fx, window.fresh))
-    traded = np.where(fresh & np.isfinite(volume) & (volume > 0), close * volume * fx, np.nan)
-    return np.array([np.median(c[np.isfinite(c)]) if np.isfinite(c).sum() >= ADV_MIN else np.nan for c in traded.T])
+    """Median value traded over 20 own sessions, base currency; NaN with fewer than 15, (n,)."""
+    median, count = traded_value(window)
+    return np.where(count >= ADV_MIN, median, np.nan)
 
 
 def amihud(window: MarketWindow, sessions: int) -> Floats:

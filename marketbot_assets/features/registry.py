@@ -73,7 +73,7 @@ FEATURES = (
         PRICE,
         252,
     ),
-    Feature("adv_20d", "liquidity", "base currency", "median value traded of 20 sessions", PRICE, 20, True),
+    Feature("adv_20d", "liquidity", "base currency", "median value traded of 20 own sessions", PRICE, 40, True),
     Feature(
         "amihud_63d",
         "liquidity",

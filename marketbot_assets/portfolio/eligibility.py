@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.book.state import BookState
+from marketbot_assets.features.liquidity import traded_value
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
@@ -21,7 +22,6 @@ from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT
 
 US_MICS = frozenset({"XNYS", "XNAS", "BATS", "ARCX"})
-ADV_SESSIONS = 20
 SEND_WINDOW = dt.timedelta(minutes=5)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 
@@ -58,16 +58,6 @@ class Account:
     book: BookState
 
 
-def adv_base(window: MarketWindow) -> tuple[Floats, Floats]:
-    """(median of the last 20 sessions' traded value in base currency over fresh bars, number of such bars): (n,), (n,)."""
-    close, volume, fx = (a[-ADV_SESSIONS:] for a in (window.close, window.volume, window.fx))
-    traded = np.where(window.fresh[-ADV_SESSIONS:] & np.isfinite(volume), close * volume * fx, np.nan)
-    counts = np.isfinite(traded).sum(axis=0).astype(float)
-    with np.errstate(all="ignore"):
-        medians = np.array([np.median(col[np.isfinite(col)]) if np.isfinite(col).any() else np.nan for col in traded.T])
-    return medians, counts
-
-
 def linear_costs(mandate: Mandate, currencies: Sequence[str], is_fund: Flags) -> tuple[Floats, Floats]:
     """(buy, sell) costs as fractions of the traded value: half-spread, fee, conversion, tax; (n,), (n,)."""
     costs, base = mandate.costs_bps, mandate.base_currency
@@ -97,7 +87,7 @@ def send_windows(mics: Sequence[str], after: dt.datetime) -> tuple[tuple[dt.date
 def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt.date) -> list[str]:
     """Per instrument why it may not be bought; empty text when it may."""
     rows, window, floor = market.instruments, market.window, mandate.universe.floor
-    adv, _ = adv_base(window)
+    adv, _ = traded_value(window)
     complete = dict(zip(market.features["instrument"], market.features["complete"], strict=True))
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
     blocked = dict(account.book.blocked)
@@ -144,7 +134,7 @@ def portfolio_inputs(
     names, currencies = tuple(rows["instrument"]), tuple(rows["currency"])
     assert names == window.instruments == market.factor_model.instruments, "instruments must agree everywhere"
     is_fund = np.asarray(rows["kind"] == "FUND")
-    adv, counts = adv_base(window)
+    adv, counts = traded_value(window)
     buy, sell = linear_costs(mandate, currencies, is_fund)
     reasons = buy_refusals(market, account, mandate, session)
     if unpriced_held:

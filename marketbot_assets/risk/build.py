@@ -21,7 +21,7 @@ from marketbot_assets.risk.inputs import Flags, Floats, OptimizerAnswer, Reconci
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OpenOrder
 
-LIQUIDITY_SESSIONS = 20
+LIQUIDITY_SESSIONS, LIQUIDITY_SPAN = 20, 40
 MATURE_SESSIONS = max(feature.lookback_sessions for feature in FEATURES if feature.required) + 1
 
 
@@ -63,12 +63,15 @@ def strangers(snapshot: pd.DataFrame, instruments: pd.DataFrame) -> tuple[str, .
 
 
 def liquidity(window: MarketWindow) -> tuple[Floats, Floats]:
-    """(average daily value, base currency: median of the sessions with a bar among the last 20; number of those): (n,), (n,)."""
-    rows = slice(-LIQUIDITY_SESSIONS, None)
-    value = window.close[rows] * window.volume[rows] * window.fx[rows]
-    counted = window.fresh[rows] & np.isfinite(value)
-    medians = [float(np.median(value[seen, n])) if seen.any() else np.nan for n, seen in enumerate(counted.T)]
-    return np.array(medians), counted.sum(axis=0).astype(float)
+    """((n,) average daily value, base currency: median of the newest 20 bars among the last 40 sessions; (n,) how many)."""
+    value = window.close[-LIQUIDITY_SPAN:] * window.volume[-LIQUIDITY_SPAN:] * window.fx[-LIQUIDITY_SPAN:]
+    traded = window.fresh[-LIQUIDITY_SPAN:] & np.isfinite(value) & (value > 0.0)
+    medians, counts = [], []
+    for n in range(value.shape[1]):
+        rows = np.flatnonzero(traded[:, n])[-LIQUIDITY_SESSIONS:]
+        medians.append(float(np.median(value[rows, n])) if len(rows) else np.nan)
+        counts.append(float(len(rows)))
+    return np.array(medians), np.array(counts)
 
 
 def valid_prices(market: Market, mandate: Mandate) -> Floats:

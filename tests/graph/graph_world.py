@@ -1,0 +1,195 @@
+"""Homes, runs and twins at the ports for tests of the whole graph. Not here: any statement about the product."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from marketbot_assets.commands.sessions import SessionResult, result_of
+from marketbot_assets.definitions import build_definitions
+from marketbot_resources.broker.paper import PaperBroker
+from marketbot_resources.broker.provider_market import provider_market
+from marketbot_resources.market.sample import SampleMarket
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.market.shelf import Transform
+from marketbot_resources.provider import MarketProvider
+from marketbot_resources.sessions import EndState, end_state
+from marketbot_resources.store.index import IndexRow
+from marketbot_resources.store.lake import Lake
+from marketbot_resources.store.resource import StoreResource, session_from_key
+from marketbot_resources.wiring import BrokerResource, Ports
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+ROOT = Path(__file__).parents[2]
+FIRST, SECOND, NEXT, AFTER = "2018-12-12", "2018-12-13", "2018-12-14", "2018-12-17"
+Overrides = dict[str, dg.ConfigurableResource]  # type: ignore[type-arg]
+
+
+class Killed(BaseException):
+    """The process dies here: no handler of ours may catch it."""
+
+
+def execute(session: str, overrides: Overrides | None = None, job: str = "daily", *, only: str = "") -> bool:
+    """One run in this process on an instance that nothing outlives; `only`: this asset alone."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = build_definitions(overrides).resolve_job_def(job)
+        chosen = [dg.AssetKey(only)] if only else None
+        return found.execute_in_process(
+            partition_key=session, instance=instance, raise_on_error=False, run_config=QUIET, asset_selection=chosen
+        ).success
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home, and what a reader without Dagster sees in it."""
+
+    path: Path
+
+    @property
+    def lake(self) -> Lake:
+        """Opened anew: sees what is on disk."""
+        return Lake(self.path)
+
+    def run(self, session: str, overrides: Overrides | None = None, job: str = "daily", *, only: str = "") -> bool:
+        """One run in this home."""
+        before = os.environ.get("MARKETBOT_HOME")
+        os.environ["MARKETBOT_HOME"] = str(self.path)
+        try:
+            return execute(session, overrides, job, only=only)
+        finally:
+            os.environ.pop("MARKETBOT_HOME")
+            os.environ.update({} if before is None else {"MARKETBOT_HOME": before})
+
+    def has(self, asset: str, session: str) -> bool:
+        """Whether an asset has an object for a session."""
+        return self.lake.index.newest(asset, session) is not None
+
+    def frame(self, asset: str, session: str) -> "pd.DataFrame":
+        """The newest object of an asset."""
+        lake = self.lake
+        row: IndexRow | None = lake.index.newest(asset, session)
+        assert row is not None, f"{asset} {session} is missing"
+        return lake.load(row)
+
+    def end(self, session: str) -> EndState:
+        """The recorded end of a session."""
+        found = end_state(self.lake.ledger, session_from_key(session))
+        assert found is not None, f"{session} has no end"
+        return found
+
+    def verdict(self, session: str) -> str:
+        """APPROVED, REJECTED or HALT."""
+        return str(self.frame("risk_verdict", session)["verdict"].iloc[0])
+
+    def said(self, session: str, control: str) -> str:
+        """Status and message of every answer of one control that did not pass, in one text."""
+        rows = self.frame("risk_verdict", session)
+        rows = rows[(rows["control"] == control) & (rows["kind"] == "CONTROL") & (rows["status"] != "PASS")]
+        return "; ".join(f"{row.status} {row.message}" for row in rows.itertuples())
+
+    def result(self, session: str, *, failed: bool) -> SessionResult:
+        """What the command `run` would say, from which it takes its exit code."""
+        return result_of(self.lake, session_from_key(session), failed=failed)
+
+    def contents(self) -> dict[tuple[str, str], str]:
+        """Content hash of the newest object per asset and partition."""
+        return {(row.asset, row.part): row.content_sha256 for row in self.lake.index.all_newest()}
+
+    def instrument(self, source_id: str, session: str = SECOND) -> str:
+        """Our id of a provider's listing."""
+        rows = self.frame("instruments", session).set_index("source_id")
+        return str(rows.loc[source_id, "instrument"])
+
+    def at_broker(self) -> list[tuple[str, str, str]]:
+        """(client order id, session, side) of all orders that the paper broker ever received, from its own file."""
+        import json
+        import sqlite3
+
+        connection = sqlite3.connect(self.path / "broker.sqlite")
+        rows = connection.execute("select client_order_id, body from orders").fetchall()
+        connection.close()
+        bodies = [(str(name), json.loads(body)) for name, body in rows]
+        return sorted((name, str(body["session"]), str(body["side"])) for name, body in bodies)
+
+    def sent(self, session: str) -> set[str]:
+        """Client order ids that the broker received for a session."""
+        return {name for name, day, _ in self.at_broker() if day == session}
+
+    def copy(self, path: Path) -> "Home":
+        """The same home elsewhere."""
+        shutil.copytree(self.path, path)
+        return Home(path)
+
+
+def edited(content: bytes, edits: list[list[str]]) -> bytes:
+    """A CSV body with some cells changed: [first column or *, session or *, column, value]; no column drops the row.
+
+    A value like `*0.8` multiplies. All other rows keep their bytes.
+    """
+    header, *lines = content.decode().splitlines()
+    names = [name.strip('"') for name in header.split(",")]
+    kept = [header]
+    for line in lines:
+        new: str | None = line
+        for name, session, column, value in edits:
+            if new is not None and _is_row(new, name, session):
+                new = _changed(new, names.index(column), value) if column else None
+        kept += [new] if new is not None else []
+    return ("\n".join(kept) + "\n").encode()
+
+
+def _is_row(line: str, name: str, session: str) -> bool:
+    return (name == "*" or line.startswith(f'"{name}",')) and (session == "*" or f",{session}," in line)
+
+
+def _changed(line: str, column: int, value: str) -> str:
+    cells = line.split(",")
+    cells[column] = str(round(float(cells[column]) * float(value[1:]), 4)) if value.startswith("*") else value
+    return ",".join(cells)
+
+
+class EditedPorts(Ports):
+    """Providers that serve bodies of one kind with some cells changed (see `edited`)."""
+
+    kind: str
+    edits: list[list[str]]
+
+    @property
+    def market(self) -> MarketProvider:
+        return SampleMarket(transform=self._change)
+
+    def _change(self, kind: str, content: bytes) -> bytes:
+        return edited(content, self.edits) if kind == self.kind else content
+
+
+def fall(source_id: str, session: str, factor: str) -> list[list[str]]:
+    """Edits that move a bar's prices by a factor."""
+    return [[source_id, session, column, f"*{factor}"] for column in ("open", "high", "low", "close")]
+
+
+class OddBroker(BrokerResource):
+    """The paper broker, from whose answers `broker` may make something else."""
+
+    def wrap(self, broker: PaperBroker) -> PaperBroker:
+        """What the graph gets instead."""
+        raise NotImplementedError
+
+    def open(self, mandate: Mandate, ports: Ports) -> PaperBroker:
+        return self.wrap(super().open(mandate, ports))
+
+
+class DyingStore(StoreResource):
+    """The process dies when a step asks for its reader."""
+
+    step: str
+
+    def reader(self, context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
+        if context.asset_key.to_user_string() == self.step:
+            raise Killed(self.step)
+        return super().reader(context)
