@@ -1,20 +1,21 @@
 # Two words set everything up: `make demo` and `make test`.
 PYTHON ?= python3.11
 BIN := .venv/bin
-export DAGSTER_HOME ?= $(CURDIR)/dagster_home
+export DAGSTER_HOME ?= $(if $(MARKETBOT_HOME),$(MARKETBOT_HOME)/dagster,$(CURDIR)/dagster_home)
 export DAGSTER_EVENT_BATCH_SIZE ?= 50
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check ui install lock holidays services clean
+.PHONY: demo test check ui install lock holidays services bench clean
 
 demo: install
-	$(BIN)/marketbot backfill 2018-12-11 2018-12-24
+	$(BIN)/marketbot demo
 
 test: install services
 	$(BIN)/python -m pytest
 
 ui: install
+	mkdir -p $(DAGSTER_HOME) && cp -n dagster_home/dagster.yaml $(DAGSTER_HOME)/ 2>/dev/null || true
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 check: install
@@ -40,5 +41,9 @@ holidays: install
 services:
 	sh tools/services.sh
 
+bench: install
+	$(BIN)/python benchmarks/day.py
+
 clean:
-	rm -rf .venv dagster_home/state
+	find dagster_home -mindepth 1 ! -name dagster.yaml -delete
+	rm -rf .venv

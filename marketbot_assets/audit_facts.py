@@ -8,7 +8,7 @@ from marketbot_assets.panels import MARKET_DEPS, market
 from marketbot_assets.rebuild import REBUILDS, tables
 from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, rates_of, rolled
 from marketbot_resources.errors import MarketbotError
-from marketbot_resources.ledger import Ledger
+from marketbot_resources.ledger import Json, Ledger
 from marketbot_resources.sessions import end_state
 from marketbot_resources.store.reader import Reader
 
@@ -27,9 +27,8 @@ ATTRIBUTION_DEPS = (*ROLL_DEPS, "positions")
 DRIFT_DEPS = (*MARKET_DEPS, "forecasts", "book_state", "risk_verdict")
 REPLAYED = tuple(REBUILDS)
 REPORTED = (
-    "mandate",
+    *MARKET_DEPS,
     "positions",
-    "instruments",
     "book_state",
     "target_portfolio",
     "target_explanation",
@@ -47,7 +46,6 @@ REPORTED = (
     "forecasts",
     "decision_record",
     "replay_check",
-    "prices",
 )
 
 
@@ -79,6 +77,8 @@ def freeze(read: Reader, lake: "Lake", frame: "pd.DataFrame", versions: dict[str
     """
     from marketbot_assets.audit.record import record_body
     from marketbot_assets.portfolio.order_frame import orders_from_frame
+    from marketbot_assets.risk.verdict_frame import verdict_of
+    from marketbot_assets.submit import why
     from marketbot_resources.broker.sending import freeze_batch
 
     ledger, mandate = lake.ledger, read.mandate()
@@ -86,7 +86,9 @@ def freeze(read: Reader, lake: "Lake", frame: "pd.DataFrame", versions: dict[str
     body = record_body(frame, read.part) if known is None else known.body
     receipt = ledger.append("decision", read.part, body if known else {**body, "versions": versions})
     orders = orders_from_frame(read.read("orders"))
-    freeze_batch(ledger, mandate.account.id, read.session, orders, {"session": read.part})
+    verdict = read.read("risk_verdict")
+    facts: dict[str, Json] = {"session": read.part, "verdict": verdict_of(verdict), "why": why(verdict)}
+    freeze_batch(ledger, mandate.account.id, read.session, orders, facts)
     return receipt.hash
 
 
@@ -174,12 +176,14 @@ def nav_history(read: Reader) -> list[tuple[str, float, float, float]]:
 
 def report_facts(read: Reader, lake: "Lake") -> "ReportFacts":
     """Everything that the daily report shows."""
+    from marketbot_assets.audit.benchmark import benchmark_return
     from marketbot_assets.audit.report_facts import ReportFacts
     from marketbot_assets.book.frames import state_of
 
-    frames = {name: read.read(name) for name in REPORTED if name not in ("mandate", "book_state", "prices")}
+    told = [name for name in REPORTED if name not in MARKET_DEPS and name != "book_state"]
+    frames = {name: read.read(name) for name in (*told, "instruments")}
     record, replay = frames.pop("decision_record"), frames.pop("replay_check")
-    ended = end_state(lake.ledger, read.session)
+    ended, entry = end_state(lake.ledger, read.session), lake.ledger.get("decision", read.part)
     objects = record[record["kind"] != "FACT"]
     evidence = dict(zip(objects["asset"] + " " + objects["partition"], objects["content_sha256"], strict=True))
     same = int(replay["same"].sum())
@@ -191,9 +195,10 @@ def report_facts(read: Reader, lake: "Lake") -> "ReportFacts":
         book=state_of(read.read("book_state")),
         end_state=f"{text}. Replay: {same} of {len(replay)} assets rebuilt with equal hashes.",
         evidence=evidence,
-        ledger_size=0,
+        ledger_size=entry.seq if entry else 0,
         ledger_root="",
         synthetic=bool(read.read("prices")["synthetic"].any()),
+        benchmark_return=benchmark_return(market(read, NEAR_SESSIONS).window, frames["instruments"]),
         **frames,  # type: ignore[arg-type]
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets import session_facts as facts
 from marketbot_assets.panels import long_returns, market
+from marketbot_resources.errors import HaltError
 from marketbot_resources.ledger import Ledger
 from marketbot_resources.store.reader import Reader
 from marketbot_resources.store.table import Table
@@ -65,17 +66,19 @@ def positions(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """POSITIONS after the session."""
     from marketbot_assets.book.positions import positions_frame
 
-    return positions_frame(facts.rolled(read, ledger).valuation)
+    now = facts.rolled(read, ledger)
+    return positions_frame(now.valuation, now.events)
 
 
 def reconciliation(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """RECONCILIATION of our book with the broker's report."""
+    from marketbot_assets.book.frames import booked_of, valuation_of
     from marketbot_assets.book.reconciliation import reconcile
 
-    now, snapshot = facts.rolled(read, ledger), read.read("account_snapshot")
-    value, known = now.valuation, frozenset(read.read("instruments")["instrument"])
+    frame, snapshot = read.read("positions"), read.read("account_snapshot")
+    value, known = valuation_of(frame), frozenset(read.read("instruments")["instrument"])
     return reconcile(
-        value.holdings, snapshot, nav=value.nav, fx=value.rates, known_instruments=known, booked=now.events
+        value.holdings, snapshot, nav=value.nav, fx=value.rates, known_instruments=known, booked=booked_of(frame)
     )
 
 
@@ -83,7 +86,8 @@ def book_state(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """BOOK_STATE after the session."""
     from marketbot_assets.book.frames import state_frame
 
-    return state_frame(facts.stepped(read, ledger))
+    state, unjudged = facts.stepped(read, ledger)
+    return state_frame(state, unjudged=unjudged)
 
 
 def protective_exits(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -95,10 +99,14 @@ def protective_exits(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
 
 def inputs(read: Reader, ledger: Ledger) -> "PortfolioInputs":
-    """What the optimizer and the plan read."""
+    """What the optimizer and the plan read. Raises HaltError when the exits due are not those of the book's state."""
     from marketbot_assets.decision import inputs_of
 
-    return inputs_of(facts.situation(read, ledger), read.mandate())
+    now = facts.situation(read, ledger)
+    due, hits = set(read.read("protective_exits")["instrument"]), {x.instrument for x in now.account.book.stop_hits}
+    if due != hits:
+        raise HaltError(f"session {read.session}: expected exits of {sorted(hits)}, found {sorted(due)}")
+    return inputs_of(now, read.mandate())
 
 
 def target_portfolio(read: Reader, ledger: Ledger) -> "pd.DataFrame":

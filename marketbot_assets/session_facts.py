@@ -4,6 +4,7 @@ Each function names in its `*_DEPS` what it reads; an asset that calls it declar
 """
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from marketbot_assets.panels import MARKET_DEPS, last_sessions, market
@@ -15,7 +16,7 @@ from marketbot_resources.store.reader import Reader
 if TYPE_CHECKING:
     import pandas as pd
 
-    from marketbot_assets.book.roll import Rolled
+    from marketbot_assets.book.roll import Held, Rolled
     from marketbot_assets.book.state import BookState
     from marketbot_assets.decision import Situation
     from marketbot_assets.portfolio.eligibility import Account
@@ -41,13 +42,12 @@ def environment_of(mandate: Mandate) -> str:
 def rolled(read: Reader, ledger: "Ledger") -> "Rolled":
     """The book after the session: the newest positions before it (or the opening balance) + fills + corporate actions."""
     from marketbot_assets.book.fills import executions_of
-    from marketbot_assets.book.roll import held_of, roll
-    from marketbot_assets.research.opening import positions_of
+    from marketbot_assets.book.roll import roll
 
-    known, previous = market(read, NEAR_SESSIONS), read.previous("positions")
+    known = market(read, NEAR_SESSIONS)
     rows = known.instruments
     return roll(
-        held_of(positions_of(read.read(OPENING)) if previous is None else previous),
+        held_before(read),
         executions_of(read.read("fills")),
         read.as_of("corporate_actions"),
         known.window,
@@ -57,6 +57,27 @@ def rolled(read: Reader, ledger: "Ledger") -> "Rolled":
         after=last_cutoff_before(ledger, read.session),
         until=read.cutoff,
     )
+
+
+def held_before(read: Reader) -> "Held":
+    """What the session before left, with the broker's cash where that session's reconciliation explained the difference."""
+    from marketbot_assets.book.frames import booked_of
+    from marketbot_assets.book.reconciliation import adopt_explained, reconcile
+    from marketbot_assets.book.roll import held_of
+    from marketbot_assets.research.opening import positions_of
+
+    previous = read.previous("positions")
+    if previous is None:
+        return held_of(positions_of(read.read(OPENING)))
+    held, snapshot = held_of(previous), read.previous("account_snapshot")
+    if snapshot is None or read.previous_session("account_snapshot") != read.previous_session("positions"):
+        return held
+    nav = float(previous["value_base"].sum())
+    known = frozenset(held.holdings.shares) | frozenset(snapshot["instrument"])
+    found = reconcile(
+        held.holdings, snapshot, nav=nav, fx=held.rates, known_instruments=known, booked=booked_of(previous)
+    )
+    return replace(held, holdings=adopt_explained(held.holdings, found))
 
 
 def previous_state(read: Reader) -> "BookState":
@@ -75,26 +96,28 @@ def protective_ids(ledger: "Ledger", fills: "pd.DataFrame") -> frozenset[str]:
     return frozenset(name for name, entry in found.items() if entry is not None and entry.body["leg"] == "P")
 
 
-def stepped(read: Reader, ledger: "Ledger") -> "BookState":
-    """The book's state after the session."""
+def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]":
+    """(the book's state after the session, held names whose stops could not be judged and why)."""
     from marketbot_assets.book.fills import executions_of
     from marketbot_assets.book.positions import session_closes
     from marketbot_assets.book.reconciliation import is_clean
     from marketbot_assets.book.roll import atr_levels
     from marketbot_assets.book.step import step_book
+    from marketbot_assets.book.stops import unjudged_lots
     from marketbot_assets.features.factor_model import from_frame
     from marketbot_resources.calendars import decision_sessions
 
     now, known, fills = rolled(read, ledger), market(read, NEAR_SESSIONS), read.read("fills")
     snapshot, mandate = read.read("account_snapshot"), read.mandate()
-    return step_book(
+    close, atr20 = session_closes(known.window), atr_levels(read.read("features"), known.window)
+    state = step_book(
         previous_state(read),
         session=read.session,
         valuation=now.valuation,
         fills=executions_of(fills),
         actions=now.actions,
-        close=session_closes(known.window),
-        atr20=atr_levels(read.read("features"), known.window),
+        close=close,
+        atr20=atr20,
         index_vol_20d=from_frame(read.read("factor_model")).index_vol_20d,
         clean=is_clean(read.read("reconciliation")),
         operator_rearm=bool((snapshot["kind"] == "OPERATOR").any()),
@@ -102,6 +125,7 @@ def stepped(read: Reader, ledger: "Ledger") -> "BookState":
         mandate=mandate,
         protective_ids=protective_ids(ledger, fills),
     )
+    return state, unjudged_lots(state.lots, close, atr20)
 
 
 def open_orders(snapshot: "pd.DataFrame") -> tuple[OpenOrder, ...]:

@@ -77,7 +77,6 @@ class Broker(Section):
 
     name: Literal["paper"]
     participation_max: Fraction
-    settle_sessions: Count
 
 
 class UniverseFloor(Section):

@@ -210,7 +210,6 @@ class LadderCash(Section):
     """Keys of the mandate's section ladder cash; `mandate.yaml` says what each value does."""
 
     at: Fraction
-    sessions: Count
 
 
 class LadderHalt(Section):

@@ -173,7 +173,7 @@ def _close(
     batch = frozen_batch(ledger, account, day)
     if batch is not None:
         _resolve(ledger, broker, batch)
-        record_end(ledger, day, "sent", "run ended while sending; every order was resolved with the broker")
+        record_end(ledger, day, *_end_of_batch(ledger, batch))
     elif cutoff_of(ledger, day) is not None:
         known = end_state(ledger, day)
         record_end(ledger, day, "skipped", known.reason if known else "run ended before a batch was frozen")
@@ -185,6 +185,19 @@ def _close(
         raise SessionRefused(
             f"session {session}: session {day} has not been run; run it first: marketbot run --session {day}"
         )
+
+
+def _end_of_batch(ledger: Ledger, batch: Entry) -> tuple[str, str]:
+    """How a session ended whose run died after its batch was frozen; what was not sent is never sent."""
+    verdict = str(batch.body["verdict"])
+    if verdict != "APPROVED":
+        return ("rejected" if verdict == "REJECTED" else "halted"), str(batch.body["why"])
+    orders = batch.body["orders"]
+    assert isinstance(orders, list)
+    unsent = sum(order_state(ledger, str(o["client_order_id"])) is OrderState.APPROVED for o in orders)
+    if orders and unsent == len(orders):
+        return "skipped", f"run ended before sending; none of {len(orders)} orders was sent"
+    return "sent", f"run ended while sending; {unsent} of {len(orders)} orders were never sent, the others resolved"
 
 
 def _resolve(ledger: Ledger, broker: BrokerPort | None, batch: Entry) -> None:

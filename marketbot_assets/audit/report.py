@@ -140,10 +140,14 @@ def _tiles(facts: ReportFacts) -> Markup:
     volatility, shortfall = facts.volatility, facts.control("RC-44")
     day = change(money(facts.pnl), facts.pnl)
     rung = book.rung.value.replace("_", " ")
+    known = math.isfinite(facts.benchmark_return)
+    beside = f"; benchmark {percent(facts.benchmark_return)}" if known else ""
     return tag(
         "div",
         tile("NAV", money(facts.nav), base),
-        tile("Profit and loss of the day", day, change(percent(facts.pnl_fraction), facts.pnl_fraction)),
+        tile(
+            "Profit and loss of the day", day, joined([change(percent(facts.pnl_fraction), facts.pnl_fraction), beside])
+        ),
         tile("Drawdown", percent(book.drawdown_inception), f"from inception; ladder {percent(book.drawdown)}"),
         tile("Rung of the ladder", rung, f"risk scaled by {plain_number(book.multiple, 2)}"),
         tile("Invested", percent(facts.fraction(facts.held), 1), f"{len(facts.held)} positions"),
@@ -177,6 +181,7 @@ def summary(facts: ReportFacts) -> dict[str, object]:
         "nav": _json(facts.nav),
         "pnl": _json(facts.pnl),
         "pnl_fraction": _json(facts.pnl_fraction),
+        "benchmark_return": _json(facts.benchmark_return),
         "drawdown_inception": _json(facts.book.drawdown_inception),
         "drawdown": _json(facts.book.drawdown),
         "rung": facts.book.rung.value,

@@ -142,10 +142,20 @@ def _stop_of(facts: ReportFacts, instrument: str) -> str:
     return f"{hit.control} hit this session" if hit else "a stop of an earlier session"
 
 
+STATES = ("RC-60",)
+
+
 def nearest(facts: ReportFacts) -> list[Row]:
-    """Controls with a numeric limit, the ones that failed first, then by headroom as a share of the limit."""
+    """Controls with a numeric limit, the ones that failed first, then by headroom as a share of the limit.
+
+    The rungs of the ladder (RC-60) are states that begin at a drawdown, no limits that something may use up.
+    """
     severity = ("PASS", "WARN", "SHRINK", "REJECT_ORDER", "REJECT_BATCH", "REDUCE_ONLY", "HALT")
-    rows = [row for row in facts.controls if number(row["limit"]) != 0.0 and math.isfinite(number(row["limit"]))]
+    rows = [
+        row
+        for row in facts.controls
+        if row["control"] not in STATES and number(row["limit"]) != 0.0 and math.isfinite(number(row["limit"]))
+    ]
     return sorted(rows, key=lambda r: (-severity.index(str(r["status"])), headroom_share(r), str(r["key"])))
 
 

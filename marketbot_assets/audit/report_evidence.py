@@ -95,8 +95,8 @@ def evidence_section(facts: ReportFacts) -> Markup:
     ]
     assets = [(name, code(facts.evidence[name])) for name in sorted(facts.evidence)]
     lede = (
-        "SHA-256 of contents. The command `marketbot prove ORDER` walks from an order to the bytes behind it, "
-        f"`marketbot replay --session {facts.session}` rebuilds the decision."
+        "SHA-256 of contents. The command `marketbot explain ORDER` walks from an order to the bytes behind it; "
+        "the asset replay_check rebuilt the decision from what was stored."
     )
     folded = tag("details", tag("summary", f"{len(assets)} objects that the decision read or wrote"), table_of(assets))
     return section("evidence", "Evidence", lede, table(("what", "of", "hash"), proofs), folded)
@@ -104,7 +104,7 @@ def evidence_section(facts: ReportFacts) -> Markup:
 
 def _ledger(facts: ReportFacts) -> tuple[str, Markup]:
     if not facts.ledger_root:
-        return "root not taken when this report was made", html("`marketbot verify` computes it")
+        return "root not taken when this report was made", html("`marketbot status` computes it")
     return f"{facts.ledger_size} entries, root", code(facts.ledger_root)
 
 

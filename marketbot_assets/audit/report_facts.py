@@ -53,7 +53,7 @@ class ReportFacts:
     `nav_history`: (session, NAV in base currency, drawdown from inception, drawdown of the ladder), ascending, this
     session last; drawdowns are positive fractions. `submissions`: None when nothing was submitted yet. `end_state`: how
     the session ended, in words. `evidence`: asset -> content_sha256 of the object that the decision read or wrote.
-    `synthetic`: whether any row that the decision rests on is simulated.
+    `synthetic`: whether any row that the decision rests on is simulated. `benchmark_return`: of the session, fraction.
     """
 
     session: dt.date
@@ -81,6 +81,7 @@ class ReportFacts:
     ledger_size: int
     ledger_root: str
     synthetic: bool
+    benchmark_return: float = math.nan
 
     @property
     def base(self) -> str:

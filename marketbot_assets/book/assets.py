@@ -27,7 +27,9 @@ def positions(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mat
     return materialized(context, store, frame, schema.POSITIONS, shows=pages.holdings(frame, read.read("instruments")))
 
 
-@stage_asset(schema.RECONCILIATION, stage=STAGE, deps=[*ROLL_DEPS, "positions"], domain="control")
+@stage_asset(
+    schema.RECONCILIATION, stage=STAGE, deps=["account_snapshot", "instruments", "positions"], domain="control"
+)
 def reconciliation(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Our book against the broker's, over everything that either of them names: match, explained or break."""
     frame = rebuild.reconciliation(store.reader(context), store.lake.ledger)

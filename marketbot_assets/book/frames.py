@@ -7,18 +7,30 @@ context for readers; the state does not depend on them. Not here: how the state 
 import datetime as dt
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pandas as pd
 
 from marketbot_assets.book.positions import Holdings, Valuation, without_zeros
 from marketbot_assets.book.rows import rows_frame
-from marketbot_assets.book.schema import BOOK_STATE, CASH, POSITION
+from marketbot_assets.book.schema import BOOK_STATE, CASH, EVENT, POSITION
 from marketbot_assets.book.state import BookState, Lot, Rung, StopHit
 from marketbot_resources.errors import HaltError
 from marketbot_resources.model import plain
 
 Value = float | str
+
+
+@dataclass(frozen=True, slots=True)
+class BookedEvent:
+    """Income or change of shares that our book booked: cash in `currency`, signed."""
+
+    instrument: str
+    currency: str
+    amount: Decimal
+
+
 _NUMBERS = ("nav", "inception_high", "reference_high", "drawdown", "drawdown_inception", "multiple")
 _COUNTS = ("sessions_in_rung", "sessions_since_step", "sessions_since_build")
 _WORDS = ("halt_class", "no_buys")
@@ -146,7 +158,14 @@ def last_prices_of(positions: pd.DataFrame) -> dict[str, float]:
 
 def last_rates_of(positions: pd.DataFrame) -> dict[str, float]:
     """Currency -> base per unit that a POSITIONS frame used; NaN when it had none."""
-    return {ccy: float(fx) for ccy, fx in zip(positions["currency"], positions["fx"], strict=True)}
+    valued = positions[positions["kind"] != EVENT]
+    return {ccy: float(fx) for ccy, fx in zip(valued["currency"], valued["fx"], strict=True)}
+
+
+def booked_of(positions: pd.DataFrame) -> tuple[BookedEvent, ...]:
+    """The dividends and splits that a POSITIONS frame says were booked in its session."""
+    rows = positions[positions["kind"] == EVENT].itertuples(index=False)
+    return tuple(BookedEvent(row.instrument, row.currency, row.amount) for row in rows)
 
 
 def valuation_of(positions: pd.DataFrame) -> Valuation:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.book.rows import rows_frame
-from marketbot_assets.book.schema import CASH, POSITION, POSITIONS
+from marketbot_assets.book.schema import CASH, EVENT, POSITION, POSITIONS
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_resources.calendars import open_at, sessions
 from marketbot_resources.errors import HaltError
@@ -258,8 +258,8 @@ def _known(key: str, now: Mapping[str, float], last: Mapping[str, float] | None)
     return math.nan
 
 
-def positions_frame(valuation: Valuation) -> pd.DataFrame:
-    """A valuation as POSITIONS rows."""
+def positions_frame(valuation: Valuation, events: Iterable[AccountEvent] = ()) -> pd.DataFrame:
+    """A valuation as POSITIONS rows, with the dividends and splits that the session booked."""
     rows: list[dict[str, object]] = []
     for name, quantity in valuation.holdings.shares.items():
         currency = valuation.currencies.get(name, "")
@@ -271,4 +271,8 @@ def positions_frame(valuation: Valuation) -> pd.DataFrame:
         fx = valuation.rates[currency]
         row = {"kind": CASH, "key": currency, "instrument": "", "currency": currency, "quantity": None}
         rows.append({**row, "amount": amount, "price": math.nan, "fx": fx, "value_base": float(amount) * fx})
+    for event in events:
+        row = {"kind": EVENT, "key": event.event_id, "instrument": event.instrument, "currency": event.currency}
+        numbers = {"quantity": event.quantity, "amount": event.amount, "price": math.nan}
+        rows.append({**row, **numbers, "fx": math.nan, "value_base": math.nan})
     return rows_frame(POSITIONS, rows)

@@ -8,6 +8,7 @@ never explained this way: a split that we do not know would leave entry, extreme
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
+from typing import Protocol
 
 import pandas as pd
 
@@ -15,11 +16,20 @@ from marketbot_assets.book.positions import Holdings, without_zeros
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import BREAK, CASH, EXPLAINED, MATCH, POSITION, RECONCILIATION
 from marketbot_resources.errors import BrokerError
-from marketbot_resources.model import BASIS_POINT, AccountEvent, plain
+from marketbot_resources.model import BASIS_POINT, plain
 
 SHARES_TOLERANCE = Decimal("1e-9")
 CASH_TOLERANCE_UNITS = Decimal(1)
 CASH_TOLERANCE_NAV = 0.5 * BASIS_POINT
+
+
+class Booked(Protocol):
+    """Cash that an event brought into our book."""
+
+    @property
+    def currency(self) -> str: ...
+    @property
+    def amount(self) -> Decimal: ...
 
 
 def reconcile(
@@ -29,7 +39,7 @@ def reconcile(
     nav: float,
     fx: Mapping[str, float],
     known_instruments: Collection[str],
-    booked: Iterable[AccountEvent] = (),
+    booked: Iterable[Booked] = (),
 ) -> pd.DataFrame:
     """RECONCILIATION rows over the union of instruments and currencies.
 
@@ -74,9 +84,7 @@ def _events(snapshot: pd.DataFrame) -> list[tuple[str, str, str, Decimal, Decima
     ]
 
 
-def _surplus(
-    events: Iterable[tuple[str, str, str, Decimal, Decimal]], booked: Iterable[AccountEvent]
-) -> dict[str, Decimal]:
+def _surplus(events: Iterable[tuple[str, str, str, Decimal, Decimal]], booked: Iterable[Booked]) -> dict[str, Decimal]:
     """Per currency: what the broker's events brought beyond those that we booked."""
     surplus: dict[str, Decimal] = defaultdict(Decimal)
     for _, _, currency, amount, _ in events:

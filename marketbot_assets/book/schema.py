@@ -5,7 +5,7 @@ Not here: how rows become frames (`rows`), how they become facts again (`frames`
 
 from marketbot_resources.store.table import Column, Table
 
-POSITION, CASH = "POSITION", "CASH"
+POSITION, CASH, EVENT = "POSITION", "CASH", "EVENT"
 MATCH, EXPLAINED, BREAK = "match", "explained", "break"
 STOP_LOSS, TRAILING = "RC-62", "RC-63"
 
@@ -30,16 +30,18 @@ FILLS = Table(
 
 POSITIONS = Table(
     "positions",
-    "one held instrument or one currency's cash after the session",
+    "one held instrument or one currency's cash after the session, or one dividend or split booked in it",
     ("kind", "key"),
     (
-        Column("kind", "text", "POSITION or CASH", one_of=(POSITION, CASH)),
-        Column("key", "text", "instrument, or currency for cash"),
+        Column("kind", "text", "POSITION, CASH or EVENT", one_of=(POSITION, CASH, EVENT)),
+        Column("key", "text", "instrument, currency for cash, id of the event"),
         Column("instrument", "text", "internal id; empty for cash"),
         Column("currency", "text", "listing currency, or the currency of the cash"),
-        Column("quantity", "decimal", "shares; null for cash", nullable=True),
-        Column("amount", "decimal", "cash in the currency; null for positions", nullable=True),
-        Column("price", "number", "last known close, listing currency; null for cash", nullable=True),
+        Column("quantity", "decimal", "shares (of an event: change in shares); null for cash", nullable=True),
+        Column(
+            "amount", "decimal", "cash in the currency (of an event: what it paid); null for positions", nullable=True
+        ),
+        Column("price", "number", "last known close, listing currency; null for cash and events", nullable=True),
         Column("fx", "number", "base currency per unit of the currency, last known", nullable=True),
         Column("value_base", "number", "value in base currency; null when price or rate is unknown", nullable=True),
     ),

@@ -67,7 +67,7 @@ def _compared(lake: "Lake", row: "IndexRow") -> "pd.DataFrame":
     cutoff = cutoff_of(lake.ledger, dt.date.fromisoformat(row.part))
     listed = lake.index.newest("instruments", row.part)
     if cutoff is None or listed is None:
-        raise StoreError(f"session {row.part}: expected its cutoff and instruments, found none; run `marketbot verify`")
+        raise StoreError(f"session {row.part}: expected its cutoff and instruments, found none; run `marketbot doctor`")
     report = BrokerResource().open(load_mandate(), Ports()).report(cutoff, cutoff)
     value = valuation_of(lake.load(row))
     frame = reconcile(

@@ -136,11 +136,12 @@ def _limits(lake: "Lake") -> list[View] | None:
 
 def nearest_limits(verdict: "pd.DataFrame") -> list[View]:
     """The controls of a RISK_VERDICT whose bound is used most; `used` 1 is at the bound, more is beyond it."""
-    from marketbot_assets.audit.report_book import headroom_share
+    from marketbot_assets.audit.report_book import STATES, headroom_share
 
     names = ["control", "key", "name", "observed", "limit", "unit", "status"]
     found = []
-    for row in verdict[(verdict["kind"] == "CONTROL") & verdict["limit"].notna()].to_dict("records"):
+    limits = verdict[(verdict["kind"] == "CONTROL") & verdict["limit"].notna() & ~verdict["control"].isin(STATES)]
+    for row in limits.to_dict("records"):
         used = 1.0 - headroom_share(row) if row["limit"] != 0.0 else math.nan
         if math.isfinite(used):
             found.append({**{name: row[name] for name in names}, "used": used})

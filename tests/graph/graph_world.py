@@ -1,24 +1,30 @@
 """Homes, runs and twins at the ports for tests of the whole graph. Not here: any statement about the product."""
 
+import datetime as dt
+import json
 import os
 import shutil
-from dataclasses import dataclass
+import sqlite3
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from marketbot_assets.commands.sessions import SessionResult, result_of
 from marketbot_assets.definitions import build_definitions
 from marketbot_resources.broker.paper import PaperBroker
-from marketbot_resources.broker.provider_market import provider_market
-from marketbot_resources.market.sample import SampleMarket
+from marketbot_resources.macro.sample import SampleMacro
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.market.shelf import Transform
-from marketbot_resources.provider import MarketProvider
+from marketbot_resources.market.sample import SampleMarket
+from marketbot_resources.model import AccountReport, Acknowledgement, Order
+from marketbot_resources.provider import MacroProvider, MarketProvider
 from marketbot_resources.sessions import EndState, end_state
 from marketbot_resources.store.index import IndexRow
 from marketbot_resources.store.lake import Lake
+from marketbot_resources.store.reader import Reader
 from marketbot_resources.store.resource import StoreResource, session_from_key
 from marketbot_resources.wiring import BrokerResource, Ports
 
@@ -106,20 +112,31 @@ class Home:
         rows = self.frame("instruments", session).set_index("source_id")
         return str(rows.loc[source_id, "instrument"])
 
-    def at_broker(self) -> list[tuple[str, str, str]]:
-        """(client order id, session, side) of all orders that the paper broker ever received, from its own file."""
-        import json
-        import sqlite3
+    def at_broker(self) -> dict[str, dict[str, Any]]:
+        """Every order that the paper broker ever received, by client order id, from its own file."""
+        return {str(name): json.loads(body) for name, body in self._broker("select client_order_id, body from orders")}
 
+    def filled(self) -> list[str]:
+        """The client order id of every execution in the paper broker's own file."""
+        return [json.loads(body)["client_order_id"] for (body,) in self._broker("select body from executions")]
+
+    def _broker(self, query: str) -> list[Any]:
         connection = sqlite3.connect(self.path / "broker.sqlite")
-        rows = connection.execute("select client_order_id, body from orders").fetchall()
-        connection.close()
-        bodies = [(str(name), json.loads(body)) for name, body in rows]
-        return sorted((name, str(body["session"]), str(body["side"])) for name, body in bodies)
+        try:
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()
 
-    def sent(self, session: str) -> set[str]:
-        """Client order ids that the broker received for a session."""
-        return {name for name, day, _ in self.at_broker() if day == session}
+    def sent(self, session: str) -> dict[str, dict[str, Any]]:
+        """The orders that the broker received for a session."""
+        return {name: body for name, body in self.at_broker().items() if body["session"] == session}
+
+    def trades(self, session: str) -> set[tuple[str, str]]:
+        """(provider's name of the listing, side) of the shares that the broker was asked to trade for a session."""
+        rows = self.frame("instruments", SECOND if self.has("instruments", SECOND) else FIRST)
+        names = dict(zip(rows["instrument"], rows["source_id"], strict=True))
+        bodies = self.sent(session).values()
+        return {(names[body["instrument"]], body["side"]) for body in bodies if body["kind"] == "EQUITY"}
 
     def copy(self, path: Path) -> "Home":
         """The same home elsewhere."""
@@ -155,41 +172,79 @@ def _changed(line: str, column: int, value: str) -> str:
 
 
 class EditedPorts(Ports):
-    """Providers that serve bodies of one kind with some cells changed (see `edited`)."""
+    """Providers that serve bodies of one kind with some cells changed (see `edited`) and lines added at the end."""
 
     kind: str
-    edits: list[list[str]]
+    edits: list[list[str]] = Field(default_factory=list)
+    added: list[str] = Field(default_factory=list)
 
     @property
     def market(self) -> MarketProvider:
         return SampleMarket(transform=self._change)
 
+    @property
+    def macro(self) -> MacroProvider:
+        return SampleMacro(transform=self._change)
+
     def _change(self, kind: str, content: bytes) -> bytes:
-        return edited(content, self.edits) if kind == self.kind else content
+        if kind != self.kind:
+            return content
+        return edited(content, self.edits) + "".join(f"{line}\n" for line in self.added).encode()
 
 
-def fall(source_id: str, session: str, factor: str) -> list[list[str]]:
-    """Edits that move a bar's prices by a factor."""
-    return [[source_id, session, column, f"*{factor}"] for column in ("open", "high", "low", "close")]
+class Between:
+    """A broker that hands everything on to the paper broker."""
+
+    def __init__(self, broker: PaperBroker) -> None:
+        self._broker = broker
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._broker, name)
 
 
-class OddBroker(BrokerResource):
-    """The paper broker, from whose answers `broker` may make something else."""
+class _WithPosition(Between):
+    def report(self, since: dt.datetime, until: dt.datetime) -> AccountReport:
+        told = self._broker.report(since, until)
+        return replace(told, positions={**told.positions, "MBUNHEARDOF2": Decimal(7)})
 
-    def wrap(self, broker: PaperBroker) -> PaperBroker:
-        """What the graph gets instead."""
-        raise NotImplementedError
 
-    def open(self, mandate: Mandate, ports: Ports) -> PaperBroker:
-        return self.wrap(super().open(mandate, ports))
+class StrangeBroker(BrokerResource):
+    """Its report names a position in an instrument that no one knows."""
+
+    def open(self, mandate: Mandate, ports: Ports) -> Any:
+        return _WithPosition(super().open(mandate, ports))
+
+
+class _Dying(Between):
+    def __init__(self, broker: PaperBroker, accepts: int) -> None:
+        super().__init__(broker)
+        self._left = accepts
+
+    def submit(self, order: Order, at: dt.datetime) -> Acknowledgement:
+        if self._left == 0:
+            raise Killed("before the broker heard of it")
+        answer = self._broker.submit(order, at)
+        self._left -= 1
+        if self._left == 0:
+            raise Killed("after the broker took it, before anyone wrote that down")
+        return answer
+
+
+class DyingBroker(BrokerResource):
+    """The process dies right after the broker took its `accepts`-th order; with 0 right before the first."""
+
+    accepts: int
+
+    def open(self, mandate: Mandate, ports: Ports) -> Any:
+        return _Dying(super().open(mandate, ports), self.accepts)
 
 
 class DyingStore(StoreResource):
-    """The process dies when a step asks for its reader."""
+    """The process dies when this step asks for its reader."""
 
     step: str
 
-    def reader(self, context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
+    def reader(self, context: dg.AssetExecutionContext) -> Reader:
         if context.asset_key.to_user_string() == self.step:
             raise Killed(self.step)
         return super().reader(context)

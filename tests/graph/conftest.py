@@ -1,0 +1,46 @@
+"""Homes that several tests start from: made once, copied by each test."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from graph_world import FIRST, NEXT, ROOT, SECOND, Home
+
+Write = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Two sessions from cash: a book with shares in three currencies and orders at the broker. Copy it, do not run in it."""
+    home = Home(tmp_path_factory.mktemp("base") / "home")
+    assert home.run(FIRST)
+    assert home.run(SECOND)
+    return home
+
+
+@pytest.fixture(scope="session")
+def undisturbed(base: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The base and its next session, with nothing wrong. Copy it, do not run in it."""
+    home = base.copy(tmp_path_factory.mktemp("undisturbed") / "home")
+    assert home.run(NEXT)
+    return home
+
+
+@pytest.fixture
+def home(base: Home, tmp_path: Path) -> Home:
+    """The base, to be disturbed."""
+    return base.copy(tmp_path / "home")
+
+
+@pytest.fixture
+def write_mandate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """write_mandate(old, new): from here on the mandate says something else."""
+
+    def write(old: str, new: str) -> None:
+        text = (ROOT / "mandate.yaml").read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        path = tmp_path / "mandate.yaml"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        monkeypatch.setenv("MARKETBOT_MANDATE", str(path))
+
+    return write

@@ -1,0 +1,84 @@
+"""Runs that die, are repeated or are missed: one set of orders, the same contents, nothing sent too late."""
+
+from pathlib import Path
+
+import pytest
+from graph_invariants import assert_sound
+from graph_world import AFTER, FIRST, NEXT, SECOND, DyingBroker, DyingStore, Home, Killed
+
+pytestmark = pytest.mark.graph
+
+
+def test_two_homes_agree_on_every_asset(base: Home, tmp_path: Path) -> None:
+    """Equal content hashes for every asset and session, from raw bytes to the report, in another folder."""
+    other = Home(tmp_path / "somewhere" / "else")
+    assert other.run(FIRST)
+    assert other.run(SECOND)
+    assert other.contents() == base.contents()
+    assert {part for asset, part in base.contents() if asset == "daily_report"} == {FIRST, SECOND}
+    assert other.at_broker() == base.at_broker()
+    assert other.filled() == base.filled()
+    assert_sound(other)
+
+
+def test_a_second_run_of_a_session_adds_nothing(home: Home) -> None:
+    """The job again, not the command: nothing is ordered twice, no object and no ledger entry is added."""
+    lake = home.lake
+    before = (lake.objects.count(), lake.ledger.head(), home.contents(), home.at_broker(), home.filled())
+    assert home.run(SECOND)
+    lake = home.lake
+    assert (lake.objects.count(), lake.ledger.head(), home.contents(), home.at_broker(), home.filled()) == before
+
+
+def test_a_run_that_dies_again_and_again_gives_one_set_of_orders(home: Home, undisturbed: Home) -> None:
+    """Death while data are built, before the record, before the first order, after the third: then as if nothing had been."""
+    with pytest.raises(Killed):
+        home.run(NEXT, {"store": DyingStore(step="factor_model")})
+    assert home.sent(NEXT) == {}
+    with pytest.raises(Killed):
+        home.run(NEXT, {"store": DyingStore(step="decision_record")})
+    assert home.has("orders", NEXT)
+    assert home.sent(NEXT) == {}
+    with pytest.raises(Killed):
+        home.run(NEXT, {"broker": DyingBroker(accepts=0)})
+    assert home.sent(NEXT) == {}
+    with pytest.raises(Killed):
+        home.run(NEXT, {"broker": DyingBroker(accepts=3)})
+    assert len(home.sent(NEXT)) == 3
+    assert home.lake.ledger.get("session_end", NEXT) is None
+    assert home.run(NEXT)
+    assert home.at_broker() == undisturbed.at_broker()
+    assert home.filled() == undisturbed.filled()
+    assert home.contents() == undisturbed.contents()
+    assert home.end(NEXT).state == "sent"
+    assert_sound(home)
+
+
+def test_a_session_cannot_be_skipped_on_the_replay_clock(home: Home) -> None:
+    """The session after next is refused, and says which one to run first."""
+    assert not home.run(AFTER)
+    assert f"{NEXT} has not been run" in home.end(AFTER).reason
+
+
+def test_a_session_of_data_alone_is_skipped_and_cannot_send_afterwards(home: Home) -> None:
+    """The next session records the missed one as skipped; its orders are refused from then on, in part and as a whole."""
+    assert home.run(NEXT, job="data")
+    assert home.lake.ledger.get("session_end", NEXT) is None
+    home.run(AFTER)
+    end = home.end(NEXT)
+    assert end.state == "skipped"
+    assert "batch" in end.reason
+    assert not home.run(NEXT)
+    failures = home.lake.ledger.entries("run_failed", NEXT)
+    assert "skipped" in str(failures[-1].body["reason"])
+    assert home.end(NEXT) == end
+    assert home.sent(NEXT) == {}
+    assert_sound(home)
+
+
+@pytest.mark.xfail(strict=True, reason="fills reported at a skipped session's cutoff never reach the book: RC-67 halts")
+def test_a_skipped_session_leaves_no_hole_in_the_book(home: Home) -> None:
+    """What was filled between the last decided session and the next one is in the book, whatever was skipped in between."""
+    assert home.run(NEXT, job="data")
+    assert home.run(AFTER)
+    assert home.end(AFTER).state == "sent"
