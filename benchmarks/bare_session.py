@@ -6,7 +6,7 @@ validate the schema. What only Dagster shows (previews, plots, metadata) is not.
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -160,9 +160,7 @@ class Bare:
             return flag_quarantine(bars, bar_findings(bars, recent, read.panel("corporate_actions"), read.session))
 
         def listings(read: Reader) -> Any:
-            return normalize_instruments(
-                read.read("raw_instruments"), read.mandate().universe.listings, read.cutoff
-            )
+            return normalize_instruments(read.read("raw_instruments"), read.mandate().universe.listings, read.cutoff)
 
         def by_instrument(name: str) -> Callable[[Reader], Any]:
             return lambda read: getattr(series, f"normalize_{name}")(read.read(f"raw_{name}"), read.read("instruments"))
@@ -196,9 +194,7 @@ class Bare:
         from marketbot_assets.insight.heuristic import heuristic_context
 
         def context(read: Reader) -> Any:
-            return heuristic_context(
-                read.read("features"), read.read("instruments"), read.as_of("news"), read.cutoff
-            )
+            return heuristic_context(read.read("features"), read.read("instruments"), read.as_of("news"), read.cutoff)
 
         self._make(insight.LLM_CONTEXT, context)
         self._make(insight.RETURN_MODEL, _model)
@@ -236,8 +232,3 @@ def _model(read: Reader) -> Any:
     age = read.sessions_since(mandate.calendar.mic, previous["fitted_on"].iloc[0].date())
     refit = needs_refit(from_frame(previous), sessions_since_fit=age, spec=spec_sha256(mandate))
     return to_frame(fit_return_model(market(read, TRAINING_SESSIONS).window, mandate)) if refit else previous
-
-
-def differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
-    """Assets whose content is not the same in two homes."""
-    return sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))

@@ -49,13 +49,29 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What is held at the cutoff: shares, signed open orders, cash per currency, NAV in base currency, the book's state."""
+    """What is held at the cutoff: shares, signed open orders, cash per currency, NAV in base currency, the book's state.
+
+    `reserved`: per currency what the open buys cost at their limits; it is not there for anything else.
+    """
 
     shares: Mapping[str, Decimal]
     open_quantity: Mapping[str, Decimal]
     cash: Mapping[str, Decimal]
     nav: float
     book: BookState
+    reserved: Mapping[str, Decimal]
+
+
+def free_cash(account: Account, mandate: Mandate) -> dict[str, Decimal]:
+    """Cash per currency less what open buys may still cost with fees and taxes, sorted; a reserve alone makes no debt."""
+    free, zero = {}, Decimal(0)
+    for currency in sorted({*account.cash, *account.reserved}):
+        cash, costs = account.cash.get(currency, zero), mandate.costs_bps
+        fees = costs.half_spread_and_fee.get(currency, max(costs.half_spread_and_fee.values()))
+        bps = Decimal(repr(fees + costs.tax_buy.get(currency, 0.0)))
+        reserve = account.reserved.get(currency, zero) * (1 + bps / 10_000)
+        free[currency] = max(cash - reserve, min(cash, zero))
+    return free
 
 
 def linear_costs(mandate: Mandate, currencies: Sequence[str], is_fund: Flags) -> tuple[Floats, Floats]:
@@ -170,7 +186,7 @@ def portfolio_inputs(
         factor_model=market.factor_model,
         positions=tuple(account.shares.get(name, Decimal(0)) for name in names),
         open_quantity=tuple(account.open_quantity.get(name, Decimal(0)) for name in names),
-        cash=account.cash,
+        cash=free_cash(account, mandate),
         fx_rates=market.fx_rates,
         nav=account.nav,
         can_buy=np.array([not reason for reason in reasons]) & can_trade & enough,

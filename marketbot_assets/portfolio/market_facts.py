@@ -17,7 +17,7 @@ from marketbot_assets.normalization.freshness import BarAges
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.eligibility import Account, Market
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import OpenOrder
+from marketbot_resources.model import OpenOrder, Side
 
 REJECTED = ("quarantine", "halt")
 
@@ -65,11 +65,15 @@ def market_facts(
 
 def account_facts(valuation: Valuation, open_orders: Sequence[OpenOrder], book: BookState) -> Account:
     """The account at the cutoff: our reconciled holdings, the broker's open orders (signed), the book's state."""
-    holdings = valuation.holdings
+    holdings, zero = valuation.holdings, Decimal(0)
     amounts: dict[str, Decimal] = {}
+    reserved: dict[str, Decimal] = {}
     for order in open_orders:
-        amounts[order.instrument] = amounts.get(order.instrument, Decimal(0)) + order.side.sign * order.remaining
-    return Account(holdings.shares, amounts, holdings.cash, valuation.nav, book)
+        amounts[order.instrument] = amounts.get(order.instrument, zero) + order.side.sign * order.remaining
+        if order.side is Side.BUY and order.limit_price is not None:
+            value = order.remaining * order.limit_price
+            reserved[order.currency] = reserved.get(order.currency, zero) + value
+    return Account(holdings.shares, amounts, holdings.cash, valuation.nav, book, reserved)
 
 
 def unpriced_held(market: Market, shares: Mapping[str, object], mandate: Mandate) -> bool:

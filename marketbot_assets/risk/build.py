@@ -19,7 +19,7 @@ from marketbot_assets.portfolio.eligibility import Account, Market
 from marketbot_assets.portfolio.target import Target
 from marketbot_assets.risk.inputs import Flags, Floats, OptimizerAnswer, ReconciliationBreak, RiskInputs
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import OpenOrder
+from marketbot_resources.model import OpenOrder, Side
 
 LIQUIDITY_SESSIONS, LIQUIDITY_SPAN = 20, 40
 MATURE_SESSIONS = max(feature.lookback_sessions for feature in FEATURES if feature.required) + 1
@@ -60,6 +60,17 @@ def strangers(snapshot: pd.DataFrame, instruments: pd.DataFrame) -> tuple[str, .
     rows = snapshot[snapshot["kind"].isin(["POSITION", "OPEN_ORDER"])]
     known = set(instruments["instrument"])
     return tuple(sorted({n for n in rows["instrument"] if n not in known and not str(n).startswith("FX:")}))
+
+
+def open_buys(orders: Sequence[OpenOrder]) -> dict[str, Decimal]:
+    """Quantity * limit of open buys per currency; an open buy without a limit is left out, so that the last close counts."""
+    unlimited = {order.currency for order in orders if order.side is Side.BUY and order.limit_price is None}
+    found: dict[str, Decimal] = {}
+    for order in orders:
+        if order.side is Side.BUY and order.limit_price is not None and order.currency not in unlimited:
+            value = order.remaining * order.limit_price
+            found[order.currency] = found.get(order.currency, Decimal(0)) + value
+    return found
 
 
 def liquidity(window: MarketWindow) -> tuple[Floats, Floats]:
@@ -160,4 +171,5 @@ def risk_inputs(
         rebalance=rebalance,
         sent_client_order_ids=frozenset(),
         unknown_broker_instruments=platform.unknown_instruments,
+        open_buys=open_buys(platform.open_orders),
     )

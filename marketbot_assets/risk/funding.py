@@ -5,13 +5,14 @@ full, conversions, and on a margin account 95 % of planned sells that open no la
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from marketbot_assets.risk.control import TOLERANCE, ControlResult, Rule
 from marketbot_assets.risk.inputs import Flags
-from marketbot_assets.risk.projection import NAN, Projection, base_rate, number
+from marketbot_assets.risk.projection import NAN, Projection, base_rate, number, numbers, texts, times, trading_cost
 from marketbot_resources.model import Status
 
 CASH = Rule("RC-18", "cash and buying power", Status.SHRINK)
@@ -60,12 +61,30 @@ def flows(p: Projection, currency: str) -> list[Flow]:
 
 
 def _on_hand(p: Projection, currency: str) -> float:
+    """Spendable cash in base currency less what the open buys of this currency may still cost."""
     cash = number(p.inputs.cash.get(currency, 0))
-    if cash == 0.0:
-        return 0.0
     whole = currency != p.mandate.base_currency and p.mandate.account.type == "margin"
     share = 1.0 if whole or cash < 0 else p.mandate.limits.cash.spendable
-    return share * cash * base_rate(p.inputs, p.mandate, currency)
+    hand = share * cash * base_rate(p.inputs, p.mandate, currency) if cash != 0.0 else 0.0
+    # np.maximum hands NaN on. A reserve takes what is there; it is no debt of its own.
+    return float(np.maximum(hand - _reserved(p, currency), np.minimum(hand, 0.0)))
+
+
+def _reserved(p: Projection, currency: str) -> float:
+    """What the open buys of a currency may still cost, base currency: at their limits with costs; NaN when unknown."""
+    if not isinstance(p.inputs.open_buys, Mapping):
+        raise TypeError("the open buys are missing")
+    n = len(p.price)
+    opened, fund = numbers(p.inputs.open_quantity, n), numbers(p.inputs.is_fund, n)
+    own = np.array([c == currency for c in texts(p.inputs.currency, n)], dtype=bool)
+    buys = np.where(own, np.maximum(opened, 0.0), 0.0)
+    if not (buys != 0.0).any():
+        return 0.0
+    cost = 1.0 + trading_cost(p.mandate, currency, is_fund=False, sign=1.0)
+    if currency in p.inputs.open_buys:
+        return number(p.inputs.open_buys[currency]) * base_rate(p.inputs, p.mandate, currency) * cost
+    bound = times(buys, p.price * p.rate) * (1.0 + p.mandate.limits.collar.ceiling)
+    return float(np.where(np.isfinite(fund), bound, NAN).sum()) * cost
 
 
 def _currency(p: Projection, currency: str) -> ControlResult:

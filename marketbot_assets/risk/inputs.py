@@ -6,7 +6,7 @@ Not here: how assets and the backtest fill it (`decision`), the limits (the mand
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
@@ -59,6 +59,8 @@ class RiskInputs:
     data quality rules whose outcome is halt; `quarantined`: names whose newest bar was rejected; `incomplete`: names that miss
     a required feature. `halt_flag`: off, on or unreadable. `sent_client_order_ids`: already sent this session.
     `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
+    `open_buys`: per currency quantity * limit of the buys that the broker still works; a currency that is missing although
+    `open_quantity` holds buys in it counts at the last close and the widest collar.
     The fields are not validated here: a control that cannot read one answers with its fail status.
     """
 
@@ -99,3 +101,4 @@ class RiskInputs:
     rebalance: bool
     sent_client_order_ids: frozenset[str]
     unknown_broker_instruments: tuple[str, ...]
+    open_buys: Mapping[str, Decimal] = field(default_factory=dict)

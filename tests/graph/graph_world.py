@@ -1,5 +1,6 @@
 """Homes, runs and twins at the ports for tests of the whole graph. Not here: any statement about the product."""
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -8,7 +9,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
@@ -34,11 +35,18 @@ if TYPE_CHECKING:
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 ROOT = Path(__file__).parents[2]
 FIRST, SECOND, NEXT, AFTER = "2018-12-12", "2018-12-13", "2018-12-14", "2018-12-17"
+KILLED = 9
 Overrides = dict[str, dg.ConfigurableResource]  # type: ignore[type-arg]
 
 
 class Killed(BaseException):
     """The process dies here: no handler of ours may catch it."""
+
+    seen: ClassVar[list[str]] = []
+
+    def __init__(self, where: str) -> None:
+        super().__init__(where)
+        Killed.seen.append(where)
 
 
 def execute(session: str, overrides: Overrides | None = None, job: str = "daily", *, only: str = "") -> bool:
@@ -71,6 +79,18 @@ class Home:
         finally:
             os.environ.pop("MARKETBOT_HOME")
             os.environ.update({} if before is None else {"MARKETBOT_HOME": before})
+
+    def dies(self, session: str, overrides: Overrides) -> str:
+        """A run that a twin ends; returns where it died."""
+        Killed.seen.clear()
+        with contextlib.suppress(Killed):
+            assert not self.run(session, overrides)
+        (where,) = Killed.seen
+        return where
+
+    def files(self) -> set[str]:
+        """Every file of the store."""
+        return {path.relative_to(self.path).as_posix() for path in (self.path / "store").rglob("*") if path.is_file()}
 
     def has(self, asset: str, session: str) -> bool:
         """Whether an asset has an object for a session."""
@@ -192,6 +212,15 @@ class EditedPorts(Ports):
         return edited(content, self.edits) + "".join(f"{line}\n" for line in self.added).encode()
 
 
+class FaultyPorts(EditedPorts):
+    """The same, and other fixings, too."""
+
+    fixings: list[list[str]]
+
+    def _change(self, kind: str, content: bytes) -> bytes:
+        return edited(content, self.fixings) if kind == "fx" else super()._change(kind, content)
+
+
 class Between:
     """A broker that hands everything on to the paper broker."""
 
@@ -216,27 +245,31 @@ class StrangeBroker(BrokerResource):
 
 
 class _Dying(Between):
-    def __init__(self, broker: PaperBroker, accepts: int) -> None:
+    def __init__(self, broker: PaperBroker, accepts: int, *, process: bool) -> None:
         super().__init__(broker)
-        self._left = accepts
+        self._left, self._process = accepts, process
 
     def submit(self, order: Order, at: dt.datetime) -> Acknowledgement:
-        if self._left == 0:
-            raise Killed("before the broker heard of it")
         answer = self._broker.submit(order, at)
         self._left -= 1
+        if self._left == 0 and self._process:
+            os._exit(KILLED)
         if self._left == 0:
-            raise Killed("after the broker took it, before anyone wrote that down")
+            raise Killed("submissions")
         return answer
 
 
 class DyingBroker(BrokerResource):
-    """The process dies right after the broker took its `accepts`-th order; with 0 right before the first."""
+    """Everything dies right after the broker took its `accepts`-th order, before anyone wrote that down.
+
+    `process`: the whole process without a word, else the run.
+    """
 
     accepts: int
+    process: bool = False
 
     def open(self, mandate: Mandate, ports: Ports) -> Any:
-        return _Dying(super().open(mandate, ports), self.accepts)
+        return _Dying(super().open(mandate, ports), self.accepts, process=self.process)
 
 
 class DyingStore(StoreResource):

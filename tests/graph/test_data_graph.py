@@ -1,129 +1,41 @@
-"""The data stages as a whole, in a home of their own: same hashes anywhere, nothing twice, fail closed with the reason kept."""
+"""The data stages as a whole, and what the commands refuse before anything is written."""
 
 import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import dagster as dg
 import pytest
+from graph_world import FIRST, NEXT, ROOT, EditedPorts, Home
 
-from marketbot_assets.definitions import build_definitions
-from marketbot_resources.market.sample import SampleMarket
-from marketbot_resources.provider import MarketProvider
-from marketbot_resources.sessions import end_state
 from marketbot_resources.store.lake import Lake
-from marketbot_resources.store.resource import session_from_key
-from marketbot_resources.wiring import Ports
 
 pytestmark = pytest.mark.graph
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-ROOT = Path(__file__).parents[2]
 
 
-class CorruptPorts(Ports):
-    """Providers that serve a body in which one text was replaced."""
-
-    kind: str
-    old: str
-    new: str
-
-    @property
-    def market(self) -> MarketProvider:
-        return SampleMarket(transform=self._change)
-
-    def _change(self, kind: str, content: bytes) -> bytes:
-        return content.replace(self.old.encode(), self.new.encode(), 1) if kind == self.kind else content
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("MARKETBOT_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"  # type: ignore[return-value]
-
-
-def run(session: str, overrides: dict[str, dg.ConfigurableResource] | None = None) -> bool:  # type: ignore[type-arg]
-    with dg.DagsterInstance.ephemeral() as instance:
-        job = build_definitions(overrides).resolve_job_def("daily")
-        return job.execute_in_process(
-            partition_key=session, instance=instance, raise_on_error=False, run_config=QUIET
-        ).success
-
-
-def contents(home: Path) -> dict[tuple[str, str], str]:
-    return {(row.asset, row.part): row.content_sha256 for row in Lake(home).index.all_newest()}
-
-
-def test_two_homes_agree_and_a_second_run_adds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal content hashes for every asset and session in two homes; a re-run stores nothing and appends nothing."""
-    seen = []
-    for name in ("one", "two"):
-        monkeypatch.setenv("MARKETBOT_HOME", str(tmp_path / name))
-        assert run("2018-12-24")
-        assert run("2018-12-26")
-        seen.append(contents(tmp_path / name))
-    assert seen[0] == seen[1]
-    lake = Lake(tmp_path / "two")
-    before = (lake.objects.count(), lake.ledger.head())
-    assert run("2018-12-26")
-    assert (lake.objects.count(), lake.ledger.head()) == before
-    assert contents(tmp_path / "two") == seen[1]
-
-
-def test_a_manifest_names_what_was_read(home: Path) -> None:
+def test_a_manifest_names_what_was_read(base: Home) -> None:
     """From prices one walks to the raw bytes by hash."""
-    assert run("2018-12-24")
-    lake = Lake(home)
-    row = lake.index.newest("prices", "2018-12-24")
+    lake = base.lake
+    row = lake.index.newest("prices", FIRST)
     assert row is not None
     inputs = {(i["asset"], i["partition"]): i["file_sha256"] for i in lake.manifest(row)["inputs"]}  # type: ignore[index, union-attr]
-    raw = lake.index.by_file("raw_prices", "2018-12-24", inputs["raw_prices", "2018-12-24"])
+    raw = lake.index.by_file("raw_prices", FIRST, inputs["raw_prices", FIRST])
     assert raw is not None
     (blob,) = lake.manifest(raw)["blobs"]  # type: ignore[misc]
     assert b"US-AAPL" in lake.objects.get_blob(str(blob))
     assert set(lake.load(raw)["blob_sha256"]) == {blob}
 
 
-def test_a_table_that_breaks_its_schema_ends_the_run(home: Path) -> None:
-    """A split ratio of zero passes the parser; the blocking check stops the run and the reason is kept."""
-    corrupt = CorruptPorts(kind="corporate_actions", old="CASH_DIVIDEND", new="RUMOUR")
-    assert not run("2018-12-24", {"ports": corrupt})
-    lake = Lake(home)
-    assert lake.index.newest("data_quality", "2018-12-24") is None
-    end = end_state(lake.ledger, session_from_key("2018-12-24"))
-    assert end is not None
-    assert end.state == "failed"
-    assert "corporate_action" in end.reason
-
-
-def test_a_bad_tick_is_quarantined_not_edited(home: Path) -> None:
+def test_a_bad_tick_is_quarantined_not_edited(home: Home) -> None:
     """A close ten times too high stays as received, flagged in `prices` and in `data_quality`."""
-    assert run("2018-12-24", {"ports": CorruptPorts(kind="prices", old=",35.326,", new=",353.26,")})
-    lake = Lake(home)
-    bars = lake.load(lake.index.newest("prices", "2018-12-24"))  # type: ignore[arg-type]
+    assert home.run(
+        NEXT, {"ports": EditedPorts(kind="prices", edits=[["US-PFE", NEXT, "close", "353.26"]])}, job="data"
+    )
+    bars = home.frame("prices", NEXT)
     assert bars.loc[bars["quarantine"], "close"].tolist() == [353.26]
-    quality = lake.load(lake.index.newest("data_quality", "2018-12-24"))  # type: ignore[arg-type]
+    quality = home.frame("data_quality", NEXT)
     assert "closes_move_plausibly" in set(quality.loc[quality["outcome"] == "quarantine", "rule"])
-
-
-def test_a_session_cannot_be_skipped_on_the_replay_clock(home: Path) -> None:
-    """The session after next is refused, and says which one to run first."""
-    assert run("2018-12-21")
-    assert not run("2018-12-26")
-    end = end_state(Lake(home).ledger, session_from_key("2018-12-26"))
-    assert end is not None
-    assert "2018-12-24 has not been run" in end.reason
-
-
-def test_an_unreadable_halt_flag_is_recorded(home: Path) -> None:
-    """A halt flag that nobody can read counts as unreadable, never as off."""
-    (home / "HALT").mkdir(parents=True)
-    assert run("2018-12-24")
-    lake = Lake(home)
-    rows = lake.load(lake.index.newest("account_snapshot", "2018-12-24"))  # type: ignore[arg-type]
-    assert rows.loc[rows["kind"] == "HALT_FLAG", "text"].iloc[0].startswith("unreadable")
 
 
 def command(home: Path, *arguments: str, mandate: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from graph_invariants import assert_nothing_sent, assert_sound
-from graph_world import AFTER, FIRST, NEXT, SECOND, EditedPorts, Home, StrangeBroker
+from graph_world import AFTER, FIRST, NEXT, SECOND, EditedPorts, FaultyPorts, Home, StrangeBroker
 
 pytestmark = pytest.mark.graph
 Write = Callable[[str, str], None]
@@ -69,36 +69,54 @@ def test_a_table_that_breaks_its_schema_ends_the_run(home: Home) -> None:
     assert_nothing_sent(home, NEXT, state="failed")
 
 
-def test_without_any_answer_only_risk_is_reduced(home: Home, write_mandate: Write) -> None:
-    """RC-53: a residual that rounding alone exceeds once a held name is frozen: optimizer and every fallback are refused.
+def test_without_any_answer_risk_is_reduced_and_a_stopped_name_is_not_bought_back(
+    home: Home, write_mandate: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RC-53: optimizer and every fallback refused (a residual that rounding alone exceeds once a held name is frozen).
 
-    Also: a held name without price allows no buys and no order in it, while the stop of another name is still sold.
+    Nothing is bought, the stop is sold (RC-62); the next session buys again, but not the stopped name (RC-64).
     """
     write_mandate(HARD_RESIDUAL, "RC-53_residual:         {hard: 1.0e-300}")
-    assert home.run(NEXT, {"ports": EditedPorts(kind="prices", edits=[*NO_PFIZER, *MERCK_FALLS])})
+    ports = EditedPorts(kind="prices", edits=[*NO_PFIZER, *MERCK_FALLS])
+    assert home.run(NEXT, {"ports": ports})
     target = home.frame("target_portfolio", NEXT).iloc[0]
     assert target["status"] == "no_answer"
     assert all(method in target["failures"] for method in ("mean_variance", "risk_parity", "scaled_previous"))
     assert "no usable answer" in home.said(NEXT, "RC-53")
-    assert home.instrument("US-PFE") in home.said(NEXT, "RC-05")
     assert home.trades(NEXT) == {("US-MRK", "SELL")}
     assert home.verdict(NEXT) == "APPROVED"
-    assert_sound(home)
-
-
-def test_a_held_name_without_price_lets_exits_go_and_a_stopped_name_is_not_bought_back(home: Home) -> None:
-    """RC-05, RC-62, RC-64: no buys, no order in the unpriced name, the exit goes; next session buys, but not the stopped name."""
-    ports = EditedPorts(kind="prices", edits=[*NO_PFIZER, *MERCK_FALLS])
-    assert home.run(NEXT, {"ports": ports})
-    assert home.frame("protective_exits", NEXT)["instrument"].tolist() == [home.instrument("US-MRK")]
-    assert home.instrument("US-PFE") in home.said(NEXT, "RC-05")
-    assert home.trades(NEXT) == {("US-MRK", "SELL")}
+    monkeypatch.delenv("MARKETBOT_MANDATE")
     assert home.run(AFTER, {"ports": ports})
     assert home.instrument("US-MRK") not in set(home.frame("positions", AFTER)["instrument"])
     assert home.instrument("US-MRK") in home.said(AFTER, "RC-64")
     bought = {name for name, side in home.trades(AFTER) if side == "BUY"}
     assert bought
     assert "US-MRK" not in bought
+    assert_sound(home)
+
+
+def test_an_unpriced_name_and_then_a_stale_rate_let_nothing_be_bought(home: Home, write_mandate: Write) -> None:
+    """RC-05: a held name without price: no buys, no order in it, the exit of another name goes.
+
+    Next session: two sessions without a yen fixing where one is allowed, with yen shares held: no buys, no order in yen.
+    """
+    write_mandate("fx_stale_sessions: 2", "fx_stale_sessions: 1")
+    ports = FaultyPorts(
+        kind="prices", edits=[*NO_PFIZER, *MERCK_FALLS], fixings=[["JPY", NEXT, "", ""], ["JPY", AFTER, "", ""]]
+    )
+    assert home.run(NEXT, {"ports": ports})
+    assert home.frame("protective_exits", NEXT)["instrument"].tolist() == [home.instrument("US-MRK")]
+    assert home.frame("target_portfolio", NEXT)["status"].unique().tolist() == ["optimal"]
+    assert home.instrument("US-PFE") in home.said(NEXT, "RC-05")
+    assert "JPY" not in home.said(NEXT, "RC-05"), "a rate one session old is fresh enough"
+    assert home.trades(NEXT) == {("US-MRK", "SELL")}
+    assert home.run(AFTER, {"ports": ports})
+    held = home.frame("positions", AFTER)
+    assert "JPY" in set(held.loc[held["kind"] == "POSITION", "currency"])
+    assert "JPY" in home.said(AFTER, "RC-05")
+    assert home.instrument("US-PFE") not in home.said(AFTER, "RC-05")
+    assert {side for _, side in home.trades(AFTER)} <= {"SELL"}
+    assert "JPY" not in {body["currency"] for body in home.sent(AFTER).values()}
     assert_sound(home)
 
 
@@ -112,19 +130,14 @@ def test_data_below_the_gate_reduce_risk_only(home: Home, undisturbed: Home) -> 
     assert_sound(home)
 
 
-def test_features_that_cannot_be_computed_reduce_risk_only(home: Home) -> None:
-    """RC-87: without an index level no name has a beta; nothing is bought."""
-    assert home.run(NEXT, {"ports": EditedPorts(kind="series", edits=[["SP500", NEXT, "value", ""]])})
-    assert {side for _, side in home.trades(NEXT)} <= {"SELL"}
-    assert_sound(home)
+def test_missing_features_close_their_names_alone(base: Home, home: Home) -> None:
+    """A required feature that is NaN: no buy in that name, the others are bought. Undisturbed it is bought that day.
 
-
-def test_a_single_missing_feature_closes_that_name_alone(base: Home, home: Home) -> None:
-    """A name without its traded value (14 of 20 bars) is not bought; the others are. Undisturbed it is bought that day."""
+    Pfizer lacks six of the last twenty bars, hence its traded value; its price and returns are known.
+    """
     assert ("US-PFE", "BUY") in base.trades(FIRST)
-    lost = [["US-PFE", f"2018-{day}", "", ""] for day in ("12-03", "12-04", "12-06", "12-07", "12-10", "12-11")]
     home = Home(home.path.parent / "lossy")
-    assert home.run(FIRST, {"ports": EditedPorts(kind="prices", edits=lost)})
+    assert home.run(FIRST, {"ports": EditedPorts(kind="prices", edits=_lost("US-PFE"))})
     features = home.frame("features", FIRST).set_index("instrument")
     name = base.instrument("US-PFE")
     assert features["adv_20d"].isna()[name]
@@ -132,24 +145,13 @@ def test_a_single_missing_feature_closes_that_name_alone(base: Home, home: Home)
     bought = {name for name, side in home.trades(FIRST) if side == "BUY"}
     assert bought
     assert "US-PFE" not in bought
-    plan = home.frame("target_portfolio", FIRST).set_index("instrument")
-    assert "feature" in plan.loc[name, "reason"]
+    assert "feature" in home.frame("target_portfolio", FIRST).set_index("instrument").loc[name, "reason"]
     assert_sound(home)
 
 
-def test_a_stale_rate_buys_nothing_and_leaves_that_currency_alone(home: Home, write_mandate: Write) -> None:
-    """RC-05: two sessions without a yen fixing where one is allowed, with yen shares held: no buys, no order in yen."""
-    write_mandate("fx_stale_sessions: 2", "fx_stale_sessions: 1")
-    ports = EditedPorts(kind="fx", edits=[["JPY", NEXT, "", ""], ["JPY", AFTER, "", ""]])
-    assert home.run(NEXT, {"ports": ports})
-    assert any(side == "BUY" for _, side in home.trades(NEXT)), "one session old is fresh enough"
-    assert home.run(AFTER, {"ports": ports})
-    held = home.frame("positions", AFTER)
-    assert "JPY" in set(held.loc[held["kind"] == "POSITION", "currency"])
-    assert "JPY" in home.said(AFTER, "RC-05")
-    assert {side for _, side in home.trades(AFTER)} <= {"SELL"}
-    assert "JPY" not in {body["currency"] for body in home.sent(AFTER).values()}
-    assert_sound(home)
+def _lost(name: str) -> list[list[str]]:
+    days = ("11-28", "11-29", "11-30", "12-03", "12-04", "12-06", "12-07", "12-10")
+    return [[name, f"2018-{day}", "", ""] for day in days]
 
 
 def test_the_base_is_worth_disturbing(base: Home, undisturbed: Home) -> None:

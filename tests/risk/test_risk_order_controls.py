@@ -305,3 +305,19 @@ def test_the_ordinary_batch_passes_whole() -> None:
     """RC-18 and all others: an ordinary day shrinks nothing."""
     judged = judge(inputs(), batch(), MANDATE)
     assert (judged.verdict, len(judged.rounds), judged.changes, len(buys(judged.approved))) == ("APPROVED", 1, (), 3)
+
+
+def test_an_open_buy_keeps_its_cash() -> None:
+    """RC-18: cash that an open buy may still cost is not there for the next buy, nor for a sweep of its currency."""
+    waiting = inputs(
+        open_quantity=tuple(Decimal(1000 if name == "MBJ" else 0) for name in NAMES),
+        open_client_order_ids=("mb1-waiting",),
+        cash={"USD": Decimal("860000"), "JPY": Decimal("1050000")},
+        open_buys={"JPY": Decimal("1000000")},
+    )
+    sweep = leg("JPY", "SELL", 1_040_000)
+    seen = {r.key: r for r in run_controls(waiting, (sweep,), MANDATE) if r.control == "RC-18"}
+    assert seen["JPY"].status is Status.SHRINK
+    small = leg("JPY", "SELL", 40_000)
+    seen = {r.key: r for r in run_controls(waiting, (small,), MANDATE) if r.control == "RC-18"}
+    assert seen["JPY"].status is Status.PASS
