@@ -183,7 +183,7 @@ def report_facts(read: Reader, lake: "Lake") -> "ReportFacts":
     told = [name for name in REPORTED if name not in MARKET_DEPS and name != "book_state"]
     frames = {name: read.read(name) for name in (*told, "instruments")}
     record, replay = frames.pop("decision_record"), frames.pop("replay_check")
-    ended, entry = end_state(lake.ledger, read.session), lake.ledger.get("decision", read.part)
+    ended = end_state(lake.ledger, read.session)
     objects = record[record["kind"] != "FACT"]
     evidence = dict(zip(objects["asset"] + " " + objects["partition"], objects["content_sha256"], strict=True))
     same = int(replay["same"].sum())
@@ -195,7 +195,7 @@ def report_facts(read: Reader, lake: "Lake") -> "ReportFacts":
         book=state_of(read.read("book_state")),
         end_state=f"{text}. Replay: {same} of {len(replay)} assets rebuilt with equal hashes.",
         evidence=evidence,
-        ledger_size=entry.seq if entry else 0,
+        ledger_size=0,
         ledger_root="",
         synthetic=bool(read.read("prices")["synthetic"].any()),
         benchmark_return=benchmark_return(market(read, NEAR_SESSIONS).window, frames["instruments"]),

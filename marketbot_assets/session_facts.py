@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets.panels import MARKET_DEPS, last_sessions, market
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OpenOrder
-from marketbot_resources.sessions import last_cutoff_before
+from marketbot_resources.sessions import book_cutoff_before
 from marketbot_resources.store.reader import Reader
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def rolled(read: Reader, ledger: "Ledger") -> "Rolled":
         mics=dict(zip(rows["instrument"], rows["mic"], strict=True)),
         currencies=dict(zip(rows["instrument"], rows["currency"], strict=True)),
         base=known.mandate.base_currency,
-        after=last_cutoff_before(ledger, read.session),
+        after=book_cutoff_before(ledger, read.session),
         until=read.cutoff,
     )
 

@@ -90,6 +90,33 @@ def last_cutoff_before(ledger: Ledger, session: dt.date) -> dt.datetime:
     return opened.history_until
 
 
+def is_skipped(ledger: Ledger, session: str) -> bool:
+    """Whether a session (ISO date) is recorded as skipped: nothing that it stored is part of the book."""
+    entry = ledger.get("session_end", session)
+    return entry is not None and entry.body["state"] == "skipped"
+
+
+def decided_before(ledger: Ledger, session: dt.date) -> Entry | None:
+    """The cutoff entry of the newest earlier session that was not skipped: where the book stands before this session."""
+    earlier = [entry for entry in ledger.entries("session_cutoff") if entry.key < session.isoformat()]
+    newest_first = sorted(earlier, key=lambda entry: entry.key, reverse=True)
+    return next((entry for entry in newest_first if not is_skipped(ledger, entry.key)), None)
+
+
+def book_cutoff_before(ledger: Ledger, session: dt.date) -> dt.datetime:
+    """The instant from which this session's fills and corporate actions count, so that a skipped session leaves no hole.
+
+    Raises SessionRefused when the book is not open.
+    """
+    entry = decided_before(ledger, session)
+    if entry is not None:
+        return _instant(entry.body["cutoff_at"])
+    opened = book_open(ledger)
+    if opened is None:
+        raise SessionRefused(f"session {session}: the book of this home is not open yet; run `marketbot run`")
+    return opened.history_until
+
+
 def record_cutoff(ledger: Ledger, session: dt.date, at: dt.datetime) -> dt.datetime:
     """Records the cutoff once; a second call returns the first one's instant."""
     known = cutoff_of(ledger, session)

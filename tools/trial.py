@@ -18,7 +18,7 @@ from marketbot_assets.risk.control import ControlResult
 from marketbot_assets.risk.verdict import CONTROLS
 from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.mandate import Mandate, parse_mandate
-from marketbot_resources.model import Status
+from marketbot_resources.model import Side, Status
 from marketbot_resources.wiring import Ports, read_mandate_text
 
 ORDINARY_INVESTED = 0.40
@@ -41,7 +41,8 @@ SPLIT = frozenset({"RC-42", "RC-53", "RC-61", "RC-87"})
 class Seen:
     """One session as the table needs it. `spoke`: (row, column); `extreme`: row -> (observed, limit) of the last round.
 
-    `hits`: control of every stop that is new in this session; `untouched`: whether every planned order was sent as planned.
+    `hits`: control of every stop that is new in this session; `untouched`: whether every planned order was sent as planned;
+    `cut`: (side, control) of every order made smaller; `exits`: values over NAV of the approved sells of whole positions.
     """
 
     session: dt.date
@@ -53,6 +54,8 @@ class Seen:
     spoke: frozenset[tuple[str, str]]
     extreme: Mapping[str, tuple[float, float]]
     hits: tuple[str, ...]
+    cut: frozenset[tuple[str, str]]
+    exits: tuple[float, ...]
 
 
 def label(result: ControlResult, kinds: Mapping[str, str]) -> str:
@@ -72,7 +75,7 @@ def seen(day: Day, before: Day | None) -> Seen:
     model, judgement, state = day.known.factor_model, day.decision.judgement, day.state
     kinds = dict(zip(model.scenarios, model.scenario_kinds, strict=True))
     every = [result for results in judgement.rounds for result in results]
-    row = row_of(day)
+    row, sides = row_of(day), {order.client_order_id: order.side.value for order in judgement.planned}
     old = {hit.instrument for hit in before.state.stop_hits} if before else set()
     full = state.rung is Rung.FULL and state.multiple == 1.0
     return Seen(
@@ -85,7 +88,15 @@ def seen(day: Day, before: Day | None) -> Seen:
         spoke=frozenset((label(r, kinds), COLUMN[r.status]) for r in every if r.status in COLUMN),
         extreme=_extremes(judgement.results, kinds),
         hits=tuple(hit.control[:5] for hit in state.stop_hits if hit.instrument not in old),
+        cut=frozenset((sides[i], control) for i, _, _, control in judgement.changes),
+        exits=_exits(day),
     )
+
+
+def _exits(day: Day) -> tuple[float, ...]:
+    held, values = day.rolled.valuation.holdings.shares, day.rolled.valuation.weights()
+    sells = [o for o in day.decision.batch if o.side is Side.SELL and o.instrument in held]
+    return tuple(values[o.instrument] for o in sells if o.quantity == held[o.instrument])
 
 
 def _extremes(results: Iterable[ControlResult], kinds: Mapping[str, str]) -> dict[str, tuple[float, float]]:

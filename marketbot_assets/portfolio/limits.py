@@ -113,7 +113,9 @@ def _groups(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
 def _totals(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
     limits, book, ones = mandate.limits, inputs.book, np.ones(len(inputs.instruments))
     gross, cash, turnover = limits.gross, limits.cash_floor, limits.turnover
-    yield LinearLimit("RC-36", "gross", ones, min(gross.constraint, mandate.account.leverage), gross.hard)
+    # The account's leverage lowers both: buys count at their limits in the verdict, so the target stays below hard.
+    hard = min(gross.hard, mandate.account.leverage)
+    yield LinearLimit("RC-36", "gross", ones, gross.constraint * (hard / gross.hard) if hard > 0.0 else 0.0, hard)
     yield LinearLimit("RC-38", "invested, cash floor kept", ones, 1.0 - cash.target, 1.0 - cash.hard)
     day = turnover.buys_per_day
     yield LinearLimit("RC-41", "buys of the day", ones, day.constraint, day.hard, on_buys=True)

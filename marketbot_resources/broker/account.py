@@ -8,10 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from marketbot_resources.clock import Clock
+from marketbot_resources.errors import SessionRefused
 from marketbot_resources.ledger import Ledger
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import TERMINAL_STATES, AccountReport, BrokerPort, OrderState
-from marketbot_resources.sessions import close_predecessors, last_cutoff_before, order_state, record_cutoff
+from marketbot_resources.sessions import (
+    book_cutoff_before,
+    close_predecessors,
+    decided_before,
+    is_skipped,
+    order_state,
+    record_cutoff,
+)
 
 BATCHES_WATCHED = 3
 REARMING_ACTION = "resume"
@@ -33,10 +41,11 @@ def take_account(
 
     Raises SessionRefused when an earlier session was never run, HaltError when an order's fate is unknown.
     """
-    since = last_cutoff_before(ledger, session)
+    if is_skipped(ledger, session.isoformat()):
+        raise SessionRefused(f"session {session}: it is recorded as skipped and cannot be decided any more")
     close_predecessors(ledger, broker, clock, mandate.calendar, mandate.schedule, session, mandate.account.id)
     cutoff_at = record_cutoff(ledger, session, clock.now(session))
-    report = broker.report(since, cutoff_at) if broker is not None else None
+    report = broker.report(book_cutoff_before(ledger, session), cutoff_at) if broker is not None else None
     if broker is not None:
         record_finals(ledger, broker, mandate.account.id, session)
     return AccountAtCutoff(report, cutoff_at, operator_actions(ledger, session))
@@ -59,12 +68,12 @@ def record_finals(ledger: Ledger, broker: BrokerPort, account: str, session: dt.
 
 
 def operator_actions(ledger: Ledger, session: dt.date) -> tuple[str, ...]:
-    """Reasons of operators' re-arming actions between the cutoff of the session before and this one's, oldest first.
+    """Reasons of operators' re-arming actions between the cutoff of the last decided session and this one's, oldest first.
 
     A halt re-arms nothing; what came after this session's cutoff is for the next one.
     """
-    seen = [entry.seq for entry in ledger.entries("session_cutoff") if entry.key < session.isoformat()]
-    after, own = max(seen, default=0), ledger.get("session_cutoff", session.isoformat())
+    seen, own = decided_before(ledger, session), ledger.get("session_cutoff", session.isoformat())
+    after = 0 if seen is None else seen.seq
     actions = [
         entry
         for entry in ledger.entries("operator_action")

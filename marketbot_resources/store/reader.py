@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import StoreError
 from marketbot_resources.mandate import Mandate, parse_mandate
+from marketbot_resources.sessions import is_skipped
 from marketbot_resources.store.index import STATIC, IndexRow, Read
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ HISTORY_OF = {
     "fundamentals": "fundamentals_history",
     "news": "news_history",
 }
+OF_THE_BOOK = frozenset({"account_snapshot", "positions", "book_state"})
 UNPARTITIONED = frozenset({"mandate", "opening_balance", "backtest", *HISTORY_OF.values()})
 
 
@@ -73,16 +75,21 @@ class Reader:
         return self._find(asset, STATIC if asset in UNPARTITIONED else self.part) is not None
 
     def previous(self, asset: str) -> "pd.DataFrame | None":
-        """The newest object before this session; None in the first session."""
-        self._check(asset)
-        rows = self._rows_up_to(asset, inclusive=False)
-        return self._load(rows[-1]) if rows else None
+        """The newest object before this session, of the book's assets that of the last decided one; None in the first."""
+        row = self._before(asset)
+        return None if row is None else self._load(row)
 
     def previous_session(self, asset: str) -> dt.date | None:
-        """The session of the newest object before this one."""
+        """The session of the object that `previous` gives."""
+        row = self._before(asset)
+        return None if row is None else dt.date.fromisoformat(row.part)
+
+    def _before(self, asset: str) -> IndexRow | None:
+        """What a skipped session stored of the book was overtaken: its fills count from the last decided session on."""
         self._check(asset)
         rows = self._rows_up_to(asset, inclusive=False)
-        return dt.date.fromisoformat(rows[-1].part) if rows else None
+        ledger = self._lake.ledger
+        return next((row for row in rows[::-1] if asset not in OF_THE_BOOK or not is_skipped(ledger, row.part)), None)
 
     def panel(self, asset: str, lookback_sessions: int | None = None, *, with_session: bool = True) -> "pd.DataFrame":
         """Bootstrap rows and the rows of all partitions up to this session, at least those of the last `lookback_sessions`.

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -57,6 +59,14 @@ def execute(session: str, overrides: Overrides | None = None, job: str = "daily"
         return found.execute_in_process(
             partition_key=session, instance=instance, raise_on_error=False, run_config=QUIET, asset_selection=chosen
         ).success
+
+
+def command(home: Path, *arguments: str, mandate: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own."""
+    environment = {"PATH": os.environ["PATH"], "MARKETBOT_HOME": str(home)}
+    environment |= {"MARKETBOT_MANDATE": str(mandate)} if mandate else {}
+    script = [sys.executable, "-W", "ignore", "-m", "marketbot_assets.cli", *arguments]
+    return subprocess.run(script, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,10 @@
 """The data stages as a whole, and what the commands refuse before anything is written."""
 
-import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from graph_world import FIRST, NEXT, ROOT, EditedPorts, Home
+from graph_world import FIRST, NEXT, ROOT, EditedPorts, Home, command
 
 from marketbot_resources.store.lake import Lake
 
@@ -36,13 +33,6 @@ def test_a_bad_tick_is_quarantined_not_edited(home: Home) -> None:
     assert bars.loc[bars["quarantine"], "close"].tolist() == [353.26]
     quality = home.frame("data_quality", NEXT)
     assert "closes_move_plausibly" in set(quality.loc[quality["outcome"] == "quarantine", "rule"])
-
-
-def command(home: Path, *arguments: str, mandate: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "MARKETBOT_HOME": str(home)}
-    environment |= {"MARKETBOT_MANDATE": str(mandate)} if mandate else {}
-    script = [sys.executable, "-W", "ignore", "-m", "marketbot_assets.cli", *arguments]
-    return subprocess.run(script, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
 
 
 @pytest.mark.parametrize(

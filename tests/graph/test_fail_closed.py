@@ -1,10 +1,11 @@
 """Fail closed through the whole graph: each session runs as job `daily` with one fault at a port; what the broker got decides."""
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
 from graph_invariants import assert_nothing_sent, assert_sound
-from graph_world import AFTER, FIRST, NEXT, SECOND, EditedPorts, FaultyPorts, Home, StrangeBroker
+from graph_world import AFTER, FIRST, NEXT, SECOND, EditedPorts, FaultyPorts, Home, StrangeBroker, command
 
 pytestmark = pytest.mark.graph
 Write = Callable[[str, str], None]
@@ -40,6 +41,7 @@ def test_an_unreadable_halt_flag_sends_nothing_not_even_later(home: Home) -> Non
     assert "unreadable" in home.said(NEXT, "RC-80")
     assert len(home.frame("order_plan", NEXT)) > 0
     assert_nothing_sent(home, NEXT, state="halted")
+    assert command(home.path, "run", "--session", NEXT).returncode == 1
     (home.path / "HALT").rmdir()
     assert home.run(NEXT, only="orders")
     assert home.frame("orders", NEXT).empty
@@ -133,7 +135,7 @@ def test_data_below_the_gate_reduce_risk_only(home: Home, undisturbed: Home) -> 
 def test_missing_features_close_their_names_alone(base: Home, home: Home) -> None:
     """A required feature that is NaN: no buy in that name, the others are bought. Undisturbed it is bought that day.
 
-    Pfizer lacks six of the last twenty bars, hence its traded value; its price and returns are known.
+    Pfizer lacks the bars of six weeks, hence its traded value; its price and returns are known.
     """
     assert ("US-PFE", "BUY") in base.trades(FIRST)
     home = Home(home.path.parent / "lossy")
@@ -150,8 +152,8 @@ def test_missing_features_close_their_names_alone(base: Home, home: Home) -> Non
 
 
 def _lost(name: str) -> list[list[str]]:
-    days = ("11-28", "11-29", "11-30", "12-03", "12-04", "12-06", "12-07", "12-10")
-    return [[name, f"2018-{day}", "", ""] for day in days]
+    first = dt.date(2018, 10, 29)
+    return [[name, (first + dt.timedelta(days=n)).isoformat(), "", ""] for n in range(43)]  # to 2018-12-10
 
 
 def test_the_base_is_worth_disturbing(base: Home, undisturbed: Home) -> None:
