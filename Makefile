@@ -12,7 +12,7 @@ demo: install
 	$(BIN)/marketbot demo
 
 test: install services
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ui: install
 	mkdir -p $(DAGSTER_HOME) && cp -n dagster_home/dagster.yaml $(DAGSTER_HOME)/ 2>/dev/null || true
