@@ -31,7 +31,7 @@ CPU_TARGET, SHARE_TARGET, PEAK_TARGET = 10.0, 0.60, 350.0
 FLAT = 1.1
 PREPARED_AT_ONCE = 2
 RESULTS = Path(__file__).parent / "RESULTS.md"
-FRAMES = 60
+FRAMES, LOOK_SECONDS = 150, 0.004
 FIRST, WHOLE = "first session, with bootstrap, world simulated", "later session, world simulated"
 LATER, BARE, IDLE = "later session", "the same without Dagster", "definitions and world alone"
 DESCRIBED = (FIRST, WHOLE, IDLE)
@@ -169,14 +169,26 @@ def tell_facts(session: str) -> None:
 
 
 def run_profile(session: str, size: int | None, answers: str) -> None:
-    """An ordinary session under cProfile: the dearest frames by cumulative time."""
-    import cProfile
-    import pstats
+    """An ordinary session, its stack looked at every few milliseconds of CPU; a tracing profiler makes calls look dear."""
+    import signal
+    from collections import Counter
 
-    profile = cProfile.Profile(time.process_time)
-    profile.runcall(run_job, session, session, size, answers)
-    for order in ("cumulative", "tottime"):
-        pstats.Stats(profile).strip_dirs().sort_stats(order).print_stats(FRAMES)
+    seen: Counter[str] = Counter()
+
+    def look(number: int, frame: Any) -> None:
+        names = {"ALL"}
+        while frame is not None:
+            code, frame = frame.f_code, frame.f_back
+            place = code.co_filename.split("site-packages/")[-1].removeprefix(f"{CHECKOUT}/")
+            names.add("importing modules" if code.co_name == "_find_and_load" else f"{place} {code.co_name}")
+        seen.update(names)
+
+    signal.signal(signal.SIGPROF, look)
+    signal.setitimer(signal.ITIMER_PROF, LOOK_SECONDS, LOOK_SECONDS)
+    run_job(session, session, size, answers)
+    signal.setitimer(signal.ITIMER_PROF, 0.0)
+    for name, count in seen.most_common(FRAMES):
+        print(f"{count / seen['ALL']:6.1%}  {name}")
 
 
 # --- parent -----------------------------------------------------------------------------------------------------------
@@ -354,6 +366,11 @@ def against(name: str, value: float, limit: float, form: str) -> list[str]:
     return [name, form.format(value), "<= " + form.format(limit), said]
 
 
+def of(samples: Sequence[Sample]) -> str:
+    """How many runs a figure comes from."""
+    return "1 run" if len(samples) == 1 else f"{len(samples)} runs"
+
+
 def parts(rows: Sequence[Row]) -> list[list[str]]:
     """What of a run is not the platform's, and a check of the recorded answers by subtraction."""
     lines = []
@@ -366,14 +383,17 @@ def parts(rows: Sequence[Row]) -> list[list[str]]:
             [str(size), "importing Dagster and loading the definitions, CPU s", f"{loaded:.1f}"],
             [str(size), "the same, peak MiB", f"{median_said(idle, 'definitions_peak'):.0f}"],
             [str(size), "simulating the sample world, CPU s (the provider's, not the platform's)", f"{world:.1f}"],
-            [str(size), "run with the world simulated, less the world, CPU s", f"{rest:.1f} (recorded: {mid:.1f})"],
-            [str(size), "Dagster's share by that subtraction", f"{1 - middle(bare).cpu / rest:.0%}"],
+            [
+                str(size),
+                f"run with the world simulated, less the world, CPU s ({of(idle)})",
+                f"{rest:.1f} (recorded: {mid:.1f})",
+            ],
             [str(size), "Dagster's CPU s beyond import and definitions", f"{mid - middle(bare).cpu - loaded:.1f}"],
         ]
     return lines
 
 
-def written(rows: Sequence[Row], repetitions: int) -> str:
+def written(rows: Sequence[Row], repetitions: int, described: int) -> str:
     """RESULTS.md."""
     command = "OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 .venv/bin/python benchmarks/day.py"
     refused = [row for row in rows if row.facts and row.facts["verdict"] != "APPROVED"]
@@ -386,7 +406,7 @@ def written(rows: Sequence[Row], repetitions: int) -> str:
             "",
             "## A day, end to end",
             "",
-            f"`{command} --repetitions {repetitions}`; `--quick` for one repetition at {STANDARD} listings.",
+            f"`{command} --repetitions {repetitions} --described {described}`; `--quick` for one repetition at {STANDARD} listings.",
             "",
             "Each row is a fresh process (user + system CPU and peak memory from the kernel), medians of "
             "interleaved repetitions (`runs`), thread pools pinned to one.",
@@ -467,15 +487,14 @@ def main() -> None:
         if given.profile:
             bench = Bench(folder)
             bench.prepare(given.size, NEAR)
-            bench.child(
-                bench.home(given.size, NEAR), "profile", SESSION, listings(given.size), bench.answers(given.size)
-            )
+            with Copied(bench.home(given.size, NEAR), folder / "measured") as copy:
+                bench.child(copy, "profile", SESSION, listings(given.size), bench.answers(given.size))
             print((folder / f"{bench.count}.log").read_text(encoding="utf-8"))
             return
         sizes = (STANDARD,) if given.quick else (STANDARD, LARGE)
         repetitions = 1 if given.quick else given.repetitions
         rows = measured(folder, sizes, repetitions, given.described, far=not given.quick)
-        text = written(rows, repetitions)
+        text = written(rows, repetitions, min(repetitions, given.described))
         print(text, *lines_of(rows), sep="\n")
         if not given.quick:
             RESULTS.write_text(text, encoding="utf-8")

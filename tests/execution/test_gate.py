@@ -245,7 +245,7 @@ JUNK: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("junk", JUNK, ids=[repr(j)[:30] for j in JUNK])
+@pytest.mark.parametrize("junk", JUNK, ids=[f"{n} {type(j).__name__}" for n, j in enumerate(JUNK)])
 @pytest.mark.parametrize("name", [f.name for f in fields(GateFacts)])
 def test_every_fact_missing_or_senseless_is_a_fault(name: str, junk: Any) -> None:
     """G3: fail closed over every field."""

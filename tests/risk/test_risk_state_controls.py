@@ -200,7 +200,7 @@ GATES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("changes", "names"), GATES, ids=str)
+@pytest.mark.parametrize(("changes", "names"), GATES, ids=range(len(GATES)))
 def test_poor_data_let_only_exits_through(changes: dict[str, object], names: list[str]) -> None:
     """RC-87: coverage and halting rules; no order on a quarantined bar; no buy with a missing feature."""
     facts = inputs(**changes)
