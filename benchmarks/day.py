@@ -406,7 +406,8 @@ def written(rows: Sequence[Row], repetitions: int, described: int) -> str:
             "",
             "## A day, end to end",
             "",
-            f"`{command} --repetitions {repetitions} --described {described}`; `--quick` for one repetition at {STANDARD} listings.",
+            f"`{command} --repetitions {repetitions} --described {described}`; "
+            f"`--quick` for one repetition at {STANDARD} listings.",
             "",
             "Each row is a fresh process (user + system CPU and peak memory from the kernel), medians of "
             "interleaved repetitions (`runs`), thread pools pinned to one.",

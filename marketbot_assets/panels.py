@@ -1,6 +1,5 @@
 """What several assets read together: the aligned market up to the session, from the reader. Not here: any arithmetic on it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,28 +40,55 @@ class Market:
     macro: "MacroWindow"
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Rows known at the session's cutoff and the grid of sessions that they are aligned on."""
+
+    since: int
+    mandate: Mandate
+    instruments: "pd.DataFrame"
+    frames: "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]"
+    macro: "pd.DataFrame"
+    days: "tuple[dt.date, ...]"
+    limits: "tuple[dt.datetime, ...]"
+
+    @property
+    def names(self) -> list[str]:
+        """Instruments, sorted."""
+        return list(self.instruments["instrument"])
+
+    @property
+    def currencies(self) -> dict[str, str]:
+        """Instrument -> listing currency."""
+        return dict(zip(self.instruments["instrument"], self.instruments["currency"], strict=True))
+
+
+def _known(read: Reader, lookback_sessions: int) -> _Known:
+    since, mandate, instruments = len(read.reads), read.mandate(), read.read("instruments")
+    days = last_sessions(mandate, read.session, lookback_sessions)
+    limits = (*cutoffs(mandate.calendar, mandate.schedule, days[:-1]), read.cutoff)
+    frames = (read.as_of("prices"), read.as_of("corporate_actions"), read.as_of("fx"))
+    return _Known(since, mandate, instruments, frames, read.as_of("macro"), days, limits)
+
+
 def market(read: Reader, lookback_sessions: int) -> Market:
     """The last `lookback_sessions` decision sessions (fewer at the start of the data) as known at the session's cutoff."""
     from marketbot_assets.normalization.build_window import build_macro, build_window
 
-    since, mandate, instruments = len(read.reads), read.mandate(), read.read("instruments")
-    days = last_sessions(mandate, read.session, lookback_sessions)
-    limits = (*cutoffs(mandate.calendar, mandate.schedule, days[:-1]), read.cutoff)
-    currencies: Mapping[str, str] = dict(zip(instruments["instrument"], instruments["currency"], strict=True))
-    frames = [read.as_of(name) for name in ("prices", "corporate_actions", "fx", "macro")]
+    known = _known(read, lookback_sessions)
 
     def build() -> Market:
         window = build_window(
-            *frames[:3],
-            instruments=list(instruments["instrument"]),
-            currencies=currencies,
-            base=mandate.base_currency,
-            sessions=days,
-            cutoffs=limits,
+            *known.frames,
+            instruments=known.names,
+            currencies=known.currencies,
+            base=known.mandate.base_currency,
+            sessions=known.days,
+            cutoffs=known.limits,
         )
-        return Market(mandate, instruments, window, build_macro(frames[3], days, limits))
+        return Market(known.mandate, known.instruments, window, build_macro(known.macro, known.days, known.limits))
 
-    return read.remember(f"market {lookback_sessions}", since, build)
+    return read.remember(f"market {lookback_sessions}", known.since, build)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +104,20 @@ def long_returns(read: Reader) -> LongReturns:
     """Returns of all instruments as known at the session's cutoff, as far back as there are data."""
     from marketbot_assets.normalization.build_window import build_base_returns, build_macro
 
-    since, mandate, instruments = len(read.reads), read.mandate(), read.read("instruments")
-    days = last_sessions(mandate, read.session, ALL_SESSIONS)
-    limits = (*cutoffs(mandate.calendar, mandate.schedule, days[:-1]), read.cutoff)
-    currencies: Mapping[str, str] = dict(zip(instruments["instrument"], instruments["currency"], strict=True))
-    frames = [read.as_of(name) for name in ("prices", "corporate_actions", "fx", "macro")]
+    known = _known(read, ALL_SESSIONS)
 
     def build() -> LongReturns:
         returns = build_base_returns(
-            *frames[:3],
-            instruments=list(instruments["instrument"]),
-            currencies=currencies,
-            base=mandate.base_currency,
-            sessions=days,
-            cutoffs=limits,
+            *known.frames,
+            instruments=known.names,
+            currencies=known.currencies,
+            base=known.mandate.base_currency,
+            sessions=known.days,
+            cutoffs=known.limits,
         )
-        return LongReturns(days, returns, build_macro(frames[3], days, limits).series["SP500"])
+        return LongReturns(known.days, returns, build_macro(known.macro, known.days, known.limits).series["SP500"])
 
-    return read.remember("long returns", since, build)
+    return read.remember("long returns", known.since, build)
 
 
 def last_sessions(mandate: Mandate, session: "dt.date", count: int) -> "tuple[dt.date, ...]":
