@@ -5,6 +5,8 @@ storage than the check itself: measured). A blocking check still guards only the
 checks again (`orders`, the last-line gate). Named statements about a stage stand in its own `checks.py`.
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from marketbot_resources.store.table import Table
@@ -23,9 +25,8 @@ def schema_check_spec(table: Table) -> dg.AssetCheckSpec:
     )
 
 
-def schema_check(frame: object, table: Table) -> dg.AssetCheckResult:
-    """The check on a frame as the reader returns it."""
-    problems = schema_problems(frame, table)
+def schema_check(problems: Sequence[str], table: Table) -> dg.AssetCheckResult:
+    """The check's answer from what `schema_problems` found in the frame as the reader returns it."""
     return dg.AssetCheckResult(
         check_name=MATCHES_SCHEMA,
         asset_key=table.asset,

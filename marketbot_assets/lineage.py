@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from marketbot_assets.checks import schema_check, schema_check_spec
+from marketbot_assets.checks import schema_check, schema_check_spec, schema_problems
 from marketbot_assets.partitions import sessions
 from marketbot_resources.ledger import Json
 from marketbot_resources.model import utc_text
@@ -130,9 +130,17 @@ def materialized(
         written_at=str(cutoff.body["cutoff_at"]) if cutoff else "",
         extra={"mandate_content_sha256": mandate.content_sha256 if mandate else "", **(facts or {})},
     )
-    row = lake.commit(frame, table, part, reads=store.reads(context), blobs=blobs, origin=origin)
+    row = lake.commit(
+        frame,
+        table,
+        part,
+        reads=store.reads(context),
+        blobs=blobs,
+        origin=origin,
+        judge=lambda stored: schema_problems(stored, table),
+    )
     store.forget(context)
-    return _result(row, before, lake.load(row), table, shows or {})
+    return _result(row, before, lake.load(row), schema_check(lake.schema_problems(row), table), shows or {})
 
 
 def part_of(context: dg.AssetExecutionContext, asset: str) -> str:
@@ -148,7 +156,7 @@ def _result(
     row: IndexRow,
     before: IndexRow | None,
     frame: "pd.DataFrame",
-    table: Table,
+    check: dg.AssetCheckResult,
     shows: Mapping[str, dg.MetadataValue | str | int | float],
 ) -> dg.MaterializeResult:
     if before is None:
@@ -158,7 +166,7 @@ def _result(
     else:
         change = f"changed: {before.rows} -> {row.rows} rows"
     return dg.MaterializeResult(
-        check_results=[schema_check(frame, table)],
+        check_results=[check],
         data_version=dg.DataVersion(row.content_sha256),
         metadata={
             "dagster/row_count": row.rows,
@@ -199,7 +207,10 @@ def stored(
     row = store.lake.index.newest(table.asset, part_of(context, table.asset))
     if row is None:
         return None
-    return _result(row, row, store.lake.load(row), table, {"served": "from the store"})
+    served = store.lake.load(row)
+    same_code = row.code_version == code_of(_stage(context))  # what other code judged is judged again
+    problems = store.lake.schema_problems(row) if same_code else schema_problems(served, table)
+    return _result(row, row, served, schema_check(problems, table), {"served": "from the store"})
 
 
 def ingest(

@@ -15,21 +15,31 @@ from marketbot_resources.errors import UsageError
 from marketbot_resources.holidays import HOLIDAYS
 from marketbot_resources.mandate import Calendar, Schedule
 
-FIRST_YEAR = 1997
+FIRST_YEAR, RECENT_YEAR = 1997, 2012
 LAST_DATE = dt.date(2027, 12, 31)
 _SATURDAY = 5
 
 
-@lru_cache(maxsize=32)
-def _table(mic: str) -> tuple[tuple[dt.date, ...], tuple[dt.datetime, ...], tuple[dt.datetime, ...]]:
-    """(sessions, opens, closes) of one exchange over the supported years."""
+Table = tuple[tuple[dt.date, ...], tuple[dt.datetime, ...], tuple[dt.datetime, ...]]
+
+
+def _table(mic: str, day: dt.date) -> Table:
+    """(sessions, opens, closes) of one exchange: of all supported years, or of the recent ones when `day` lies well in them.
+
+    Building the long table costs a quarter of a second per exchange and process; a session's run asks for recent days only.
+    """
+    return _years(mic, RECENT_YEAR if day.year > RECENT_YEAR else FIRST_YEAR)
+
+
+@lru_cache(maxsize=64)
+def _years(mic: str, first_year: int) -> Table:
     import exchange_calendars
     import pandas as pd
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)  # the library itself uses what pandas 4 will change
         try:
-            calendar = exchange_calendars.get_calendar(mic, start=f"{FIRST_YEAR}-01-01")
+            calendar = exchange_calendars.get_calendar(mic, start=f"{first_year}-01-01")
         except exchange_calendars.errors.InvalidCalendarName as error:
             raise UsageError(f"expected the MIC of a known exchange, found {mic!r}") from error
     schedule = calendar.schedule
@@ -45,29 +55,29 @@ def _utc(at: dt.datetime) -> dt.datetime:
 
 def sessions(mic: str, first: dt.date, last: dt.date) -> tuple[dt.date, ...]:
     """Sessions of an exchange in [first, last], ascending."""
-    days = _table(mic)[0]
+    days = _table(mic, first)[0]
     return days[bisect.bisect_left(days, first) : bisect.bisect_right(days, last)]
 
 
 def is_session(mic: str, day: dt.date) -> bool:
     """Whether the exchange trades on that date."""
-    days = _table(mic)[0]
+    days = _table(mic, day)[0]
     at = bisect.bisect_left(days, day)
     return at < len(days) and days[at] == day
 
 
 def open_at(mic: str, session: dt.date) -> dt.datetime:
     """Opening instant of a session."""
-    return _table(mic)[1][_place(mic, session)]
+    return _table(mic, session)[1][_place(mic, session)]
 
 
 def close_at(mic: str, session: dt.date) -> dt.datetime:
     """Closing instant of a session, half days honoured."""
-    return _table(mic)[2][_place(mic, session)]
+    return _table(mic, session)[2][_place(mic, session)]
 
 
 def _place(mic: str, session: dt.date) -> int:
-    days = _table(mic)[0]
+    days = _table(mic, session)[0]
     at = bisect.bisect_left(days, session)
     if at >= len(days) or days[at] != session:
         raise UsageError(f"expected a session of {mic}, found {session}, on which it is closed")
@@ -76,7 +86,7 @@ def _place(mic: str, session: dt.date) -> int:
 
 def next_open(mic: str, after: dt.datetime) -> tuple[dt.date, dt.datetime]:
     """The first session of the exchange that opens strictly after the instant, with its open."""
-    days, opens, _ = _table(mic)
+    days, opens, _ = _table(mic, after.date())
     at = bisect.bisect_right(opens, after)
     if at >= len(days):
         raise UsageError(f"expected a date before {days[-1]}, the end of the calendar of {mic}, found {after}")
@@ -85,7 +95,7 @@ def next_open(mic: str, after: dt.datetime) -> tuple[dt.date, dt.datetime]:
 
 def last_closed(mic: str, at: dt.datetime) -> dt.date:
     """The last session of the exchange that had closed at the instant."""
-    days, _, closes = _table(mic)
+    days, _, closes = _table(mic, at.date())
     place = bisect.bisect_right(closes, at)
     if place == 0:
         raise UsageError(f"expected a date after {days[0]}, the start of the calendar of {mic}, found {at}")
@@ -94,7 +104,7 @@ def last_closed(mic: str, at: dt.datetime) -> dt.date:
 
 def sessions_between(mic: str, first: dt.date, last: dt.date) -> int:
     """Number of sessions in (first, last]: the age of a value of `first` seen on `last`."""
-    days = _table(mic)[0]
+    days = _table(mic, first)[0]
     return bisect.bisect_right(days, last) - bisect.bisect_right(days, first)
 
 

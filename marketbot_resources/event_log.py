@@ -30,6 +30,7 @@ class QuickEventLog(ConsolidatedSqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engine: Engine | None = None
         self._watcher: SqlPollingEventWatcher | None = None
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -62,6 +63,12 @@ class QuickEventLog(ConsolidatedSqliteEventLogStorage):
 
             self._engine = engine
         return self._engine
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether a table exists; one that was seen stays (Dagster asks for every event)."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def watch(self, run_id: str, cursor: str | None, callback: Callable[[EventLogEntry, str], None]) -> None:
         """Calls back on new events of a run, by polling."""

@@ -8,6 +8,7 @@ import json
 import platform
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -24,9 +25,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
+SCHEMA_PROBLEMS = "schema_problems"
 _CACHE_OBJECTS = 4096
 _CACHE_BYTES = 256 * 1024 * 1024
-_MEMO_ENTRIES = 12
+_MEMO_ENTRIES = 24
+
+
+def _no_problems(frame: "pd.DataFrame") -> Sequence[str]:
+    return ()
 
 
 class Lake:
@@ -63,14 +69,20 @@ class Lake:
         reads: Sequence[Read],
         blobs: Sequence[str],
         origin: Origin,
+        judge: "Callable[[pd.DataFrame], Sequence[str]]" = _no_problems,
     ) -> IndexRow:
-        """Stores one partition of one asset and returns its index row; the newest row when nothing changed."""
+        """Stores one partition of one asset and returns its index row; the newest row when nothing changed.
+
+        `judge` says what breaks the table's schema in the frame as readers get it; the manifest keeps the answer.
+        """
         rows = canonical(frame, table)
         data = encode(rows)
         file_hash, content_hash = sha256(data), content_sha256(rows)
         known = self.index.newest(table.asset, part)
         if known is not None and self._unchanged(known, file_hash, reads, blobs, origin.code_version):
             return known
+        read_back = to_frame(rows)
+        origin = replace(origin, extra={**origin.extra, SCHEMA_PROBLEMS: list(judge(read_back))})
         uri = f"{table.asset}/{part}/{file_hash}.parquet"
         self.objects.put(uri, data)
         schema_hash = sha256(str(rows.schema).encode())
@@ -92,7 +104,14 @@ class Lake:
             origin.written_at,
         )
         self.index.add(row)
+        self._remember(row, read_back)
         return row
+
+    def schema_problems(self, row: IndexRow) -> list[str]:
+        """What broke the schema of a version when it was stored; empty when nothing did."""
+        found = self.manifest(row)[SCHEMA_PROBLEMS]
+        assert isinstance(found, list)
+        return [str(problem) for problem in found]
 
     def _unchanged(
         self, known: IndexRow, file_hash: str, reads: Sequence[Read], blobs: Sequence[str], code: str
