@@ -257,12 +257,16 @@ def _is_multiple(value: Decimal, step: object) -> bool:
 
 
 def tick_lot(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-16: limits on the tick grid, whole lots (a remainder is cut off), at least one unit of base currency of value."""
+    """RC-16: limits on the tick grid, whole lots (a remainder is cut off), at least one unit of base currency of value.
+
+    A sell of everything that can be sold may be an odd lot: a split leaves them, and they could never be sold otherwise.
+    """
     results = []
     for j in np.flatnonzero(~p.is_fx & (p.rows >= 0)):
         order, row = p.orders[j], p.rows[j]
         on_tick = order.limit_price is not None and _is_multiple(order.limit_price, p.inputs.tick_size[row])
-        on_lot = _is_multiple(order.quantity, p.inputs.quantity_step[row])
+        empties = bool(p.signs[j] < 0 and p.quantity[j] == p.available[row])
+        on_lot = empties or _is_multiple(order.quantity, p.inputs.quantity_step[row])
         lot_known = _is_multiple(Decimal(0), p.inputs.quantity_step[row])
         big = bool(p.value[j] >= MIN_NOTIONAL_BASE)
         if on_tick and on_lot and big:

@@ -165,8 +165,7 @@ def _no_buys(p: Projection, key: str, on: bool, text: str, seen: float | None, l
 
 def _exit_due(p: Projection, row: int) -> bool:
     """Whether an exit could be sent and neither the plan nor an open order holds one."""
-    step = number(p.inputs.quantity_step[row])
-    sellable = p.tradeable(row) and float(p.available[row]) >= step
+    sellable = p.tradeable(row) and float(p.available[row]) > 0.0
     selling = bool(((p.rows == row) & p.reducing).any()) or number(p.inputs.open_quantity[row]) < 0
     return sellable and not selling
 

@@ -321,3 +321,11 @@ def test_an_open_buy_keeps_its_cash() -> None:
     small = leg("JPY", "SELL", 40_000)
     seen = {r.key: r for r in run_controls(waiting, (small,), MANDATE) if r.control == "RC-18"}
     assert seen["JPY"].status is Status.PASS
+
+
+def test_an_odd_lot_may_be_sold_whole() -> None:
+    """RC-16: 20 shares of a lot of 100, left by a split, can leave the book; a part of them cannot."""
+    held = inputs(positions=tuple(Decimal(20 if name == "MBI" else 0) for name in NAMES))
+    assert status(held, (order("MBI", "SELL", 20),), "RC-16") is Status.PASS
+    assert status(held, (order("MBI", "SELL", 10),), "RC-16") is Status.SHRINK
+    assert status(held, (order("MBI", "BUY", 20),), "RC-16") is Status.SHRINK
