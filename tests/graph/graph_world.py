@@ -22,7 +22,7 @@ from marketbot_resources.broker.paper import PaperBroker
 from marketbot_resources.macro.sample import SampleMacro
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.market.sample import SampleMarket
-from marketbot_resources.model import AccountReport, Acknowledgement, Order
+from marketbot_resources.model import AccountReport, Acknowledgement, OpenOrder, Order, Side
 from marketbot_resources.provider import MacroProvider, MarketProvider
 from marketbot_resources.sessions import EndState, end_state
 from marketbot_resources.store.index import IndexRow
@@ -252,6 +252,20 @@ class StrangeBroker(BrokerResource):
 
     def open(self, mandate: Mandate, ports: Ports) -> Any:
         return _WithPosition(super().open(mandate, ports))
+
+
+class _WithOrder(Between):
+    def report(self, since: dt.datetime, until: dt.datetime) -> AccountReport:
+        told = self._broker.report(since, until)
+        order = OpenOrder("by-hand-1", "MBUNHEARDOF2", Side.SELL, Decimal(7), Decimal(10), "USD")
+        return replace(told, open_orders=(*told.open_orders, order))
+
+
+class StrangeOrderBroker(BrokerResource):
+    """Its report names an open order in an instrument that no one knows."""
+
+    def open(self, mandate: Mandate, ports: Ports) -> Any:
+        return _WithOrder(super().open(mandate, ports))
 
 
 class _Dying(Between):

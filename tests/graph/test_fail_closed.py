@@ -5,7 +5,18 @@ from collections.abc import Callable
 
 import pytest
 from graph_invariants import assert_nothing_sent, assert_sound
-from graph_world import AFTER, FIRST, NEXT, SECOND, EditedPorts, FaultyPorts, Home, StrangeBroker, command
+from graph_world import (
+    AFTER,
+    FIRST,
+    NEXT,
+    SECOND,
+    EditedPorts,
+    FaultyPorts,
+    Home,
+    StrangeBroker,
+    StrangeOrderBroker,
+    command,
+)
 
 pytestmark = pytest.mark.graph
 Write = Callable[[str, str], None]
@@ -30,6 +41,14 @@ def test_an_unknown_instrument_at_the_broker_sends_nothing(home: Home) -> None:
     assert "MBUNHEARDOF2" in home.said(NEXT, "RC-67")
     assert "MBUNHEARDOF2" in home.end(NEXT).reason
     assert_nothing_sent(home, NEXT, state="halted")
+
+
+def test_an_open_order_in_an_unknown_instrument_rejects_the_batch(home: Home) -> None:
+    """RC-01: what the account may become is not known, so nothing of the batch goes."""
+    assert home.run(NEXT, {"broker": StrangeOrderBroker()})
+    assert home.verdict(NEXT) == "REJECTED"
+    assert "MBUNHEARDOF2" in home.said(NEXT, "RC-01")
+    assert_nothing_sent(home, NEXT, state="rejected")
 
 
 def test_an_unreadable_halt_flag_sends_nothing_not_even_later(home: Home) -> None:
