@@ -67,9 +67,8 @@ def step_book(
 
     `valuation`: holdings after the fills and actions, with NAV; `close`: of bars that landed this session only, `atr20`
     in price units, both in listing currency, NaN = unknown; `index_vol_20d` per year. `decision_sessions` reach beyond
-    the block of RC-64. `protective_ids`: client order ids of exits and cures, whose fills are no discretionary
-    turnover. Raises HaltError when the session does not follow, NAV is no positive number, or lots and holdings
-    disagree.
+    the block of RC-64. `protective_ids`: client order ids of exits and cures: no discretionary turnover.
+    Raises HaltError when the session does not follow, NAV is no positive number, or lots and holdings disagree.
     """
     if session <= previous.session:
         raise HaltError(f"book_state: expected a session after {previous.session}, found {session}")
