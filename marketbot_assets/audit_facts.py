@@ -8,7 +8,8 @@ from marketbot_assets.panels import MARKET_DEPS, market
 from marketbot_assets.rebuild import REBUILDS, tables
 from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, rates_of, rolled
 from marketbot_resources.errors import MarketbotError
-from marketbot_resources.ledger import Json, Ledger
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Json
 from marketbot_resources.sessions import end_state
 from marketbot_resources.store.reader import Reader
 

@@ -17,7 +17,7 @@ from marketbot_assets.jobs import daily
 from marketbot_assets.partitions import SCHEDULE, sessions
 from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions
 from marketbot_resources.errors import ProviderError
-from marketbot_resources.ledger import Ledger
+from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.mandate import Calendar, Schedule
 from marketbot_resources.model import utc_text
 from marketbot_resources.provider import MarketProvider

@@ -15,7 +15,7 @@ import dagster as dg
 
 from marketbot_assets.checks import schema_check, schema_check_spec, schema_problems
 from marketbot_assets.partitions import sessions
-from marketbot_resources.ledger import Json
+from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import utc_text
 from marketbot_resources.provider import Body
 from marketbot_resources.store.index import STATIC, BlobRow, IndexRow, Origin

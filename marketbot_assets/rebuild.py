@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets import session_facts as facts
 from marketbot_assets.panels import long_returns, market
 from marketbot_resources.errors import HaltError
-from marketbot_resources.ledger import Ledger
+from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.store.reader import Reader
 from marketbot_resources.store.table import Table
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from marketbot_assets.portfolio.eligibility import Account
     from marketbot_assets.risk.build import Platform
     from marketbot_assets.risk.inputs import RiskInputs
-    from marketbot_resources.ledger import Ledger
+    from marketbot_resources.ledger.port import Ledger
 
 NEAR_SESSIONS = 45
 DAYS_SESSIONS = 300

@@ -14,7 +14,8 @@ from marketbot_resources.broker.sending import SendReport, send_batch
 from marketbot_resources.clock import Clock
 from marketbot_resources.errors import HaltError, SessionRefused
 from marketbot_resources.halt import HaltSwitch
-from marketbot_resources.ledger import Json, Ledger
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import BrokerPort, Kind, Order
 from marketbot_resources.sessions import end_state, frozen_batch, record_end
 from marketbot_resources.store.reader import Reader

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions, previous_session
 from marketbot_resources.clock import Clock
 from marketbot_resources.errors import HaltError, SessionRefused
-from marketbot_resources.ledger import Entry, Json, Ledger
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Entry, Json
 from marketbot_resources.mandate import Calendar, Schedule
 from marketbot_resources.model import TERMINAL_STATES, BrokerPort, OrderState, utc_text
 

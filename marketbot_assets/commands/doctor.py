@@ -11,6 +11,7 @@ from marketbot_assets.commands.home import existing_lake, load_mandate, writable
 from marketbot_resources import settings
 from marketbot_resources.errors import MarketbotError
 from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.sessions import book_open
 
 SUPPORTED = ((3, 11), (3, 14))
@@ -88,7 +89,7 @@ def _ledger() -> Finding:
         if not _has_book():
             return "nothing was run yet"
         ledger = existing_lake().ledger
-        problem = ledger.verify()
+        problem = first_fault(ledger)
         if problem:
             raise MarketbotError(problem)
         size, root = ledger.head()

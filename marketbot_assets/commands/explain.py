@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, cast
 from marketbot_assets.commands.home import existing_lake
 from marketbot_assets.commands.reconcile import END_OF_TIME
 from marketbot_resources.errors import LedgerError, StoreError, UsageError
-from marketbot_resources.ledger import Entry, Ledger, canonical_json
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Entry, canonical_json
 from marketbot_resources.model import order_record
 from marketbot_resources.store.closure import Link, closure
 

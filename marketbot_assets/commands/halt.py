@@ -11,7 +11,10 @@ from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
 from marketbot_resources import settings
 from marketbot_resources.errors import Equivocation, HomeError, LedgerError, MarketbotError, UsageError
 from marketbot_resources.halt import HaltSwitch
-from marketbot_resources.ledger import Json, Ledger
+from marketbot_resources.ledger.examine import first_fault
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Json
+from marketbot_resources.ledger.sqlite import SqliteLedger
 
 if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
@@ -49,7 +52,7 @@ def _tell_halt(reason: str) -> int | None:
     path = settings.home() / "ledger.sqlite"
     if not path.exists():
         return None
-    ledger = Ledger(path)
+    ledger = SqliteLedger(path)
     last = ledger.entries("operator_action")[-1:]
     if last and (last[0].body["action"], last[0].body["reason"]) == (HALT, reason):
         return last[0].seq
@@ -109,7 +112,7 @@ def halt_class(lake: "Lake") -> str:
 
 def obstacle(lake: "Lake") -> str:
     """Why trading may not go on, in one line; empty when nothing stands against it."""
-    problem = lake.ledger.verify()
+    problem = first_fault(lake.ledger)
     if problem:
         return f"the ledger's chain does not hold: {problem}; restore it from its backup"
     doubt = [str(row["client_order_id"]) for row in unsettled_orders(lake.ledger) if row["in_doubt"]]
@@ -131,7 +134,7 @@ def obstacle(lake: "Lake") -> str:
 
 def halt_lines(view: dict[str, object]) -> list[str]:
     """What `halt` did, for people."""
-    told = f"ledger entry {view['entry']}" if view["entry"] else "no ledger entry"
+    told = "no ledger entry" if view["entry"] is None else f"ledger entry {view['entry']}"
     return [f"halted: {view['reason']} ({told}); nothing is sent until `marketbot resume`"]
 
 
@@ -139,5 +142,5 @@ def resume_lines(view: dict[str, object]) -> list[str]:
     """What `resume` did, for people."""
     if view["why"]:
         return [str(view["why"])]
-    told = f"ledger entry {view['entry']}" if view["entry"] else "no ledger entry"
+    told = "no ledger entry" if view["entry"] is None else f"ledger entry {view['entry']}"
     return [f"resumed ({told}); go on with `marketbot run`"]

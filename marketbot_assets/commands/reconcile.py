@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from marketbot_assets.commands.home import existing_lake, load_mandate
 from marketbot_resources.broker.sending import IN_DOUBT
 from marketbot_resources.errors import StoreError, UsageError
-from marketbot_resources.ledger import Entry, Ledger
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Entry
 from marketbot_resources.model import TERMINAL_STATES, OrderState, plain
 from marketbot_resources.sessions import cutoff_of
 

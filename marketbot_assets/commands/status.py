@@ -12,6 +12,7 @@ from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
 from marketbot_assets.commands.sessions import LAST_ASSET, next_session
 from marketbot_resources.errors import UsageError
 from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.model import plain
 from marketbot_resources.sessions import book_open, end_state
 
@@ -32,7 +33,7 @@ def status() -> View:
     A ledger whose chain does not hold is told as such and nothing else is read from it: every other fact is null then.
     """
     lake = existing_lake()
-    problem = lake.ledger.verify()
+    problem = first_fault(lake.ledger)
     size, root = lake.ledger.head()
     flag = HaltSwitch(lake.home).read()
     view: View = {

@@ -5,7 +5,7 @@ import dagster as dg
 from marketbot_assets import pages
 from marketbot_assets.lineage import materialized, stage_asset, stored
 from marketbot_assets.research import schema
-from marketbot_resources.ledger import Json
+from marketbot_resources.ledger.record import Json
 from marketbot_resources.sessions import book_open
 from marketbot_resources.store.index import STATIC
 from marketbot_resources.store.reader import HISTORY_OF

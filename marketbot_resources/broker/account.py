@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from marketbot_resources.clock import Clock
 from marketbot_resources.errors import SessionRefused
-from marketbot_resources.ledger import Ledger
+from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import TERMINAL_STATES, AccountReport, BrokerPort, OrderState
 from marketbot_resources.sessions import (
@@ -73,7 +73,7 @@ def operator_actions(ledger: Ledger, session: dt.date) -> tuple[str, ...]:
     A halt re-arms nothing; what came after this session's cutoff is for the next one.
     """
     seen, own = decided_before(ledger, session), ledger.get("session_cutoff", session.isoformat())
-    after = 0 if seen is None else seen.seq
+    after = -1 if seen is None else seen.seq
     actions = [
         entry
         for entry in ledger.entries("operator_action")

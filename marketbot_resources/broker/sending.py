@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from marketbot_resources.errors import HaltError, LedgerError
 from marketbot_resources.halt import HaltFlag
-from marketbot_resources.ledger import Entry, Json, Ledger, Receipt, canonical_json
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Entry, Json, Receipt, canonical_json
 from marketbot_resources.model import (
     Acknowledgement,
     BrokerPort,

@@ -1,7 +1,8 @@
 """What an object was made from, step by step through the manifests: the chain from an order to the bytes as received.
 
-Objects of the same session and unpartitioned ones are followed; an object of an earlier session is named and not followed:
-that session's own decision record covers it. Not here: proofs in the ledger.
+A version is found by its manifest, whose hash covers its object, its inputs' manifests and so everything behind it. Unless the
+whole closure is asked for, an object of an earlier session is named and not followed: that session's own decision record covers
+it. Not here: proofs in the ledger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,16 +23,19 @@ class Link:
     blobs: tuple[str, ...]
 
 
-def closure(lake: Lake, start: IndexRow) -> list[Link]:
-    """Every object behind `start` and itself, sorted by (asset, partition). Raises StoreError when one is missing."""
+def closure(lake: Lake, start: IndexRow, *, whole: bool = False) -> list[Link]:
+    """Every object behind `start` and itself, sorted by (asset, partition). Raises StoreError when one is missing.
+
+    `whole`: objects of earlier sessions are followed, too, back to the first bytes that the home ever received.
+    """
     found: dict[tuple[str, str, str], Link] = {}
     waiting = [start]
     while waiting:
         row = waiting.pop()
-        key = (row.asset, row.part, row.file_sha256)
+        key = (row.asset, row.part, row.manifest_sha256)
         if key in found:
             continue
-        if row.part not in (start.part, STATIC):
+        if not whole and row.part not in (start.part, STATIC):
             found[key] = Link(row, (), ())
             continue
         manifest = lake.manifest(row)
@@ -43,7 +47,9 @@ def closure(lake: Lake, start: IndexRow) -> list[Link]:
 
 
 def _row(lake: Lake, item: Mapping[str, str]) -> IndexRow:
-    row = lake.index.by_file(item["asset"], item["partition"], item["file_sha256"])
+    row = lake.index.by_manifest(item["asset"], item["partition"], item["manifest_sha256"])
     if row is None:
-        raise StoreError(f"store: expected {item['asset']} {item['partition']} {item['file_sha256'][:12]}, found none")
+        raise StoreError(
+            f"store: expected {item['asset']} {item['partition']} {item['manifest_sha256'][:12]}, found none"
+        )
     return row

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from marketbot_resources.errors import HomeError
-from marketbot_resources.ledger import Json
+from marketbot_resources.ledger.record import Json
 from marketbot_resources.store.database import Database
 
 STATIC = "static"
@@ -33,6 +33,7 @@ _COLUMNS = (
     "asset, part, file_sha256, content_sha256, uri, rows, bytes,"
     " schema_sha256, manifest_sha256, run_id, code_version, written_at"
 )
+_BLOB_COLUMNS = "blob_sha256, provider, url, status, content_type, bytes, fetched_at, run_id, asset, part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Read:
     part: str
     file_sha256: str
     content_sha256: str
+    manifest_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,11 @@ class Origin:
     code_version: str
     written_at: str
     extra: Mapping[str, Json]
+
+
+def read_of(row: IndexRow) -> Read:
+    """A version as something that was read."""
+    return Read(row.asset, row.part, row.file_sha256, row.content_sha256, row.manifest_sha256)
 
 
 class Index:
@@ -106,8 +113,7 @@ class Index:
         """Appends descriptions of blobs."""
         with self._database.transaction() as connection:
             connection.executemany(
-                "insert into blob_index(blob_sha256, provider, url, status, content_type, bytes, fetched_at, run_id, asset, part)"
-                " values (?,?,?,?,?,?,?,?,?,?)",
+                f"insert into blob_index({_BLOB_COLUMNS}) values (?,?,?,?,?,?,?,?,?,?)",
                 [astuple(row) for row in rows],
             )
 
@@ -129,20 +135,38 @@ class Index:
         return {row.asset: row for row in self._select("part = ?", (part,))}
 
     def by_file(self, asset: str, part: str, file_sha256: str) -> IndexRow | None:
-        """A given version."""
+        """The newest version with this file."""
+        return self._one("file_sha256", asset, part, file_sha256)
+
+    def by_manifest(self, asset: str, part: str, manifest_sha256: str) -> IndexRow | None:
+        """The version with this manifest: what was made from given inputs by given code."""
+        return self._one("manifest_sha256", asset, part, manifest_sha256)
+
+    def _one(self, column: str, asset: str, part: str, digest: str) -> IndexRow | None:
+        query = (
+            f"select {_COLUMNS} from lake_index where asset = ? and part = ? and {column} = ? order by seq desc limit 1"
+        )
         with self._database.connection() as connection:
-            row = connection.execute(
-                f"select {_COLUMNS} from lake_index where asset = ? and part = ? and file_sha256 = ? order by seq desc limit 1",
-                (asset, part, file_sha256),
-            ).fetchone()
+            row = connection.execute(query, (asset, part, digest)).fetchone()
         return IndexRow(*row) if row else None
+
+    def numbered(self, after: int = 0) -> list[tuple[int, IndexRow]]:
+        """(number, version) of every row with a number above `after`, ascending."""
+        query = f"select seq, {_COLUMNS} from lake_index where seq > ? order by seq"
+        with self._database.connection() as connection:
+            return [(row[0], IndexRow(*row[1:])) for row in connection.execute(query, (after,))]
+
+    def numbered_blobs(self, after: int = 0) -> list[tuple[int, BlobRow]]:
+        """(number, description of a blob) of every row with a number above `after`, ascending."""
+        query = f"select seq, {_BLOB_COLUMNS} from blob_index where seq > ? order by seq"
+        with self._database.connection() as connection:
+            return [(row[0], BlobRow(*row[1:])) for row in connection.execute(query, (after,))]
 
     def blobs(self, asset: str, part: str) -> list[BlobRow]:
         """Blobs that one materialization received, oldest first."""
         with self._database.connection() as connection:
             rows = connection.execute(
-                "select blob_sha256, provider, url, status, content_type, bytes, fetched_at, run_id, asset, part"
-                " from blob_index where asset = ? and part = ? order by seq",
+                f"select {_BLOB_COLUMNS} from blob_index where asset = ? and part = ? order by seq",
                 (asset, part),
             ).fetchall()
         return [BlobRow(*row) for row in rows]

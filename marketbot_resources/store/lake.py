@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from marketbot_resources.errors import HomeError
-from marketbot_resources.ledger import Json, Ledger
+from marketbot_resources.ledger.record import Json
+from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.store.content import canonical, content_sha256, decode, encode, sha256, to_frame
 from marketbot_resources.store.index import BlobRow, Index, IndexRow, Origin, Read
 from marketbot_resources.store.objects import LocalObjects
@@ -46,7 +47,7 @@ class Lake:
             raise HomeError(f"home: expected to write {home}, found: {error.strerror}") from error
         self.objects = LocalObjects(home / "store")
         self.index = Index(home / "index.sqlite")
-        self.ledger = Ledger(home / "ledger.sqlite")
+        self.ledger = SqliteLedger(home / "ledger.sqlite")
         self._frames: OrderedDict[str, pd.DataFrame] = OrderedDict()
         self._cached_bytes = 0
         self._memo: OrderedDict[object, object] = OrderedDict()
@@ -161,8 +162,11 @@ def manifest_key(asset: str, part: str, digest: str) -> str:
 
 
 def _input_records(reads: Sequence[Read]) -> list[dict[str, str]]:
-    unique = sorted({(r.asset, r.part, r.file_sha256, r.content_sha256) for r in reads})
-    return [{"asset": a, "partition": p, "file_sha256": f, "content_sha256": c} for a, p, f, c in unique]
+    unique = sorted({(r.asset, r.part, r.file_sha256, r.content_sha256, r.manifest_sha256) for r in reads})
+    return [
+        {"asset": a, "partition": p, "file_sha256": f, "content_sha256": c, "manifest_sha256": m}
+        for a, p, f, c, m in unique
+    ]
 
 
 def _manifest(

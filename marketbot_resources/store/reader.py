@@ -12,7 +12,7 @@ from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import StoreError
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.sessions import is_skipped
-from marketbot_resources.store.index import STATIC, IndexRow, Read
+from marketbot_resources.store.index import STATIC, IndexRow, Read, read_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +107,7 @@ class Reader:
             recent = [first, *recent]
         if not recent:
             raise StoreError(f"{asset}: expected objects up to {self.part}, found none; materialize it first")
-        self.reads += [Read(row.asset, row.part, row.file_sha256, row.content_sha256) for row in recent]
+        self.reads += [read_of(row) for row in recent]
         key = ("panel", *(row.file_sha256 for row in recent))
         return self._lake.remember(key, lambda: _joined([self._lake.load(row) for row in recent])).copy(deep=False)
 
@@ -158,7 +158,7 @@ class Reader:
 
     def _load(self, row: IndexRow) -> "pd.DataFrame":
         self._check(row.asset)
-        self.reads.append(Read(row.asset, row.part, row.file_sha256, row.content_sha256))
+        self.reads.append(read_of(row))
         return self._lake.load(row)
 
 

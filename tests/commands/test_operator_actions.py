@@ -4,7 +4,8 @@ import datetime as dt
 from pathlib import Path
 
 from marketbot_resources.broker.account import operator_actions
-from marketbot_resources.ledger import Ledger
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.sqlite import SqliteLedger
 
 MONDAY, TUESDAY, WEDNESDAY = dt.date(2018, 12, 10), dt.date(2018, 12, 11), dt.date(2018, 12, 12)
 
@@ -20,7 +21,7 @@ def cutoff(ledger: Ledger, session: dt.date) -> None:
 
 def test_a_halt_is_no_rearm(tmp_path: Path) -> None:
     """A halt says stop; only the resume after it is handed to the session."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     cutoff(ledger, MONDAY)
     act(ledger, 1, "halt", "a doubt")
     assert operator_actions(ledger, TUESDAY) == ()
@@ -30,7 +31,7 @@ def test_a_halt_is_no_rearm(tmp_path: Path) -> None:
 
 def test_an_action_counts_once(tmp_path: Path) -> None:
     """What came before a session's cutoff is seen by that session, what came after it by the next, never by both."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     cutoff(ledger, MONDAY)
     act(ledger, 1, "resume", "before")
     cutoff(ledger, TUESDAY)

@@ -20,7 +20,7 @@ import pytest
 from marketbot_assets.book.schema import BOOK_STATE, POSITIONS, RECONCILIATION
 from marketbot_assets.cli import main
 from marketbot_assets.definitions import build_definitions
-from marketbot_resources.ledger import Ledger
+from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.store.index import Origin
 from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.table import Table
@@ -250,7 +250,7 @@ def test_an_unknown_order_is_one_line(finished: Path, marketbot: Command, order:
 def test_an_ambiguous_order_is_one_line(home: Path, marketbot: Command) -> None:
     """Two orders that begin alike: exit 2, both named."""
     for name in ("mb1-aaaaaaa2", "mb1-aaaaaaa3"):
-        Ledger(home / "ledger.sqlite").append("order_intent", name, {"session": FIRST})
+        SqliteLedger(home / "ledger.sqlite").append("order_intent", name, {"session": FIRST})
     said = marketbot(home, "explain", "mb1-aaaaaa")
     assert said.code == 2
     assert one_line(said)
@@ -367,7 +367,7 @@ def test_resume_is_refused_with_a_break(home: Path, marketbot: Command) -> None:
 def test_resume_is_refused_with_an_order_in_doubt(home: Path, marketbot: Command) -> None:
     """An order without an answer: exit 1; status shows it in doubt."""
     order = intents(home, session=LAST)[0]["client_order_id"]
-    Ledger(home / "ledger.sqlite").append("order_event", f"{order}/3", {"state": "UNKNOWN", "reason": "silence"})
+    SqliteLedger(home / "ledger.sqlite").append("order_event", f"{order}/3", {"state": "UNKNOWN", "reason": "silence"})
     marketbot(home, "halt")
     said = marketbot(home, "resume")
     assert said.code == 1
@@ -408,7 +408,7 @@ def test_a_class_c_halt_needs_a_reason(home: Path, marketbot: Command) -> None:
 @pytest.mark.parametrize(("state", "fine"), [("rejected", 1), ("halted", 1), ("skipped", 0)])
 def test_status_follows_how_the_last_session_ended(home: Path, marketbot: Command, state: str, fine: int) -> None:
     """A session after the last one that was rejected or halted is exit 1, a skipped one is not."""
-    ledger = Ledger(home / "ledger.sqlite")
+    ledger = SqliteLedger(home / "ledger.sqlite")
     ledger.append("session_cutoff", NEXT, {"session": NEXT, "cutoff_at": f"{NEXT}T23:15:00Z"})
     ledger.append("session_end", NEXT, {"state": state, "reason": "RC-99 says no"})
     said = marketbot(home, "status", "--json")
@@ -418,7 +418,7 @@ def test_status_follows_how_the_last_session_ended(home: Path, marketbot: Comman
 
 def test_status_names_the_run_that_failed(home: Path, marketbot: Command) -> None:
     """The newest run failed: exit 1 with step and reason; once a later end is recorded it is over."""
-    ledger = Ledger(home / "ledger.sqlite")
+    ledger = SqliteLedger(home / "ledger.sqlite")
     ledger.append("run_failed", f"{NEXT}/run/prices", {"step": "prices", "reason": "run ended at prices: no bars"})
     said = marketbot(home, "status", "--json")
     assert said.code == 1

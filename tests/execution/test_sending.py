@@ -17,7 +17,10 @@ from marketbot_assets.execution.submission_frame import submission_frame
 from marketbot_resources.broker.sending import SendReport, freeze_batch, send_batch
 from marketbot_resources.errors import BrokerError, Equivocation, HaltError, LedgerError
 from marketbot_resources.halt import HaltFlag
-from marketbot_resources.ledger import BODY_BYTES_MAX, Json, Ledger, Receipt, canonical_json
+from marketbot_resources.ledger.examine import first_fault
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import RECORD_BYTES_MAX, Json, Receipt, canonical_json
+from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.model import AccountReport, Acknowledgement, Kind, Order, OrderState, Side, order_record
 from marketbot_resources.sessions import frozen_batch, order_state
 
@@ -122,7 +125,7 @@ def send(ledger: Ledger, broker: Any, orders: Sequence[Order] = BATCH, **changes
 
 
 def frozen(path: Path, orders: Sequence[Order] = BATCH) -> Ledger:
-    ledger = Ledger(path / "ledger.sqlite")
+    ledger = SqliteLedger(path / "ledger.sqlite")
     freeze_batch(ledger, "acc", SESSION, orders, {"verdict": "APPROVED"})
     return ledger
 
@@ -168,7 +171,7 @@ def test_an_order_belongs_to_one_batch(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_frozen(tmp_path: Path, orders: Any, facts: Any, message: str) -> None:
     """Orders of another session or batch, twins, and facts that would hide the batch's own."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     with pytest.raises(HaltError, match=message):
         freeze_batch(ledger, "acc", SESSION, orders, facts)
     assert ledger.head()[0] == 0
@@ -179,7 +182,7 @@ def test_two_hundred_orders_fit(tmp_path: Path) -> None:
     ledger = frozen(tmp_path, [order(f"{n:026d}", reason="x" * 500) for n in range(200)])
     entry = frozen_batch(ledger, "acc", SESSION)
     assert entry is not None
-    assert len(canonical_json(entry.body)) < BODY_BYTES_MAX / 4
+    assert len(canonical_json(entry.body)) < RECORD_BYTES_MAX / 4
     assert len(ledger.entries("order_intent")) == 200
 
 
@@ -198,7 +201,7 @@ def test_a_good_day(tmp_path: Path) -> None:
     SUBMISSIONS.pandera_schema.validate(frame)
     assert list(frame["broker_order_id"]) == [f"Bmb1-{name}" for name in "abcd"]
     assert {at.to_pydatetime() for at in frame["submitted_at"]} == {NOW}
-    assert ledger.verify() is None
+    assert first_fault(ledger) is None
 
 
 def test_no_orders(tmp_path: Path) -> None:
@@ -397,7 +400,7 @@ def test_a_full_disk_sends_nothing(tmp_path: Path) -> None:
     ledger = frozen(tmp_path)
     broker = Twin(ledger)
 
-    class Full(Ledger):
+    class Full(SqliteLedger):
         def append(self, kind: str, key: str, body: Any) -> Receipt:
             raise LedgerError("disk full")
 
@@ -412,7 +415,7 @@ def test_two_runs_at_once_send_once(tmp_path: Path) -> None:
     broker = Twin(ledger, dedupes_client_id=False)
     started = []
 
-    class Racing(Ledger):
+    class Racing(SqliteLedger):
         def append(self, kind: str, key: str, body: Any) -> Receipt:
             if not started:
                 started.append(key)
@@ -443,7 +446,7 @@ class Fuse:
                 raise Killed
 
 
-class FusedLedger(Ledger):
+class FusedLedger(SqliteLedger):
     fuse: Fuse
 
     def append(self, kind: str, key: str, body: Any) -> Receipt:
@@ -481,7 +484,7 @@ def calls_of(path: Path, moods: dict[str, str]) -> tuple[int, dict[str, OrderSta
     """How many points a run without a crash has, and what it ends with."""
     path.mkdir()
     fuse = Fuse(0, after=False)
-    report = run_with(path, Twin(Ledger(path / "ledger.sqlite"), True, moods), fuse)
+    report = run_with(path, Twin(SqliteLedger(path / "ledger.sqlite"), True, moods), fuse)
     return fuse.calls, report.states
 
 
@@ -501,7 +504,7 @@ def test_a_crash_at_any_point_sends_nothing_twice(tmp_path: Path, moods: dict[st
         for after in (False, True):
             path = tmp_path / f"{point}{after}"
             path.mkdir()
-            twin = Twin(Ledger(path / "ledger.sqlite"), dedupes, moods)
+            twin = Twin(SqliteLedger(path / "ledger.sqlite"), dedupes, moods)
             with pytest.raises(Killed):
                 run_with(path, twin, Fuse(point, after=after))
             before = list(twin.submitted)
@@ -516,7 +519,7 @@ def test_a_crash_at_any_point_sends_nothing_twice(tmp_path: Path, moods: dict[st
             assert report.states == expected
             assert all(count == 1 for count in Counter(twin.submitted).values())
             assert twin.accepted == Counter({n: 1 for n in SENT_ORDER if expected[n] is ACKED})
-            assert twin.ledger.verify() is None
+            assert first_fault(twin.ledger) is None
     assert bool(refused) is not dedupes
 
 
@@ -531,7 +534,7 @@ def campaign(path: Path, seed: int) -> tuple[Twin, dict[str, OrderState]]:
         for n in range(rng.randint(0, 5))
     )
     moods = ["accept", "accept", "reject", "break_after", "lose", "late", "other_id", "no_state", "silent"]
-    twin = Twin(Ledger(path / "ledger.sqlite"), rng.random() < 0.6)
+    twin = Twin(SqliteLedger(path / "ledger.sqlite"), rng.random() < 0.6)
     for _ in range(30):
         twin.moods = {o.client_order_id: rng.choice(moods) for o in orders}
         fuse = Fuse(rng.choice([0, rng.randint(1, 20)]), after=rng.random() < 0.5)
@@ -568,7 +571,7 @@ def test_campaign(tmp_path: Path, block: int) -> None:
             assert events.count("SENDING") >= twin.submitted.count(name), seed
             if not twin.dedupes_client_id:
                 assert twin.submitted.count(name) <= 1, seed
-        assert twin.ledger.verify() is None
+        assert first_fault(twin.ledger) is None
 
 
 def test_bodies_hold_plain_values(tmp_path: Path) -> None:

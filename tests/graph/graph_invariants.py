@@ -5,12 +5,13 @@ import json
 from graph_world import Home
 
 from marketbot_assets.portfolio.order_frame import orders_from_frame
+from marketbot_resources.ledger.examine import first_fault
 
 
 def assert_sound(home: Home) -> None:
     """The ledger's chain verifies; every order at the broker has its intent, its frozen batch and an APPROVED verdict."""
     ledger = home.lake.ledger
-    assert ledger.verify() is None
+    assert first_fault(ledger) is None
     intents = {entry.key: entry.body for entry in ledger.entries("order_intent")}
     frozen = [order["client_order_id"] for e in ledger.entries("batch_frozen") for order in e.body["orders"]]  # type: ignore[union-attr, index, call-overload]
     assert sorted(frozen) == sorted(intents), "each intent belongs to one frozen batch"

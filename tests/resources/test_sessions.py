@@ -9,7 +9,9 @@ import pytest
 from marketbot_resources.broker.sending import freeze_batch
 from marketbot_resources.clock import ReplayClock
 from marketbot_resources.errors import HaltError, SessionRefused
-from marketbot_resources.ledger import Json, Ledger
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Json
+from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.mandate import Calendar, Schedule
 from marketbot_resources.model import Acknowledgement, Kind, Order, OrderState, Side
 from marketbot_resources.sessions import close_predecessors, end_state, open_book, record_cutoff, record_event
@@ -54,7 +56,7 @@ def order(name: str) -> Order:
 
 
 def ledger(path: Path) -> Ledger:
-    book = Ledger(path / "ledger.sqlite")
+    book = SqliteLedger(path / "ledger.sqlite")
     open_book(book, DAY, CALENDAR, SCHEDULE)
     return book
 

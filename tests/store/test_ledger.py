@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketbot_resources.errors import Equivocation, LedgerError
-from marketbot_resources.ledger import GENESIS, Ledger
+from marketbot_resources.ledger.examine import first_fault
+from marketbot_resources.ledger.merkle import EMPTY_ROOT
+from marketbot_resources.ledger.sqlite import SqliteLedger
 
 
 def test_append_is_idempotent_and_equivocation_is_refused(tmp_path: Path) -> None:
     """The same body returns the same entry; another body under the same key is an error."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     first = ledger.append("order_intent", "o1", {"quantity": "5"})
     again = ledger.append("order_intent", "o1", {"quantity": "5"})
     assert (first.seq, first.hash, first.added, again.added) == (again.seq, again.hash, True, False)
@@ -25,26 +27,26 @@ def test_append_is_idempotent_and_equivocation_is_refused(tmp_path: Path) -> Non
 
 def test_chain_starts_at_genesis_and_verifies(tmp_path: Path) -> None:
     """An empty ledger has the genesis root; a whole chain verifies."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    assert ledger.head() == (0, GENESIS)
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
+    assert ledger.head() == (0, EMPTY_ROOT.hex())
     for number in range(5):
         ledger.append("fill", f"f{number}", {"n": number})
-    assert ledger.verify() is None
+    assert first_fault(ledger) is None
     assert [entry.body["n"] for entry in ledger.entries("fill")] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
     ("statement", "found"),
     [
-        ("update entry set body = x'7b7d' where seq = 3", "entry 3"),
+        ("update entry set record = x'7b7d' where seq = 3", "entry 3"),
         ("update entry set key = 'other' where seq = 2", "entry 2"),
         ("delete from entry where seq = 3", "expected entry 3"),
-        ("update entry set hash = 'x' where seq = 1", "entry 1"),
+        ("update entry set leaf = zeroblob(32) where seq = 1", "entry 1"),
     ],
 )
 def test_every_alteration_is_found(tmp_path: Path, statement: str, found: str) -> None:
     """Someone with the file and without the triggers still cannot change an entry unseen."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     for number in range(5):
         ledger.append("fill", f"f{number}", {"n": number})
     connection = sqlite3.connect(tmp_path / "ledger.sqlite")
@@ -55,7 +57,7 @@ def test_every_alteration_is_found(tmp_path: Path, statement: str, found: str) -
     connection.execute(statement)
     connection.commit()
     connection.close()
-    problem = ledger.verify()
+    problem = first_fault(ledger)
     assert problem is not None
     assert found in problem
 
@@ -64,12 +66,12 @@ def test_every_alteration_is_found(tmp_path: Path, statement: str, found: str) -
 def test_what_is_no_plain_json_is_refused(tmp_path: Path, body: dict[str, float]) -> None:
     """NaN, infinities, big integers and big bodies never enter the ledger."""
     with pytest.raises(LedgerError):
-        Ledger(tmp_path / "ledger.sqlite").append("report", "r", body)
+        SqliteLedger(tmp_path / "ledger.sqlite").append("report", "r", body)
 
 
 def test_prefix_is_plain_text(tmp_path: Path) -> None:
     """A prefix with wildcard characters matches itself only."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     ledger.append("order_event", "a_b/1", {})
     ledger.append("order_event", "axb/1", {})
     assert [entry.key for entry in ledger.entries("order_event", "a_b/")] == ["a_b/1"]
@@ -81,7 +83,7 @@ def test_ledger_equals_a_dictionary_that_never_forgets(
     tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[str, int]]
 ) -> None:
     """Against a plain dictionary: same content, same refusals."""
-    ledger = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path_factory.mktemp("ledger") / "ledger.sqlite")
     twin: dict[str, int] = {}
     for key, value in calls:
         if twin.get(key, value) != value:
@@ -91,17 +93,17 @@ def test_ledger_equals_a_dictionary_that_never_forgets(
             assert ledger.append("k", key, {"v": value}).added is (key not in twin)
             twin.setdefault(key, value)
     assert {entry.key: entry.body["v"] for entry in ledger.entries("k")} == twin
-    assert ledger.verify() is None
+    assert first_fault(ledger) is None
 
 
 def _append_many(path: str, name: str) -> None:
-    ledger = Ledger(Path(path))
+    ledger = SqliteLedger(Path(path))
     for number in range(1000):
         ledger.append("fill", f"{name}-{number}", {"n": number})
 
 
 def test_two_writers_and_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Two processes append, both are killed: the chain is gapless and whole."""
+    """Two processes append, both are killed: the numbers are gapless and whole."""
     context = multiprocessing.get_context("fork")
     for attempt in range(3):
         writers = [
@@ -113,6 +115,6 @@ def test_two_writers_and_kills_lose_and_double_nothing(tmp_path: Path) -> None:
         for writer in writers:
             writer.kill()
             writer.join()
-    ledger = Ledger(tmp_path / "l.sqlite")
-    assert ledger.verify() is None
+    ledger = SqliteLedger(tmp_path / "l.sqlite")
+    assert first_fault(ledger) is None
     assert ledger.head()[0] == len(ledger.entries("fill")) > 0

@@ -55,7 +55,7 @@ def test_committing_the_same_again_adds_nothing(tmp_path: Path) -> None:
     commit(lake, 1.0, "2018-01-02", origin=Origin("run-2", "code-1", "later", {}))
     assert len(lake.index.all_newest()) == 1
     before = lake.objects.count()
-    lake.commit(rows(1.0), PRICES, "2018-01-02", reads=[Read("x", "static", "f", "c")], blobs=[], origin=ORIGIN)
+    lake.commit(rows(1.0), PRICES, "2018-01-02", reads=[Read("x", "static", "f", "c", "m")], blobs=[], origin=ORIGIN)
     assert lake.objects.count() == before + 1
 
 

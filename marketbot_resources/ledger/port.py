@@ -1,0 +1,75 @@
+"""The ledger port: append-only, idempotent, a Merkle tree over all entries. One contract suite, every adapter passes it.
+
+The same (kind, key, body) returns the entry that exists; the same key with another body is an Equivocation. Checkpoints are
+signed elsewhere (`signer`); here they are only kept. Not here: verification (`examine`), adapters (`sqlite`, `postgres`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+
+from marketbot_resources.ledger import merkle
+from marketbot_resources.ledger.record import Entry, Json, Receipt, Row, record_bytes
+
+
+class Ledger(ABC):
+    """The ledger of one home. Every method raises LedgerError when the database refuses or is damaged."""
+
+    def append(self, kind: str, key: str, body: Mapping[str, Json]) -> Receipt:
+        """Appends one entry durably. Raises Equivocation for another body under the same key."""
+        return self.append_all([(kind, key, body)])[0]
+
+    def append_all(self, entries: Sequence[tuple[str, str, Mapping[str, Json]]]) -> list[Receipt]:
+        """Appends several entries in one transaction: all of them or, when one is refused, none."""
+        return self._append([(kind, key, record_bytes(kind, key, body)) for kind, key, body in entries])
+
+    def get(self, kind: str, key: str) -> Entry | None:
+        """One entry, or None."""
+        row = self._get(kind, key)
+        return None if row is None else row.entry()
+
+    def entries(self, kind: str, prefix: str = "") -> list[Entry]:
+        """Entries of a kind whose key starts with a prefix, in order of appending."""
+        return [row.entry() for row in self._entries(kind, prefix)]
+
+    def head(self) -> tuple[int, str]:
+        """(number of entries, root in hex)."""
+        size = self.size()
+        return size, self.root(size).hex()
+
+    def root(self, size: int) -> bytes:
+        """Root of the first `size` entries, from the stored nodes."""
+        return merkle.root(size, self.node)
+
+    @abstractmethod
+    def _append(self, records: Sequence[tuple[str, str, bytes]]) -> list[Receipt]:
+        """(kind, key, record bytes) appended in one durable transaction."""
+
+    @abstractmethod
+    def _get(self, kind: str, key: str) -> Row | None: ...
+
+    @abstractmethod
+    def _entries(self, kind: str, prefix: str) -> list[Row]: ...
+
+    @abstractmethod
+    def size(self) -> int:
+        """Number of entries."""
+
+    @abstractmethod
+    def node(self, level: int, place: int) -> bytes:
+        """Stored hash of a complete subtree; level 0 are the leaves."""
+
+    @abstractmethod
+    def rows(self, first: int = 0, last: int | None = None) -> Iterator[Row]:
+        """Stored rows with first <= seq < last, ascending, as they are: for verification and export."""
+
+    @abstractmethod
+    def nodes(self) -> Iterator[tuple[int, int, bytes]]:
+        """Stored (level, place, hash) above the leaves, by level and place: for verification."""
+
+    @abstractmethod
+    def keep_checkpoint(self, size: int, note: str) -> None:
+        """Keeps a signed checkpoint once; the same size and note again is no change. Raises Equivocation for another note."""
+
+    @abstractmethod
+    def checkpoints(self) -> list[tuple[int, str]]:
+        """(size, signed note) of every kept checkpoint, ascending."""

@@ -1,0 +1,89 @@
+"""What an entry says and how it becomes bytes: canonical JSON of kind, key and body (RFC 8785). Pure.
+
+A leaf covers the whole record, so nothing about an entry stands outside of its hash; its number is fixed by its place in the
+tree. Money and quantities are decimal strings, instants RFC 3339 UTC strings. Not here: trees (`merkle`), storage.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from marketbot_resources.errors import LedgerError
+from marketbot_resources.ledger.merkle import leaf_hash
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+RECORD_BYTES_MAX = 65_535  # a bundle of entries gives each length 16 bits (C2SP tlog-tiles)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry as stored. `seq` counts from 0: the index of its leaf; `hash` is the leaf hash in hex."""
+
+    seq: int
+    kind: str
+    key: str
+    body: Mapping[str, Json]
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that an entry is durable: its leaf's index and hash, and whether this call added it."""
+
+    seq: int
+    hash: str
+    added: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry as the database holds it, believed by no one: every column."""
+
+    seq: int
+    kind: str
+    key: str
+    record: bytes
+    leaf: bytes
+
+    def entry(self) -> Entry:
+        """The entry that the record holds."""
+        return Entry(self.seq, self.kind, self.key, parse_record(self.record)[2], self.leaf.hex())
+
+
+def canonical_json(value: Mapping[str, Json]) -> bytes:
+    """RFC 8785 bytes. Refuses NaN, infinities, big integers and non-text keys."""
+    import rfc8785
+
+    try:
+        return rfc8785.dumps(cast("dict[str, object]", value))  # type: ignore[arg-type]
+    except (rfc8785.CanonicalizationError, TypeError, ValueError) as error:
+        raise LedgerError(f"ledger: expected plain JSON values, found: {error}") from error
+
+
+def record_bytes(kind: str, key: str, body: Mapping[str, Json]) -> bytes:
+    """The bytes of an entry. Raises LedgerError for values that are no plain JSON and for more than RECORD_BYTES_MAX."""
+    data = canonical_json({"kind": kind, "key": key, "body": body})
+    if len(data) > RECORD_BYTES_MAX:
+        raise LedgerError(
+            f"ledger: expected an entry of at most {RECORD_BYTES_MAX} bytes, found {len(data)} in {kind} {key}"
+        )
+    return data
+
+
+def parse_record(data: bytes) -> tuple[str, str, Mapping[str, Json]]:
+    """(kind, key, body) of an entry's bytes. Raises LedgerError when they are no record."""
+    import json
+
+    try:
+        found = json.loads(data)
+        kind, key, body = found["kind"], found["key"], found["body"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LedgerError(f"ledger: expected a record of kind, key and body, found: {error}") from error
+    if not (isinstance(kind, str) and isinstance(key, str) and isinstance(body, dict) and len(found) == 3):
+        raise LedgerError("ledger: expected a record of kind, key and body, found another object")
+    return kind, key, body
+
+
+def record_leaf(data: bytes) -> bytes:
+    """Leaf hash of an entry's bytes."""
+    return leaf_hash(data)
