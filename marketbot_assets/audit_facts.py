@@ -4,10 +4,14 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
+import dagster as dg
+
+from marketbot_assets.pages import Shows
 from marketbot_assets.panels import MARKET_DEPS, market
 from marketbot_assets.rebuild import REBUILDS, tables
 from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, rates_of, rolled
 from marketbot_resources.errors import MarketbotError
+from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.sessions import end_state
@@ -17,9 +21,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from marketbot_assets.audit.report_facts import ReportFacts
+    from marketbot_resources.notary import NotaryPort
     from marketbot_resources.store.lake import Lake
     from marketbot_resources.store.table import Table
 
+NO_ANCHOR = "none: whoever has this home, its signer and its key could rewrite all of it unseen"
 HISTORY_SESSIONS = 252
 HORIZON_SESSIONS = 21
 DRIFT_SESSIONS = 60
@@ -71,7 +77,7 @@ def recorded(read: Reader, lake: "Lake") -> "pd.DataFrame":
     return record_frame(sorted(set(rows)), read.part, facts)
 
 
-def freeze(read: Reader, lake: "Lake", frame: "pd.DataFrame", versions: dict[str, str]) -> str:
+def freeze(read: Reader, lake: "Lake", frame: "pd.DataFrame", versions: Mapping[str, str]) -> str:
     """Appends decision, batch and intents to the ledger before anything is sent; returns the hash of the decision's entry.
 
     Raises LedgerError or Equivocation: then no order is sent (RC-84).
@@ -85,12 +91,24 @@ def freeze(read: Reader, lake: "Lake", frame: "pd.DataFrame", versions: dict[str
     ledger, mandate = lake.ledger, read.mandate()
     known = ledger.get("decision", read.part)
     body = record_body(frame, read.part) if known is None else known.body
-    receipt = ledger.append("decision", read.part, body if known else {**body, "versions": versions})
+    made = {"versions": versions, "manifests": _manifests(read, lake)}
+    receipt = ledger.append("decision", read.part, body if known else {**body, **made})
     orders = orders_from_frame(read.read("orders"))
     verdict = read.read("risk_verdict")
     facts: dict[str, Json] = {"session": read.part, "verdict": verdict_of(verdict), "why": why(verdict)}
     freeze_batch(ledger, mandate.account.id, read.session, orders, facts)
     return receipt.hash
+
+
+def _manifests(read: Reader, lake: "Lake") -> dict[str, str]:
+    """Asset -> manifest of every output of the decision: each hash stands for everything behind that output."""
+    from marketbot_assets.audit.record import OUTPUTS
+    from marketbot_resources.store.closure import closure
+
+    order_row = lake.index.newest("orders", read.part)
+    assert order_row is not None, "orders were materialized before their record"
+    links = closure(lake, order_row)
+    return {x.row.asset: x.row.manifest_sha256 for x in links if x.row.asset in OUTPUTS and x.row.part == read.part}
 
 
 def replayed(read: Reader, lake: "Lake") -> "pd.DataFrame":
@@ -125,6 +143,38 @@ def _replay(lake: "Lake", session: dt.date, asset: str, known: "Mapping[str, Tab
         "same": same,
         "message": message if same or message else "the rebuilt values differ from the stored ones",
     }
+
+
+def halt_on_difference(frame: "pd.DataFrame", halt: HaltSwitch, ledger: Ledger) -> None:
+    """Halts trading when a decision cannot be rebuilt as it was stored, and says which asset differs first."""
+    different = frame[~frame["same"]]
+    if different.empty:
+        return
+    first = different.iloc[0]
+    why = f"replay of {first['partition']}: {first['asset']} differs first: {first['message']}"
+    body: dict[str, Json] = {"asset": str(first["asset"]), "why": why, "differ": [str(x) for x in different["asset"]]}
+    ledger.append("breach", f"replay/{first['partition']}/{first['rebuilt_content_sha256']}", body)
+    halt.set(why)
+
+
+def stored_objects(read: Reader, lake: "Lake") -> "pd.DataFrame":
+    """PROOF: what the session stored, itself excepted."""
+    import pandas as pd
+
+    from marketbot_assets.audit.schema import PROOF
+
+    rows = [row for asset, row in lake.index.of_part(read.part).items() if asset != PROOF.asset]
+    return pd.DataFrame(
+        [(row.asset, row.part, row.content_sha256) for row in rows], columns=[column.name for column in PROOF.columns]
+    )
+
+
+def signed(lake: "Lake", part: str, notary: "NotaryPort") -> Shows:
+    """Signs the head over everything that the session stored; what the page of `proof` shows of it."""
+    head = notary.checkpoint()
+    anchored = {f"anchor {name}": problem or "holds this head" for name, problem in head.anchored.items()}
+    note = {"signed head": dg.MetadataValue.md(f"```\n{head.note}```")}
+    return {"size": head.size, "root": head.root, **note, **(anchored or {"anchors": NO_ANCHOR})}
 
 
 def attributed(read: Reader, ledger: Ledger) -> "pd.DataFrame":

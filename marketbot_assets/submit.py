@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from marketbot_assets.session_facts import SITUATION_DEPS, open_orders, situation
 from marketbot_resources.broker.sending import SendReport, send_batch
 from marketbot_resources.clock import Clock
-from marketbot_resources.errors import HaltError, SessionRefused
+from marketbot_resources.errors import HaltError, SessionRefused, SignerRefused
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import BrokerPort, Kind, Order
+from marketbot_resources.notary import NotaryPort
 from marketbot_resources.sessions import end_state, frozen_batch, record_end
 from marketbot_resources.store.reader import Reader
 
@@ -38,12 +39,13 @@ class Desk:
     broker: BrokerPort
     clock: Clock
     halt: HaltSwitch
+    notary: NotaryPort
 
 
 def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
     """Sends what may be sent and records how the session ended; returns SUBMISSIONS rows.
 
-    Raises HaltError when no batch of this session is frozen: without its record nothing is sent (RC-84).
+    Raises HaltError when no batch of this session is frozen or the ledger's head is not signed: then nothing is sent (RC-84).
     """
     from marketbot_assets.execution.submission_frame import submission_frame
     from marketbot_assets.portfolio.order_frame import orders_from_frame
@@ -57,6 +59,8 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
     frozen = frozen_batch(desk.ledger, read.mandate().account.id, read.session)
     if frozen is None or read.read("decision_record").empty:
         raise HaltError(f"session {read.session}: expected a frozen batch in the ledger, found none; nothing is sent")
+    if orders:
+        notarize(desk)
     report = _send(read, desk, orders, str(frozen.body["batch_sha256"]))
     word = verdict_of(verdict)
     outcome = report.end_state() if word == APPROVED else (ENDS[word], why(verdict))
@@ -68,6 +72,15 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
         }
         record_end(desk.ledger, read.session, *outcome, facts)
     return submission_frame(orders, report.outcomes)
+
+
+def notarize(desk: Desk) -> None:
+    """Signs the ledger's head before the first order leaves. A signer that knows another history halts trading (RC-84)."""
+    try:
+        desk.notary.checkpoint()
+    except SignerRefused as error:
+        desk.halt.set(f"the signer refused the ledger's head: {error}")
+        raise
 
 
 def why(verdict: "pd.DataFrame") -> str:

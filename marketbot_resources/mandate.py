@@ -79,6 +79,9 @@ class Broker(Section):
     participation_max: Fraction
 
 
+Anchor = Annotated[str, Field(pattern=r"^(file:/|s3://|witness:https?://)\S+$", max_length=400)]
+
+
 class UniverseFloor(Section):
     """Keys of the mandate's section universe floor; `mandate.yaml` says what each value does."""
 
@@ -158,6 +161,7 @@ class Mandate(Section):
     ladder: Ladder
     loss_rules: LossRules
     stops: Stops
+    anchors: tuple[Anchor, ...] = ()
 
     @model_validator(mode="after")
     def _weekly_has_weekday(self) -> Self:

@@ -17,7 +17,12 @@ from marketbot_resources.provider import FundamentalsProvider, MacroProvider, Ma
 from marketbot_resources.store.resource import StoreResource
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from marketbot_resources.anchors.port import Anchor
     from marketbot_resources.broker.paper import PaperBroker
+    from marketbot_resources.notary import NotaryPort
+    from marketbot_resources.store.lake import Lake
 
 
 def read_mandate_text() -> str:
@@ -97,6 +102,28 @@ class BrokerResource(dg.ConfigurableResource):
         )
 
 
+class NotaryResource(dg.ConfigurableResource):
+    """Signs the ledger's head through the signer's own process and puts it into the mandate's anchors."""
+
+    def open(self, lake: "Lake", mandate: Mandate) -> "NotaryPort":
+        """The notary of a home; the signer's state lies where MARKETBOT_SIGNER says, by default in the home."""
+        from marketbot_resources.notary import Notary, origin_of
+        from marketbot_resources.signer import SignerProcess
+
+        signer = SignerProcess(settings.signer_home(), settings.signer_command())
+        anchors = open_anchors(mandate.anchors)
+        return Notary(lake.ledger, lake.index, signer, anchors, origin_of(mandate.account.id))
+
+
+def open_anchors(specs: "Sequence[str]") -> "list[Anchor]":
+    """The places outside of the home that keep signed heads. Raises MandateError for a spec that names none."""
+    if not specs:
+        return []
+    from marketbot_resources.anchors.opening import open_anchor
+
+    return [open_anchor(spec) for spec in specs]
+
+
 class HaltResource(dg.ConfigurableResource):
     """The halt flag of the home."""
 
@@ -116,4 +143,5 @@ def resources() -> dict[str, dg.ConfigurableResource]:
         "ports": Ports(),
         "broker": BrokerResource(),
         "halt": HaltResource(),
+        "notary": NotaryResource(),
     }

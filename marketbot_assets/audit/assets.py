@@ -6,8 +6,10 @@ import dagster as dg
 
 from marketbot_assets import audit_facts
 from marketbot_assets.audit import schema
-from marketbot_assets.lineage import code_of, materialized, stage_asset
+from marketbot_assets.lineage import materialized, stage_asset
+from marketbot_assets.source import keep_versions
 from marketbot_resources.store.resource import StoreResource
+from marketbot_resources.wiring import HaltResource, NotaryResource
 
 STAGE = "audit"
 
@@ -17,15 +19,15 @@ def decision_record(context: dg.AssetExecutionContext, store: StoreResource) -> 
     """Every version that the decision rests on, appended to the ledger with the frozen batch before anything is sent."""
     read, lake = store.reader(context), store.lake
     frame = audit_facts.recorded(read, lake)
-    versions = {"code": code_of("execution"), "environment": lake.environment_sha256()}
-    entry = audit_facts.freeze(read, lake, frame, versions)
+    entry = audit_facts.freeze(read, lake, frame, keep_versions(lake))
     return materialized(context, store, frame, schema.DECISION_RECORD, facts={"ledger_entry": entry})
 
 
 @stage_asset(schema.REPLAY_CHECK, stage=STAGE, deps=[*audit_facts.REPLAYED, "submissions"], domain="control")
-def replay_check(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Each decision asset of the session, rebuilt by its pure functions from the versions in its manifest, and compared."""
+def replay_check(context: dg.AssetExecutionContext, store: StoreResource, halt: HaltResource) -> dg.MaterializeResult:
+    """Each decision asset of the session, rebuilt from the versions in its manifest, and compared; a difference halts trading."""
     frame = audit_facts.replayed(store.reader(context), store.lake)
+    audit_facts.halt_on_difference(frame, halt.open(), store.lake.ledger)
     shows: dict[str, str | int | float | dg.MetadataValue] = {"equal": int(frame["same"].sum()), "of": len(frame)}
     return materialized(context, store, frame, schema.REPLAY_CHECK, shows=shows)
 
@@ -52,4 +54,13 @@ def daily_report(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
     return materialized(context, store, frame, schema.DAILY_REPORT, shows=shows)
 
 
-ASSETS = [decision_record, replay_check, attribution, drift, daily_report]
+@stage_asset(schema.PROOF, stage=STAGE, deps=["daily_report", "mandate"], kinds=("ledger",), domain="control")
+def proof(context: dg.AssetExecutionContext, store: StoreResource, notary: NotaryResource) -> dg.MaterializeResult:
+    """Every object that the session stored, sealed in the ledger, whose head is then signed and put into the mandate's anchors."""
+    read, lake = store.reader(context), store.lake
+    signing = notary.open(lake, read.mandate())
+    result = materialized(context, store, audit_facts.stored_objects(read, lake), schema.PROOF)
+    return result._replace(metadata={**(result.metadata or {}), **audit_facts.signed(lake, read.part, signing)})
+
+
+ASSETS = [decision_record, replay_check, attribution, drift, daily_report, proof]

@@ -111,4 +111,15 @@ DAILY_REPORT = Table(
     ),
 )
 
-TABLES = (DECISION_RECORD, REPLAY_CHECK, ATTRIBUTION, DRIFT, DAILY_REPORT)
+PROOF = Table(
+    "proof",
+    "one object that the session stored, covered by the signed head of the ledger",
+    ("asset", "partition"),
+    (
+        Column("asset", "text", "asset"),
+        Column("partition", "text", "session, or static for what was stored once"),
+        Column("content_sha256", "text", "hash of the values"),
+    ),
+)
+
+TABLES = (DECISION_RECORD, REPLAY_CHECK, ATTRIBUTION, DRIFT, DAILY_REPORT, PROOF)

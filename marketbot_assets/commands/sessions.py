@@ -1,6 +1,6 @@
 """Running sessions: `run`, `backfill`. One session is one run of the job `daily` in this process.
 
-A session whose end is recorded and whose report is stored is not run again: what it decided is history (`--refetch` asks the
+A session whose end is recorded and whose proof is stored is not run again: what it decided is history (`--refetch` asks the
 providers again and adds versions, never orders). Not here: what `demo` shows (`demo`), where the book stands (`status`).
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from marketbot_resources.store.index import IndexRow
     from marketbot_resources.store.lake import Lake
 
-LAST_ASSET = "daily_report"
+LAST_ASSET = "proof"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 SENT, DATA = "sent", "data"
 FAILED_STATUSES = ("SHRINK", "REJECT_ORDER", "REJECT_BATCH", "REDUCE_ONLY", "HALT")
@@ -80,7 +80,7 @@ def run_session(session: dt.date, *, refetch: bool = False, data: bool = False) 
 
 
 def is_done(lake: "Lake | None", session: dt.date) -> bool:
-    """Whether a session's end is recorded and its report is stored."""
+    """Whether a session's end is recorded and everything that it stored is sealed and signed."""
     if lake is None or lake.ledger.get("session_end", session.isoformat()) is None:
         return False
     skipped = end_state(lake.ledger, session)

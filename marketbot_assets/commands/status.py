@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 View = dict[str, object]
 LIMITS_SHOWN = 5
 OPEN, NOT_RUN = "open", "not run"
+NO_ANCHOR = "no external anchor: whoever has this home and its signer could rewrite all of it unseen"
 BAD_ENDS = ("rejected", "halted", "failed")
 
 
@@ -39,6 +40,8 @@ def status() -> View:
     view: View = {
         "home": str(lake.home),
         "ledger": {"size": size, "root": root, "whole": problem is None, "problem": problem or ""},
+        "signed": max((kept for kept, _ in lake.ledger.checkpoints()), default=0),
+        "anchors": list(load_mandate().anchors),
         "store_objects": lake.objects.count(),
         "halt": {"status": flag.status, "reason": flag.reason},
         **dict.fromkeys(("sessions", "book", "limits", "open_orders", "in_doubt_orders", "failure")),
@@ -178,12 +181,15 @@ def status_lines(view: View) -> list[str]:
     ledger, halt, failure = view["ledger"], view["halt"], view["failure"]
     assert isinstance(ledger, dict)
     assert isinstance(halt, dict)
-    chain = "chain whole" if ledger["whole"] else f"BROKEN: {ledger['problem']}"
+    chain = "whole" if ledger["whole"] else f"BROKEN: {ledger['problem']}"
     lines = _line("home", view["home"])
     lines += _session_lines(view["sessions"]) + _book_lines(view["book"]) + _limit_lines(view["limits"])
     lines += _order_lines("open orders", view["open_orders"]) + _order_lines("in doubt", view["in_doubt_orders"])
     lines += _line("halt flag", f"{halt['status']} {halt['reason']}".strip())
     lines += _line("ledger", f"{ledger['size']} entries, root {str(ledger['root'])[:16]}, {chain}")
+    lines += _line("signed", f"the first {view['signed']} entries; `marketbot verify` checks everything")
+    anchors = view["anchors"]
+    lines += _line("anchors", ", ".join(anchors) if isinstance(anchors, list) and anchors else NO_ANCHOR)
     lines += _line("store", f"{view['store_objects']} objects")
     if isinstance(failure, dict):
         lines += _line("last failure", f"session {failure['session']}: {failure['reason']}")

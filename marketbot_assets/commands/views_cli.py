@@ -98,7 +98,31 @@ def reconcile(as_json: bool) -> int:
     return 0 if view["clean"] else 1
 
 
-VIEW_COMMANDS: list[click.Command] = [status, explain, report, halt, resume, reconcile]
+@click.command()
+@click.option("--anchor", "anchors", multiple=True, help="One more place that keeps signed heads; may be repeated.")
+@click.option("--root", "roots", multiple=True, help="A head that you noted elsewhere, as SIZE:ROOT; may be repeated.")
+@click.option("--key", help="The ledger's public key from your own records.")
+@click.option("--export", "exported", help="Check this export or proof instead of the home.")
+@JSON
+def verify(
+    anchors: tuple[str, ...], roots: tuple[str, ...], key: str | None, exported: str | None, as_json: bool
+) -> int:
+    """Check every hash, reference, signed head and anchor; name the first fault and everything downstream of it."""
+    if exported is not None:
+        from marketbot_assets.commands.export import verify_export, verify_export_lines
+
+        view = _made(lambda: verify_export(exported, key))
+        _show(view, verify_export_lines, as_json)
+        return 0 if view["fine"] else 1
+    from marketbot_assets.commands.verify import verify as check
+    from marketbot_assets.commands.verify_text import verify_lines
+
+    view = _made(lambda: check(anchors, roots, key))
+    _show(view, verify_lines, as_json)
+    return 0 if view["fine"] else 1
+
+
+VIEW_COMMANDS: list[click.Command] = [status, explain, report, halt, resume, reconcile, verify]
 
 
 def _made(make: Callable[[], View]) -> View:

@@ -9,7 +9,7 @@ from marketbot_assets.panels import MARKET_DEPS
 from marketbot_assets.session_facts import rates_of
 from marketbot_assets.submit import SUBMIT_DEPS, Desk, submit
 from marketbot_resources.store.resource import StoreResource
-from marketbot_resources.wiring import BrokerResource, ClockResource, HaltResource, Ports
+from marketbot_resources.wiring import BrokerResource, ClockResource, HaltResource, NotaryResource, Ports
 
 STAGE = "execution"
 PLANS_WATCHED = 5
@@ -30,10 +30,12 @@ def submissions(
     clock: ClockResource,
     halt: HaltResource,
     ports: Ports,
+    notary: NotaryResource,
 ) -> dg.MaterializeResult:
     """What the broker acknowledged, order by order, after the last-line gate. The only asset that talks to its order endpoint."""
-    read = store.reader(context)
-    desk = Desk(store.lake.ledger, broker.open(read.mandate(), ports), clock.open(), halt.open())
+    read, lake = store.reader(context), store.lake
+    signing = notary.open(lake, read.mandate())
+    desk = Desk(lake.ledger, broker.open(read.mandate(), ports), clock.open(), halt.open(), signing)
     frame = submit(read, desk)
     shows = {str(state): int(count) for state, count in frame["state"].value_counts().items()}
     return materialized(context, store, frame, schema.SUBMISSIONS, shows=shows)

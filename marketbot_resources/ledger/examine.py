@@ -11,7 +11,7 @@ from marketbot_resources.errors import LedgerError
 from marketbot_resources.ledger.merkle import Tree
 from marketbot_resources.ledger.note import Checkpoint
 from marketbot_resources.ledger.port import Ledger
-from marketbot_resources.ledger.record import Row, parse_record, record_bytes, record_leaf
+from marketbot_resources.ledger.record import Row, is_canonical, parse_record, record_leaf
 
 GAP, LEAF, COLUMN, RECORD, DOUBLE, NODE = "GAP", "LEAF", "COLUMN", "RECORD", "DOUBLE", "NODE"
 ROOT, TRUNCATED, CHECKPOINT = "ROOT", "TRUNCATED", "CHECKPOINT"
@@ -19,19 +19,29 @@ ROOT, TRUNCATED, CHECKPOINT = "ROOT", "TRUNCATED", "CHECKPOINT"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is not as it was. `code` names it, `where` says at which entry or size, `message` is one sentence."""
+    """One thing that is not as it was. `code` names it, `where` says where, `message` is one sentence.
+
+    `touches`: hashes of manifests and bodies that the fault is about, for finding what depends on them.
+    """
 
     code: str
     where: str
     message: str
+    touches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The tree over the records as they are, and what is wrong with the rows."""
+    """The tree over the records as they are, what is wrong with the rows, and with the stored nodes that only speed up proofs."""
 
     tree: Tree
-    faults: tuple[Fault, ...]
+    rows: tuple[Fault, ...]
+    nodes: tuple[Fault, ...]
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Both."""
+        return self.rows + self.nodes
 
 
 def examine(ledger: Ledger) -> Examined:
@@ -46,9 +56,7 @@ def examine(ledger: Ledger) -> Examined:
             faults.append(Fault(DOUBLE, f"entry {row.seq}", f"{row.kind} {row.key} is recorded twice"))
         seen.add((row.kind, row.key))
         tree.append(record_leaf(row.record))
-    if not faults:
-        faults += _node_faults(ledger, tree)
-    return Examined(tree, tuple(faults))
+    return Examined(tree, tuple(faults), tuple(_node_faults(ledger, tree)) if not faults else ())
 
 
 def first_fault(ledger: Ledger) -> str | None:
@@ -62,8 +70,8 @@ def _row_faults(row: Row) -> Iterator[Fault]:
     if row.leaf != record_leaf(row.record):
         yield Fault(LEAF, where, f"{row.kind} {row.key}: the record does not have its leaf hash")
     try:
-        kind, key, body = parse_record(row.record)
-        canonical = record_bytes(kind, key, body) == row.record
+        kind, key, _ = parse_record(row.record)
+        canonical = is_canonical(row.record)
     except LedgerError as error:
         yield Fault(RECORD, where, f"{row.kind} {row.key}: {error}")
         return

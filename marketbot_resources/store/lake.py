@@ -146,9 +146,9 @@ class Lake:
         assert isinstance(parsed, dict)
         return parsed
 
-    def environment_sha256(self) -> str:
-        """Hash of the versions that may change floats; stands in the ledger beside a decision."""
-        return sha256(json.dumps(environment(), sort_keys=True).encode())
+    def environment_body(self) -> bytes:
+        """The versions that may change floats, as JSON; its hash stands in the ledger beside a decision."""
+        return json.dumps(environment(), sort_keys=True).encode()
 
     def put_blob(self, body: bytes, row: BlobRow) -> None:
         """Stores a body as received and describes it."""
@@ -200,15 +200,24 @@ def _manifest(
 
 @lru_cache(maxsize=1)
 def environment() -> dict[str, str]:
-    """Versions that may change floats: interpreter, machine and the numeric libraries; and the hash of the lock file."""
+    """What may change floats: interpreter, machine, numeric libraries, the kernels that BLAS chose; and the lock file's hash."""
     names = ("numpy", "pandas", "pyarrow", "scipy", "cvxpy", "clarabel", "exchange-calendars", "dagster")
     lock = Path(__file__).parents[2] / "requirements.lock"
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "lock_sha256": sha256(lock.read_bytes()) if lock.exists() else "",
+        "blas": _blas_kernels(),
         **{name: metadata.version(name) for name in names},
     }
+
+
+def _blas_kernels() -> str:
+    """The BLAS behind numpy and the processor kernels that it runs here: other kernels round differently."""
+    from threadpoolctl import threadpool_info
+
+    found = [pool for pool in threadpool_info() if pool["user_api"] == "blas" and "numpy" in str(pool["filepath"])]
+    return ", ".join(sorted(f"{p['internal_api']} {p['version']} {p.get('architecture', '')}".strip() for p in found))
 
 
 _LAKES: dict[Path, Lake] = {}

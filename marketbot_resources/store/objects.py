@@ -47,10 +47,11 @@ class LocalObjects:
             raise StoreError(f"store: object {key} was altered: expected {expected_sha256[:12]}, found {found[:12]}")
         return data
 
-    def put_blob(self, body: bytes) -> str:
-        """Stores a body as received; returns its hash."""
-        name = sha256(body)
-        self.put(blob_key(name), gzip.compress(body, compresslevel=3, mtime=0))
+    def put_blob(self, body: bytes, *, name: str | None = None) -> str:
+        """Stores a body as received once; returns its hash. `name`: the hash, where the caller knows it already."""
+        name = name or sha256(body)
+        if not (self.root / blob_key(name)).exists():
+            self.put(blob_key(name), gzip.compress(body, compresslevel=3, mtime=0))
         return name
 
     def get_blob(self, name: str) -> bytes:

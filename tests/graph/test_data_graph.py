@@ -90,7 +90,7 @@ def test_doctor_names_a_broken_ledger_and_fails(tmp_path: Path) -> None:
     lake.ledger.append("fill", "f1", {"n": 1})
     connection = sqlite3.connect(home / "ledger.sqlite")
     connection.execute("drop trigger entry_keeps")
-    connection.execute("update entry set body = x'7b7d'")
+    connection.execute("update entry set record = x'7b7d'")
     connection.commit()
     connection.close()
     result = command(home, "doctor")
