@@ -1,0 +1,201 @@
+"""The tamper matrix: whoever changes the past is found out, by the right name, and each row says what protects it.
+
+`hashes`: the store and the ledger contradict themselves. `signer`: they are consistent, but not what was signed. `anchor`: even the
+signer's key and state were taken; only what is kept outside of the home tells.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from attacker import Attacker
+from graph_world import NEXT, SECOND, Home
+
+from marketbot_assets.commands.verify import verify
+
+pytestmark = pytest.mark.graph
+Attack = Callable[[Attacker], None]
+
+
+def edit_body(a: Attacker) -> None:
+    a.edit(a.number_of("decision"), leaf=False)
+
+
+def edit_body_and_leaf(a: Attacker) -> None:
+    a.edit(a.number_of("decision"), leaf=True)
+
+
+def edit_body_leaf_and_nodes(a: Attacker) -> None:
+    a.edit(a.number_of("decision"), leaf=True)
+    a.rebuild_nodes()
+
+
+def delete_entry(a: Attacker) -> None:
+    a.sql("delete from {t}entry where seq = ?", (a.number_of("decision"),))
+
+
+def delete_and_renumber(a: Attacker) -> None:
+    seq = a.number_of("decision")
+    a.sql("delete from {t}entry where seq = ?", (seq,))
+    for number in range(seq + 1, a.size() + 1):
+        a.sql("update {t}entry set seq = ? where seq = ?", (number - 1, number))
+    a.rebuild_nodes()
+
+
+def swap_entries(a: Attacker) -> None:
+    seq = a.number_of("decision")
+    for before, after in ((seq, 900_000), (seq + 1, seq), (900_000, seq + 1)):
+        a.sql("update {t}entry set seq = ? where seq = ?", (after, before))
+    a.rebuild_nodes()
+
+
+def cut_tail(a: Attacker) -> None:
+    size = a.size() - 10
+    a.sql("delete from {t}entry where seq >= ?", (size,))
+    a.sql("delete from {t}checkpoint where size > ?", (size,))
+    a.rebuild_nodes()
+
+
+def change_kind(a: Attacker) -> None:
+    a.sql("update {t}entry set kind = 'note' where seq = ?", (a.number_of("decision"),))
+
+
+def change_key(a: Attacker) -> None:
+    a.sql("update {t}entry set key = '1999-01-01' where seq = ?", (a.number_of("decision"),))
+
+
+def change_leaf(a: Attacker) -> None:
+    a.sql("update {t}entry set leaf = ? where seq = ?", (bytes(32), a.number_of("decision")))
+
+
+def change_node(a: Attacker) -> None:
+    a.sql("update {t}node set hash = ? where level = 2 and place = 3", (bytes(32),))
+
+
+def change_checkpoint(a: Attacker) -> None:
+    a.sql("update {t}checkpoint set note = replace(note, 'marketbot', 'marketbox')")
+
+
+def change_checkpoint_size(a: Attacker) -> None:
+    a.sql("update {t}checkpoint set size = size + 1 where size = (select max(size) from {t}checkpoint)")
+
+
+def replace_object(a: Attacker) -> None:
+    a.overwrite(a.object_path("prices", SECOND), a.object_path("fx", SECOND).read_bytes())
+
+
+def remove_object(a: Attacker) -> None:
+    a.object_path("prices", SECOND).unlink()
+
+
+def replace_object_consistently(a: Attacker) -> None:
+    a.replace_consistently("prices", SECOND, a.object_path("prices", NEXT).read_bytes())
+
+
+def swap_manifests(a: Attacker) -> None:
+    one, two = a.manifest_path("prices", SECOND), a.manifest_path("prices", NEXT)
+    first, second = one.read_bytes(), two.read_bytes()
+    a.overwrite(one, second)
+    a.overwrite(two, first)
+
+
+def swap_manifests_in_index(a: Attacker) -> None:
+    one, two = a.row("prices", SECOND), a.row("fx", SECOND)
+    for row, other in ((one, two), (two, one)):
+        a.index.execute(
+            "update lake_index set manifest_sha256 = ? where seq = ?", (other["manifest_sha256"], row["seq"])
+        )
+
+
+def remove_manifest(a: Attacker) -> None:
+    a.manifest_path("prices", SECOND).unlink()
+
+
+def alter_body(a: Attacker) -> None:
+    a.alter_body("raw_prices")
+
+
+def remove_body(a: Attacker) -> None:
+    a.body_path("raw_prices").unlink()
+
+
+def delete_index_row(a: Attacker) -> None:
+    a.index.execute("delete from lake_index where seq = ?", (a.row("prices", SECOND)["seq"],))
+
+
+def change_index_column(a: Attacker) -> None:
+    a.index.execute("update lake_index set code_version = 'x' where seq = ?", (a.row("prices", SECOND)["seq"],))
+
+
+def change_body_description(a: Attacker) -> None:
+    a.index.execute("update blob_index set fetched_at = '2018-01-01T00:00:00Z' where seq = 1")
+
+
+MATRIX: list[tuple[Attack, str, str]] = [
+    (edit_body, "LEAF", "hashes"),
+    (edit_body_and_leaf, "ROOT", "signer"),
+    (edit_body_leaf_and_nodes, "ROOT", "signer"),
+    (delete_entry, "GAP", "hashes"),
+    (delete_and_renumber, "ROOT", "signer"),
+    (swap_entries, "ROOT", "signer"),
+    (cut_tail, "TRUNCATED", "signer"),
+    (change_kind, "COLUMN", "hashes"),
+    (change_key, "COLUMN", "hashes"),
+    (change_leaf, "LEAF", "hashes"),
+    (change_node, "NODE", "hashes"),
+    (change_checkpoint, "CHECKPOINT", "signer"),
+    (change_checkpoint_size, "CHECKPOINT", "signer"),
+    (replace_object, "OBJECT", "hashes"),
+    (remove_object, "OBJECT_MISSING", "hashes"),
+    (replace_object_consistently, "INDEX_ROW", "hashes"),
+    (swap_manifests, "MANIFEST", "hashes"),
+    (swap_manifests_in_index, "INDEX_ROW", "hashes"),
+    (remove_manifest, "MANIFEST_MISSING", "hashes"),
+    (alter_body, "BODY", "hashes"),
+    (remove_body, "BODY_MISSING", "hashes"),
+    (delete_index_row, "INDEX_MISSING", "hashes"),
+    (change_index_column, "INDEX_ROW", "hashes"),
+    (change_body_description, "INDEX_ROW", "hashes"),
+]
+
+
+@pytest.fixture
+def victim(undisturbed: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Three sessions, to be attacked; the command line's home."""
+    home = undisturbed.copy(tmp_path / "victim")
+    monkeypatch.setenv("MARKETBOT_HOME", str(home.path))
+    return home
+
+
+@pytest.fixture
+def attacker(victim: Home) -> Iterator[Attacker]:
+    """Someone with all rights on its ledger, index and store."""
+    found = Attacker(victim.path)
+    yield found
+    found.close()
+
+
+def codes(*, anchors: tuple[str, ...] = (), roots: tuple[str, ...] = ()) -> list[str]:
+    return [str(fault["code"]) for fault in verify(anchors, roots, None, contents=False)["faults"]]  # type: ignore[attr-defined]
+
+
+def test_an_honest_home_has_no_fault(victim: Home) -> None:
+    """The matrix would prove nothing if an honest home had faults."""
+    view = verify((), (), None)
+    assert view["faults"] == []
+    assert view["signed"] == view["ledger"]["size"] > 100  # type: ignore[index]
+    assert (view["not_signed"], view["not_sealed"], view["anchored"]) == (0, 0, 0)
+    assert view["unreferenced"] == []
+
+
+@pytest.mark.parametrize(("attack", "code", "protected_by"), MATRIX, ids=[a.__name__ for a, _, _ in MATRIX])
+def test_every_attack_without_the_signer_is_named(
+    attacker: Attacker, attack: Attack, code: str, protected_by: str
+) -> None:
+    """The first fault has the right name. What the signer protects would pass once the attacker has its key."""
+    attack(attacker)
+    assert codes()[0] == code
+    if protected_by == "signer":
+        attacker.rebuild_nodes()
+        attacker.forge()
+        assert "ROOT" not in codes()
