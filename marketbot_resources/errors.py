@@ -6,11 +6,14 @@
     |   |-- HomeError           the installation's folder cannot be read or written
     |   `-- UsageError          a session, order or argument that does not exist
     |-- ProviderError           the outside world failed: retry (reads only), else the session has no data
+    |-- AnchorError             a place outside of the home did not take or show a checkpoint: retry, the checkpoint stays ours
     |-- SessionRefused          this session may not run now: skip it, the reason is recorded
     `-- HaltError               trading stops until someone or a rule re-arms it
         |-- StoreError          an object is missing, altered or was never declared as an input
         |-- LedgerError         the ledger contradicts itself or cannot be written
-        |   `-- Equivocation    the same key was appended with another body
+        |   |-- Equivocation    the same key was appended with another body, or one size signed with another root
+        |   `-- SignerRefused   the signer would contradict what it has signed, or cannot be asked
+        |       `-- SignerConflict  the signer's own head has another size than the caller believes: prove from there
         |-- NoVerdict           no APPROVED verdict of the risk engine exists for exactly this batch
         `-- BrokerError         the broker answered something that cannot be trusted
 
@@ -42,6 +45,10 @@ class ProviderError(MarketbotError):
     """A provider gave no usable answer."""
 
 
+class AnchorError(MarketbotError):
+    """An anchor did not take a checkpoint, or cannot show what it keeps."""
+
+
 class SessionRefused(MarketbotError):
     """The session may not run now."""
 
@@ -60,6 +67,18 @@ class LedgerError(HaltError):
 
 class Equivocation(LedgerError):
     """The same key was appended with another body."""
+
+
+class SignerRefused(LedgerError):
+    """The signer would contradict what it has signed, or cannot be asked."""
+
+
+class SignerConflict(SignerRefused):
+    """The signer's own head has another size than the caller believes. `size`: that size."""
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 class NoVerdict(HaltError):

@@ -3,10 +3,14 @@
 MARKETBOT_HOME     all state of an installation (default: $DAGSTER_HOME/state)
 MARKETBOT_MANDATE  the mandate file (default: mandate.yaml beside the code)
 DAGSTER_HOME       Dagster's instance (default: dagster_home beside the code)
+MARKETBOT_SIGNER   the signer's own folder, key and last head (default: signer in the home)
+MARKETBOT_SIGNER_COMMAND  the command line that starts the signer, to run it as another user (default: this Python)
 """
 
 import os
 from pathlib import Path
+
+from marketbot_resources.errors import HomeError
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -25,3 +29,25 @@ def home() -> Path:
 def mandate_path() -> Path:
     """The mandate file."""
     return Path(os.environ.get("MARKETBOT_MANDATE") or CHECKOUT / "mandate.yaml").resolve()
+
+
+def signer_home() -> Path:
+    """The signer's folder."""
+    given = os.environ.get("MARKETBOT_SIGNER")
+    return Path(given).resolve() if given else home() / "signer"
+
+
+def signer_command() -> list[str] | None:
+    """The command line that starts the signer, without its folder; None: this Python runs it. Raises HomeError."""
+    import shlex
+
+    given = os.environ.get("MARKETBOT_SIGNER_COMMAND", "")
+    try:
+        return shlex.split(given) or None
+    except ValueError as error:
+        raise HomeError(f"MARKETBOT_SIGNER_COMMAND: expected a command line, found: {error}") from error
+
+
+def bare_environment() -> dict[str, str]:
+    """What a child process is given that needs no setting and no secret: where programs are, nothing else."""
+    return {"PATH": os.environ.get("PATH", os.defpath)}

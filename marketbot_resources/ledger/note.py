@@ -8,7 +8,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from marketbot_resources.errors import LedgerError
 from marketbot_resources.ledger.merkle import HASH_BYTES
@@ -44,7 +44,7 @@ class SignKey:
 
     name: str
     kind: int
-    seed: bytes
+    seed: bytes = field(repr=False)
 
     @property
     def text(self) -> str:
