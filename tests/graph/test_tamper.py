@@ -13,6 +13,7 @@ import pytest
 from anchor_world import WitnessProcess
 from attacker import Attacker
 from graph_world import NEXT, SECOND, Home
+from services import S3
 
 from marketbot_assets.commands.verify import verify
 from marketbot_resources.anchors.opening import open_anchor
@@ -231,7 +232,16 @@ def test_a_restored_backup_is_named_and_cannot_trade(victim: Home, base: Home) -
     assert codes()[0] in ("ROOT", "TRUNCATED")
 
 
-@pytest.fixture(params=["file", "witness", "s3"])
+@pytest.fixture
+def locked_bucket(s3: S3, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket with Object Lock on a real S3 server."""
+    settings = {"ENDPOINT_URL": s3.endpoint, "ACCESS_KEY_ID": s3.access_key, "SECRET_ACCESS_KEY": s3.secret}
+    for name, value in (settings | {"DEFAULT_REGION": s3.region}).items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    return s3.bucket(lock=True)
+
+
+@pytest.fixture(params=["file", "witness", pytest.param("s3", marks=pytest.mark.s3)])
 def anchor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Makes an anchor outside of the home for a log's key; gives its spec."""
     if request.param == "file":
