@@ -2,6 +2,7 @@
 
 MARKETBOT_HOME     all state of an installation (default: $DAGSTER_HOME/state)
 MARKETBOT_MANDATE  the mandate file (default: mandate.yaml beside the code)
+MARKETBOT_LEDGER   a postgresql:// address of the ledger (default: a file in the home)
 DAGSTER_HOME       Dagster's instance (default: dagster_home beside the code)
 """
 
@@ -25,3 +26,8 @@ def home() -> Path:
 def mandate_path() -> Path:
     """The mandate file."""
     return Path(os.environ.get("MARKETBOT_MANDATE") or CHECKOUT / "mandate.yaml").resolve()
+
+
+def ledger_url() -> str | None:
+    """Address of the ledger's database, which may hold a password: never shown. None: the ledger is a file in the home."""
+    return os.environ.get("MARKETBOT_LEDGER") or None
