@@ -9,10 +9,10 @@ from marketbot_resources.anchors.opening import open_anchor
 from marketbot_resources.anchors.s3 import S3Anchor
 from marketbot_resources.anchors.witness import WitnessAnchor
 from marketbot_resources.errors import MandateError
-from marketbot_resources.ledger.note import COSIGNATURE_V1, new_key
+from marketbot_resources.ledger.note import COSIGNATURE_V1, ED25519, SignKey
 
-W = new_key("witness.test/w1", COSIGNATURE_V1).public.text
-L = new_key("marketbot.test/ledger").public.text
+W = SignKey("witness.test/w1", COSIGNATURE_V1, bytes(32)).public.text
+L = SignKey("marketbot.test/ledger", ED25519, bytes(32)).public.text
 
 
 @pytest.mark.parametrize(
