@@ -65,7 +65,7 @@ AROUND = [
 @pytest.fixture
 def ledger(postgres_shelf: PostgresShelf) -> Ledger:
     """A ledger with something in every table."""
-    found = postgres_shelf.fresh()()
+    found = postgres_shelf.installed()()
     found.append_all([("fill", f"f{n}", {"n": n}) for n in range(4)])
     found.keep_checkpoint(4, "note")
     return found
