@@ -29,7 +29,9 @@ def test_status_says_where_the_book_stands(finished: Path, marketbot: Command) -
     """Sessions, NAV, cash, orders, ledger and store as the files have them."""
     said = marketbot(finished, "status", "--json")
     view = said.json
-    (end,) = query(finished / "ledger.sqlite", f"select {BODY} from entry where kind = 'session_end' and key = '{LAST}'")
+    (end,) = query(
+        finished / "ledger.sqlite", f"select {BODY} from entry where kind = 'session_end' and key = '{LAST}'"
+    )
     assert said.code == 0
     assert view["sessions"] == {
         "first": FIRST,
