@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from marketbot_resources.errors import Equivocation, LedgerError
+from marketbot_resources.redaction import redactor
 from marketbot_resources.store.database import Database
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
@@ -56,7 +57,7 @@ class Ledger:
 
     def append(self, kind: str, key: str, body: Mapping[str, Json]) -> Receipt:
         """Appends one entry durably. Raises Equivocation for another body under the same key."""
-        data = canonical_json(body)
+        data = canonical_json(redactor().json(body))
         if len(data) > BODY_BYTES_MAX:
             raise LedgerError(
                 f"ledger: expected a body of at most {BODY_BYTES_MAX} bytes, found {len(data)} in {kind} {key}"

@@ -11,6 +11,7 @@ from marketbot_assets.commands.home import existing_lake, load_mandate, writable
 from marketbot_resources import settings
 from marketbot_resources.errors import MarketbotError
 from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import book_open
 
 SUPPORTED = ((3, 11), (3, 14))
@@ -40,7 +41,7 @@ def _attempt(name: str, look: Callable[[], str], mend: str) -> Finding:
     try:
         return Finding(name, True, look(), "")
     except MarketbotError as error:
-        return Finding(name, False, str(error), mend)
+        return Finding(name, False, redactor().text(str(error)), mend)
 
 
 def _mandate() -> Finding:

@@ -15,6 +15,7 @@ import click
 
 from marketbot_resources.errors import HomeError
 from marketbot_resources.model import plain, utc_text
+from marketbot_resources.redaction import redactor
 
 View = dict[str, object]
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -68,7 +69,7 @@ def halt(reason: str | None, as_json: bool) -> int:
     view = _made(lambda: halt_now(reason))
     _show(view, halt_lines, as_json)
     if view["problem"]:
-        click.echo(f"marketbot: {view['problem']}", err=True)
+        click.echo(redactor().text(f"marketbot: {view['problem']}"), err=True)
     return 1 if view["problem"] else 0
 
 
@@ -83,7 +84,7 @@ def resume(reason: str | None, as_json: bool) -> int:
     if as_json or view["resumed"]:
         _show(view, resume_lines, as_json)
     if not view["resumed"]:
-        click.echo(f"marketbot: not resumed: {view['why']}", err=True)
+        click.echo(redactor().text(f"marketbot: not resumed: {view['why']}"), err=True)
     return 0 if view["resumed"] else 1
 
 
