@@ -16,6 +16,7 @@ import click
 
 from marketbot_resources.errors import HomeError, UsageError
 from marketbot_resources.model import plain, utc_text
+from marketbot_resources.redaction import redactor
 
 View = dict[str, object]
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -93,7 +94,7 @@ def halt(reason: str | None, as_json: bool) -> int:
     view = _made(lambda: halt_now(reason))
     _show(view, halt_lines, as_json)
     if view["problem"]:
-        click.echo(f"marketbot: {view['problem']}", err=True)
+        click.echo(redactor().text(f"marketbot: {view['problem']}"), err=True)
     return 1 if view["problem"] else 0
 
 
@@ -108,7 +109,7 @@ def resume(reason: str | None, as_json: bool) -> int:
     if as_json or view["resumed"]:
         _show(view, resume_lines, as_json)
     if not view["resumed"]:
-        click.echo(f"marketbot: not resumed: {view['why']}", err=True)
+        click.echo(redactor().text(f"marketbot: not resumed: {view['why']}"), err=True)
     return 0 if view["resumed"] else 1
 
 
