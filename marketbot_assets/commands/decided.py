@@ -125,7 +125,7 @@ def decided_session(lake: "Lake", part: str) -> Decided:
     outputs = cast("Mapping[str, str]", decision.body["outputs"])
     manifests = cast("Mapping[str, str]", decision.body.get("manifests") or {})
     rows = {asset: _version(lake, asset, part, outputs.get(asset), manifests.get(asset)) for asset in EXPLAINED}
-    evidence = gather(lake, part, list(rows.values()))
+    evidence = gather(lake, decision, list(rows.values()))
     size, root = lake.ledger.head()
     records = Records(lake)
     return Decided(

@@ -26,13 +26,15 @@ MANDATE = "mandate"
 class Evidence:
     """The objects and bodies behind one session's decision, each read again.
 
-    `starts`: what the decision names, the mandate and the orders first. `faults`: hash of a manifest or body -> what is wrong.
+    `starts`: what the decision names, the mandate and the orders first. `versions`: the code and environment that it names.
+    `faults`: hash of a manifest or body -> what is wrong.
     """
 
     part: str
     starts: "tuple[IndexRow, ...]"
     links: tuple[Link, ...]
     bodies: Bodies
+    versions: tuple[Node, ...]
     faults: Mapping[str, str]
 
     def row(self, asset: str) -> "IndexRow | None":
@@ -41,8 +43,8 @@ class Evidence:
         return found.get(self.part) or found.get("static")
 
 
-def gather(lake: "Lake", part: str, outputs: "Sequence[IndexRow]") -> Evidence:
-    """Reads every object and body behind the outputs again. Raises StoreError when a manifest does not hold."""
+def gather(lake: "Lake", decision: Entry, outputs: "Sequence[IndexRow]") -> Evidence:
+    """Reads every object and body behind the outputs of a decision again. Raises StoreError when a manifest does not hold."""
     links = closures(lake, outputs)
     faults: dict[str, str] = {}
     for link in links:
@@ -51,7 +53,8 @@ def gather(lake: "Lake", part: str, outputs: "Sequence[IndexRow]") -> Evidence:
     for name in names:
         _note(faults, name, lambda name=name: lake.objects.get_blob(name))  # type: ignore[misc]
     mandates = [link.row for link in links if link.row.asset == MANDATE]
-    return Evidence(part, (*mandates, *outputs), tuple(links), _described(lake, links), faults)
+    starts, described = (*mandates, *outputs), _described(lake, links)
+    return Evidence(decision.key, starts, tuple(links), described, _versions(lake, decision), faults)
 
 
 def _note(faults: dict[str, str], name: str, read: Callable[[], object]) -> None:
@@ -103,7 +106,7 @@ def order_tree(lake: "Lake", evidence: Evidence, entries: Entries, *, told: str,
         faults=evidence.faults,
         rows=rows,
     )
-    below = (*_versions(lake, entries.decision), *nodes)
+    below = (*evidence.versions, *nodes)
     decision = _entry(lake.ledger, entries, entries.decision, {}, "", below)
     batch = entries.batch
     if batch is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from views_world import BODY, FIRST, LAST, Command, flip, intents, leaf, manifests, one_line, query, table
 
@@ -246,6 +246,7 @@ def test_depth_is_bounded() -> None:
     assert max(map(len, tree_lines(tree))) <= WIDTH
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 30), max_size=6), min_size=1, max_size=30), st.data())
 def test_any_graph_is_told_once(graph: list[list[int]], data: st.DataObject) -> None:
     """Whatever reads what: everything behind the start stands once, nothing else does, and no line is too wide."""
