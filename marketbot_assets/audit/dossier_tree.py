@@ -6,6 +6,7 @@ The tree is the object that `marketbot explain ORDER --json` prints as `tree`. N
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from marketbot_assets.audit.charts import safe
 from marketbot_assets.audit.report_evidence import code
 from marketbot_assets.audit.report_parts import Markup, joined, section, table, tag
 
@@ -49,14 +50,23 @@ def tree_section(view: View) -> Markup:
 
 
 def _item(node: View) -> Markup:
-    nodes = joined(_item(child) for child in cast("Sequence[View]", node.get("nodes", ())))
-    below = Markup(f"<ul>{nodes}</ul>") if nodes else Markup("")
+    members = cast("Sequence[View]", node.get("nodes", ()))
+    show = _member if node["kind"] in _FOLDED else _item
+    below = Markup(f"<ul>{joined(map(show, members))}</ul>") if members else Markup("")
     if node["kind"] in _FOLDED:
         below = tag("details", tag("summary", f"{node['objects']} with their hashes"), below)
     parts = [_sign(node), tag("b", _name(node)), _small(node)]
     parts += [tag("div", f"{node['fault']}", css="fault")] if node.get("fault") else []
     parts += [tag("div", f"{node['row']}", css="row")] if node.get("row") else []
     return tag("li", *parts, _hashes(node), below, _again(node))
+
+
+def _member(node: View) -> Markup:
+    """One of many of a kind: a line."""
+    hashes = " ".join(f"{label} <code>{safe(node[name])}</code>" for name, label in _HASHES if name in node)
+    fault = tag("div", node["fault"], css="fault") if node.get("fault") else ""
+    name = safe(node.get("partition") or f"{node.get('url', '')} {node.get('fetched_at', '')}")
+    return Markup(f'<li class="hashes">{_sign(node)}{name} {hashes}{fault}</li>')
 
 
 def _sign(node: View) -> Markup:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from marketbot_assets.commands.evidence_tree import ENTRY, FACT, ORDER, Bodies, Facts, Node, object_nodes
+from marketbot_assets.commands.evidence_tree import ENTRY, FACT, ORDER, Facts, Node, object_nodes, with_rows
 from marketbot_resources.errors import StoreError
 from marketbot_resources.ledger import merkle
 from marketbot_resources.ledger.port import Ledger
@@ -26,16 +26,14 @@ MANDATE = "mandate"
 class Evidence:
     """The objects and bodies behind one session's decision, each read again.
 
-    `starts`: what the decision names, the mandate and the orders first. `versions`: the code and environment that it names.
-    `faults`: hash of a manifest or body -> what is wrong.
+    `nodes`: the tree below the decision's entry, without any order's own rows. `faults`: hash of a manifest or body -> what
+    is wrong.
     """
 
     part: str
-    starts: "tuple[IndexRow, ...]"
     links: tuple[Link, ...]
-    bodies: Bodies
-    versions: tuple[Node, ...]
     faults: Mapping[str, str]
+    nodes: tuple[Node, ...]
 
     def row(self, asset: str) -> "IndexRow | None":
         """The session's version of an asset on the chain, else the unpartitioned one."""
@@ -52,9 +50,10 @@ def gather(lake: "Lake", decision: Entry, outputs: "Sequence[IndexRow]") -> Evid
     names = sorted({name for link in links for name in link.blobs})
     for name in names:
         _note(faults, name, lambda name=name: lake.objects.get_blob(name))  # type: ignore[misc]
-    mandates = [link.row for link in links if link.row.asset == MANDATE]
-    starts, described = (*mandates, *outputs), _described(lake, links)
-    return Evidence(decision.key, starts, tuple(links), described, _versions(lake, decision), faults)
+    mandates = [link.row for link in links if link.row.asset == MANDATE]  # first, so that it stands in full at the top
+    part, starts, bodies = decision.key, (*mandates, *outputs), _described(lake, links)
+    nodes = object_nodes(links, starts, part=part, bodies=bodies, faults=faults)
+    return Evidence(part, tuple(links), faults, (*_versions(lake, decision), *nodes))
 
 
 def _note(faults: dict[str, str], name: str, read: Callable[[], object]) -> None:
@@ -98,15 +97,7 @@ def order_tree(lake: "Lake", evidence: Evidence, entries: Entries, *, told: str,
 
     `entries.batch_sha256`: hash of the stored batch, which the frozen one must have.
     """
-    nodes = object_nodes(
-        evidence.links,
-        evidence.starts,
-        part=evidence.part,
-        bodies=evidence.bodies,
-        faults=evidence.faults,
-        rows=rows,
-    )
-    below = (*evidence.versions, *nodes)
+    below = tuple(with_rows(node, rows) for node in evidence.nodes)
     decision = _entry(lake.ledger, entries, entries.decision, {}, "", below)
     batch = entries.batch
     if batch is None:

@@ -59,15 +59,22 @@ def object_nodes(
     part: str,
     bodies: Bodies,
     faults: Mapping[str, str],
-    rows: Mapping[str, str],
 ) -> list[Node]:
     """A node per start with everything below it; a start that stands below an earlier one already gets none.
 
-    `faults` and `rows` go by the hash of a manifest, faults of bodies by their own hash; `part`: the session that decided.
+    `faults` go by the hash of a manifest, those of bodies by their own hash; `part`: the session that decided.
     """
     by_name = {link.row.manifest_sha256: link for link in links}
-    walk = _Walk(by_name, _behind(by_name), part, bodies, faults, rows)
+    walk = _Walk(by_name, _behind(by_name), part, bodies, faults)
     return [walk.node(start.manifest_sha256, 0) for start in starts if start.manifest_sha256 not in walk.shown]
+
+
+def with_rows(node: Node, rows: Mapping[str, str]) -> Node:
+    """The node and those below it with an order's own rows, by the hash of a manifest."""
+    if node.kind != OBJECT:
+        return node
+    row = rows.get(str(node.facts["manifest_sha256"]), "")
+    return replace(node, row=row, nodes=tuple(with_rows(below, rows) for below in node.nodes))
 
 
 def first_fault(node: Node) -> tuple[tuple[str, ...], str] | None:
@@ -92,7 +99,6 @@ class _Walk:
     part: str
     bodies: Bodies
     faults: Mapping[str, str]
-    rows: Mapping[str, str]
     shown: set[str] = field(default_factory=set)
 
     def node(self, name: str, depth: int) -> Node:
@@ -119,25 +125,25 @@ class _Walk:
             "code_version": row.code_version,
         }
         name = row.manifest_sha256
-        return Node(OBJECT, f"{row.asset} {row.part}", facts, self.faults.get(name, ""), self.rows.get(name, ""))
+        return Node(OBJECT, f"{row.asset} {row.part}", facts, self.faults.get(name, ""))
 
     def _below(self, link: Link, depth: int) -> tuple[tuple[Node, ...], list[tuple[str, str]]]:
         """(what stands here in full, (hash, name) of what stands above)."""
         nodes, again, earlier = self._received(link), list[tuple[str, str]](), dict[str, list[IndexRow]]()
         for name in sorted(set(link.reads), key=self._order):
             row = self.links[name].row
-            before = row.part not in (self.part, STATIC)
-            if name in self.shown:
-                again.append((name, f"{row.asset} of earlier sessions" if before else row.asset))
-            elif before:
+            if row.part not in (self.part, STATIC):
                 earlier.setdefault(row.asset, []).append(row)
+            elif name in self.shown:
+                again.append((name, row.asset))
             else:
                 nodes.append(self.node(name, depth + 1))
         for asset, rows in sorted(earlier.items()):
-            new = [row for row in rows if row.manifest_sha256 not in self.shown]
-            again += [(x.manifest_sha256, f"{asset} of earlier sessions") for x in rows if x not in new]
-            self.shown.update(row.manifest_sha256 for row in new)
-            nodes += [self._earlier(asset, new)] if new else []
+            known = [row.manifest_sha256 for row in rows if row.manifest_sha256 in self.shown]
+            again += [(name, f"{asset} of earlier sessions") for name in known]
+            if len(known) < len(rows):
+                nodes.append(self._earlier(asset, [row for row in rows if row.manifest_sha256 not in self.shown]))
+            self.shown.update(row.manifest_sha256 for row in rows)
         return tuple(nodes), again
 
     def _order(self, name: str) -> tuple[int, int, str, str]:

@@ -198,7 +198,7 @@ def tree_of(links: list[Link], *starts: IndexRow, faults: dict[str, str] | None 
     bodies = {
         (r.manifest_sha256, n): BlobRow(n, "p", "p://x", 200, "t", 1, "at", "run", r.asset, DAY) for r, n in pairs
     }
-    nodes = object_nodes(links, list(starts), part=DAY, bodies=bodies, faults=faults or {}, rows={})
+    nodes = object_nodes(links, list(starts), part=DAY, bodies=bodies, faults=faults or {})
     return [node.view() for node in nodes]
 
 
