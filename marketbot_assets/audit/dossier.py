@@ -151,7 +151,7 @@ def _tiles(view: View) -> Markup:
     return tag(
         "div",
         tile("Value at the limit", money(number(plan.get("value_base"))), base),
-        tile("Weight", f"{before} → {after}", "of NAV, now and in the target"),
+        tile("Weight in the target", after, f"of NAV, now {before}"),
         tile("Expected excess return", percent(expected), "per year"),
         tile("Expected cost", plain_number(number(plan.get("cost_bps")), 3), "basis points of the value"),
         tile("Filled", count(total([number(fill["quantity"]) for fill in fills])), note),
