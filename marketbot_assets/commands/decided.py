@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, cast
 
 from marketbot_assets.commands.evidence import Entries, Evidence, gather
 from marketbot_assets.commands.own_rows import OwnRows, Records, Row
-from marketbot_assets.commands.reconcile import END_OF_TIME
 from marketbot_resources.errors import LedgerError, StoreError, UsageError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry, canonical_json
 from marketbot_resources.model import batch_sha256, order_record
+from marketbot_resources.store.index import END_OF_TIME
 
 if TYPE_CHECKING:
     from marketbot_resources.model import Order
@@ -173,9 +173,9 @@ def _version(
 
 
 def _orders(lake: "Lake", row: "IndexRow") -> "dict[str, Order]":
-    from marketbot_assets.portfolio.order_frame import orders_from_frame
+    from marketbot_assets.portfolio.order_rows import orders_from_rows
 
-    return {order.client_order_id: order for order in orders_from_frame(lake.load(row))}
+    return {order.client_order_id: order for order in orders_from_rows(lake.records(row))}
 
 
 def _fills(lake: "Lake", records: Records, part: str) -> list[tuple[str, Sequence[Row], Mapping[str, Row]]]:

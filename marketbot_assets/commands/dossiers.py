@@ -64,8 +64,7 @@ def _tickers(decided: Decided) -> dict[str, str]:
     row = decided.evidence.row("instruments")
     if row is None:
         return {}
-    listed = decided.lake.load(row)
-    return {str(name): str(ticker) for name, ticker in zip(listed["instrument"], listed["ticker"], strict=True)}
+    return {str(listed["instrument"]): str(listed["ticker"]) for listed in decided.records.of(row)}
 
 
 def _write(path: Path, text: str) -> None:
