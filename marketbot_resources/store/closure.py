@@ -11,7 +11,7 @@ from typing import cast
 
 from marketbot_resources.errors import StoreError
 from marketbot_resources.store.index import STATIC, IndexRow
-from marketbot_resources.store.lake import Lake
+from marketbot_resources.store.reader import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Link:
     blobs: tuple[str, ...]
 
 
-def closure(lake: Lake, start: IndexRow, *, whole: bool = False) -> list[Link]:
+def closure(lake: Versions, start: IndexRow, *, whole: bool = False) -> list[Link]:
     """Every object behind `start` and itself, sorted by (asset, partition). Raises StoreError when one is missing.
 
     `whole`: objects of earlier sessions are followed, too, back to the first bytes that the home ever received.
@@ -46,7 +46,7 @@ def closure(lake: Lake, start: IndexRow, *, whole: bool = False) -> list[Link]:
     return [found[key] for key in sorted(found)]
 
 
-def _row(lake: Lake, item: Mapping[str, str]) -> IndexRow:
+def _row(lake: Versions, item: Mapping[str, str]) -> IndexRow:
     row = lake.index.by_manifest(item["asset"], item["partition"], item["manifest_sha256"])
     if row is None:
         raise StoreError(
