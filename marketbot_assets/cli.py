@@ -99,6 +99,19 @@ def doctor(as_json: bool) -> int:
     return 0 if all(finding.good for finding in findings) else 1
 
 
+@commands.command()
+@click.option("--state", required=True, help="Its own folder: its key and the last head of each log.")
+@click.option("--log", "logs", multiple=True, help="Public key of a log that it serves; may be given again.")
+@click.option("--listen", default="127.0.0.1:8087", show_default=True, help="Address and port; port 0: a free one.")
+@click.option("--name", default="marketbot.witness", show_default=True, help="Its name when its key is made.")
+@JSON
+def witness(state: str, logs: tuple[str, ...], listen: str, name: str, as_json: bool) -> int:
+    """Serve a witness that cosigns the heads of logs; run it where the log's operator has no access. SIGTERM stops it."""
+    from marketbot_assets.commands.witness import witness as serve
+
+    return serve(state, logs, listen, name, as_json=as_json)
+
+
 for _view in VIEW_COMMANDS:
     commands.add_command(_view)
 

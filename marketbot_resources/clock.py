@@ -4,10 +4,10 @@ The replay clock stands still at the computed cutoff of the session; the live cl
 """
 
 import datetime as dt
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from marketbot_resources.calendars import computed_cutoff
-from marketbot_resources.mandate import Schedule
+if TYPE_CHECKING:
+    from marketbot_resources.mandate import Schedule
 
 SEND_DELAY = dt.timedelta(minutes=1)
 
@@ -31,14 +31,16 @@ class ReplayClock:
 
     live = False
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: "Schedule") -> None:
         self._schedule = schedule
 
     def now(self, session: dt.date) -> dt.datetime:
+        from marketbot_resources.calendars import computed_cutoff  # the witness needs a clock and no calendar
+
         return computed_cutoff(self._schedule, session)
 
     def sending(self, session: dt.date) -> dt.datetime:
-        return computed_cutoff(self._schedule, session) + SEND_DELAY
+        return self.now(session) + SEND_DELAY
 
 
 class LiveClock:
@@ -47,7 +49,12 @@ class LiveClock:
     live = True
 
     def now(self, session: dt.date) -> dt.datetime:
-        return dt.datetime.now(dt.UTC)
+        return machine_now()
 
     def sending(self, session: dt.date) -> dt.datetime:
-        return dt.datetime.now(dt.UTC)
+        return machine_now()
+
+
+def machine_now() -> dt.datetime:
+    """The machine's time, UTC: for what belongs to no session, like a witness's signature or a lock's end."""
+    return dt.datetime.now(dt.UTC)

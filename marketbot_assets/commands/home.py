@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from marketbot_resources import settings
 from marketbot_resources.errors import HomeError, UsageError
-from marketbot_resources.mandate import Mandate, parse_mandate
-from marketbot_resources.wiring import read_mandate_text
 
 if TYPE_CHECKING:
     import dagster as dg
 
+    from marketbot_resources.mandate import Mandate
     from marketbot_resources.store.lake import Lake
 
 
@@ -28,8 +27,11 @@ def prepare_environment() -> None:
         os.environ["DAGSTER_HOME"] = str(settings.dagster_home())
 
 
-def load_mandate() -> Mandate:
+def load_mandate() -> "Mandate":
     """The mandate file, validated."""
+    from marketbot_resources.mandate import parse_mandate
+    from marketbot_resources.wiring import read_mandate_text
+
     return parse_mandate(read_mandate_text())
 
 

@@ -4,6 +4,7 @@
 signer's key and state were taken; only what is kept outside of the home tells.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from attacker import Attacker
 from graph_world import NEXT, SECOND, Home
 
 from marketbot_assets.commands.verify import verify
+from marketbot_resources.halt import HaltSwitch
 
 pytestmark = pytest.mark.graph
 Attack = Callable[[Attacker], None]
@@ -199,3 +201,25 @@ def test_every_attack_without_the_signer_is_named(
         attacker.rebuild_nodes()
         attacker.forge()
         assert "ROOT" not in codes()
+
+
+def roll_back(home: Home, yesterday: Home) -> None:
+    """The ledger, the index and the store as they were a session ago; broker and signer as they are."""
+    for name in ("ledger.sqlite", "index.sqlite"):
+        shutil.copy(yesterday.path / name, home.path / name)
+    shutil.rmtree(home.path / "store")
+    shutil.copytree(yesterday.path / "store", home.path / "store")
+
+
+def test_a_restored_backup_is_named_and_cannot_trade(victim: Home, base: Home) -> None:
+    """F47: yesterday's databases contradict the signer's own head; a run signs nothing, sends nothing and halts."""
+    sent = victim.at_broker()
+    roll_back(victim, base)
+    assert codes() == ["TRUNCATED"]
+    assert not victim.run(NEXT)
+    assert HaltSwitch(victim.path).read().status == "on"
+    assert "signer" in str(victim.lake.ledger.entries("run_failed")[-1].body["reason"])
+    assert victim.at_broker() == sent
+    assert victim.lake.ledger.get("session_end", NEXT) is None
+    assert victim.lake.ledger.size() > 0
+    assert codes()[0] in ("ROOT", "TRUNCATED")
