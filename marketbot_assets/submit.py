@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets.session_facts import SITUATION_DEPS, open_orders, situation
 from marketbot_resources.broker.sending import SendReport, send_batch
 from marketbot_resources.clock import Clock
-from marketbot_resources.errors import HaltError, SessionRefused, SignerRefused
+from marketbot_resources.errors import Equivocation, HaltError, SessionRefused, SignerRefused
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
@@ -75,11 +75,11 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
 
 
 def notarize(desk: Desk) -> None:
-    """Signs the ledger's head before the first order leaves. A signer that knows another history halts trading (RC-84)."""
+    """Signs the ledger's head before the first order leaves. A signer or anchor that knows another history halts trading."""
     try:
         desk.notary.checkpoint()
-    except SignerRefused as error:
-        desk.halt.set(f"the signer refused the ledger's head: {error}")
+    except (SignerRefused, Equivocation) as error:
+        desk.halt.set(f"the ledger's head was refused: {error}")
         raise
 
 

@@ -53,8 +53,8 @@ class SignerPort(Protocol):
         """Public keys, newest first."""
         ...
 
-    def sign(self, checkpoint: Checkpoint, prove: Proof) -> str:
-        """The signed note of a head that provably continues the signer's own."""
+    def sign(self, checkpoint: Checkpoint, prove: Proof, *, believed: int | None = None) -> str:
+        """The signed note of a head that provably continues the signer's own, whose size is `believed` to be known."""
         ...
 
 
@@ -62,7 +62,7 @@ class NotaryPort(Protocol):
     """What sending and the end of a run need."""
 
     def checkpoint(self) -> Notarized:
-        """Seals, signs, anchors. Raises LedgerError when the signer refuses: then nothing may be sent."""
+        """Seals, signs, anchors. Raises LedgerError when signer or anchor know another history: then nothing may be sent."""
         ...
 
 
@@ -84,7 +84,7 @@ class Notary:
         if kept and kept[-1][0] == size:
             note = kept[-1][1]
         else:
-            note = self._signer.sign(head, self._prove(size))
+            note = self._signer.sign(head, self._prove(size), believed=kept[-1][0] if kept else None)
             self._ledger.keep_checkpoint(size, note)
         if not open_note(note, keys[:1])[1]:  # the signer has a new key: the next head covers it
             keys = self._signer.verify_keys()

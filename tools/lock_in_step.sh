@@ -1,8 +1,8 @@
 #!/bin/sh
-# requirements.lock must satisfy pyproject.toml and hold hashes only: no download address, no other registry.
+# requirements.lock must satisfy pyproject.toml; it and services.lock hold hashes only: no download address, no other registry.
 set -eu
-if grep -nE '(https?://|file://|--index-url|--extra-index-url|--find-links)' requirements.lock; then
-  echo "requirements.lock: expected names, versions and hashes only, found the lines above" >&2
+if grep -nE '(https?://|file://|--index-url|--extra-index-url|--find-links)' requirements.lock tools/services.lock; then
+  echo "locks: expected names, versions and hashes only, found the lines above" >&2
   exit 1
 fi
 .venv/bin/python -m pip --version >/dev/null 2>&1 || true

@@ -207,8 +207,7 @@ def summary(facts: ReportFacts) -> dict[str, object]:
         "blocked": len(facts.book.blocked),
         "data_findings": findings(facts),
         "synthetic": facts.synthetic,
-        "ledger_size": facts.ledger_size,
-        "ledger_root": facts.ledger_root,
+        "anchors": len(facts.mandate.anchors),
     }
 
 

@@ -85,10 +85,10 @@ def unknown_section(facts: ReportFacts) -> Markup:
 
 
 def evidence_section(facts: ReportFacts) -> Markup:
-    """Hashes of everything that the decision read and wrote, of the batch and the mandate, and the ledger's root."""
+    """Hashes of everything that the decision read and wrote, of the batch and the mandate, and what protects the ledger."""
     batch = facts.batch
     proofs = [
-        ("ledger", *_ledger(facts)),
+        ("ledger", "its head is signed after this page: see asset proof, `marketbot verify`", anchors(facts)),
         ("mandate", "canonical bytes", code(facts.mandate.sha256)),
         ("batch judged", f"{batch.get('rounds', 'no')} rounds of judgement", code(batch.get("batch_seen_sha256", ""))),
         ("batch approved", f"{len(facts.orders)} orders", code(batch.get("batch_approved_sha256", ""))),
@@ -96,16 +96,18 @@ def evidence_section(facts: ReportFacts) -> Markup:
     assets = [(name, code(facts.evidence[name])) for name in sorted(facts.evidence)]
     lede = (
         "SHA-256 of contents. The command `marketbot explain ORDER` walks from an order to the bytes behind it; "
+        "`marketbot prove ORDER` writes all of it into a folder that verifies elsewhere; "
         "the asset replay_check rebuilt the decision from what was stored."
     )
     folded = tag("details", tag("summary", f"{len(assets)} objects that the decision read or wrote"), table_of(assets))
     return section("evidence", "Evidence", lede, table(("what", "of", "hash"), proofs), folded)
 
 
-def _ledger(facts: ReportFacts) -> tuple[str, Markup]:
-    if not facts.ledger_root:
-        return "root not taken when this report was made", html("`marketbot status` computes it")
-    return f"{facts.ledger_size} entries, root", code(facts.ledger_root)
+def anchors(facts: ReportFacts) -> Markup:
+    """Where signed heads are kept outside of this home, or that nothing outside would notice a rewritten past."""
+    if not facts.mandate.anchors:
+        return html("no external anchor: whoever has this home and its signer could rewrite all of it unseen")
+    return html("heads kept by " + ", ".join(facts.mandate.anchors))
 
 
 def table_of(assets: list[tuple[str, Markup]]) -> Markup:

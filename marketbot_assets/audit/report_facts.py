@@ -78,8 +78,6 @@ class ReportFacts:
     forecasts: pd.DataFrame
     end_state: str
     evidence: Mapping[str, str]
-    ledger_size: int
-    ledger_root: str
     synthetic: bool
     benchmark_return: float = math.nan
 

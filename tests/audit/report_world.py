@@ -426,8 +426,6 @@ def example() -> ReportFacts:
         attribution=attribution(rows[-2][1], pnl),
         end_state="sent, 7 orders acknowledged",
         evidence={name: f"{n:02x}" * 32 for n, name in enumerate(assets, start=17)},
-        ledger_size=1284,
-        ledger_root="9f" * 32,
         synthetic=True,
         **small_frames(),
     )

@@ -73,7 +73,7 @@ def test_page_shows_what_the_session_did(facts: ReportFacts) -> None:
     text = Page(build_report(facts)).text
     expected = [
         "✓ APPROVED", BANNER, "sent, 7 orders acknowledged", "213 → 130", "RC-34 fund bucket 0.2032 > 0.2000",
-        "dropped", "momentum and low volatility raise it to 3.35 %", "7 ACKED", "9f" * 32, "1284 entries", "2018-12-31",
+        "dropped", "momentum and low volatility raise it to 3.35 %", "7 ACKED", "no external anchor", "2018-12-31",
         "SCALED", "crash 2008", "0.214", "bars have no gaps", "rules, not by a language model", "Profit and loss by sector",
     ]  # fmt: skip
     assert [words for words in expected if words not in text] == []
@@ -124,7 +124,6 @@ def test_untrusted_text_is_escaped(facts: ReportFacts) -> None:
         submissions=None if facts.submissions is None else facts.submissions.assign(state=EVIL, reason=EVIL),
         end_state=EVIL,
         evidence={EVIL: EVIL},
-        ledger_root=EVIL,
         nav_history=[(EVIL, *point[1:]) for point in facts.nav_history],
     )
     text = build_report(evil)
@@ -242,8 +241,10 @@ def test_price_text(value: float, text: str) -> None:
     assert price(value) == text
 
 
-def test_missing_root_is_said(facts: ReportFacts) -> None:
-    """Without a root the page names the command that computes it instead of a size."""
-    text = Page(build_report(replace(facts, ledger_root="", ledger_size=0))).text
-    assert "root not taken" in text
-    assert "0 entries" not in text
+def test_it_says_whether_anything_outside_keeps_the_ledgers_heads(facts: ReportFacts) -> None:
+    """A home without an external anchor says so; one with anchors names them."""
+    assert "no external anchor" in Page(build_report(facts)).text
+    anchored = replace(facts, mandate=facts.mandate.model_copy(update={"anchors": ("file:/mnt/heads",)}))
+    text = Page(build_report(anchored)).text
+    assert "file:/mnt/heads" in text
+    assert "no external anchor" not in text

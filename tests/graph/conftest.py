@@ -1,9 +1,13 @@
 """Homes that several tests start from: made once, copied by each test."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "anchors"))  # witnesses as a user starts them
+
 from graph_world import FIRST, NEXT, ROOT, SECOND, Home
 
 Write = Callable[..., None]

@@ -4,16 +4,22 @@
 signer's key and state were taken; only what is kept outside of the home tells.
 """
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from anchor_world import WitnessProcess
 from attacker import Attacker
 from graph_world import NEXT, SECOND, Home
 
 from marketbot_assets.commands.verify import verify
+from marketbot_resources.anchors.opening import open_anchor
 from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.ledger.merkle import consistency_proof
+from marketbot_resources.ledger.note import new_key
+from marketbot_resources.notary import log_keys
 
 pytestmark = pytest.mark.graph
 Attack = Callable[[Attacker], None]
@@ -223,3 +229,90 @@ def test_a_restored_backup_is_named_and_cannot_trade(victim: Home, base: Home) -
     assert victim.lake.ledger.get("session_end", NEXT) is None
     assert victim.lake.ledger.size() > 0
     assert codes()[0] in ("ROOT", "TRUNCATED")
+
+
+@pytest.fixture(params=["file", "witness", "s3"])
+def anchor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Makes an anchor outside of the home for a log's key; gives its spec."""
+    if request.param == "file":
+        (tmp_path / "anchor").mkdir()
+        yield lambda vkey: f"file:{tmp_path / 'anchor'}"
+    elif request.param == "s3":
+        bucket = request.getfixturevalue("locked_bucket")
+        yield lambda vkey: f"s3://{bucket}/heads?mode=COMPLIANCE&days=1"
+    else:
+        with contextlib.ExitStack() as stack:
+
+            def start(vkey: str) -> str:
+                witness = stack.enter_context(WitnessProcess(tmp_path / "witness", vkey))
+                return f"witness:{witness.address}#{witness.vkey}"
+
+            yield start
+
+
+def anchored(home: Home, place: Callable[[str], str], newest: int) -> str:
+    """Publishes the home's kept heads up to the `newest`-last one; gives the anchor's spec."""
+    ledger, key = home.lake.ledger, log_keys(home.lake.ledger)[0]
+    spec = place(key.text)
+    for size, note in ledger.checkpoints()[: newest or None]:
+        open_anchor(spec).publish(note, key, lambda old, size=size: consistency_proof(old, size, ledger.node))
+    return spec
+
+
+def forge_all(attacker: Attacker, seq: int) -> None:
+    """One entry changed, and everything in the home made to fit: nodes, checkpoints, signer."""
+    attacker.edit(seq, leaf=True)
+    attacker.rebuild_nodes()
+    attacker.forge()
+
+
+def test_with_the_signers_key_only_an_anchor_tells(
+    victim: Home, attacker: Attacker, anchor: Callable[[str], str]
+) -> None:
+    """The home itself looks whole to `verify` and says that nothing outside protects it; any one anchor names the change."""
+    spec = anchored(victim, anchor, 0)
+    assert codes(anchors=(spec,)) == []
+    forge_all(attacker, attacker.number_of("decision"))
+    assert [code for code in codes() if code != "DECISION"] == []
+    assert verify((), (), None, contents=False)["anchors"] == []
+    found = verify((spec,), (), None, contents=False)
+    assert found["faults"][0]["code"] == "ROOT"  # type: ignore[index]
+    assert str(found["faults"][0]["message"]).startswith("anchor ")  # type: ignore[index]
+
+
+def test_what_lies_after_the_last_anchored_head_is_named_as_not_anchored(
+    victim: Home, attacker: Attacker, anchor: Callable[[str], str]
+) -> None:
+    """An anchor protects up to its newest head, no further, and `verify` says how far that is."""
+    spec = anchored(victim, anchor, -1)
+    last, size = victim.lake.ledger.checkpoints()[-2][0], victim.lake.ledger.size()
+    assert last < size
+    forge_all(attacker, size - 1)
+    found = verify((spec,), (), None, contents=False)
+    assert [fault["code"] for fault in found["faults"] if fault["code"] == "ROOT"] == []  # type: ignore[attr-defined]
+    assert (found["anchored"], found["not_anchored"]) == (last, size - last)
+    forge_all(attacker, last - 1)
+    assert "ROOT" in codes(anchors=(spec,))
+
+
+def test_a_root_noted_elsewhere_is_an_anchor(victim: Home, attacker: Attacker) -> None:
+    """The size and root of a notification in someone's mailbox are enough."""
+    size, root = victim.lake.ledger.head()
+    assert codes(roots=(f"{size}:{root}",)) == []
+    forge_all(attacker, attacker.number_of("decision"))
+    assert "ROOT" in codes(roots=(f"{size}:{root}",))
+
+
+def test_a_new_key_is_not_the_old_one(victim: Home, attacker: Attacker, tmp_path: Path) -> None:
+    """Whoever replaces the signer's key cannot make the anchor's heads his own, nor the key that an auditor noted."""
+    (tmp_path / "anchor").mkdir()
+    spec = anchored(victim, lambda vkey: f"file:{tmp_path / 'anchor'}", 0)
+    noted = log_keys(victim.lake.ledger)[0].text
+    fresh = new_key(log_keys(victim.lake.ledger)[0].name)
+    (victim.path / "signer" / "key").chmod(0o600)
+    (victim.path / "signer" / "key").write_text(fresh.text + "\n")
+    (victim.path / "signer" / "vkey").write_text(fresh.public.text + "\n")
+    attacker.forge()
+    assert "ANCHOR" in codes(anchors=(spec,))
+    given = verify((), (), noted, contents=False)["faults"]
+    assert {fault["code"] for fault in given} >= {"CHECKPOINT"}  # type: ignore[attr-defined]

@@ -1,0 +1,43 @@
+"""Servers that any test may ask for by a fixture, and the marks that skip such tests where a program is missing.
+
+This file also puts its folder on the path: `from services import Postgres` works in every test.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from services import S3, Go, Postgres, lacking
+
+MARKS = ("postgres", "s3", "go")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for a server has its mark; whoever has a mark is skipped where the program is missing."""
+    for item in items:
+        for mark in MARKS:
+            if mark in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+            reason = lacking(mark) if item.get_closest_marker(mark) else None
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL, one per worker. A test that stops or kills it starts it again, whatever happens."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """A running S3 store, one per worker. A test that stops or kills it starts it again, whatever happens."""
+    with S3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def go() -> Go:
+    """The Go compiler."""
+    return Go()
