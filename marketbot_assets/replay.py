@@ -149,6 +149,8 @@ class Replay:
             )
         checked = check(self._lake, version.row, listed=version.listed)
         self._inputs[version.manifest_sha256] = checked.inputs()
+        if checked.misled:
+            self._mended_lake.suspects.add(version.manifest_sha256)
         if checked.manifest is None:
             return Replayed(version, Outcome.DIFFERS, checked.fault, version.row.content_sha256)
         content = str(checked.manifest["content_sha256"])
@@ -192,7 +194,10 @@ class Replay:
         inputs = inputs_of(manifest)
         for item in inputs:
             found, _ = find(self._lake, item["asset"], item["partition"], item["manifest_sha256"])
-            if found is not None and found.file_sha256 != item["file_sha256"]:
+            if found is not None and (found.file_sha256, found.content_sha256) != (
+                item["file_sha256"],
+                item["content_sha256"],
+            ):
                 self._mended_lake.suspects.add(item["manifest_sha256"])
         pins = {(item["asset"], item["partition"]): item["manifest_sha256"] for item in inputs}
         ledger = self._lake.ledger

@@ -45,11 +45,15 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is found under the names of a version: its manifest (None: altered), its table (None: unreadable), its fault or ''."""
+    """What is found under the names of a version: its manifest (None: altered), its table (None: unreadable), its fault or ''.
+
+    `misled`: the index row is about something else.
+    """
 
     manifest: Manifest | None
     table: "pa.Table | None"
     fault: str
+    misled: bool = False
 
     def inputs(self) -> list[Mapping[str, str]]:
         """What it was made from, as its manifest says."""
@@ -71,18 +75,21 @@ def manifest_of(lake: "Lake", row: IndexRow) -> Manifest | None:
 
 def find(lake: "Lake", asset: str, part: str, manifest_sha256: str) -> tuple[IndexRow | None, bool]:
     """(a version by its manifest, whether the index knows it); a row that the index lost is read off the manifest itself."""
+    row = lake.index.by_manifest(asset, part, manifest_sha256)
+    return (row, True) if row is not None else (told_row(lake, asset, part, manifest_sha256), False)
+
+
+def told_row(lake: "Lake", asset: str, part: str, manifest_sha256: str) -> IndexRow | None:
+    """A version's row as its manifest tells it, whatever the index says; None when the manifest is missing or altered."""
     from marketbot_resources.store.lake import manifest_key
 
-    row = lake.index.by_manifest(asset, part, manifest_sha256)
-    if row is not None:
-        return row, True
     try:
         told = json.loads(lake.objects.get(manifest_key(asset, part, manifest_sha256), manifest_sha256))
     except StoreError:
-        return None, False
+        return None
     facts = {name: told[name] for name in _TOLD}
     uri = f"{asset}/{part}/{told['file_sha256']}.parquet"
-    return IndexRow(part=part, uri=uri, bytes=0, manifest_sha256=manifest_sha256, **facts), False
+    return IndexRow(part=part, uri=uri, bytes=0, manifest_sha256=manifest_sha256, **facts)
 
 
 def versions(lake: "Lake", part: str, rank: Mapping[str, int]) -> list[Version]:
@@ -178,7 +185,7 @@ def check(lake: "Lake", row: IndexRow, *, listed: bool) -> Checked:
             lake.objects.get_blob(name)
         except StoreError as error:
             faults.append(f"its body as received is not what it was: {_short(error)}")
-    return Checked(manifest, table, "; ".join(faults))
+    return Checked(manifest, table, "; ".join(faults), misled=bool(other))
 
 
 def _decoded(lake: "Lake", row: IndexRow) -> "pa.Table | None":
@@ -198,7 +205,10 @@ def _short(error: StoreError) -> str:
 
 
 class Mended:
-    """The lake as it was: `mend` gives what stands in for a version that is not what its name says, or raises AlteredInput."""
+    """The lake as it was: `mend` gives what stands in for a version that is not what its name says, or raises AlteredInput.
+
+    `suspects`: manifests whose index row is about something else.
+    """
 
     def __init__(self, lake: "Lake", mend: "Callable[[IndexRow], pd.DataFrame]") -> None:
         self._lake, self._mend = lake, mend
@@ -224,15 +234,14 @@ class Mended:
 
     def by_manifest(self, asset: str, part: str, manifest_sha256: str) -> IndexRow | None:
         """A version by its manifest. Raises AlteredInput when nothing is left of it."""
-        row, _ = find(self._lake, asset, part, manifest_sha256)
+        look = told_row if manifest_sha256 in self.suspects else lambda *name: find(*name)[0]
+        row = look(self._lake, asset, part, manifest_sha256)
         if row is None:
             raise AlteredInput(f"{asset} {part}")
         return row
 
     def load(self, row: IndexRow) -> "pd.DataFrame":
         """The frame of one version as it was. Raises AlteredInput."""
-        if row.manifest_sha256 in self.suspects:
-            return self._mend(row)
         try:
             return self._lake.load(row)
         except StoreError:

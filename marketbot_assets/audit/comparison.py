@@ -150,7 +150,7 @@ def _column(
         cells, largest = cells + 1, max(largest, apart or 0.0)
         within = within and apart is not None and apart <= FLOAT_TOLERANCE
         first = first or Difference(name, _told(key, row), _shown(ours[here]), _shown(theirs[there]))
-    return Comparison(cells, (name,), first, largest, within)
+    return Comparison(cells, (name,) if cells else (), first, largest, within)
 
 
 def _told(key: Sequence[str], row: Sequence[object]) -> str:
