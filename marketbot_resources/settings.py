@@ -2,6 +2,7 @@
 
 MARKETBOT_HOME     all state of an installation (default: $DAGSTER_HOME/state)
 MARKETBOT_MANDATE  the mandate file (default: mandate.yaml beside the code)
+MARKETBOT_LEDGER   a postgresql:// address of the ledger (default: a file in the home)
 DAGSTER_HOME       Dagster's instance (default: dagster_home beside the code)
 MARKETBOT_SIGNER   the signer's own folder, key and last head (default: signer in the home)
 MARKETBOT_SIGNER_COMMAND  the command line that starts the signer, to run it as another user (default: this Python)
@@ -51,3 +52,8 @@ def signer_command() -> list[str] | None:
 def bare_environment() -> dict[str, str]:
     """What a child process is given that needs no setting and no secret: where programs are, nothing else."""
     return {"PATH": os.environ.get("PATH", os.defpath)}
+
+
+def ledger_url() -> str | None:
+    """Address of the ledger's database, which may hold a password: never shown. None: the ledger is a file in the home."""
+    return os.environ.get("MARKETBOT_LEDGER") or None

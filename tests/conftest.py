@@ -3,11 +3,13 @@
 This file also puts its folder on the path: `from services import Postgres` works in every test.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from services import S3, Go, Postgres, lacking
 
+os.environ.pop("MARKETBOT_LEDGER", None)  # tests write: never into the ledger of somebody who runs them
 MARKS = ("postgres", "s3", "go")
 
 

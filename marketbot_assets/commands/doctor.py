@@ -12,6 +12,7 @@ from marketbot_resources import settings
 from marketbot_resources.errors import MarketbotError
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.examine import first_fault
+from marketbot_resources.ledger.opening import existing_ledger
 from marketbot_resources.sessions import book_open
 
 SUPPORTED = ((3, 11), (3, 14))
@@ -86,16 +87,19 @@ def _book() -> Finding:
 
 def _ledger() -> Finding:
     def look() -> str:
-        if not _has_book():
+        ledger = existing_ledger(settings.home())
+        if ledger is None:
             return "nothing was run yet"
-        ledger = existing_lake().ledger
         problem = first_fault(ledger)
         if problem:
             raise MarketbotError(problem)
         size, root = ledger.head()
         return f"{size} entries, root {root[:12]}, chain whole"
 
-    return _attempt("ledger", look, "restore the ledger from its backup; it is never repaired")
+    mend = "restore the ledger from its backup; it is never repaired"
+    return _attempt(
+        "ledger", look, mend if settings.ledger_url() is None else f"start the database; if it runs, {mend}"
+    )
 
 
 def _halt() -> Finding:

@@ -12,9 +12,9 @@ from marketbot_resources import settings
 from marketbot_resources.errors import Equivocation, HomeError, LedgerError, MarketbotError, UsageError
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.examine import first_fault
+from marketbot_resources.ledger.opening import existing_ledger
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
-from marketbot_resources.ledger.sqlite import SqliteLedger
 
 if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
@@ -49,10 +49,9 @@ def halt_now(reason: str | None) -> dict[str, object]:
 
 def _tell_halt(reason: str) -> int | None:
     """Number of the ledger entry that says so; None in a home without a ledger."""
-    path = settings.home() / "ledger.sqlite"
-    if not path.exists():
+    ledger = existing_ledger(settings.home())
+    if ledger is None:
         return None
-    ledger = SqliteLedger(path)
     last = ledger.entries("operator_action")[-1:]
     if last and (last[0].body["action"], last[0].body["reason"]) == (HALT, reason):
         return last[0].seq

@@ -2,7 +2,7 @@
 
 `<prefix>checkpoint/<size in 12 digits>.txt`, one prefix per log. An object is put only where none is; what is read is always
 the oldest version of a key, so that neither a later version nor a delete marker hides it. Endpoint, region and credentials are
-those that boto3 finds (AWS_ENDPOINT_URL, AWS_REGION, ...); boto3 is imported at the first use.
+those that boto3 finds (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, ...); boto3 is imported at the first use.
 """
 
 import datetime as dt

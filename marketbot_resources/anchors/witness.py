@@ -103,8 +103,8 @@ class WitnessAnchor:
         connection = kind(str(parts.hostname), parts.port, timeout=SOCKET_SECONDS)
         try:
             connection.request(method, parts.path + path, body)
-            answer = connection.getresponse()
-            return answer.status, answer.getheader("Content-Type", ""), _read(answer)
+            with connection.getresponse() as answer:
+                return answer.status, answer.getheader("Content-Type", ""), _read(answer)
         except (OSError, http.client.HTTPException) as error:
             raise AnchorError(f"{self._who}: expected an answer, found: {error or type(error).__name__}") from error
         finally:

@@ -45,8 +45,8 @@ class Examined:
 
 
 def examine(ledger: Ledger) -> Examined:
-    """Reads every row and node once. Never raises for altered contents: it names them."""
-    tree, faults, seen = Tree(), [], set()
+    """Reads every row and node once; others may append meanwhile. Never raises for altered contents: it names them."""
+    known, tree, faults, seen = ledger.size(), Tree(), [], set()
     for row in ledger.rows():
         if row.seq != tree.size:
             faults.append(Fault(GAP, f"entry {tree.size}", f"expected entry {tree.size}, found {row.seq}"))
@@ -56,6 +56,8 @@ def examine(ledger: Ledger) -> Examined:
             faults.append(Fault(DOUBLE, f"entry {row.seq}", f"{row.kind} {row.key} is recorded twice"))
         seen.add((row.kind, row.key))
         tree.append(record_leaf(row.record))
+    if not faults and tree.size < known:
+        faults.append(Fault(TRUNCATED, f"size {known}", f"expected {known} entries, found {tree.size}"))
     return Examined(tree, tuple(faults), tuple(_node_faults(ledger, tree)) if not faults else ())
 
 
@@ -86,6 +88,8 @@ def _node_faults(ledger: Ledger, tree: Tree) -> Iterator[Fault]:
     for level, place, digest in ledger.nodes():
         where = f"node {level}/{place}"
         if place >= len(tree.nodes(level)):
+            if place + 1 << level <= ledger.size():
+                continue  # its entries were appended after we had read the last one
             yield Fault(NODE, where, "stored above the tree")
             return
         if tree.node(level, place) != digest:

@@ -17,6 +17,7 @@ ED25519, COSIGNATURE_V1 = 0x01, 0x04
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 _DASH = "\u2014"
 _KEY_BYTES, _SIGNATURE_BYTES, _TIME_BYTES = 32, 64, 8
+_SIGNATURES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +148,12 @@ def with_signatures(note: str, lines: Iterable[str]) -> str:
 def split_note(note: str) -> tuple[str, list[Signature]]:
     """(text, signatures) of a note, nothing verified. Raises LedgerError when it is malformed."""
     text, gap, tail = note.rpartition("\n\n")
-    if not gap or not tail.endswith("\n"):
+    if not gap or not tail.endswith("\n") or any(character < " " and character != "\n" for character in note):
         raise LedgerError("note: expected text, an empty line and signature lines, found other text")
-    return text + "\n", [_signature(line) for line in tail[:-1].split("\n")]
+    lines = tail[:-1].split("\n")
+    if len(lines) > _SIGNATURES_MAX:
+        raise LedgerError(f"note: expected at most {_SIGNATURES_MAX} signatures, found {len(lines)}")
+    return text + "\n", [_signature(line) for line in lines]
 
 
 def open_note(note: str, keys: Sequence[VerifyKey]) -> tuple[str, list[VerifyKey]]:
@@ -224,6 +228,7 @@ def _signature(line: str) -> Signature:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != _DASH:
         raise LedgerError(f"note: expected a signature line, found {line[:80]!r}")
+    _check_name(parts[1])
     data = _bytes(parts[2], "a signature")
     if len(data) < 4 + _SIGNATURE_BYTES:
         raise LedgerError(f"note: expected a signature of {parts[1]}, found {len(data)} bytes")

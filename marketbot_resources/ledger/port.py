@@ -10,6 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from marketbot_resources.ledger import merkle
 from marketbot_resources.ledger.record import Entry, Json, Receipt, Row, record_bytes
 
+_BEFORE_SURROGATES, _AFTER_SURROGATES, _LAST = "\ud7ff", "\ue000", "\U0010ffff"
+
+
+def prefix_end(prefix: str) -> str | None:
+    """The first text, in the order of code points, after all that start with a prefix; None when nothing comes after them."""
+    kept = prefix.rstrip(_LAST)
+    if not kept:
+        return None
+    last = kept[-1]
+    return kept[:-1] + (_AFTER_SURROGATES if last == _BEFORE_SURROGATES else chr(ord(last) + 1))
+
 
 class Ledger(ABC):
     """The ledger of one home. Every method raises LedgerError when the database refuses or is damaged."""

@@ -13,6 +13,8 @@ from marketbot_resources.ledger.merkle import leaf_hash
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 RECORD_BYTES_MAX = 65_535  # a bundle of entries gives each length 16 bits (C2SP tlog-tiles)
+_INEXACT = 2**53
+NAME_BYTES_MAX = 1_000  # kind and key together: what a database can index
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,19 @@ def canonical_json(value: Mapping[str, Json]) -> bytes:
 
     try:
         return rfc8785.dumps(cast("dict[str, object]", value))  # type: ignore[arg-type]
-    except (rfc8785.CanonicalizationError, TypeError, ValueError) as error:
+    except (rfc8785.CanonicalizationError, TypeError, ValueError, RecursionError) as error:
         raise LedgerError(f"ledger: expected plain JSON values, found: {error}") from error
 
 
 def record_bytes(kind: str, key: str, body: Mapping[str, Json]) -> bytes:
-    """The bytes of an entry. Raises LedgerError for values that are no plain JSON and for more than RECORD_BYTES_MAX."""
+    """The bytes of an entry. Raises LedgerError for values that are no plain JSON, for more than RECORD_BYTES_MAX, and for a
+    kind and key with a NUL or of more than NAME_BYTES_MAX.
+    """
     data = canonical_json({"kind": kind, "key": key, "body": body})
+    if "\0" in kind + key or len((kind + key).encode()) > NAME_BYTES_MAX:
+        raise LedgerError(
+            f"ledger: expected a kind and key of at most {NAME_BYTES_MAX} bytes without NUL, found {(kind + key)[:80]!r}"
+        )
     if len(data) > RECORD_BYTES_MAX:
         raise LedgerError(
             f"ledger: expected an entry of at most {RECORD_BYTES_MAX} bytes, found {len(data)} in {kind} {key}"
@@ -75,23 +83,35 @@ def parse_record(data: bytes) -> tuple[str, str, Mapping[str, Json]]:
     import json
 
     try:
-        found = json.loads(data)
+        found = json.loads(data, parse_int=_number)
         kind, key, body = found["kind"], found["key"], found["body"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerError(f"ledger: expected a record of kind, key and body, found: {error}") from error
     if not (isinstance(kind, str) and isinstance(key, str) and isinstance(body, dict) and len(found) == 3):
         raise LedgerError("ledger: expected a record of kind, key and body, found another object")
     return kind, key, body
 
 
+def _number(digits: str) -> int | float:
+    """Every number is a double (RFC 8785): one without a fraction comes back as it went in, also when it is no exact integer."""
+    exact = int(digits)
+    return exact if abs(exact) < _INEXACT else float(digits)
+
+
 def is_canonical(data: bytes) -> bool:
     """Whether an entry's bytes are in RFC 8785 form. Plain JSON tells it for all but fractions, at a tenth of the cost."""
     import json
 
-    fractions: list[str] = []
-    found = json.loads(data, parse_float=lambda text: fractions.append(text) or float(text))
+    inexact = False
+
+    def number(text: str) -> float:
+        nonlocal inexact
+        inexact = True
+        return float(text)
+
+    found = json.loads(data, parse_float=number, parse_constant=number, parse_int=_number)
     plain = json.dumps(found, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    return plain == data if plain == data and not fractions else canonical_json(found) == data
+    return plain == data if plain == data and not inexact else canonical_json(found) == data
 
 
 def record_leaf(data: bytes) -> bytes:

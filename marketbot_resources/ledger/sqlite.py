@@ -6,7 +6,7 @@ from pathlib import Path
 
 from marketbot_resources.errors import Equivocation, HomeError, LedgerError
 from marketbot_resources.ledger import merkle
-from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.port import Ledger, prefix_end
 from marketbot_resources.ledger.record import Receipt, Row, record_leaf
 from marketbot_resources.store.database import Database
 
@@ -26,7 +26,7 @@ _TRIGGERS = "".join(
     for name, action in (("keeps", "update"), ("stays", "delete"))
 )
 _ROW = "seq, kind, key, record, leaf"
-_PAGE = 5_000
+_PAGE = 1_000
 
 
 class SqliteLedger(Ledger):
@@ -65,9 +65,9 @@ class SqliteLedger(Ledger):
         return rows[0] if rows else None
 
     def _entries(self, kind: str, prefix: str) -> list[Row]:
-        if not prefix:
-            return self._select("where kind = ? order by seq", (kind,))
-        beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        beyond = prefix_end(prefix)
+        if beyond is None:
+            return self._select("where kind = ? and key >= ? order by seq", (kind, prefix))
         return self._select("where kind = ? and key >= ? and key < ? order by seq", (kind, prefix, beyond))
 
     def size(self) -> int:

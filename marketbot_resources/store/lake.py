@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from marketbot_resources.errors import HomeError
+from marketbot_resources.ledger.opening import open_ledger
 from marketbot_resources.ledger.record import Json
-from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.store.content import canonical, content_sha256, decode, encode, sha256, to_frame
 from marketbot_resources.store.index import BlobRow, Index, IndexRow, Origin, Read
 from marketbot_resources.store.objects import LocalObjects
@@ -47,7 +47,7 @@ class Lake:
             raise HomeError(f"home: expected to write {home}, found: {error.strerror}") from error
         self.objects = LocalObjects(home / "store")
         self.index = Index(home / "index.sqlite")
-        self.ledger = SqliteLedger(home / "ledger.sqlite")
+        self.ledger = open_ledger(home)
         self._frames: OrderedDict[str, pd.DataFrame] = OrderedDict()
         self._cached_bytes = 0
         self._memo: OrderedDict[object, object] = OrderedDict()

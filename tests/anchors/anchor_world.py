@@ -87,9 +87,10 @@ class WitnessProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout
+        self.process.stdout.close()
 
     def start(self) -> None:
         keys = [word for vkey in self._vkeys for word in ("--log", vkey)]

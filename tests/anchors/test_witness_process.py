@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from anchor_world import ORIGIN, OTHER, ROOT, Log, WitnessProcess, cosigned_at, forked, log, request, text_of
 
-from marketbot_resources.ledger.note import COSIGNATURE_V1, new_key
+from marketbot_resources.ledger.note import COSIGNATURE_V1, ED25519, SignKey, new_key
 
 SIZE = "text/x.tlog.size"
 
@@ -311,7 +311,8 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-VKEY = log().vkey.text
+FIXED = SignKey(ORIGIN, ED25519, bytes(32))
+VKEY, WITNESS_VKEY = FIXED.public.text, SignKey("w", COSIGNATURE_V1, bytes(32)).public.text
 
 
 @pytest.mark.parametrize(
@@ -321,7 +322,7 @@ VKEY = log().vkey.text
         (("--state", "STATE"), "public key of at least one log"),
         (("--state", "STATE", "--log", "nonsense"), "--log, line 1: note: expected a public key"),
         (("--state", "STATE", "--log", VKEY[:-2] + "A="), "--log, line 1"),
-        (("--state", "STATE", "--log", new_key("w", COSIGNATURE_V1).public.text), "expected the key of a log"),
+        (("--state", "STATE", "--log", WITNESS_VKEY), "expected the key of a log"),
         (("--state", "STATE", "--log", VKEY, "--listen", "8087"), "expected --listen like 127.0.0.1:8087"),
         (("--state", "STATE", "--log", VKEY, "--listen", "127.0.0.1:99999"), "expected --listen"),
         (("--state", "STATE", "--log", VKEY, "--listen", "127.0.0.1:x"), "expected --listen"),
@@ -346,7 +347,7 @@ def test_wrong_input_is_one_line_and_exit_2(tmp_path: Path, words: tuple[str, ..
     ("name", "content", "said"),
     [
         ("key", "nonsense\n", "key is damaged; restore it"),
-        ("key", log().key.text, "found that of a log"),
+        ("key", FIXED.text, "found that of a log"),
         ("key", None, "found only its public half; restore it"),
         ("logs", "nonsense\n", "logs, line 1"),
     ],

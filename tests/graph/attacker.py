@@ -24,9 +24,8 @@ class Attacker:
         if postgres is None:
             self._sqlite = sqlite3.connect(home / "ledger.sqlite", isolation_level=None)
         else:
-            postgres.autocommit = True
-            postgres.execute("set session_replication_role = replica")
-            for table in ("entry", "node", "checkpoint"):
+            for table in ("entry", "node", "checkpoint", "head"):
+                postgres.execute(f"alter table ledger.{table} disable trigger user")
                 query = "select conname from pg_constraint where conrelid = %s::regclass and contype = 'c'"
                 for (name,) in postgres.execute(query, (f"ledger.{table}",)).fetchall():
                     postgres.execute(f'alter table ledger.{table} drop constraint "{name}"')

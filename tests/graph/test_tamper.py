@@ -13,12 +13,15 @@ import pytest
 from anchor_world import WitnessProcess
 from attacker import Attacker
 from graph_world import NEXT, SECOND, Home
+from services import S3, Postgres
 
 from marketbot_assets.commands.verify import verify
 from marketbot_resources.anchors.opening import open_anchor
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.merkle import consistency_proof
 from marketbot_resources.ledger.note import new_key
+from marketbot_resources.ledger.postgres import PostgresLedger, install
+from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.notary import log_keys
 
 pytestmark = pytest.mark.graph
@@ -139,6 +142,21 @@ def change_body_description(a: Attacker) -> None:
     a.index.execute("update blob_index set fetched_at = '2018-01-01T00:00:00Z' where seq = 1")
 
 
+LEDGER_ATTACKS = (
+    edit_body,
+    edit_body_and_leaf,
+    edit_body_leaf_and_nodes,
+    delete_entry,
+    delete_and_renumber,
+    swap_entries,
+    cut_tail,
+    change_kind,
+    change_key,
+    change_leaf,
+    change_node,
+    change_checkpoint,
+    change_checkpoint_size,
+)
 MATRIX: list[tuple[Attack, str, str]] = [
     (edit_body, "LEAF", "hashes"),
     (edit_body_and_leaf, "ROOT", "signer"),
@@ -183,6 +201,29 @@ def attacker(victim: Home) -> Iterator[Attacker]:
     found.close()
 
 
+@pytest.fixture
+def moved(victim: Home, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Attacker]:
+    """The same home with its ledger in PostgreSQL, entry by entry; someone is its superuser."""
+    import psycopg
+
+    database = postgres.database()
+    install(postgres.url("postgres", database))
+    postgres.login("ledger_writer")
+    url = postgres.url("ledger_writer", database)
+    ledger, before = PostgresLedger(url), SqliteLedger(victim.path / "ledger.sqlite")
+    ledger._append([(row.kind, row.key, row.record) for row in before.rows()])
+    for size, note in before.checkpoints():
+        ledger.keep_checkpoint(size, note)
+    assert ledger.head() == before.head()
+    (victim.path / "ledger.sqlite").unlink()
+    monkeypatch.setenv("MARKETBOT_LEDGER", url)
+    with psycopg.connect(postgres.url("postgres", database), autocommit=True) as connection:
+        found = Attacker(victim.path, connection)
+        yield found
+        found.close()
+    ledger.close()
+
+
 def codes(*, anchors: tuple[str, ...] = (), roots: tuple[str, ...] = ()) -> list[str]:
     return [str(fault["code"]) for fault in verify(anchors, roots, None, contents=False)["faults"]]  # type: ignore[attr-defined]
 
@@ -209,6 +250,21 @@ def test_every_attack_without_the_signer_is_named(
         assert "ROOT" not in codes()
 
 
+ON_POSTGRES = [row for row in MATRIX if row[0] in LEDGER_ATTACKS]
+
+
+@pytest.mark.parametrize(("attack", "code", "protected_by"), ON_POSTGRES, ids=[a.__name__ for a, _, _ in ON_POSTGRES])
+def test_every_attack_on_postgres_is_named(moved: Attacker, attack: Attack, code: str, protected_by: str) -> None:
+    """The same names for the same attacks by a superuser, triggers and constraints off."""
+    assert codes() == []
+    attack(moved)
+    assert codes()[0] == code
+    if protected_by == "signer":
+        moved.rebuild_nodes()
+        moved.forge()
+        assert "ROOT" not in codes()
+
+
 def roll_back(home: Home, yesterday: Home) -> None:
     """The ledger, the index and the store as they were a session ago; broker and signer as they are."""
     for name in ("ledger.sqlite", "index.sqlite"):
@@ -231,7 +287,16 @@ def test_a_restored_backup_is_named_and_cannot_trade(victim: Home, base: Home) -
     assert codes()[0] in ("ROOT", "TRUNCATED")
 
 
-@pytest.fixture(params=["file", "witness", "s3"])
+@pytest.fixture
+def locked_bucket(s3: S3, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket with Object Lock on a real S3 server."""
+    settings = {"ENDPOINT_URL": s3.endpoint, "ACCESS_KEY_ID": s3.access_key, "SECRET_ACCESS_KEY": s3.secret}
+    for name, value in (settings | {"DEFAULT_REGION": s3.region}).items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    return s3.bucket(lock=True)
+
+
+@pytest.fixture(params=["file", "witness", pytest.param("s3", marks=pytest.mark.s3)])
 def anchor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Makes an anchor outside of the home for a log's key; gives its spec."""
     if request.param == "file":

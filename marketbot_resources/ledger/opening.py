@@ -1,0 +1,56 @@
+"""Which ledger a home has: a file in it, or the database that MARKETBOT_LEDGER names.
+
+A home keeps the ledger that it began with: another one would know nothing of what was sent. Not here: the adapters.
+"""
+
+from pathlib import Path
+
+from marketbot_resources import settings
+from marketbot_resources.errors import HomeError
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.postgres import PostgresLedger
+from marketbot_resources.ledger.sqlite import SqliteLedger
+
+FILE, MARK = "ledger.sqlite", "ledger.postgres"
+
+
+def open_ledger(home: Path) -> Ledger:
+    """The ledger of a home, whose folder exists; a home without one gets it, and keeps it.
+
+    A database is not asked before the first use. Raises HomeError when the home began with another ledger.
+    """
+    ledger = _ledger(home)
+    if isinstance(ledger, PostgresLedger) and not (home / MARK).exists():
+        try:
+            (home / MARK).write_text(f"{ledger.where}\n", encoding="utf-8")
+        except OSError as error:
+            raise HomeError(f"home: expected to write {home / MARK}, found: {error.strerror}") from error
+    return ledger
+
+
+def existing_ledger(home: Path) -> Ledger | None:
+    """The ledger of a home that has one, else None: nothing is made. A database named by MARKETBOT_LEDGER is one."""
+    known = (home / FILE).exists() or (home / MARK).exists()
+    return _ledger(home) if known or settings.ledger_url() is not None else None
+
+
+def _ledger(home: Path) -> Ledger:
+    url = settings.ledger_url()
+    if url is None and (home / MARK).exists():
+        raise HomeError(
+            f"ledger: expected MARKETBOT_LEDGER, because this home's ledger is in {_kept(home / MARK)}, found none; "
+            "set it, or MARKETBOT_HOME to a new folder"
+        )
+    if url is not None and (home / FILE).exists():
+        raise HomeError(
+            f"ledger: expected no MARKETBOT_LEDGER, because this home's ledger is {home / FILE}, found one; "
+            "unset it, or set MARKETBOT_HOME to a new folder"
+        )
+    return SqliteLedger(home / FILE) if url is None else PostgresLedger(url)
+
+
+def _kept(mark: Path) -> str:
+    try:
+        return mark.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return "a database"

@@ -1,0 +1,141 @@
+"""The ledger in PostgreSQL: for several machines, with roles that cannot change it. The schema stands in postgres.sql.
+
+The database itself hashes, numbers and refuses; this adapter calls two of its functions and reads. Not here: connections
+(`postgres_link`).
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from marketbot_resources.errors import LedgerError, MarketbotError
+from marketbot_resources.ledger.port import Ledger, prefix_end
+from marketbot_resources.ledger.postgres_link import SCHEMA_VERSION, Link, connect, describe, failure, parse_url
+from marketbot_resources.ledger.record import Receipt, Row
+
+_SCHEMA = Path(__file__).with_suffix(".sql")
+_ROW = "seq, kind, key, record, leaf"
+_PAGE = 1_000
+# The function is called once for each record in their order: the scan of the arrays is the outer side of the join.
+_APPEND = """
+select appended.seq, appended.leaf, appended.added
+from unnest(%s::text[], %s::text[], %s::bytea[]) with ordinality as given(kind, key, record, place)
+cross join lateral ledger.append(given.kind, given.key, given.record) as appended order by given.place
+"""
+
+
+class PostgresLedger(Ledger):
+    """The ledger behind an address of libpq. Opens nothing before it is used; then raises LedgerError when it cannot."""
+
+    def __init__(self, url: str) -> None:
+        self._link = Link(url)
+
+    @property
+    def where(self) -> str:
+        """Database and host, for people."""
+        return self._link.where
+
+    def close(self) -> None:
+        """Closes the connection; the next use opens another."""
+        self._link.close()
+
+    def _append(self, records: Sequence[tuple[str, str, bytes]]) -> list[Receipt]:
+        kinds, keys, datas = ([record[column] for record in records] for column in range(3))
+        rows = self._link.rows(_APPEND, (kinds, keys, datas))
+        assert len(rows) == len(records)
+        return [Receipt(seq, leaf.hex(), added) for seq, leaf, added in rows]
+
+    def _get(self, kind: str, key: str) -> Row | None:
+        rows = self._select("where kind = %s and key = %s", kind, key)
+        return rows[0] if rows else None
+
+    def _entries(self, kind: str, prefix: str) -> list[Row]:
+        beyond = prefix_end(prefix)
+        if beyond is None:
+            return self._select("where kind = %s and key >= %s order by seq", kind, prefix)
+        return self._select("where kind = %s and key >= %s and key < %s order by seq", kind, prefix, beyond)
+
+    def size(self) -> int:
+        return int(self._link.rows("select size from ledger.head")[0][0])
+
+    def node(self, level: int, place: int) -> bytes:
+        if level == 0:
+            rows = self._link.rows("select leaf from ledger.entry where seq = %s", (place,))
+        else:
+            rows = self._link.rows("select hash from ledger.node where level = %s and place = %s", (level, place))
+        if not rows:
+            raise LedgerError(f"ledger: expected node {place} of level {level}, found none; run `marketbot verify`")
+        return bytes(rows[0][0])
+
+    def rows(self, first: int = 0, last: int | None = None) -> Iterator[Row]:
+        after = first - 1
+        while True:
+            page = self._select(f"where seq > %s order by seq limit {_PAGE}", after)
+            for row in page:
+                if last is not None and row.seq >= last:
+                    return
+                yield row
+            if len(page) < _PAGE:
+                return
+            after = page[-1].seq
+
+    def nodes(self) -> Iterator[tuple[int, int, bytes]]:
+        query = f"select level, place, hash from ledger.node where (level, place) > (%s, %s) order by level, place limit {_PAGE}"
+        after = (0, 0)
+        while True:
+            page = self._link.rows(query, after)
+            for level, place, digest in page:
+                yield level, place, bytes(digest)
+            if len(page) < _PAGE:
+                return
+            after = page[-1][:2]
+
+    def keep_checkpoint(self, size: int, note: str) -> None:
+        self._link.rows("select ledger.keep_checkpoint(%s, %s)", (size, note))
+
+    def checkpoints(self) -> list[tuple[int, str]]:
+        return [
+            (size, note) for size, note in self._link.rows("select size, note from ledger.checkpoint order by size")
+        ]
+
+    def _select(self, where: str, *values: object) -> list[Row]:
+        rows = self._link.rows(f"select {_ROW} from ledger.entry {where}", values)
+        return [Row(seq, kind, key, bytes(record), bytes(leaf)) for seq, kind, key, record, leaf in rows]
+
+
+def install(admin_url: str) -> str:
+    """Makes roles, schema and functions in an administrator's database, or leaves them as they are; says where.
+
+    Raises LedgerError, with nothing changed, when it may not or finds something else there.
+    """
+    import psycopg
+
+    options = parse_url(admin_url)
+    where = describe(options)
+    try:
+        with connect(options) as connection:
+            if connection.info.parameter_status("server_encoding") != "UTF8":
+                raise LedgerError(f"ledger: expected {where} in UTF8, found another encoding; make the database anew")
+            with connection.transaction():
+                connection.execute(_SCHEMA.read_bytes())
+    except psycopg.Error as error:
+        raise failure(error, where, options) from error
+    return where
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`python -m marketbot_resources.ledger.postgres ADMIN_URL`: installs the ledger's schema. 0, or 2 with one line."""
+    if len(arguments) != 1:
+        print("usage: python -m marketbot_resources.ledger.postgres ADMIN_URL", file=sys.stderr)
+        return 2
+    try:
+        where = install(arguments[0])
+    except MarketbotError as error:
+        print(f"marketbot: {error}", file=sys.stderr)
+        return 2
+    print(f"ledger: schema version {SCHEMA_VERSION} in {where}; give ledger_writer and ledger_reader a way to log in")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

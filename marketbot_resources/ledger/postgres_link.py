@@ -1,0 +1,196 @@
+"""A connection to the ledger's PostgreSQL: one per process, opened at the first use and again after a fork or a restart.
+
+Every statement is a transaction of its own, so no lock of ours outlives the statement that needs it, whatever happens to
+this process. Failures name database and host, never the password. Not here: any table (`postgres`).
+"""
+
+import os
+import re
+import select
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from marketbot_resources.errors import Equivocation, LedgerError, SetupError
+
+if TYPE_CHECKING:
+    import psycopg
+
+SCHEMES = ("postgresql://", "postgres://")
+SCHEMA_VERSION = 1
+EQUIVOCATION, OUR_WORDS = "MB001", "P0001"
+CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS, SILENCE_SECONDS = 10, 20, 30, 30
+INSTALL = "python -m marketbot_resources.ledger.postgres URL_OF_AN_ADMINISTRATOR"
+_NO_SCHEMA = {"3F000", "42P01"}
+_DURABLE = ("on", "remote_apply")
+# Sets up the session and looks at it: `durable` stays as it is where the server asks for more than we do.
+_HELLO = f"""
+select (select max(version) from ledger.version), current_user, current_setting('server_encoding'),
+  has_table_privilege('ledger.entry', 'insert, update, delete, truncate'),
+  set_config('synchronous_commit',
+    case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false),
+  set_config('default_transaction_isolation', 'read committed', false),
+  set_config('statement_timeout', '{STATEMENT_SECONDS}s', false),
+  set_config('lock_timeout', '{LOCK_SECONDS}s', false)
+"""
+Values = Sequence[object]
+
+
+class Link:
+    """The connection to one database. Thread-safe: one statement at a time."""
+
+    def __init__(self, url: str) -> None:
+        self._options = parse_url(url)
+        self.where = describe(self._options)
+        self._held = _Held()
+        self._finish = weakref.finalize(self, _Held.close, self._held)
+
+    def rows(self, query: str, values: Values = ()) -> list[tuple]:
+        """Runs one statement, durable when this returns, and gives its rows. Raises LedgerError, Equivocation."""
+        import psycopg
+
+        with self._mine().lock:
+            try:
+                return self._opened().execute(query, values, binary=True).fetchall()
+            except psycopg.Error as error:
+                raise failure(error, self.where, self._options) from error
+
+    def close(self) -> None:
+        """Closes the connection; the next use opens another."""
+        held = self._mine()
+        with held.lock:
+            held.close()
+
+    def _mine(self) -> "_Held":
+        """What this process holds. After a fork that is nothing: the connection belongs to the parent, which still uses it."""
+        if self._held.pid != os.getpid():
+            inherited, self._held = self._held, _Held()
+            self._held.inherited = inherited  # kept, because collecting it would look like a connection left open
+            self._finish.detach()
+            self._finish = weakref.finalize(self, _Held.close, self._held)
+        return self._held
+
+    def _opened(self) -> "psycopg.Connection":
+        """The open connection; another one when the server has ended it meanwhile."""
+        held = self._held
+        if held.connection is not None and _quiet(held.connection):
+            return held.connection
+        held.close()
+        held.connection = connect(self._options)
+        try:
+            self._greet(held.connection)
+        except BaseException:
+            held.close()
+            raise
+        return held.connection
+
+    def _greet(self, connection: "psycopg.Connection") -> None:
+        import psycopg
+
+        try:
+            row = connection.execute(_HELLO).fetchone()
+        except psycopg.Error as error:
+            if error.sqlstate not in _NO_SCHEMA:
+                raise
+            raise LedgerError(f"ledger: expected a ledger in {self.where}, found none; run {INSTALL}") from error
+        assert row is not None
+        version, role, encoding, mighty, durable = row[:5]
+        if version != SCHEMA_VERSION:
+            raise LedgerError(
+                f"ledger: expected schema version {SCHEMA_VERSION} in {self.where}, found {version}; run {INSTALL}"
+            )
+        if mighty:
+            raise LedgerError(
+                f"ledger: expected a role in {self.where} that cannot change entries, found {role}; use ledger_writer"
+            )
+        if encoding != "UTF8" or durable not in _DURABLE:
+            raise LedgerError(
+                f"ledger: expected UTF8 and synchronous_commit on in {self.where}, found {encoding} and {durable}"
+            )
+
+
+class _Held:
+    """What one process holds: a lock and a connection."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.RLock()
+        self.connection: psycopg.Connection | None = None
+        self.inherited: _Held | None = None
+
+    def close(self) -> None:
+        if self.connection is not None and self.pid == os.getpid():
+            self.connection.close()
+            self.connection = None
+
+
+def parse_url(url: str) -> Mapping[str, str]:
+    """The options that libpq reads from an address.
+
+    Raises SetupError, which never shows any of it, because a password may stand in the wrong place.
+    """
+    if not url.startswith(SCHEMES):
+        raise SetupError("ledger: expected an address like postgresql://ledger_writer@host/database, found other text")
+    try:
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError as error:
+        raise SetupError(
+            "ledger: expected psycopg for a ledger in PostgreSQL, found none; install marketbot[postgres]"
+        ) from error
+    try:
+        given = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    except psycopg.ProgrammingError:
+        given = {"host": "@"}
+    places = [given.get(name, "") for name in ("host", "hostaddr", "dbname")]
+    if any("@" in place for place in places) or not re.fullmatch(r"[\d,]*", given.get("port", "")):
+        raise SetupError(
+            "ledger: expected an address that libpq reads, found another; write / @ : % in it as %2F %40 %3A %25"
+        )
+    return given
+
+
+def describe(options: Mapping[str, str]) -> str:
+    """Database and host in words, libpq's defaults included."""
+    from psycopg.pq import Conninfo
+
+    defaults = {option.keyword.decode(): option.val.decode() for option in Conninfo.get_defaults() if option.val}
+    known = {**defaults, **options}
+    host = known.get("host") or known.get("hostaddr") or "this machine"
+    return f"database {known.get('dbname') or known.get('user', '')} on {host}:{known.get('port', '')}"
+
+
+def connect(options: Mapping[str, str]) -> "psycopg.Connection":
+    """A new connection, each statement a transaction of its own. Raises psycopg.Error."""
+    import psycopg
+
+    bounds = {
+        "connect_timeout": str(CONNECT_SECONDS),
+        "tcp_user_timeout": str(SILENCE_SECONDS * 1000),
+        "keepalives_idle": str(SILENCE_SECONDS),
+        "application_name": "marketbot",
+    }
+    return psycopg.connect(**{**bounds, **options, "client_encoding": "utf8"}, autocommit=True)  # type: ignore[arg-type]
+
+
+def failure(error: "psycopg.Error", where: str, options: Mapping[str, str]) -> LedgerError:
+    """What a database's error means to the ledger, in one line."""
+    text = error.diag.message_primary or str(error)
+    line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    if error.sqlstate == EQUIVOCATION:
+        return Equivocation(f"ledger: {line}")
+    if error.sqlstate == OUR_WORDS:
+        return LedgerError(f"ledger: {where}: {line}")
+    if options.get("password"):
+        line = line.replace(options["password"], "***")
+    return LedgerError(f"ledger: expected to use {where}, found: {line}")
+
+
+def _quiet(connection: "psycopg.Connection") -> bool:
+    """Whether nothing has come from the server since the last answer: what comes unasked is its farewell."""
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
