@@ -3,9 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
-from marketbot_assets.pages import Shows
 from marketbot_assets.panels import MARKET_DEPS, market
 from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, rates_of, rolled
 from marketbot_resources.halt import HaltSwitch
@@ -18,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from marketbot_assets.audit.report_facts import ReportFacts
+    from marketbot_assets.pages import Shows
     from marketbot_resources.notary import NotaryPort
     from marketbot_resources.store.lake import Lake
 
@@ -127,11 +125,13 @@ def stored_objects(read: Reader, lake: "Lake") -> "pd.DataFrame":
     )
 
 
-def signed(lake: "Lake", part: str, notary: "NotaryPort") -> Shows:
+def signed(lake: "Lake", part: str, notary: "NotaryPort") -> "Shows":
     """Signs the head over everything that the session stored; what the page of `proof` shows of it."""
+    from dagster import MetadataValue
+
     head = notary.checkpoint()
     anchored = {f"anchor {name}": problem or "holds this head" for name, problem in head.anchored.items()}
-    note = {"signed head": dg.MetadataValue.md(f"```\n{head.note}```")}
+    note = {"signed head": MetadataValue.md(f"```\n{head.note}```")}
     return {"size": head.size, "root": head.root, **note, **(anchored or {"anchors": NO_ANCHOR})}
 
 

@@ -8,7 +8,7 @@ made it the content hashes must be equal; on another one orders must be equal an
 
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
@@ -132,7 +132,7 @@ class Replay:
         known = self._done.get(version.manifest_sha256)
         if known is None:
             known = self._done[version.manifest_sha256] = self._judge(version)
-        return Replayed(version, *_rest(known))
+        return replace(known, version=version)
 
     def _mend(self, row: IndexRow) -> "pd.DataFrame":
         """What an altered version was, made again. Raises AlteredInput when it cannot be."""
@@ -144,9 +144,7 @@ class Replay:
 
     def _judge(self, version: Version) -> Replayed:
         if version.row is None:
-            return Replayed(
-                version, Outcome.DIFFERS, "nothing is left of this version: no row in the index, no manifest"
-            )
+            return Replayed(version, Outcome.DIFFERS, "nothing is left of this version: no index row, no manifest")
         checked = check(self._lake, version.row, listed=version.listed)
         self._inputs[version.manifest_sha256] = checked.inputs()
         if checked.misled:
@@ -164,7 +162,8 @@ class Replay:
                 return Replayed(version, Outcome.NOT_REBUILT, f"its input {error} is altered", content)
             return Replayed(version, Outcome.DIFFERS, checked.fault, content)
         except FAILURES as error:
-            told = checked.fault or f"it cannot be rebuilt: {type(error).__name__}: {str(error).splitlines()[0]}"
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            told = checked.fault or f"it cannot be rebuilt: {why}"
             return Replayed(version, Outcome.DIFFERS, told, content)
         return self._compared(version, checked, rebuilt, content)
 
@@ -193,12 +192,7 @@ class Replay:
 
         inputs = inputs_of(manifest)
         for item in inputs:
-            found, _ = find(self._lake, item["asset"], item["partition"], item["manifest_sha256"])
-            if found is not None and (found.file_sha256, found.content_sha256) != (
-                item["file_sha256"],
-                item["content_sha256"],
-            ):
-                self._mended_lake.suspects.add(item["manifest_sha256"])
+            self._look_at(item)
         pins = {(item["asset"], item["partition"]): item["manifest_sha256"] for item in inputs}
         ledger = self._lake.ledger
         day = rebuild_data.opened(ledger).session if row.part == STATIC else dt.date.fromisoformat(row.part)
@@ -209,6 +203,15 @@ class Replay:
             frame = rebuild_data.FROM_BODY[row.asset](read, ledger, self._received(row, manifest))
         return canonical(frame, tables()[row.asset])
 
+    def _look_at(self, item: Mapping[str, str]) -> None:
+        """Notes an input that is gone, or whose index row is about something else; bytes are checked when they are read."""
+        name = (item["asset"], item["partition"], item["manifest_sha256"])
+        found = self._mended_lake.find(*name)
+        if found is None:
+            self._of(Version(*name, None, listed=False))
+        elif (found.file_sha256, found.content_sha256) != (item["file_sha256"], item["content_sha256"]):
+            self._mended_lake.suspects.add(item["manifest_sha256"])
+
     def _received(self, row: IndexRow, manifest: Manifest) -> rebuild_data.Received:
         """The body that the rows of a version came from. Raises StoreError when it or its description is gone or altered."""
         (name,) = cast("Sequence[str]", manifest["blobs"])
@@ -216,17 +219,6 @@ class Replay:
         if not served:
             raise StoreError(f"body {name[:12]}: expected its description in the index, found none")
         return rebuild_data.Received(self._lake.objects.get_blob(name), served[-1], name)
-
-
-def _rest(known: Replayed) -> tuple[Outcome, str, str, str, tuple[str, ...], "Comparison | None"]:
-    return (
-        known.outcome,
-        known.message,
-        known.stored_content,
-        known.rebuilt_content,
-        known.environment,
-        known.difference,
-    )
 
 
 def environment_changes(manifest: Manifest | None) -> tuple[str, ...]:

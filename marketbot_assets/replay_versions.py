@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Manifest = Mapping[str, Json]
+Name = tuple[str, str, str]
 _TOLD = ("asset", "file_sha256", "content_sha256", "rows", "schema_sha256", "code_version", "run_id", "written_at")
 
 
@@ -108,9 +109,6 @@ def versions(lake: "Lake", part: str, rank: Mapping[str, int]) -> list[Version]:
     more = [item for item in others if item not in set(decided)]
     found += [_version(lake, item, decided=False, later=item[:2] in ours) for item in more]
     return _in_order(found, edges, rank)
-
-
-Name = tuple[str, str, str]
 
 
 def _walk(lake: "Lake", part: str, starts: Iterable[Name], edges: dict[str, set[str]]) -> list[Name]:
@@ -212,6 +210,7 @@ class Mended:
 
     def __init__(self, lake: "Lake", mend: "Callable[[IndexRow], pd.DataFrame]") -> None:
         self._lake, self._mend = lake, mend
+        self._found: dict[Name, IndexRow | None] = {}
         self.suspects: set[str] = set()
 
     @property
@@ -234,11 +233,18 @@ class Mended:
 
     def by_manifest(self, asset: str, part: str, manifest_sha256: str) -> IndexRow | None:
         """A version by its manifest. Raises AlteredInput when nothing is left of it."""
-        look = told_row if manifest_sha256 in self.suspects else lambda *name: find(*name)[0]
-        row = look(self._lake, asset, part, manifest_sha256)
+        suspect = manifest_sha256 in self.suspects
+        row = told_row(self._lake, asset, part, manifest_sha256) if suspect else self.find(asset, part, manifest_sha256)
         if row is None:
             raise AlteredInput(f"{asset} {part}")
         return row
+
+    def find(self, asset: str, part: str, manifest_sha256: str) -> IndexRow | None:
+        """A version by its manifest, asked once: a year of sessions names the same partitions in every asset."""
+        name = (asset, part, manifest_sha256)
+        if name not in self._found:
+            self._found[name] = find(self._lake, *name)[0]
+        return self._found[name]
 
     def load(self, row: IndexRow) -> "pd.DataFrame":
         """The frame of one version as it was. Raises AlteredInput."""

@@ -25,7 +25,7 @@ def decision_record(context: dg.AssetExecutionContext, store: StoreResource) -> 
 
 @stage_asset(schema.REPLAY_CHECK, stage=STAGE, deps=[*replay.DAILY, "submissions"], domain="control")
 def replay_check(context: dg.AssetExecutionContext, store: StoreResource, halt: HaltResource) -> dg.MaterializeResult:
-    """Each decision asset of the session, rebuilt from the versions in its manifest, and compared; a difference halts trading."""
+    """Each asset from raw tables to orders, rebuilt from the versions in its manifest and compared; a difference halts trading."""
     frame = replay.replayed(store.reader(context), store.lake)
     audit_facts.halt_on_difference(frame, halt.open(), store.lake.ledger)
     shows: dict[str, str | int | float | dg.MetadataValue] = {"equal": int(frame["same"].sum()), "of": len(frame)}
