@@ -6,13 +6,16 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 50
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check ui install lock holidays services bench clean
+.PHONY: demo test campaign check ui install lock holidays services bench clean
 
 demo: install
 	$(BIN)/marketbot demo
 
 test: install services
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+campaign: install services
+	$(BIN)/python -m pytest -m long -n 2 --dist load
 
 ui: install
 	mkdir -p $(DAGSTER_HOME) && cp -n dagster_home/dagster.yaml $(DAGSTER_HOME)/ 2>/dev/null || true
@@ -45,6 +48,7 @@ services:
 
 bench: install
 	$(BIN)/python benchmarks/day.py
+	$(BIN)/python benchmarks/ledger.py
 
 clean:
 	find dagster_home -mindepth 1 ! -name dagster.yaml -delete

@@ -126,13 +126,23 @@ def stored_objects(read: Reader, lake: "Lake") -> "pd.DataFrame":
 
 
 def signed(lake: "Lake", part: str, notary: "NotaryPort") -> "Shows":
-    """Signs the head over everything that the session stored; what the page of `proof` shows of it."""
+    """Signs the head over everything that the session stored and writes the dossiers; what the page of `proof` shows."""
     from dagster import MetadataValue
 
     head = notary.checkpoint()
     anchored = {f"anchor {name}": problem or "holds this head" for name, problem in head.anchored.items()}
     note = {"signed head": MetadataValue.md(f"```\n{head.note}```")}
-    return {"size": head.size, "root": head.root, **note, **(anchored or {"anchors": NO_ANCHOR})}
+    told: Shows = {"size": head.size, "root": head.root, **note, **(anchored or {"anchors": NO_ANCHOR})}
+    return {**told, **_dossiers(lake, part)}
+
+
+def _dossiers(lake: "Lake", part: str) -> "Shows":
+    """Writes a page for each order of the session and says where they lie; nothing depends on them."""
+    from marketbot_assets import pages
+    from marketbot_assets.commands.dossiers import write_dossiers
+
+    rows = lake.index.of_part(part)
+    return pages.dossiers(write_dossiers(lake, part), lake.load(rows["orders"]), lake.load(rows["instruments"]))
 
 
 def attributed(read: Reader, ledger: Ledger) -> "pd.DataFrame":

@@ -21,6 +21,7 @@ from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.mandate import Calendar, Schedule
 from marketbot_resources.model import utc_text
 from marketbot_resources.provider import MarketProvider
+from marketbot_resources.redaction import redacting
 from marketbot_resources.sessions import book_open, end_state, frozen_batch, record_end
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.wiring import ClockResource, MandateResource, Ports
@@ -239,6 +240,7 @@ def cron_of(schedule: Schedule) -> str:
 
 
 @dg.sensor(job=daily, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
+@redacting
 def daily_sensor(
     context: dg.SensorEvaluationContext,
     store: StoreResource,
@@ -259,6 +261,7 @@ def daily_sensor(
     execution_timezone=SCHEDULE.timezone,
     default_status=dg.DefaultScheduleStatus.STOPPED,
 )
+@redacting
 def daily_schedule(
     context: dg.ScheduleEvaluationContext,
     store: StoreResource,

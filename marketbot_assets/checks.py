@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from marketbot_resources.redaction import redactor
 from marketbot_resources.store.table import Table
 
 BAD_KEYS_SHOWN = 10
@@ -45,5 +46,8 @@ def schema_problems(frame: object, table: Table) -> list[str]:
         table.pandera_schema.validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases
-        return [f"{row.column}: {row.check}, found {row.failure_case!s:.60}" for row in cases.itertuples()]
+        known = redactor()
+        return [
+            f"{row.column}: {row.check}, found {known.text(str(row.failure_case)):.60}" for row in cases.itertuples()
+        ]
     return []

@@ -14,6 +14,7 @@ import click
 from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.views_cli import VIEW_COMMANDS
 from marketbot_resources.errors import HomeError, MarketbotError, SetupError
+from marketbot_resources.redaction import redacting, redactor
 
 if TYPE_CHECKING:
     from marketbot_assets.commands.sessions import SessionResult
@@ -136,20 +137,22 @@ def main() -> None:
     """Entry point of the installed command."""
     prepare_environment()
     try:
-        code = commands.main(standalone_mode=False)
+        code = redacting(commands.main)(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = 2
     except click.ClickException as error:
-        click.echo(f"marketbot: {error.format_message()}", err=True)
-        code = 2
+        code = _fail(error.format_message(), 2)
     except (SetupError, HomeError) as error:
-        click.echo(f"marketbot: {error}", err=True)
-        code = 2
+        code = _fail(str(error), 2)
     except MarketbotError as error:
-        click.echo(f"marketbot: {error}", err=True)
-        code = 1
+        code = _fail(str(error), 1)
     sys.exit(code or 0)
+
+
+def _fail(why: str, code: int) -> int:
+    click.echo(redactor().text(f"marketbot: {why}"), err=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from marketbot_assets.normalization import checks as normalization_checks
 from marketbot_assets.portfolio import assets as portfolio
 from marketbot_assets.research import assets as research
 from marketbot_assets.risk import assets as risk
+from marketbot_resources.redaction import install
 from marketbot_resources.wiring import resources
 
 ASSETS = [
@@ -35,7 +36,8 @@ CHECKS = [*normalization_checks.CHECKS]
 
 
 def build_definitions(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -> dg.Definitions:
-    """The definitions with every port, some of them replaced by twins."""
+    """The definitions with every port, some of them replaced by twins; every process that loads them logs no secret."""
+    install()
     return dg.Definitions(
         assets=ASSETS,
         asset_checks=CHECKS,

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import record_failure
 from marketbot_resources.store.resource import session_from_key
 
@@ -16,7 +17,8 @@ def note_failure(context: dg.HookContext) -> None:
     if key is None:
         return
     error = context.op_exception
-    reason = str(error).strip().splitlines()[0] if error and str(error).strip() else type(error).__name__
+    said = redactor().text(str(error or "").strip())  # before it is cut: half a secret is not recognised
+    reason = said.splitlines()[0] if said else type(error).__name__
     record_failure(context.resources.store.lake.ledger, session_from_key(key), context.run_id, context.step_key, reason)
 
 

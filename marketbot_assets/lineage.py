@@ -16,9 +16,11 @@ import dagster as dg
 from marketbot_assets.checks import schema_check, schema_check_spec, schema_problems
 from marketbot_assets.partitions import sessions
 from marketbot_assets.rebuild_data import FROM_BODY, Received
+from marketbot_resources.errors import ProviderError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import utc_text
 from marketbot_resources.provider import Body
+from marketbot_resources.redaction import redacting, redactor
 from marketbot_resources.store.index import STATIC, BlobRow, IndexRow, Origin
 from marketbot_resources.store.reader import UNPARTITIONED
 from marketbot_resources.store.resource import StoreResource, session_of
@@ -81,7 +83,7 @@ def stage_asset(
             metadata={"dagster/column_schema": _column_schema(table.columns)},
             check_specs=[schema_check_spec(table)],
             description=f"{(description or function.__doc__ or '').strip()}\n\nOne row: {table.row}. Key: {', '.join(table.key)}.",
-        )(function)
+        )(redacting(function))
 
     return decorate
 
@@ -129,7 +131,7 @@ def materialized(
         run_id=context.run.run_id,
         code_version=code_of(_stage(context)),
         written_at=str(cutoff.body["cutoff_at"]) if cutoff else "",
-        extra={"mandate_content_sha256": mandate.content_sha256 if mandate else "", **(facts or {})},
+        extra={"mandate_content_sha256": mandate.content_sha256 if mandate else "", **redactor().json(facts or {})},
     )
     row = lake.commit(
         frame,
@@ -172,13 +174,19 @@ def _result(
         metadata={
             "dagster/row_count": row.rows,
             "change": change,
-            "preview": dg.MetadataValue.md(preview(frame)),
+            "preview": dg.MetadataValue.md(redactor().text(preview(frame))),
             "file_sha256": row.file_sha256,
             "manifest_sha256": row.manifest_sha256,
             "object": row.uri,
-            **shows,
+            **{name: _shown(value) for name, value in shows.items()},
         },
     )
+
+
+def _shown(value: dg.MetadataValue | str | int | float) -> dg.MetadataValue | str | int | float:
+    if isinstance(value, dg.MarkdownMetadataValue):
+        return dg.MetadataValue.md(redactor().text(value.value))
+    return redactor().json(value)
 
 
 def preview(frame: "pd.DataFrame") -> str:
@@ -193,6 +201,7 @@ def preview(frame: "pd.DataFrame") -> str:
 
 def _cell(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = redactor().text(text) if len(text) > 60 else text  # half a secret is not recognised
     return text[:60].replace("|", "/").replace("\n", " ")
 
 
@@ -235,12 +244,20 @@ def ingest(
 def keep_body(
     context: dg.AssetExecutionContext, store: StoreResource, asset: str, body: Body, fetched_at: dt.datetime
 ) -> str:
-    """Stores a body as received and describes it in the blob index; returns its hash."""
+    """Stores a body as received and describes it in the blob index; returns its hash.
+
+    Raises ProviderError for a body that holds one of our own secrets: it may not be kept, and may not be changed.
+    """
+    if redactor().holds_secret(body.content):
+        raise ProviderError(
+            f"{asset}: expected a body without our own secrets, found one in the answer of {body.provider}; it was not kept; "
+            "change that secret and ask the provider why it sends it back"
+        )
     name = hashlib.sha256(body.content).hexdigest()
     described = BlobRow(
         name,
         body.provider,
-        body.url,
+        redactor().text(body.url),
         body.status,
         body.content_type,
         len(body.content),

@@ -6,6 +6,7 @@ import dagster as dg
 
 if TYPE_CHECKING:
     import datetime as dt
+    from pathlib import Path
 
     import pandas as pd
 
@@ -127,6 +128,19 @@ def orders(plan: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
     bought = plan.loc[(plan["side"] == "BUY") & (plan["kind"] == "EQUITY"), "value_base"]
     sold = plan.loc[(plan["side"] == "SELL") & (plan["kind"] == "EQUITY"), "value_base"]
     return {"buys": float(bought.sum()), "sells": float(sold.sum()), "plan": _md(table if lines else ["no orders"])}
+
+
+def dossiers(index: "Path", orders: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
+    """Where the session's dossiers lie (`index`: the page that lists them), and its orders with the file of each."""
+    labels = _labels(instruments)
+    lines = [
+        f"| {row.client_order_id} | {row.side} | {row.quantity.normalize():f} |"
+        f" {_cell(labels.get(row.instrument, row.instrument))} | {_cell(row.reason)} |"
+        f" {_cell(str(index.parent / f'{row.client_order_id}.html'))} |"
+        for row in orders.itertuples()
+    ]
+    table = ["| order | side | quantity | name | why | dossier |", "|---|---|---|---|---|---|", *lines]
+    return {"dossiers": dg.MetadataValue.path(str(index)), "orders": _md(table if lines else ["no orders"])}
 
 
 def stress(frame: "pd.DataFrame") -> Shows:

@@ -142,15 +142,15 @@ def _in_order(found: Sequence[Version], edges: Mapping[str, set[str]], rank: Map
         for need in needs:
             users[need].append(name)
 
-    def place(name: str) -> tuple[int, str, str]:
+    def place(name: str) -> tuple[int, str, bool, str]:
         version = by_name[name]
-        return rank.get(version.asset, len(rank)), version.asset, name
+        return rank.get(version.asset, len(rank)), version.asset, version.later, name
 
     ready = [place(name) for name, needs in left.items() if not needs]
     heapq.heapify(ready)
     ordered = []
     while ready:
-        name = heapq.heappop(ready)[2]
+        name = heapq.heappop(ready)[3]
         ordered.append(by_name[name])
         for user in users[name]:
             left[user].discard(name)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marketbot_resources.errors import HomeError
+from marketbot_resources.redaction import redactor
 
 FILE_NAME = "HALT"
 
 
 @dataclass(frozen=True, slots=True)
 class HaltFlag:
-    """`status` is off, on or unreadable; `reason` says why."""
+    """`status` is off, on or unreadable; `reason` says why, without secrets."""
 
     status: str
     reason: str
@@ -38,13 +39,13 @@ class HaltSwitch:
             reason = json.loads(text)["reason"]
         except (ValueError, KeyError, TypeError):
             return HaltFlag("unreadable", "halt flag is not a JSON object with a reason")
-        return HaltFlag("on", str(reason))
+        return HaltFlag("on", redactor().text(str(reason)))
 
     def set(self, reason: str) -> None:
         """Halts."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(json.dumps({"reason": reason}), encoding="utf-8")
+            self._path.write_text(json.dumps({"reason": redactor().text(reason)}), encoding="utf-8")
         except OSError as error:
             raise HomeError(f"halt: expected to write {self._path}, found: {error.strerror}") from error
 

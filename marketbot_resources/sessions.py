@@ -14,6 +14,7 @@ from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry, Json
 from marketbot_resources.mandate import Calendar, Schedule
 from marketbot_resources.model import TERMINAL_STATES, BrokerPort, OrderState, utc_text
+from marketbot_resources.redaction import redactor
 
 END_STATES = ("sent", "rejected", "halted", "skipped")
 CASH, WARM_UP = "cash", "warm_up"
@@ -146,7 +147,7 @@ def record_end(ledger: Ledger, session: dt.date, state: str, reason: str, facts:
 
 def record_failure(ledger: Ledger, session: dt.date, run_id: str, step: str, reason: str) -> None:
     """Notes that a run of a session ended before its orders, at which step and why."""
-    body: dict[str, Json] = {"step": step, "reason": f"run ended at {step}: {reason}"[:2000]}
+    body: dict[str, Json] = {"step": step, "reason": f"run ended at {step}: {redactor().text(reason)}"[:2000]}
     ledger.append("run_failed", f"{session.isoformat()}/{run_id}/{step}", body)
 
 

@@ -6,9 +6,12 @@ MARKETBOT_LEDGER   a postgresql:// address of the ledger (default: a file in the
 DAGSTER_HOME       Dagster's instance (default: dagster_home beside the code)
 MARKETBOT_SIGNER   the signer's own folder, key and last head (default: signer in the home)
 MARKETBOT_SIGNER_COMMAND  the command line that starts the signer, to run it as another user (default: this Python)
+
+Values of variables whose names say secret (`redaction.environment_secrets`) are kept out of evidence and logs.
 """
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from marketbot_resources.errors import HomeError
@@ -57,3 +60,17 @@ def bare_environment() -> dict[str, str]:
 def ledger_url() -> str | None:
     """Address of the ledger's database, which may hold a password: never shown. None: the ledger is a file in the home."""
     return os.environ.get("MARKETBOT_LEDGER") or None
+
+
+def secrets() -> list[str]:
+    """The secrets among the environment's values, as they are now."""
+    # os.environ decodes every value anew, which is too slow for each line of a log
+    values = getattr(os.environ, "_data", os.environ)
+    return list(_secrets_of(tuple(values.items())))
+
+
+@lru_cache(maxsize=1)
+def _secrets_of(variables: tuple[tuple[str | bytes, str | bytes], ...]) -> tuple[str, ...]:
+    from marketbot_resources.redaction import environment_secrets
+
+    return tuple(environment_secrets({os.fsdecode(name): os.fsdecode(value) for name, value in variables}))

@@ -14,9 +14,12 @@ MARKS = ("postgres", "s3", "go")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever asks for a server has its mark; whoever has a mark is skipped where the program is missing."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whoever asks for a server has its mark; whoever has a mark is skipped where the program is missing; campaigns wait."""
+    asked = "long" in str(config.getoption("-m")) or bool(os.environ.get("MARKETBOT_LONG"))
     for item in items:
+        if item.get_closest_marker("long") and not asked:
+            item.add_marker(pytest.mark.skip(reason="a campaign: make campaign"))
         for mark in MARKS:
             if mark in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)

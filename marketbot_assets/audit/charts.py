@@ -24,7 +24,10 @@ def inline(svg: str) -> str:
 
 def safe(text: object) -> str:
     """A text for HTML or SVG: escaped, characters that cannot be printed (control, direction) made blanks."""
-    return escape("".join(c if c.isprintable() or c == "\u00a0" else " " for c in str(text)), quote=True)
+    told = str(text)
+    if not told.isprintable():
+        told = "".join(c if c.isprintable() or c == "\u00a0" else " " for c in told)
+    return escape(told, quote=True)
 
 
 def _svg(title: str, body: Sequence[str], height: int = HEIGHT) -> str:

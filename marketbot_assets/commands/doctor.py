@@ -13,6 +13,7 @@ from marketbot_resources.errors import MarketbotError
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.ledger.opening import existing_ledger
+from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import book_open
 
 SUPPORTED = ((3, 11), (3, 14))
@@ -42,7 +43,7 @@ def _attempt(name: str, look: Callable[[], str], mend: str) -> Finding:
     try:
         return Finding(name, True, look(), "")
     except MarketbotError as error:
-        return Finding(name, False, str(error), mend)
+        return Finding(name, False, redactor().text(str(error)), mend)
 
 
 def _mandate() -> Finding:

@@ -1,4 +1,4 @@
-"""What `explain` found, in lines for people. Not here: finding it (`explain`)."""
+"""What `explain` found, in lines for people. Not here: finding it (`explain`), the tree (`evidence_text`)."""
 
 import datetime as dt
 import math
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import cast
 
+from marketbot_assets.commands.evidence_text import tree_lines
 from marketbot_resources.model import plain, utc_text
 
 View = dict[str, object]
@@ -13,12 +14,12 @@ SHOWN = 16
 
 
 def explain_lines(view: View) -> list[str]:
-    """What and when, why, what the verdict said, what it cost, and the chain of evidence."""
+    """What and when, why, what the verdict said, what it cost, and the tree of evidence."""
     order, target = cast("View", view["order"]), cast("View | None", view["target"])
     lines = _what(order) + _when(cast("View", view["ledger"]))
     lines += _why(cast("View | None", view["plan"]), target)
     lines += _judged(cast("View", view["verdict"])) + _filled(cast("list[View]", view["fills"]), order)
-    return lines + _chain(view)
+    return lines + _evidence(view)
 
 
 def _line(label: str, value: object) -> list[str]:
@@ -111,10 +112,8 @@ def _filled(fills: Sequence[View], order: View) -> list[str]:
     return lines
 
 
-def _chain(view: View) -> list[str]:
+def _evidence(view: View) -> list[str]:
     links, blobs = cast("list[View]", view["chain"]), cast("list[str]", view["blobs"])
-    lines = _line("evidence", f"{len(links)} objects and {len(blobs)} bodies as received, each read again and whole")
-    for link in links:
-        hashes = f"file {str(link['file_sha256'])[:16]}  content {str(link['content_sha256'])[:16]}"
-        lines += _line("", f"{link['asset']!s:<26}{link['partition']!s:<12}{hashes}")
-    return lines + [line for name in blobs for line in _line("", f"{'body as received':<38}{name}")]
+    told = f"{len(links)} objects and {len(blobs)} bodies as received, each read again"
+    whole = "all whole" if not view["faults"] else f"{view['faults']} not whole, first: {view['fault']}"
+    return _line("evidence", f"{told}: {whole}") + tree_lines(cast("View", view["tree"]))

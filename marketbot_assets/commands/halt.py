@@ -15,6 +15,7 @@ from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.ledger.opening import existing_ledger
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
+from marketbot_resources.redaction import redactor
 
 if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
@@ -30,7 +31,7 @@ def halt_now(reason: str | None) -> dict[str, object]:
 
     Raises HomeError when the flag can neither be written nor is set in any way.
     """
-    text, switch = reason or NO_REASON, HaltSwitch(settings.home())
+    text, switch = redactor().text(reason or NO_REASON), HaltSwitch(settings.home())
     before = switch.read()
     try:
         if (before.status, before.reason) != ("on", text):
@@ -78,7 +79,7 @@ def resume_now(reason: str | None) -> dict[str, object]:
     A book that is halted, class C, re-arms in its next session by the entry that this leaves; that needs a reason.
     Raises UsageError in a home where nothing is halted and nothing was ever run, and without a reason that is needed.
     """
-    switch = HaltSwitch(settings.home())
+    switch, reason = HaltSwitch(settings.home()), redactor().text(reason or "")
     status = switch.read().status
     if status != "off" and not (settings.home() / "index.sqlite").exists():
         switch.clear()  # nothing was ever sent from here: no book that could differ
@@ -89,9 +90,9 @@ def resume_now(reason: str | None) -> dict[str, object]:
         raise UsageError("the book is halted, class C: say why it may trade again with --reason TEXT")
     why = obstacle(lake)
     if why:
-        return {"resumed": False, "why": why, "status": status, "reason": reason or "", "entry": None}
+        return {"resumed": False, "why": why, "status": status, "reason": reason, "entry": None}
     if status == "off" and not class_c:
-        return _resumed(None, reason or "", "nothing was halted")
+        return _resumed(None, reason, "nothing was halted")
     entry = _append(lake.ledger, RESUME, reason or NO_REASON)
     switch.clear()
     return _resumed(entry, reason or NO_REASON, "")

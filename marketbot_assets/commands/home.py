@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_resources import settings
 from marketbot_resources.errors import HomeError, UsageError
+from marketbot_resources.redaction import install
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def prepare_environment() -> None:
-    """Settings that must stand before the first import of a numeric library or Dagster: one BLAS thread, the instance."""
+    """Settings that must stand before the first import of a numeric library or Dagster: one BLAS thread, the instance.
+
+    From here on no log line holds a secret.
+    """
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "50")
@@ -25,6 +29,7 @@ def prepare_environment() -> None:
         os.environ["DAGSTER_HOME"] = str(settings.home() / "dagster")
     else:
         os.environ["DAGSTER_HOME"] = str(settings.dagster_home())
+    install()
 
 
 def load_mandate() -> "Mandate":

@@ -10,11 +10,13 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import click
 
-from marketbot_resources.errors import HomeError
+from marketbot_resources.errors import HomeError, UsageError
 from marketbot_resources.model import plain, utc_text
+from marketbot_resources.redaction import redactor
 
 View = dict[str, object]
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -35,13 +37,37 @@ def status(as_json: bool) -> int:
 
 @click.command()
 @click.argument("order")
+@click.option("--html", "as_page", is_flag=True, help="Write the order's dossier, one HTML page, and print where.")
+@click.option("--out", help="The file of the page; default: dossiers/<session>/<order id>.html in the home.")
 @JSON
-def explain(order: str, as_json: bool) -> int:
-    """Why this order exists, what became of it, and the chain of evidence. ORDER: its id or a unique beginning of it."""
+def explain(order: str, as_page: bool, out: str | None, as_json: bool) -> int:
+    """Why this order exists, what became of it, and the tree of evidence. ORDER: its id or a unique beginning of it."""
+    from marketbot_assets.commands.dossiers import dossier_lines, write_dossier
     from marketbot_assets.commands.explain import explain as look
     from marketbot_assets.commands.explain_text import explain_lines
 
-    _show(_made(lambda: look(order)), explain_lines, as_json)
+    if out is not None and not as_page:
+        raise UsageError("--out: expected it together with --html, found it alone")
+    view = _made(lambda: write_dossier(order, Path(out).resolve() if out else None) if as_page else look(order))
+    if as_json or as_page or not view["fault"]:
+        _show(view, dossier_lines if as_page else explain_lines, as_json)
+    if view["fault"]:
+        click.echo(f"marketbot: {view['faults']} not whole, first: {view['fault']}", err=True)
+    return 1 if view["fault"] else 0
+
+
+@click.command("blast-radius")
+@click.argument("object")
+@JSON
+def blast_radius(object: str, as_json: bool) -> int:
+    """What used an object or a row, directly or through others, and what it cost or earned.
+
+    OBJECT: a hash (a unique beginning of it), ASSET/PARTITION, or a row as ASSET/PARTITION/COLUMN=VALUE.
+    """
+    from marketbot_assets.commands.blast_radius import blast_radius as look
+    from marketbot_assets.commands.blast_text import blast_lines
+
+    _show(_made(lambda: look(object)), blast_lines, as_json)
     return 0
 
 
@@ -68,7 +94,7 @@ def halt(reason: str | None, as_json: bool) -> int:
     view = _made(lambda: halt_now(reason))
     _show(view, halt_lines, as_json)
     if view["problem"]:
-        click.echo(f"marketbot: {view['problem']}", err=True)
+        click.echo(redactor().text(f"marketbot: {view['problem']}"), err=True)
     return 1 if view["problem"] else 0
 
 
@@ -83,7 +109,7 @@ def resume(reason: str | None, as_json: bool) -> int:
     if as_json or view["resumed"]:
         _show(view, resume_lines, as_json)
     if not view["resumed"]:
-        click.echo(f"marketbot: not resumed: {view['why']}", err=True)
+        click.echo(redactor().text(f"marketbot: not resumed: {view['why']}"), err=True)
     return 0 if view["resumed"] else 1
 
 
@@ -135,7 +161,17 @@ def replay(session: str | None, as_json: bool) -> int:
     return 0 if view["fine"] else 1
 
 
-VIEW_COMMANDS: list[click.Command] = [status, explain, report, halt, resume, reconcile, verify, replay]
+VIEW_COMMANDS: list[click.Command] = [
+    status,
+    explain,
+    blast_radius,
+    report,
+    halt,
+    resume,
+    reconcile,
+    verify,
+    replay,
+]
 
 
 def _made(make: Callable[[], View]) -> View:

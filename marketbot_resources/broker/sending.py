@@ -25,6 +25,7 @@ from marketbot_resources.model import (
     order_record,
     utc_text,
 )
+from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import record_event
 
 IN_DOUBT = frozenset({OrderState.SENDING, OrderState.UNKNOWN})
@@ -220,7 +221,7 @@ class _Desk:
         if answer is not None and not why:
             self._record(name, answer)
             return True
-        why = why[:_REASON_LENGTH_MAX]
+        why = redactor().text(why)[:_REASON_LENGTH_MAX]  # half a secret is not recognised
         self._event(name, OrderState.UNKNOWN, "", why)
         try:
             found = self._find(name)

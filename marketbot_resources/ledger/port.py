@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from marketbot_resources.ledger import merkle
 from marketbot_resources.ledger.record import Entry, Json, Receipt, Row, record_bytes
+from marketbot_resources.redaction import redactor
 
 _BEFORE_SURROGATES, _AFTER_SURROGATES, _LAST = "\ud7ff", "\ue000", "\U0010ffff"
 
@@ -30,8 +31,9 @@ class Ledger(ABC):
         return self.append_all([(kind, key, body)])[0]
 
     def append_all(self, entries: Sequence[tuple[str, str, Mapping[str, Json]]]) -> list[Receipt]:
-        """Appends several entries in one transaction: all of them or, when one is refused, none."""
-        return self._append([(kind, key, record_bytes(kind, key, body)) for kind, key, body in entries])
+        """Appends several entries in one transaction: all of them or, when one is refused, none. Secrets never reach a hash."""
+        clean = redactor()
+        return self._append([(kind, key, record_bytes(kind, key, clean.json(body))) for kind, key, body in entries])
 
     def get(self, kind: str, key: str) -> Entry | None:
         """One entry, or None."""

@@ -1,6 +1,6 @@
 """The ledger in PostgreSQL: for several machines, with roles that cannot change it. The schema stands in postgres.sql.
 
-The database itself hashes, numbers and refuses; this adapter calls two of its functions and reads. Not here: connections
+The database itself hashes, numbers and refuses; this adapter calls its functions and reads. Not here: connections
 (`postgres_link`).
 """
 
@@ -16,12 +16,7 @@ from marketbot_resources.ledger.record import Receipt, Row
 _SCHEMA = Path(__file__).with_suffix(".sql")
 _ROW = "seq, kind, key, record, leaf"
 _PAGE = 1_000
-# The function is called once for each record in their order: the scan of the arrays is the outer side of the join.
-_APPEND = """
-select appended.seq, appended.leaf, appended.added
-from unnest(%s::text[], %s::text[], %s::bytea[]) with ordinality as given(kind, key, record, place)
-cross join lateral ledger.append(given.kind, given.key, given.record) as appended order by given.place
-"""
+_APPEND = "select seq, leaf, added from ledger.append_all(%s::text[], %s::text[], %s::bytea[])"
 
 
 class PostgresLedger(Ledger):

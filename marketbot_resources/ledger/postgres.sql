@@ -2,7 +2,7 @@
 -- in one transaction as an administrator who may create roles, and a schema in this database.
 --
 -- ledger_owner   owns everything and cannot log in
--- ledger_writer  reads, and calls append and keep_checkpoint: nothing else
+-- ledger_writer  reads, and calls append, append_all and keep_checkpoint: nothing else
 -- ledger_reader  reads
 
 select pg_advisory_xact_lock(7214920263811);
@@ -84,52 +84,70 @@ create table if not exists ledger.node (
 create table if not exists ledger.checkpoint (size bigint primary key check (size >= 0), note text not null);
 
 -- SQLSTATE MB001: the same key with other contents. MB002: a change of what is only added to.
-create or replace function ledger.append(
-  new_kind text, new_key text, new_record bytea, out seq bigint, out leaf bytea, out added boolean
-)
+-- Appends in the order of the arrays, all or nothing.
+create or replace function ledger.append_all(kinds text[], keys text[], records bytea[])
+returns table (seq bigint, leaf bytea, added boolean)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
+  first bigint;
   number bigint;
+  given record;
   known ledger.entry%rowtype;
-  height integer := 0;
+  height integer;
   spot bigint;
   sibling bytea;
   digest bytea;
 begin
-  select h.size into strict number from ledger.head h for update;
-  select e.* into known from ledger.entry e where e.kind = new_kind and e.key = new_key;
-  if found then
-    if known.record is distinct from new_record then
-      raise exception using errcode = 'MB001',
-        message = format('%s %s exists with another body; the ledger is never rewritten', new_kind, new_key);
+  select h.size into strict first from ledger.head h for update;
+  number := first;
+  for given in
+    select u.kind, u.key, u.data from unnest(kinds, keys, records) with ordinality as u (kind, key, data, place) order by u.place
+  loop
+    select e.* into known from ledger.entry e where e.kind = given.kind and e.key = given.key;
+    if found then
+      if known.record is distinct from given.data then
+        raise exception using errcode = 'MB001',
+          message = format('%s %s exists with another body; the ledger is never rewritten', given.kind, given.key);
+      end if;
+      seq := known.seq;
+      leaf := known.leaf;
+      added := false;
+      return next;
+      continue;
     end if;
-    seq := known.seq;
-    leaf := known.leaf;
-    added := false;
-    return;
-  end if;
-  digest := sha256('\x00'::bytea || new_record);
-  insert into ledger.entry values (number, new_kind, new_key, new_record, digest);
-  seq := number;
-  leaf := digest;
-  added := true;
-  spot := number;
-  while spot & 1 = 1 loop  -- a subtree became complete
-    if height = 0 then
-      select e.leaf into sibling from ledger.entry e where e.seq = spot - 1;
-    else
-      select n.hash into sibling from ledger.node n where n.level = height and n.place = spot - 1;
-    end if;
-    if sibling is null then
-      raise exception 'expected node % of level %, found none; run `marketbot verify`', spot - 1, height;
-    end if;
-    digest := sha256('\x01'::bytea || sibling || digest);
-    height := height + 1;
-    spot := spot >> 1;
-    insert into ledger.node values (height, spot, digest);
+    digest := sha256('\x00'::bytea || given.data);
+    insert into ledger.entry values (number, given.kind, given.key, given.data, digest);
+    seq := number;
+    leaf := digest;
+    added := true;
+    return next;
+    height := 0;
+    spot := number;
+    while spot & 1 = 1 loop  -- a subtree became complete
+      if height = 0 then
+        select e.leaf into sibling from ledger.entry e where e.seq = spot - 1;
+      else
+        select n.hash into sibling from ledger.node n where n.level = height and n.place = spot - 1;
+      end if;
+      if sibling is null then
+        raise exception 'expected node % of level %, found none; run `marketbot verify`', spot - 1, height;
+      end if;
+      digest := sha256('\x01'::bytea || sibling || digest);
+      height := height + 1;
+      spot := spot >> 1;
+      insert into ledger.node values (height, spot, digest);
+    end loop;
+    number := number + 1;
   end loop;
-  update ledger.head h set size = number + 1;
+  if number > first then
+    update ledger.head h set size = number;
+  end if;
 end
+$$;
+
+create or replace function ledger.append(kind text, key text, record bytea) returns table (seq bigint, leaf bytea, added boolean)
+language sql security definer set search_path = pg_catalog, pg_temp as $$
+  select * from ledger.append_all(array[$1], array[$2], array[$3]);
 $$;
 
 create or replace function ledger.keep_checkpoint(new_size bigint, new_note text) returns void
@@ -149,6 +167,16 @@ begin
 end
 $$;
 
+create or replace function ledger.count() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if new.size > old.size and new.size = (select max(e.seq) + 1 from ledger.entry e) then
+    return new;
+  end if;
+  raise exception using errcode = 'MB002', message = format('append only: size %s after %s is refused', new.size, old.size);
+end
+$$;
+
 do $$
 declare
   name text;
@@ -162,8 +190,7 @@ begin
     if name = 'head' then
       create or replace trigger stays before delete or truncate on ledger.head
         for each statement execute function ledger.refuse();
-      create or replace trigger grows before update on ledger.head
-        for each row when (new.size is distinct from old.size + 1) execute function ledger.refuse();
+      create or replace trigger grows before update on ledger.head for each row execute function ledger.count();
       alter table ledger.head enable always trigger grows;
     end if;
     execute format('alter table ledger.%I enable always trigger stays', name);  -- also where replication is played back
@@ -174,7 +201,8 @@ $$;
 revoke all on all functions in schema ledger from public;
 grant usage on schema ledger to ledger_writer, ledger_reader;
 grant select on all tables in schema ledger to ledger_writer, ledger_reader;
-grant execute on function ledger.append(text, text, bytea), ledger.keep_checkpoint(bigint, text) to ledger_writer;
+grant execute on function
+  ledger.append_all(text[], text[], bytea[]), ledger.append(text, text, bytea), ledger.keep_checkpoint(bigint, text) to ledger_writer;
 
 reset role;
 

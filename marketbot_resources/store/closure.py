@@ -16,11 +16,15 @@ from marketbot_resources.store.reader import Versions
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One object on the way, with what it was made from: (asset, partition) pairs and hashes of bodies as received."""
+    """One object on the way, with what it was made from: (asset, partition) pairs and hashes of bodies as received.
+
+    `reads`: the manifests of these inputs, in the same order; two versions of one partition differ in nothing else.
+    """
 
     row: IndexRow
     inputs: tuple[tuple[str, str], ...]
     blobs: tuple[str, ...]
+    reads: tuple[str, ...] = ()
 
 
 def closure(lake: Versions, start: IndexRow, *, whole: bool = False) -> list[Link]:
@@ -28,22 +32,33 @@ def closure(lake: Versions, start: IndexRow, *, whole: bool = False) -> list[Lin
 
     `whole`: objects of earlier sessions are followed, too, back to the first bytes that the home ever received.
     """
+    return closures(lake, [start], whole=whole)
+
+
+def closures(lake: Versions, starts: Sequence[IndexRow], *, whole: bool = False) -> list[Link]:
+    """The same behind several objects of one session, each object once."""
+    own = {row.part for row in starts} | {STATIC}
     found: dict[tuple[str, str, str], Link] = {}
-    waiting = [start]
+    waiting = {_key(row): row for row in starts}
     while waiting:
-        row = waiting.pop()
-        key = (row.asset, row.part, row.manifest_sha256)
-        if key in found:
-            continue
-        if not whole and row.part not in (start.part, STATIC):
+        key, row = waiting.popitem()
+        if not whole and row.part not in own:
             found[key] = Link(row, (), ())
             continue
         manifest = lake.manifest(row)
         inputs = cast("Sequence[Mapping[str, str]]", manifest["inputs"])
         blobs = tuple(str(name) for name in cast("Sequence[str]", manifest["blobs"]))
-        found[key] = Link(row, tuple((i["asset"], i["partition"]) for i in inputs), blobs)
-        waiting += [_row(lake, item) for item in inputs]
+        names = tuple((i["asset"], i["partition"]) for i in inputs)
+        found[key] = Link(row, names, blobs, tuple(i["manifest_sha256"] for i in inputs))
+        for item in inputs:
+            other = (item["asset"], item["partition"], item["manifest_sha256"])
+            if other not in found and other not in waiting:
+                waiting[other] = _row(lake, item)
     return [found[key] for key in sorted(found)]
+
+
+def _key(row: IndexRow) -> tuple[str, str, str]:
+    return (row.asset, row.part, row.manifest_sha256)
 
 
 def _row(lake: Versions, item: Mapping[str, str]) -> IndexRow:

@@ -1,12 +1,13 @@
 """What was made from an object or a body as received, directly or through others: the chain walked from its other end.
 
-Only manifests say it, so the manifest of every version that is younger than the start is read, superseded ones included.
+Only manifests say it, so the manifest of every version that is younger than the start is read, superseded ones included. One
+pass is enough: a step reads what is indexed, so a version stands in the index after everything that it was made from.
 Lineage is by object: whoever read an object may have used any row of it, so the answer is an upper bound. Not here: what an
 object was made from (`closure`), what the answer means for orders and money.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from marketbot_resources.errors import StoreError
@@ -36,48 +37,25 @@ def dependents(lake: Lake, starts: Iterable[str]) -> list[IndexRow]:
 def all_dependents(lake: Lake, starts: Iterable[str]) -> Dependents:
     """The same, and the versions of which nothing can be said."""
     wanted = frozenset(starts)
-    rows, walk = _younger(lake, wanted), _Walk(lake, dict.fromkeys(wanted, 0))
-    while walk.over(rows):
-        pass
-    found = {row.manifest_sha256: row for row in rows if walk.depth.get(row.manifest_sha256)}
-    found = {name: row for name, row in found.items() if name not in wanted}
-    ordered = sorted(found.values(), key=lambda row: (*_session(row), walk.depth[row.manifest_sha256], row.asset))
-    return Dependents(tuple(ordered), tuple(walk.unreadable.values()))
-
-
-@dataclass(slots=True)
-class _Walk:
-    """`depth`: hash of a manifest or body -> steps from the starts on the longest way."""
-
-    lake: Lake
-    depth: dict[str, int]
-    unreadable: dict[str, IndexRow] = field(default_factory=dict)
-
-    def over(self, rows: Sequence[IndexRow]) -> bool:
-        """One pass in the order of the index; whether another one is needed.
-
-        A version stands in the index after everything that it was made from, so one pass is enough; in an index that was
-        put together in another order, a version found after one that names it asks for another pass.
-        """
-        named: set[str] = set()
-        again = False
-        for row in rows:
-            sources = self._sources(row)
-            deepest = max((self.depth[name] for name in self.depth.keys() & sources), default=-1)
-            if deepest + 1 > self.depth.get(row.manifest_sha256, 0):
-                self.depth[row.manifest_sha256] = deepest + 1
-                again |= row.manifest_sha256 in named
-            named |= sources
-        return again
-
-    def _sources(self, row: IndexRow) -> set[str]:
+    depth, found, unreadable = dict.fromkeys(wanted, 0), dict[str, IndexRow](), dict[str, IndexRow]()
+    for row in _younger(lake, wanted):
+        name = row.manifest_sha256
         try:
-            manifest = self.lake.manifest(row)
+            sources = _sources(lake, row)
         except StoreError:
-            self.unreadable[row.manifest_sha256] = row
-            return set()
-        inputs = cast("Sequence[Mapping[str, str]]", manifest["inputs"])
-        return {item["manifest_sha256"] for item in inputs} | set(cast("Sequence[str]", manifest["blobs"]))
+            unreadable[name] = row
+            continue
+        steps = [depth[source] for source in depth.keys() & sources]
+        if steps and name not in wanted:
+            depth[name], found[name] = 1 + max(steps), row
+    ordered = sorted(found.values(), key=lambda row: (*_session(row), depth[row.manifest_sha256], row.asset))
+    return Dependents(tuple(ordered), tuple(unreadable.values()))
+
+
+def _sources(lake: Lake, row: IndexRow) -> set[str]:
+    manifest = lake.manifest(row)
+    inputs = cast("Sequence[Mapping[str, str]]", manifest["inputs"])
+    return {item["manifest_sha256"] for item in inputs} | set(cast("Sequence[str]", manifest["blobs"]))
 
 
 def _younger(lake: Lake, wanted: frozenset[str]) -> list[IndexRow]:

@@ -3,114 +3,18 @@
 import gzip
 import hashlib
 import json
-import shutil
 import sqlite3
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
+from views_world import BODY, FIRST, LAST, NEXT, Command, commit, flip, intents, one_line, query, table, tree_root
 
 from marketbot_assets.book.schema import BOOK_STATE, POSITIONS, RECONCILIATION
-from marketbot_assets.cli import main
-from marketbot_assets.definitions import build_definitions
 from marketbot_resources.ledger.sqlite import SqliteLedger
-from marketbot_resources.store.index import Origin
-from marketbot_resources.store.lake import Lake
-from marketbot_resources.store.table import Table
 
 pytestmark = pytest.mark.graph
-FIRST, LAST, NEXT = "2018-12-11", "2018-12-12", "2018-12-13"
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Command = Callable[..., Said]
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with two finished sessions; tests that change it take a copy."""
-    home = tmp_path_factory.mktemp("views") / "home"
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
-        patch.setenv("MARKETBOT_HOME", str(home))
-        job = build_definitions().resolve_job_def("daily")
-        for session in (FIRST, LAST):
-            assert job.execute_in_process(partition_key=session, instance=instance, run_config=QUIET).success
-    return home
-
-
-@pytest.fixture
-def home(finished: Path, tmp_path: Path) -> Path:
-    shutil.copytree(finished, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def marketbot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command line in this process: `marketbot(home, "status", "--json")`."""
-
-    def call(home: Path, *arguments: str) -> Said:
-        monkeypatch.setenv("MARKETBOT_HOME", str(home))
-        monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
-        monkeypatch.setattr(sys, "argv", ["marketbot", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = capsys.readouterr()
-        return Said(int(ended.value.code or 0), told.out, told.err)
-
-    return call
-
-
-def query(path: Path, text: str) -> list[Any]:
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(text).fetchall()
-    finally:
-        connection.close()
-
-
-def table(home: Path, asset: str, part: str) -> pd.DataFrame:
-    """A stored table, read without the store."""
-    (path,) = (home / "store" / asset / part).glob("*.parquet")
-    return pq.read_table(path).to_pandas()
-
-
-def intents(home: Path, kind: str = "EQUITY", session: str = FIRST) -> list[dict[str, Any]]:
-    bodies = [
-        json.loads(row[0])
-        for row in query(home / "ledger.sqlite", "select body from entry where kind = 'order_intent'")
-    ]
-    return [body for body in bodies if body["kind"] == kind and body["session"] == session]
-
-
-def commit(home: Path, schema: Table, part: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-    """Adds a changed version of a stored table to a home."""
-    lake = Lake(home)
-    row = lake.index.newest(schema.asset, part)
-    assert row is not None
-    lake.commit(change(lake.load(row).copy()), schema, part, reads=[], blobs=[], origin=Origin("test", "test", "", {}))
-
-
-def one_line(said: Said) -> bool:
-    return said.out == "" and len(said.err.strip().splitlines()) == 1
 
 
 def with_break(frame: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +29,9 @@ def test_status_says_where_the_book_stands(finished: Path, marketbot: Command) -
     """Sessions, NAV, cash, orders, ledger and store as the files have them."""
     said = marketbot(finished, "status", "--json")
     view = said.json
-    (end,) = query(finished / "ledger.sqlite", f"select body from entry where kind = 'session_end' and key = '{LAST}'")
+    (end,) = query(
+        finished / "ledger.sqlite", f"select {BODY} from entry where kind = 'session_end' and key = '{LAST}'"
+    )
     assert said.code == 0
     assert view["sessions"] == {
         "first": FIRST,
@@ -147,8 +53,9 @@ def test_status_says_where_the_book_stands(finished: Path, marketbot: Command) -
     ((working,),) = query(finished / "broker.sqlite", "select body from state order by seq desc limit 1")
     assert {row["client_order_id"] for row in view["open_orders"]} == set(json.loads(working)["working"])
     assert view["in_doubt_orders"] == []
-    ((size, root),) = query(finished / "ledger.sqlite", "select seq, hash from entry order by seq desc limit 1")
-    assert view["ledger"] == {"size": size, "root": root, "whole": True, "problem": ""}
+    records = [bytes(row[0]) for row in query(finished / "ledger.sqlite", "select record from entry order by seq")]
+    root = tree_root(records).hex()
+    assert view["ledger"] == {"size": len(records), "root": root, "whole": True, "problem": ""}
     assert view["store_objects"] == sum(path.is_file() for path in (finished / "store").rglob("*"))
     assert (view["halt"]["status"], view["failure"], view["fine"]) == ("off", None, True)
     assert view["next"] == f"marketbot run --session {NEXT}"
@@ -266,10 +173,7 @@ def test_a_flipped_byte_is_named(home: Path, marketbot: Command, asset: str) -> 
         path = home / "store" / "blobs" / name[:2] / f"{name}.gz"
     else:
         path = next((home / "store" / asset / FIRST).iterdir())
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(data)
+    flip(path)
     said = marketbot(home, "explain", order)
     assert said.code == 1
     assert one_line(said)
@@ -313,7 +217,7 @@ def test_a_report_that_cannot_be(home: Path, marketbot: Command, arguments: list
 
 def test_halt_then_resume(home: Path, marketbot: Command) -> None:
     """Halted: status is exit 1. Resumed: exit 0. The ledger has one entry each, also after a second halt."""
-    actions = "select body from entry where kind = 'operator_action' order by seq"
+    actions = f"select {BODY} from entry where kind = 'operator_action' order by seq"
     for _ in range(2):
         assert marketbot(home, "halt", "--reason", "a doubt", "--json").json["halted"] is True
     said = marketbot(home, "status", "--json")
@@ -380,17 +284,17 @@ def test_a_broken_chain_is_no_place_to_go_on(home: Path, marketbot: Command) -> 
     """An altered entry: status exit 1 and shows nothing that rests on it; resume exit 1."""
     connection = sqlite3.connect(home / "ledger.sqlite")
     connection.execute("drop trigger entry_keeps")
-    connection.execute("update entry set body = x'7b7d' where kind = 'session_end'")
+    connection.execute("update entry set record = x'7b7d' where kind = 'session_end'")
     connection.commit()
     connection.close()
     said = marketbot(home, "status", "--json")
     assert (said.code, said.json["ledger"]["whole"], said.json["sessions"]) == (1, False, None)
-    assert "was altered" in said.json["ledger"]["problem"]
+    assert "does not have its leaf hash" in said.json["ledger"]["problem"]
     assert marketbot(home, "status").code == 1
     marketbot(home, "halt")
     said = marketbot(home, "resume")
     assert said.code == 1
-    assert "was altered" in said.err
+    assert "does not have its leaf hash" in said.err
 
 
 def test_a_class_c_halt_needs_a_reason(home: Path, marketbot: Command) -> None:
@@ -401,7 +305,7 @@ def test_a_class_c_halt_needs_a_reason(home: Path, marketbot: Command) -> None:
     assert one_line(said)
     said = marketbot(home, "resume", "--reason", "the loss is understood", "--json")
     assert said.code == 0
-    ((body,),) = query(home / "ledger.sqlite", "select body from entry where kind = 'operator_action'")
+    ((body,),) = query(home / "ledger.sqlite", f"select {BODY} from entry where kind = 'operator_action'")
     assert (json.loads(body)["action"], json.loads(body)["reason"]) == ("resume", "the loss is understood")
 
 

@@ -206,6 +206,32 @@ def test_what_was_changed_in_an_earlier_session_is_named_there(home: Home) -> No
     assert found[0].version.asset == "positions"
 
 
+def test_the_daily_check_covers_the_way_from_raw_tables_to_orders(base: Home) -> None:
+    """Every partitioned asset of the stages that a decision rests on; what the outside world reported is no part of it."""
+    from marketbot_assets.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    stages = {"ingestion", "normalization", "features", "insight", "book", "portfolio", "risk"}
+    keys = [
+        key
+        for key in graph.get_all_asset_keys()
+        if graph.get(key).group_name in stages and graph.get(key).is_partitioned
+    ]
+    check = base.frame("replay_check", SECOND)
+    assert set(check["asset"]) == {key.to_user_string() for key in keys} - RECORDS | {"orders"}
+    assert (check["stored_content_sha256"] == check["rebuilt_content_sha256"]).all()
+    assert check["same"].all()
+
+
+def test_a_changed_number_stops_trading_on_the_day(home: Home) -> None:
+    """The session's own check names the asset that was changed, and sets the halt flag."""
+    cell(home, "features", SECOND)
+    assert home.run(SECOND, only="replay_check")
+    check = home.frame("replay_check", SECOND)
+    assert check.loc[~check["same"], "asset"].tolist() == ["features"]
+    assert f"replay of {SECOND}: features differs first" in (home.path / "HALT").read_text(encoding="utf-8")
+
+
 def test_another_processor_gives_equal_orders(base: Home) -> None:
     """Kernels of an older processor add up in another order: the replay says what it proved, and what has changed."""
     if platform.machine() not in ("x86_64", "AMD64"):

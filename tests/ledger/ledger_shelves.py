@@ -67,13 +67,18 @@ class SqliteShelf:
 
 
 class PostgresShelf:
-    """One database, emptied for each ledger. `attacked`: its defences must be made anew."""
+    """One database, emptied for each ledger; made anew where its defences were taken off."""
 
     def __init__(self, server: Postgres) -> None:
         self.server, self.database = server, server.database()
         self._attacked = True
         self._opened: list[PostgresLedger] = []
         self.admin = server.url("postgres", self.database)
+
+    def installed(self) -> Open:
+        """As fresh, and nothing is as an earlier test or `fresh` itself has left it."""
+        self._attacked = True
+        return self.fresh()
 
     def fresh(self) -> Open:
         while self._opened:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -13,6 +14,7 @@ from services import Postgres
 from marketbot_resources.errors import LedgerError
 from marketbot_resources.ledger.examine import examine
 from marketbot_resources.ledger.postgres import PostgresLedger, install, main
+from marketbot_resources.ledger.postgres_link import failure
 
 pytestmark = pytest.mark.postgres
 
@@ -95,9 +97,12 @@ def test_an_administrator_needs_no_superuser(postgres: Postgres, database: str, 
                 connection.execute(statement.encode())
 
 
-def test_the_roles_are_made_where_there_are_none(database: str) -> None:
-    """In a cluster of its own, from the command line."""
+def test_the_roles_are_made_where_there_are_none() -> None:
+    """In a cluster of its own, for several databases and twice for one at the same time, then from the command line."""
     with Postgres() as fresh:
+        urls = [fresh.url("postgres", fresh.database()) for _ in range(3)]
+        with ThreadPoolExecutor() as pool:
+            assert len(set(pool.map(install, [*urls, urls[0]]))) == 3
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "marketbot_resources.ledger.postgres", fresh.admin],
             cwd=ROOT,
@@ -183,6 +188,14 @@ def test_a_wrong_password_is_not_shown(postgres: Postgres, database: str) -> Non
             use()
         assert "quite-wrong" not in str(failure.value)
         assert "\n" not in str(failure.value)
+
+
+def test_whatever_the_server_says_no_password_is_repeated() -> None:
+    """A message that holds it is shown without it, and in one line."""
+    told = failure(
+        psycopg.OperationalError("\n cannot use hunter2\nreally not"), "database x on y", {"password": "hunter2"}
+    )
+    assert str(told) == "ledger: expected to use database x on y, found: cannot use ***"
 
 
 def test_the_password_may_stand_in_a_file(

@@ -19,6 +19,7 @@ from marketbot_resources.ledger.postgres import PostgresLedger
 from marketbot_resources.ledger.sqlite import SqliteLedger
 
 ACK_SECONDS_MAX, LIFE_SECONDS_MAX = 20.0, 0.06
+CHILD_SECONDS_MAX, CROWD_SECONDS_MAX = 60, 120
 
 
 def opened(kind: str, where: str) -> Ledger:
@@ -32,6 +33,7 @@ def forked(work: Callable[[int], None]) -> tuple[int, int]:
     if pid == 0:
         code = 1
         try:
+            signal.alarm(CHILD_SECONDS_MAX)  # a writer that hangs ends, and its test with it
             os.close(ours)
             work(theirs)
             code = 0
@@ -50,6 +52,7 @@ def said(pipe: int) -> list[str]:
 
 def crowd(kind: str, where: str, processes: int, each: int) -> list[object]:
     """[key, seq, hash, added] of every receipt; every process appends its own entries and those that all append."""
+    signal.alarm(CROWD_SECONDS_MAX)
     ledger = opened(kind, where)
     ledger.append("parent", "before", {})
 
