@@ -19,7 +19,8 @@ def replay_lines(view: View) -> list[str]:
         told = code["then"]
     first = cast("View | None", view["first"])
     if first is not None:
-        return [*lines, f"FIRST DIFFERENCE: {first['asset']} {first['partition']}: {first['message']}"]
+        found = next(session for session in sessions if session["first"] is not None)
+        return [*lines, f"FIRST DIFFERENCE{_excuse(found)}: {first['asset']} {first['partition']}: {first['message']}"]
     what = "the session" if len(sessions) == 1 else f"the {len(sessions)} sessions"
     return [*lines, f"result: every asset of {what} is rebuilt {_proof(str(view['proved']), sessions)}"]
 
@@ -32,10 +33,19 @@ def _proof(proved: str, sessions: Sequence[View]) -> str:
     return f"{how}, {where}{code}"
 
 
+def _excuse(session: View) -> str:
+    """What has changed since, and may be why a session differs."""
+    code, environment = cast("View", session["code"]), cast("Sequence[str]", session["environment"])
+    what = [*(["code"] if code["files"] else []), *(["environment"] if environment else [])]
+    return f" under another {' and another '.join(what)}" if what else ""
+
+
 def _session(session: View) -> Iterator[str]:
     counts = cast("Mapping[str, int]", session["counts"])
     told = [f"{number} {name}" for name, number in counts.items() if number and name != RECORD]
     told += [f"{counts[RECORD]} records as received"] if counts[RECORD] else []
+    first = cast("View | None", session["first"])
+    told += [f"first: {first['asset']} {first['partition']}"] if first is not None else []
     yield f"{session['session']}  {'ok     ' if session['fine'] else 'DIFFERS'}  {', '.join(told)}"
 
 

@@ -271,4 +271,8 @@ def test_changed_code_is_named_with_what_it_changes(base: Home, tmp_path: Path) 
     changed = next(row["difference"] for row in session["assets"] if row["outcome"] == "differs")
     assert changed["columns"] == ["uncertainty"]
     assert changed["first"]["stored"] != changed["first"]["rebuilt"]
-    assert "marketbot_assets/insight/forecasts.py: changed, 1 lines added, 1 removed" in "\n".join(replay_lines(view))
+    lines = replay_lines(view)
+    assert "    marketbot_assets/insight/forecasts.py: changed, 1 lines added, 1 removed" in lines
+    assert lines[-1] == (
+        f"FIRST DIFFERENCE under another code: forecasts {SECOND}: the rebuilt values differ from the stored ones"
+    )
