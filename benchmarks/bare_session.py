@@ -13,30 +13,29 @@ from typing import Any
 
 import recorded
 
-from marketbot_assets import audit_facts
+from marketbot_assets import audit_facts, rebuild, rebuild_data
 from marketbot_assets.audit import schema as audit
 from marketbot_assets.execution import schema as execution
 from marketbot_assets.ingestion import schema as ingestion
-from marketbot_assets.insight import schema as insight
 from marketbot_assets.normalization import schema as normalization
-from marketbot_assets.opening import opening_of
-from marketbot_assets.rebuild import REBUILDS, tables
+from marketbot_assets.replay import AFTERWARDS, REBUILDS, replayed, tables
 from marketbot_assets.research import schema as research
+from marketbot_assets.source import keep_versions
 from marketbot_assets.submit import Desk, submit
 from marketbot_resources import settings
 from marketbot_resources.clock import ReplayClock
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.model import utc_text
-from marketbot_resources.sessions import book_open, last_cutoff_before
-from marketbot_resources.store.index import STATIC, BlobRow, Origin
+from marketbot_resources.notary import Notary, origin_of
+from marketbot_resources.sessions import last_cutoff_before
+from marketbot_resources.signer import SignerProcess
+from marketbot_resources.store.index import STATIC, BlobRow, IndexRow, Origin
 from marketbot_resources.store.lake import Lake, open_lake
 from marketbot_resources.store.reader import UNPARTITIONED, Reader
 from marketbot_resources.store.table import Table
 
-PANEL_SESSIONS, TRAINING_SESSIONS, PLANS_WATCHED = 65, 1010, 5
 RUN, CODE = "bare", "benchmark"
-BEFORE_RECORD = ("features", "factor_model")
 
 
 class Bare:
@@ -54,6 +53,9 @@ class Bare:
             "raw_news": recorded.news(answers, size).headlines,
         }
         self.broker = self._broker(home)
+        signer = SignerProcess(settings.signer_home(), settings.signer_command())
+        origin = origin_of(self.mandate.account.id)
+        self.notary = Notary(self.lake.ledger, self.lake.index, signer, [], origin)
 
     def _broker(self, home: Path) -> Any:
         from marketbot_resources.broker.paper import PaperBroker
@@ -68,12 +70,8 @@ class Bare:
         """Every step in the order of the graph."""
         self._served_and_raw()
         self._account()
-        self._tidy()
-        for asset in BEFORE_RECORD:
-            self._rebuilt(asset)
-        self._insight()
-        for asset in REBUILDS:
-            if asset not in (*BEFORE_RECORD, "forecasts"):
+        for asset in (*rebuild_data.REBUILDS, *rebuild.REBUILDS):
+            if asset not in AFTERWARDS:
                 self._rebuilt(asset)
         self._sent()
         self._audited()
@@ -104,16 +102,16 @@ class Bare:
 
         self._make(ingestion.MANDATE, lambda read: mandate_frame(self.mandate))
         for table in (*normalization.HISTORY.values(), research.OPENING_BALANCE):
-            row = self.lake.index.newest(table.asset, STATIC)
-            assert row is not None, "the home has had its first session"
-            table.pandera_schema.validate(self.lake.load(row), lazy=True)
-        opened, read = book_open(self.lake.ledger), Reader(self.lake, self.session, allowed=None)
-        assert opened is not None
-        known = self.lake.index.newest("opening_balance", STATIC)
-        frame = opening_of(read, opened) if known is None else self.lake.load(known)
-        self.broker.seed(*seed_of(frame), opened.history_until)
+            table.pandera_schema.validate(self.lake.load(self._newest(table.asset)), lazy=True)
+        frame = self.lake.load(self._newest("opening_balance"))
+        self.broker.seed(*seed_of(frame), rebuild_data.opened(self.lake.ledger).history_until)
         for table, fetch in self._sources():
             self._raw(table, fetch)
+
+    def _newest(self, asset: str) -> IndexRow:
+        row = self.lake.index.newest(asset, STATIC)
+        assert row is not None, "the home has had its first session"
+        return row
 
     def _sources(self) -> list[tuple[Table, Callable[[dt.datetime, dt.datetime], Any]]]:
         return [
@@ -127,16 +125,14 @@ class Bare:
         ]
 
     def _raw(self, table: Table, fetch: Callable[[dt.datetime, dt.datetime], Any]) -> None:
-        from marketbot_assets.ingestion.parse import PARSERS
-
         since, now = last_cutoff_before(self.lake.ledger, self.session), self.clock.now(self.session)
         body = fetch(since, now)
         name = hashlib.sha256(body.content).hexdigest()
         told = (body.provider, body.url, body.status, body.content_type, len(body.content), utc_text(now), RUN)
         self.lake.put_blob(body.content, BlobRow(name, *told, table.asset, self.part))
-        frame = PARSERS[table.asset](body.content, source=body.provider, blob_sha256=name)
+        received = rebuild_data.Received(body.content, body.provider, name)
         with self._reading() as read:
-            self._keep(table, frame, read, (name,))
+            self._keep(table, rebuild_data.FROM_BODY[table.asset](read, self.lake.ledger, received), read, (name,))
 
     def _account(self) -> None:
         from marketbot_assets.ingestion.snapshot import snapshot_frame
@@ -149,86 +145,18 @@ class Bare:
 
         self._make(ingestion.ACCOUNT_SNAPSHOT, make)
 
-    def _tidy(self) -> None:
-        from marketbot_assets.normalization import series
-        from marketbot_assets.normalization.identity import normalize_instruments
-        from marketbot_assets.normalization.quality import bar_findings, flag_quarantine, recent_bars
-
-        def prices(read: Reader) -> Any:
-            bars = series.normalize_prices(read.read("raw_prices"), read.read("instruments"))
-            recent = recent_bars(read.panel("prices", PANEL_SESSIONS, with_session=False), read.session)
-            return flag_quarantine(bars, bar_findings(bars, recent, read.panel("corporate_actions"), read.session))
-
-        def listings(read: Reader) -> Any:
-            return normalize_instruments(read.read("raw_instruments"), read.mandate().universe.listings, read.cutoff)
-
-        def by_instrument(name: str) -> Callable[[Reader], Any]:
-            return lambda read: getattr(series, f"normalize_{name}")(read.read(f"raw_{name}"), read.read("instruments"))
-
-        self._make(normalization.INSTRUMENTS, listings)
-        self._make(normalization.CORPORATE_ACTIONS, by_instrument("corporate_actions"))
-        self._make(normalization.PRICES, prices)
-        self._make(normalization.FX, lambda r: series.normalize_fx(r.read("raw_fx"), r.mandate().base_currency))
-        self._make(normalization.MACRO, lambda r: series.normalize_macro(r.read("raw_macro")))
-        self._make(normalization.FUNDAMENTALS, by_instrument("fundamentals"))
-        self._make(normalization.NEWS, by_instrument("news"))
-        self._make(normalization.DATA_QUALITY, self._quality)
-
-    def _quality(self, read: Reader) -> Any:
-        from marketbot_assets.normalization.quality import assess
-
-        return assess(
-            bars=read.read("prices"),
-            panel=read.panel("prices", PANEL_SESSIONS, with_session=False),
-            actions=read.panel("corporate_actions"),
-            instruments=read.read("instruments"),
-            fx=read.panel("fx", PANEL_SESSIONS),
-            macro=read.panel("macro", PANEL_SESSIONS),
-            session=read.session,
-            cutoff=read.cutoff,
-            previous_cutoff=last_cutoff_before(self.lake.ledger, read.session),
-            base=read.mandate().base_currency,
-        )
-
-    def _insight(self) -> None:
-        from marketbot_assets.insight.heuristic import heuristic_context
-
-        def context(read: Reader) -> Any:
-            return heuristic_context(read.read("features"), read.read("instruments"), read.as_of("news"), read.cutoff)
-
-        self._make(insight.LLM_CONTEXT, context)
-        self._make(insight.RETURN_MODEL, _model)
-        self._rebuilt("forecasts")
-
     def _sent(self) -> None:
-        from marketbot_assets.execution.costs import execution_costs
-        from marketbot_assets.session_facts import rates_of
-
         with self._reading() as read:
-            frame = audit_facts.recorded(read, self.lake)
-            audit_facts.freeze(read, self.lake, frame, {"code": CODE, "environment": self.lake.environment_sha256()})
+            frame = audit_facts.recorded(read, self.lake.ledger)
+            audit_facts.freeze(read, self.lake, frame, keep_versions(self.lake))
             self._keep(audit.DECISION_RECORD, frame, read)
-        desk = Desk(self.lake.ledger, self.broker, self.clock, HaltSwitch(self.lake.home))
+        desk = Desk(self.lake.ledger, self.broker, self.clock, HaltSwitch(self.lake.home), self.notary)
         self._make(execution.SUBMISSIONS, lambda read: submit(read, desk))
-
-        def costs(read: Reader) -> Any:
-            return execution_costs(read.read("fills"), read.panel("order_plan", PLANS_WATCHED), rates_of(read))
-
-        self._make(execution.EXECUTION_COSTS, costs)
+        self._rebuilt("execution_costs")
 
     def _audited(self) -> None:
-        self._make(audit.REPLAY_CHECK, lambda read: audit_facts.replayed(read, self.lake))
-        self._make(audit.ATTRIBUTION, lambda read: audit_facts.attributed(read, self.lake.ledger))
-        self._make(audit.DRIFT, lambda read: audit_facts.drifted(read, self.lake.ledger))
-        self._make(audit.DAILY_REPORT, lambda read: audit_facts.reported(read, self.lake))
-
-
-def _model(read: Reader) -> Any:
-    from marketbot_assets.insight.return_model import fit_return_model, from_frame, needs_refit, spec_sha256, to_frame
-    from marketbot_assets.panels import market
-
-    mandate, previous = read.mandate(), read.previous("return_model")
-    assert previous is not None, "the home has had its first session"
-    age = read.sessions_since(mandate.calendar.mic, previous["fitted_on"].iloc[0].date())
-    refit = needs_refit(from_frame(previous), sessions_since_fit=age, spec=spec_sha256(mandate))
-    return to_frame(fit_return_model(market(read, TRAINING_SESSIONS).window, mandate)) if refit else previous
+        self._make(audit.REPLAY_CHECK, lambda read: replayed(read, self.lake))
+        for asset in ("attribution", "drift", "daily_report"):
+            self._rebuilt(asset)
+        self._make(audit.PROOF, lambda read: audit_facts.stored_objects(read, self.lake))
+        self.notary.checkpoint()

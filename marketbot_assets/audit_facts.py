@@ -1,16 +1,10 @@
 """What the audit assets read together, from the reader and the ledger. Not here: the arithmetic and the page (`audit`)."""
 
-import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-import dagster as dg
-
-from marketbot_assets.pages import Shows
 from marketbot_assets.panels import MARKET_DEPS, market
-from marketbot_assets.rebuild import REBUILDS, tables
 from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, rates_of, rolled
-from marketbot_resources.errors import MarketbotError
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
@@ -21,9 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from marketbot_assets.audit.report_facts import ReportFacts
+    from marketbot_assets.pages import Shows
     from marketbot_resources.notary import NotaryPort
     from marketbot_resources.store.lake import Lake
-    from marketbot_resources.store.table import Table
 
 NO_ANCHOR = "none: whoever has this home, its signer and its key could rewrite all of it unseen"
 HISTORY_SESSIONS = 252
@@ -32,7 +26,6 @@ DRIFT_SESSIONS = 60
 RECORD_DEPS = ("mandate", "orders", "risk_verdict", "order_plan", "target_portfolio", "return_model")
 ATTRIBUTION_DEPS = (*ROLL_DEPS, "positions")
 DRIFT_DEPS = (*MARKET_DEPS, "forecasts", "book_state", "risk_verdict")
-REPLAYED = tuple(REBUILDS)
 REPORTED = (
     *MARKET_DEPS,
     "positions",
@@ -56,14 +49,11 @@ REPORTED = (
 )
 
 
-def recorded(read: Reader, lake: "Lake") -> "pd.DataFrame":
+def recorded(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """DECISION_RECORD: every object behind the session's orders, by content."""
     from marketbot_assets.audit.record import record_frame
-    from marketbot_resources.store.closure import closure
 
-    order_row = lake.index.newest("orders", read.part)
-    assert order_row is not None, "orders were materialized before their record"
-    rows = [(link.row.asset, link.row.part, link.row.content_sha256) for link in closure(lake, order_row)]
+    rows = [(link.row.asset, link.row.part, link.row.content_sha256) for link in read.behind("orders")]
     model, verdict = read.read("return_model").iloc[0], read.read("risk_verdict")
     facts = {
         "cutoff": str(read.cutoff.isoformat()),
@@ -111,40 +101,6 @@ def _manifests(read: Reader, lake: "Lake") -> dict[str, str]:
     return {x.row.asset: x.row.manifest_sha256 for x in links if x.row.asset in OUTPUTS and x.row.part == read.part}
 
 
-def replayed(read: Reader, lake: "Lake") -> "pd.DataFrame":
-    """REPLAY_CHECK: every decision asset of the session, rebuilt from the versions its manifest names."""
-    import pandas as pd
-
-    from marketbot_assets.audit.schema import REPLAY_CHECK
-
-    known = tables()
-    rows = [_replay(lake, read.session, asset, known) for asset in REPLAYED]
-    return pd.DataFrame(rows, columns=[column.name for column in REPLAY_CHECK.columns])
-
-
-def _replay(lake: "Lake", session: dt.date, asset: str, known: "Mapping[str, Table]") -> dict[str, object]:
-    from marketbot_resources.store.content import canonical, content_sha256
-
-    row = lake.index.newest(asset, session.isoformat())
-    assert row is not None, f"{asset} was materialized before its replay"
-    inputs = cast("Sequence[Mapping[str, str]]", lake.manifest(row)["inputs"])
-    pins = {(item["asset"], item["partition"]): item["file_sha256"] for item in inputs}
-    try:
-        frame = REBUILDS[asset](Reader(lake, session, allowed=None, pins=pins), lake.ledger)
-        rebuilt, message = content_sha256(canonical(frame, known[asset])), ""
-    except MarketbotError as error:
-        rebuilt, message = "", f"cannot be rebuilt: {error}"
-    same = rebuilt == row.content_sha256
-    return {
-        "asset": asset,
-        "partition": row.part,
-        "stored_content_sha256": row.content_sha256,
-        "rebuilt_content_sha256": rebuilt,
-        "same": same,
-        "message": message if same or message else "the rebuilt values differ from the stored ones",
-    }
-
-
 def halt_on_difference(frame: "pd.DataFrame", halt: HaltSwitch, ledger: Ledger) -> None:
     """Halts trading when a decision cannot be rebuilt as it was stored, and says which asset differs first."""
     different = frame[~frame["same"]]
@@ -169,16 +125,18 @@ def stored_objects(read: Reader, lake: "Lake") -> "pd.DataFrame":
     )
 
 
-def signed(lake: "Lake", part: str, notary: "NotaryPort") -> Shows:
+def signed(lake: "Lake", part: str, notary: "NotaryPort") -> "Shows":
     """Signs the head over everything that the session stored and writes the dossiers; what the page of `proof` shows."""
+    from dagster import MetadataValue
+
     head = notary.checkpoint()
     anchored = {f"anchor {name}": problem or "holds this head" for name, problem in head.anchored.items()}
-    note = {"signed head": dg.MetadataValue.md(f"```\n{head.note}```")}
+    note = {"signed head": MetadataValue.md(f"```\n{head.note}```")}
     told: Shows = {"size": head.size, "root": head.root, **note, **(anchored or {"anchors": NO_ANCHOR})}
     return {**told, **_dossiers(lake, part)}
 
 
-def _dossiers(lake: "Lake", part: str) -> Shows:
+def _dossiers(lake: "Lake", part: str) -> "Shows":
     """Writes a page for each order of the session and says where they lie; nothing depends on them."""
     from marketbot_assets import pages
     from marketbot_assets.commands.dossiers import write_dossiers
@@ -235,7 +193,7 @@ def nav_history(read: Reader) -> list[tuple[str, float, float, float]]:
     return found
 
 
-def report_facts(read: Reader, lake: "Lake") -> "ReportFacts":
+def report_facts(read: Reader, ledger: Ledger) -> "ReportFacts":
     """Everything that the daily report shows."""
     from marketbot_assets.audit.benchmark import benchmark_return
     from marketbot_assets.audit.report_facts import ReportFacts
@@ -244,7 +202,7 @@ def report_facts(read: Reader, lake: "Lake") -> "ReportFacts":
     told = [name for name in REPORTED if name not in MARKET_DEPS and name != "book_state"]
     frames = {name: read.read(name) for name in (*told, "instruments")}
     record, replay = frames.pop("decision_record"), frames.pop("replay_check")
-    ended = end_state(lake.ledger, read.session)
+    ended = end_state(ledger, read.session)
     objects = record[record["kind"] != "FACT"]
     evidence = dict(zip(objects["asset"] + " " + objects["partition"], objects["content_sha256"], strict=True))
     same = int(replay["same"].sum())
@@ -262,7 +220,7 @@ def report_facts(read: Reader, lake: "Lake") -> "ReportFacts":
     )
 
 
-def reported(read: Reader, lake: "Lake") -> "pd.DataFrame":
+def reported(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """DAILY_REPORT: the page and its headline numbers."""
     import json
 
@@ -270,6 +228,14 @@ def reported(read: Reader, lake: "Lake") -> "pd.DataFrame":
 
     from marketbot_assets.audit.report import build_report, summary
 
-    facts = report_facts(read, lake)
+    facts = report_facts(read, ledger)
     text = json.dumps(summary(facts), sort_keys=True)
     return pd.DataFrame({"session": [read.part], "html": [build_report(facts)], "summary_json": [text]})
+
+
+REBUILDS: Mapping[str, "Callable[[Reader, Ledger], pd.DataFrame]"] = {
+    "decision_record": recorded,
+    "attribution": attributed,
+    "drift": drifted,
+    "daily_report": reported,
+}

@@ -15,6 +15,7 @@ import dagster as dg
 
 from marketbot_assets.checks import schema_check, schema_check_spec, schema_problems
 from marketbot_assets.partitions import sessions
+from marketbot_assets.rebuild_data import FROM_BODY, Received
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import utc_text
@@ -226,17 +227,17 @@ def ingest(
     context: dg.AssetExecutionContext,
     store: StoreResource,
     table: Table,
-    body: Callable[[], Body],
-    parse: "Callable[..., pd.DataFrame]",
+    fetch: Callable[[], Body],
     fetched_at: dt.datetime,
 ) -> dg.MaterializeResult:
-    """Fetches one body, stores its bytes before anyone parses them, then materializes the parsed rows."""
+    """Fetches one body, stores its bytes before anyone parses them, then materializes what `rebuild_data` makes of them."""
     served = stored(context, store, table)
     if served is not None:
         return served
-    received = body()
-    name = keep_body(context, store, table.asset, received, fetched_at)
-    frame = parse(received.content, source=received.provider, blob_sha256=name)
+    body = fetch()
+    name = keep_body(context, store, table.asset, body, fetched_at)
+    received = Received(body.content, body.provider, name)
+    frame = FROM_BODY[table.asset](store.reader(context), store.lake.ledger, received)
     return materialized(context, store, frame, table, blobs=[name])
 
 

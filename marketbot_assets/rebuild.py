@@ -12,7 +12,6 @@ from marketbot_assets.panels import long_returns, market
 from marketbot_resources.errors import HaltError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.store.reader import Reader
-from marketbot_resources.store.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from marketbot_assets.portfolio.inputs import PortfolioInputs
 
 MODEL_SESSIONS = 760
+TRAINING_SESSIONS = 1010
+PLANS_WATCHED = 5
 
 
 def features(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -43,6 +44,25 @@ def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     return to_frame(
         estimate_factor_model(known.window, known.macro, read.read("features"), sectors, known.mandate, stress)
     )
+
+
+def llm_context(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """LLM_CONTEXT by rules."""
+    from marketbot_assets.insight.heuristic import heuristic_context
+
+    return heuristic_context(read.read("features"), read.read("instruments"), read.as_of("news"), read.cutoff)
+
+
+def return_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """RETURN_MODEL: the model before, or a new fit when that is five sessions old or of another specification."""
+    from marketbot_assets.insight.return_model import fit_return_model, from_frame, needs_refit, spec_sha256, to_frame
+
+    mandate, previous = read.mandate(), read.previous("return_model")
+    if previous is not None:
+        age = read.sessions_since(mandate.calendar.mic, previous["fitted_on"].iloc[0].date())
+        if not needs_refit(from_frame(previous), sessions_since_fit=age, spec=spec_sha256(mandate)):
+            return previous
+    return to_frame(fit_return_model(market(read, TRAINING_SESSIONS).window, mandate))
 
 
 def forecasts(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -169,25 +189,12 @@ def orders(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     return orders_frame(approved_from_frame(verdict, planned) if verdict_of(verdict) == APPROVED else ())
 
 
-def tables() -> dict[str, Table]:
-    """The table of every asset that can be rebuilt, in the order of the graph."""
-    from marketbot_assets.book import schema as book
-    from marketbot_assets.execution import schema as execution
-    from marketbot_assets.features import schema as features_schema
-    from marketbot_assets.insight import schema as insight
-    from marketbot_assets.portfolio import schema as portfolio
-    from marketbot_assets.risk import schema as risk
+def execution_costs(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """EXECUTION_COSTS of the session's fills against the plans of the sessions before."""
+    from marketbot_assets.execution.costs import execution_costs as measure
 
-    found = (
-        features_schema.FEATURES,
-        features_schema.FACTOR_MODEL,
-        insight.FORECASTS,
-        *book.TABLES,
-        *portfolio.TABLES,
-        *risk.TABLES,
-        execution.ORDERS,
-    )
-    return {table.asset: table for table in found}
+    plans = read.panel("order_plan", PLANS_WATCHED)
+    return measure(read.read("fills"), plans, facts.rates_of(read))
 
 
 REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
@@ -195,6 +202,8 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
     for function in (
         features,
         factor_model,
+        llm_context,
+        return_model,
         forecasts,
         fills,
         positions,
@@ -207,5 +216,6 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
         stress_results,
         risk_verdict,
         orders,
+        execution_costs,
     )
 }

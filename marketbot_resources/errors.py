@@ -10,6 +10,7 @@
     |-- SessionRefused          this session may not run now: skip it, the reason is recorded
     `-- HaltError               trading stops until someone or a rule re-arms it
         |-- StoreError          an object is missing, altered or was never declared as an input
+        |   `-- AlteredInput    a replay's input is not what it was and cannot be made again: judge that one first
         |-- LedgerError         the ledger contradicts itself or cannot be written
         |   |-- Equivocation    the same key was appended with another body, or one size signed with another root
         |   `-- SignerRefused   the signer would contradict what it has signed, or cannot be asked
@@ -59,6 +60,10 @@ class HaltError(MarketbotError):
 
 class StoreError(HaltError):
     """The store's evidence is missing, altered or undeclared."""
+
+
+class AlteredInput(StoreError):
+    """What a replay reads is missing or altered and cannot be rebuilt either."""
 
 
 class LedgerError(HaltError):

@@ -4,7 +4,7 @@ import json
 
 import dagster as dg
 
-from marketbot_assets import audit_facts
+from marketbot_assets import audit_facts, replay
 from marketbot_assets.audit import schema
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.source import keep_versions
@@ -18,15 +18,15 @@ STAGE = "audit"
 def decision_record(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Every version that the decision rests on, appended to the ledger with the frozen batch before anything is sent."""
     read, lake = store.reader(context), store.lake
-    frame = audit_facts.recorded(read, lake)
+    frame = audit_facts.recorded(read, lake.ledger)
     entry = audit_facts.freeze(read, lake, frame, keep_versions(lake))
     return materialized(context, store, frame, schema.DECISION_RECORD, facts={"ledger_entry": entry})
 
 
-@stage_asset(schema.REPLAY_CHECK, stage=STAGE, deps=[*audit_facts.REPLAYED, "submissions"], domain="control")
+@stage_asset(schema.REPLAY_CHECK, stage=STAGE, deps=[*replay.DAILY, "submissions"], domain="control")
 def replay_check(context: dg.AssetExecutionContext, store: StoreResource, halt: HaltResource) -> dg.MaterializeResult:
-    """Each decision asset of the session, rebuilt from the versions in its manifest, and compared; a difference halts trading."""
-    frame = audit_facts.replayed(store.reader(context), store.lake)
+    """Each asset from raw tables to orders, rebuilt from the versions in its manifest and compared; a difference halts trading."""
+    frame = replay.replayed(store.reader(context), store.lake)
     audit_facts.halt_on_difference(frame, halt.open(), store.lake.ledger)
     shows: dict[str, str | int | float | dg.MetadataValue] = {"equal": int(frame["same"].sum()), "of": len(frame)}
     return materialized(context, store, frame, schema.REPLAY_CHECK, shows=shows)
@@ -49,7 +49,7 @@ def drift(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Materia
 @stage_asset(schema.DAILY_REPORT, stage=STAGE, deps=audit_facts.REPORTED, kinds=("html",), domain="report")
 def daily_report(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """The session for people: one self-contained page, and its headline numbers. `marketbot report` writes it to a file."""
-    frame = audit_facts.reported(store.reader(context), store.lake)
+    frame = audit_facts.reported(store.reader(context), store.lake.ledger)
     shows = {name: str(value) for name, value in json.loads(frame["summary_json"].iloc[0]).items()}
     return materialized(context, store, frame, schema.DAILY_REPORT, shows=shows)
 

@@ -28,15 +28,15 @@ DECISION_RECORD = Table(
 
 REPLAY_CHECK = Table(
     "replay_check",
-    "one asset of the decision, rebuilt from the stored inputs and compared",
+    "one asset of the session, rebuilt from the stored inputs and compared",
     ("asset", "partition"),
     (
         Column("asset", "text", "asset that was rebuilt"),
         Column("partition", "text", "session of the object"),
         Column("stored_content_sha256", "text", "hash of the stored values"),
         Column("rebuilt_content_sha256", "text", "hash of the rebuilt values; empty when it could not be rebuilt"),
-        Column("same", "flag", "both hashes are equal"),
-        Column("message", "text", "one sentence; empty when they are equal"),
+        Column("same", "flag", "both hashes are equal, in another environment: equal orders and floats within 1e-9"),
+        Column("message", "text", "one sentence; empty when the hashes are equal"),
     ),
 )
 

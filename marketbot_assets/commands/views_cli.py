@@ -175,9 +175,22 @@ def export_audit(first: str, last: str, out: str | None, as_json: bool) -> int:
     return 0
 
 
+@click.command()
+@click.option("--session", help="The session, like 2018-12-24; default: all of them.")
+@JSON
+def replay(session: str | None, as_json: bool) -> int:
+    """Rebuild what sessions stored from the versions they rest on, and compare; name the first asset that differs."""
+    from marketbot_assets.commands.replay import replay as rebuild
+    from marketbot_assets.commands.replay_text import replay_lines
+
+    view = _made(lambda: rebuild(session))
+    _show(view, replay_lines, as_json)
+    return 0 if view["fine"] else 1
+
+
 VIEW_COMMANDS: list[click.Command] = [
     *(status, explain, blast_radius, report, halt, resume, reconcile),
-    *(verify, prove, export_audit),
+    *(verify, replay, prove, export_audit),
 ]
 
 

@@ -6,13 +6,11 @@ from marketbot_assets import rebuild
 from marketbot_assets.execution import schema
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.panels import MARKET_DEPS
-from marketbot_assets.session_facts import rates_of
 from marketbot_assets.submit import SUBMIT_DEPS, Desk, submit
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.wiring import BrokerResource, ClockResource, HaltResource, NotaryResource, Ports
 
 STAGE = "execution"
-PLANS_WATCHED = 5
 
 
 @stage_asset(schema.ORDERS, stage=STAGE, deps=["order_plan", "risk_verdict"], domain="decision")
@@ -44,11 +42,7 @@ def submissions(
 @stage_asset(schema.EXECUTION_COSTS, stage=STAGE, deps=[*MARKET_DEPS, "fills", "order_plan"], domain="book")
 def execution_costs(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """What this session's fills cost against the price at their decision: slippage, fees, taxes, base currency."""
-    from marketbot_assets.execution.costs import execution_costs as measure
-
-    read = store.reader(context)
-    plans = read.panel("order_plan", PLANS_WATCHED)
-    frame = measure(read.read("fills"), plans, rates_of(read))
+    frame = rebuild.execution_costs(store.reader(context), store.lake.ledger)
     return materialized(context, store, frame, schema.EXECUTION_COSTS)
 
 

@@ -100,12 +100,9 @@ def raw_asset(source: Source) -> dg.AssetsDefinition:
     def raw(
         context: dg.AssetExecutionContext, store: StoreResource, clock: ClockResource, ports: Ports
     ) -> dg.MaterializeResult:
-        from marketbot_assets.ingestion.parse import PARSERS
-
         session = session_of(context)
         since, now = last_cutoff_before(store.lake.ledger, session), clock.open().now(session)
-        parse = PARSERS[source.table.asset]
-        return ingest(context, store, source.table, lambda: source.fetch(ports, since, now), parse, now)
+        return ingest(context, store, source.table, lambda: source.fetch(ports, since, now), now)
 
     return raw
 

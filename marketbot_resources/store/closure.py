@@ -11,7 +11,7 @@ from typing import cast
 
 from marketbot_resources.errors import StoreError
 from marketbot_resources.store.index import STATIC, IndexRow
-from marketbot_resources.store.lake import Lake
+from marketbot_resources.store.reader import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Link:
     reads: tuple[str, ...] = ()
 
 
-def closure(lake: Lake, start: IndexRow, *, whole: bool = False) -> list[Link]:
+def closure(lake: Versions, start: IndexRow, *, whole: bool = False) -> list[Link]:
     """Every object behind `start` and itself, sorted by (asset, partition). Raises StoreError when one is missing.
 
     `whole`: objects of earlier sessions are followed, too, back to the first bytes that the home ever received.
@@ -35,7 +35,7 @@ def closure(lake: Lake, start: IndexRow, *, whole: bool = False) -> list[Link]:
     return closures(lake, [start], whole=whole)
 
 
-def closures(lake: Lake, starts: Sequence[IndexRow], *, whole: bool = False) -> list[Link]:
+def closures(lake: Versions, starts: Sequence[IndexRow], *, whole: bool = False) -> list[Link]:
     """The same behind several objects of one session, each object once."""
     own = {row.part for row in starts} | {STATIC}
     found: dict[tuple[str, str, str], Link] = {}
@@ -61,7 +61,7 @@ def _key(row: IndexRow) -> tuple[str, str, str]:
     return (row.asset, row.part, row.manifest_sha256)
 
 
-def _row(lake: Lake, item: Mapping[str, str]) -> IndexRow:
+def _row(lake: Versions, item: Mapping[str, str]) -> IndexRow:
     row = lake.index.by_manifest(item["asset"], item["partition"], item["manifest_sha256"])
     if row is None:
         raise StoreError(

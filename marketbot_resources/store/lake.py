@@ -221,11 +221,14 @@ def environment() -> dict[str, str]:
 
 
 def _blas_kernels() -> str:
-    """The BLAS behind numpy and the processor kernels that it runs here: other kernels round differently."""
+    """The BLAS behind numpy, the processor kernels that it runs here and its threads: others add up in another order."""
     from threadpoolctl import threadpool_info
 
     found = [pool for pool in threadpool_info() if pool["user_api"] == "blas" and "numpy" in str(pool["filepath"])]
-    return ", ".join(sorted(f"{p['internal_api']} {p['version']} {p.get('architecture', '')}".strip() for p in found))
+    told = (
+        f"{p['internal_api']} {p['version']} {p.get('architecture', '')}, threads {p['num_threads']}" for p in found
+    )
+    return "; ".join(sorted(told))
 
 
 _LAKES: dict[Path, Lake] = {}

@@ -5,11 +5,13 @@ daily partitions of its asset (`prices`). Not here: writing (`lake`), cutoffs (t
 """
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Collection, Hashable, Mapping
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import StoreError
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Json
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.sessions import is_skipped
 from marketbot_resources.store.index import STATIC, IndexRow, Read, read_of
@@ -17,7 +19,7 @@ from marketbot_resources.store.index import STATIC, IndexRow, Read, read_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from marketbot_resources.store.lake import Lake
+    from marketbot_resources.store.closure import Link
 
 T = TypeVar("T")
 HISTORY_OF = {
@@ -33,12 +35,57 @@ OF_THE_BOOK = frozenset({"account_snapshot", "positions", "book_state"})
 UNPARTITIONED = frozenset({"mandate", "opening_balance", "backtest", *HISTORY_OF.values()})
 
 
+class IndexPort(Protocol):
+    """What a reader asks the index."""
+
+    def newest(self, asset: str, part: str) -> IndexRow | None:
+        """The newest version of one partition."""
+        ...
+
+    def up_to(self, asset: str, part: str, *, inclusive: bool = True) -> list[IndexRow]:
+        """The newest version of every partition up to a key, ascending."""
+        ...
+
+    def by_manifest(self, asset: str, part: str, manifest_sha256: str) -> IndexRow | None:
+        """The version with this manifest."""
+        ...
+
+
+class Versions(Protocol):
+    """What a reader reads from: the lake, or one in which a replay puts right what was altered."""
+
+    @property
+    def index(self) -> IndexPort:
+        """Which version of which partition there is."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Cutoffs and ends of sessions."""
+        ...
+
+    def load(self, row: IndexRow) -> "pd.DataFrame":
+        """The frame of one version. Raises StoreError when it is missing or altered."""
+        ...
+
+    def manifest(self, row: IndexRow) -> dict[str, Json]:
+        """The manifest of one version. Raises StoreError when it is missing or altered."""
+        ...
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives for a key that names all its inputs."""
+        ...
+
+
 class Reader:
-    """Reads as of one session. `allowed` None means any asset (audit and the command line)."""
+    """Reads as of one session. `allowed` None means any asset (audit and the command line).
+
+    `pins`: (asset, partition) -> manifest of the only version that may be read; what is not named there does not exist.
+    """
 
     def __init__(
         self,
-        lake: "Lake",
+        lake: Versions,
         session: dt.date,
         *,
         allowed: Collection[str] | None,
@@ -63,11 +110,20 @@ class Reader:
 
     def read(self, asset: str) -> "pd.DataFrame":
         """The rows of this session, or of an unpartitioned asset. Raises StoreError when there is no object."""
+        return self._load(self._version(asset))
+
+    def behind(self, asset: str) -> "list[Link]":
+        """Every object behind the version that `read` gives, itself included (see `closure`)."""
+        from marketbot_resources.store.closure import closure
+
+        return closure(self._lake, self._version(asset))
+
+    def _version(self, asset: str) -> IndexRow:
         part = STATIC if asset in UNPARTITIONED else self.part
         row = self._find(asset, part)
         if row is None:
             raise StoreError(f"{asset} {part}: expected a stored object, found none; materialize it first")
-        return self._load(row)
+        return row
 
     def has(self, asset: str) -> bool:
         """Whether an object of this session exists."""
@@ -146,8 +202,14 @@ class Reader:
         self._check(asset)
         if self._pins is not None:
             pinned = self._pins.get((asset, part))
-            return None if pinned is None else self._lake.index.by_file(asset, part, pinned)
+            return None if pinned is None else self._pinned(asset, part, pinned)
         return self._lake.index.newest(asset, part)
+
+    def _pinned(self, asset: str, part: str, manifest_sha256: str) -> IndexRow:
+        row = self._lake.index.by_manifest(asset, part, manifest_sha256)
+        if row is None:
+            raise StoreError(f"{asset} {part}: expected version {manifest_sha256[:12]} in the index, found none")
+        return row
 
     def _rows_up_to(self, asset: str, *, inclusive: bool) -> list[IndexRow]:
         if self._pins is None:

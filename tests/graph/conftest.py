@@ -1,7 +1,7 @@
 """Homes that several tests start from: made once, copied by each test."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,17 @@ sys.path.append(str(Path(__file__).parents[1] / "anchors"))  # witnesses as a us
 from graph_world import FIRST, NEXT, ROOT, SECOND, Home
 
 Write = Callable[..., None]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """One BLAS thread, as every command sets it: what a test's process decides, a command's process rebuilds bit for bit."""
+    import numpy as np  # noqa: F401  (a library that is not loaded yet has no threads to limit)
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic import Field
 
 from marketbot_assets.commands.sessions import SessionResult, result_of
 from marketbot_assets.definitions import build_definitions
+from marketbot_assets.lineage import REFETCH_TAG
 from marketbot_resources.broker.paper import PaperBroker
 from marketbot_resources.macro.sample import SampleMacro
 from marketbot_resources.mandate import Mandate
@@ -51,22 +53,35 @@ class Killed(BaseException):
         Killed.seen.append(where)
 
 
-def execute(session: str, overrides: Overrides | None = None, job: str = "daily", *, only: str = "") -> bool:
+def execute(
+    session: str, overrides: Overrides | None = None, job: str = "daily", *, only: str = "", refetch: bool = False
+) -> bool:
     """One run in this process on an instance that nothing outlives; `only`: this asset alone."""
     with dg.DagsterInstance.ephemeral() as instance:
         found = build_definitions(overrides).resolve_job_def(job)
         chosen = [dg.AssetKey(only)] if only else None
         return found.execute_in_process(
-            partition_key=session, instance=instance, raise_on_error=False, run_config=QUIET, asset_selection=chosen
+            partition_key=session,
+            instance=instance,
+            raise_on_error=False,
+            run_config=QUIET,
+            asset_selection=chosen,
+            tags={REFETCH_TAG: "true"} if refetch else {},
         ).success
 
 
-def command(home: Path, *arguments: str, mandate: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
-    environment = {"PATH": os.environ["PATH"], "MARKETBOT_HOME": str(home)}
+def command(
+    home: Path,
+    *arguments: str,
+    mandate: Path | None = None,
+    checkout: Path = ROOT,
+    more: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """The command line of a checkout in a process of its own; `more`: environment variables beside the home."""
+    environment = {"PATH": os.environ["PATH"], "MARKETBOT_HOME": str(home), **(more or {})}
     environment |= {"MARKETBOT_MANDATE": str(mandate)} if mandate else {}
     script = [sys.executable, "-W", "ignore", "-m", "marketbot_assets.cli", *arguments]
-    return subprocess.run(script, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+    return subprocess.run(script, capture_output=True, text=True, env=environment, cwd=checkout, check=False)
 
 
 @dataclass(frozen=True)
@@ -80,12 +95,20 @@ class Home:
         """Opened anew: sees what is on disk."""
         return Lake(self.path)
 
-    def run(self, session: str, overrides: Overrides | None = None, job: str = "daily", *, only: str = "") -> bool:
+    def run(
+        self,
+        session: str,
+        overrides: Overrides | None = None,
+        job: str = "daily",
+        *,
+        only: str = "",
+        refetch: bool = False,
+    ) -> bool:
         """One run in this home."""
         before = os.environ.get("MARKETBOT_HOME")
         os.environ["MARKETBOT_HOME"] = str(self.path)
         try:
-            return execute(session, overrides, job, only=only)
+            return execute(session, overrides, job, only=only, refetch=refetch)
         finally:
             os.environ.pop("MARKETBOT_HOME")
             os.environ.update({} if before is None else {"MARKETBOT_HOME": before})

@@ -113,10 +113,22 @@ def test_panel_joins_bootstrap_and_partitions_and_never_looks_ahead(tmp_path: Pa
 def test_pinned_reader_sees_the_pinned_versions(tmp_path: Path) -> None:
     """A replay reads what was read then, not what is newest now."""
     lake = Lake(tmp_path)
-    first = commit(lake, 1.0, "2018-01-02")
+    commit(lake, 1.0, "2018-01-02")
+    first = lake.index.newest("prices", "2018-01-02")
+    assert first is not None
     commit(lake, 2.0, "2018-01-02")
-    reader = Reader(lake, DAYS[0], allowed=None, pins={("prices", "2018-01-02"): first})
+    reader = Reader(lake, DAYS[0], allowed=None, pins={("prices", "2018-01-02"): first.manifest_sha256})
     assert reader.read("prices")["value"].tolist() == [1.0]
+
+
+def test_a_pinned_version_that_is_gone_is_an_error_not_an_absence(tmp_path: Path) -> None:
+    """A replay must not go on with fewer partitions than were read; what was never read does not exist for it."""
+    lake = Lake(tmp_path)
+    commit(lake, 1.0, "2018-01-02")
+    reader = Reader(lake, DAYS[0], allowed=None, pins={("prices", "2018-01-02"): "0" * 64})
+    with pytest.raises(StoreError, match="expected version 000000000000 in the index"):
+        reader.panel("prices", 1)
+    assert Reader(lake, DAYS[0], allowed=None, pins={}).has("prices") is False
 
 
 def test_a_frame_handed_out_cannot_spoil_the_next_reader(tmp_path: Path) -> None:

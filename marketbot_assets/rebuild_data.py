@@ -1,0 +1,222 @@
+"""From bodies as received to tidy tables: one function per data asset, which the asset calls and the replay calls again.
+
+`FROM_BODY`: assets made from one body as received, `REBUILDS`: those made from stored tables alone. No arithmetic stands here.
+Not here: fetching (`ingestion`, `normalization`), the assets of the decision (`rebuild`), versions (`replay`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from marketbot_resources.errors import SessionRefused
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.sessions import BookOpen, book_open, last_cutoff_before
+from marketbot_resources.store.reader import Reader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PANEL_SESSIONS = 65
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A body as received: its bytes, who served them, their SHA-256."""
+
+    content: bytes
+    provider: str
+    sha256: str
+
+
+def rows_of(raw: str, body: Received) -> "pd.DataFrame":
+    """The rows of a raw table in a body. Raises ProviderError for a body that is not what the parser expects."""
+    from marketbot_assets.ingestion.parse import PARSERS
+
+    return PARSERS[raw](body.content, source=body.provider, blob_sha256=body.sha256)
+
+
+def _raw(asset: str, read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+    return rows_of(asset, body)
+
+
+def instruments(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """INSTRUMENTS as of the cutoff."""
+    from marketbot_assets.normalization.identity import normalize_instruments
+
+    return normalize_instruments(read.read("raw_instruments"), read.mandate().universe.listings, read.cutoff)
+
+
+def corporate_actions(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """CORPORATE_ACTIONS announced since the last cutoff."""
+    from marketbot_assets.normalization.series import normalize_corporate_actions
+
+    return normalize_corporate_actions(read.read("raw_corporate_actions"), read.read("instruments"))
+
+
+def recent(read: Reader) -> "pd.DataFrame":
+    """Bars of the sessions before, the yardstick of the session's own."""
+    from marketbot_assets.normalization.quality import recent_bars
+
+    return recent_bars(read.panel("prices", PANEL_SESSIONS, with_session=False), read.session)
+
+
+def prices(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """PRICES known since the last cutoff; bars that a quality rule rejects are flagged."""
+    from marketbot_assets.normalization.quality import bar_findings, flag_quarantine
+    from marketbot_assets.normalization.series import normalize_prices
+
+    bars = normalize_prices(read.read("raw_prices"), read.read("instruments"))
+    return flag_quarantine(bars, bar_findings(bars, recent(read), read.panel("corporate_actions"), read.session))
+
+
+def fx(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """FX in base currency."""
+    from marketbot_assets.normalization.series import normalize_fx
+
+    return normalize_fx(read.read("raw_fx"), read.mandate().base_currency)
+
+
+def macro(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """MACRO observations released since the last cutoff."""
+    from marketbot_assets.normalization.series import normalize_macro
+
+    return normalize_macro(read.read("raw_macro"))
+
+
+def fundamentals(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """FUNDAMENTALS filed since the last cutoff."""
+    from marketbot_assets.normalization.series import normalize_fundamentals
+
+    return normalize_fundamentals(read.read("raw_fundamentals"), read.read("instruments"))
+
+
+def news(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """NEWS crawled since the last cutoff."""
+    from marketbot_assets.normalization.series import normalize_news
+
+    return normalize_news(read.read("raw_news"), read.read("instruments"))
+
+
+def data_quality(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """DATA_QUALITY: every rule on every instrument, currency and table."""
+    from marketbot_assets.normalization.quality import assess
+
+    return assess(
+        bars=read.read("prices"),
+        panel=read.panel("prices", PANEL_SESSIONS, with_session=False),
+        actions=read.panel("corporate_actions"),
+        instruments=read.read("instruments"),
+        fx=read.panel("fx", PANEL_SESSIONS),
+        macro=read.panel("macro", PANEL_SESSIONS),
+        session=read.session,
+        cutoff=read.cutoff,
+        previous_cutoff=last_cutoff_before(ledger, read.session),
+        base=read.mandate().base_currency,
+    )
+
+
+def opened(ledger: Ledger) -> BookOpen:
+    """How the book of the home was opened. Raises SessionRefused before it is."""
+    found = book_open(ledger)
+    if found is None:
+        raise SessionRefused("the book of this home is not open yet; run `marketbot run`")
+    return found
+
+
+def opening_balance(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """OPENING_BALANCE: cash, or what the decision alone makes of the sessions since go-live."""
+    from marketbot_assets.opening import opening_of
+
+    return opening_of(read, opened(ledger))
+
+
+def instrument_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+    """INSTRUMENTS as of the end of the bootstrap."""
+    from marketbot_assets.normalization.identity import normalize_instruments
+
+    listed, until = read.mandate().universe.listings, opened(ledger).history_until
+    return normalize_instruments(rows_of("raw_instruments", body), listed, until)
+
+
+def price_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+    """PRICES known before the home's first session."""
+    from marketbot_assets.normalization.series import normalize_prices
+
+    return normalize_prices(rows_of("raw_prices", body), read.read("instrument_history"))
+
+
+def corporate_action_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+    """CORPORATE_ACTIONS known before it."""
+    from marketbot_assets.normalization.series import normalize_corporate_actions
+
+    return normalize_corporate_actions(rows_of("raw_corporate_actions", body), read.read("instrument_history"))
+
+
+def fx_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+    """FX known before it."""
+    from marketbot_assets.normalization.series import normalize_fx
+
+    return normalize_fx(rows_of("raw_fx", body), read.mandate().base_currency)
+
+
+def macro_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+    """MACRO observations known before it."""
+    from marketbot_assets.normalization.series import normalize_macro
+
+    return normalize_macro(rows_of("raw_macro", body))
+
+
+def fundamentals_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+    """FUNDAMENTALS filed before it."""
+    from marketbot_assets.normalization.series import normalize_fundamentals
+
+    return normalize_fundamentals(rows_of("raw_fundamentals", body), read.read("instrument_history"))
+
+
+def news_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+    """NEWS crawled before it."""
+    from marketbot_assets.normalization.series import normalize_news
+
+    return normalize_news(rows_of("raw_news", body), read.read("instrument_history"))
+
+
+RAW = (
+    "raw_instruments",
+    "raw_prices",
+    "raw_corporate_actions",
+    "raw_fx",
+    "raw_macro",
+    "raw_fundamentals",
+    "raw_news",
+)
+HISTORIES: Mapping[str, "Callable[[Reader, Ledger, Received], pd.DataFrame]"] = {
+    function.__name__: function
+    for function in (
+        instrument_history,
+        price_history,
+        corporate_action_history,
+        fx_history,
+        macro_history,
+        fundamentals_history,
+        news_history,
+    )
+}
+FROM_BODY: Mapping[str, "Callable[[Reader, Ledger, Received], pd.DataFrame]"] = {
+    **{asset: partial(_raw, asset) for asset in RAW},
+    **HISTORIES,
+}
+REBUILDS: Mapping[str, "Callable[[Reader, Ledger], pd.DataFrame]"] = {
+    function.__name__: function
+    for function in (
+        opening_balance,
+        instruments,
+        corporate_actions,
+        prices,
+        fx,
+        macro,
+        fundamentals,
+        news,
+        data_quality,
+    )
+}
