@@ -186,7 +186,7 @@ def status_lines(view: View) -> list[str]:
     lines += _session_lines(view["sessions"]) + _book_lines(view["book"]) + _limit_lines(view["limits"])
     lines += _order_lines("open orders", view["open_orders"]) + _order_lines("in doubt", view["in_doubt_orders"])
     lines += _line("halt flag", f"{halt['status']} {halt['reason']}".strip())
-    lines += _line("ledger", f"{ledger['size']} entries, root {str(ledger['root'])[:16]}, {chain}")
+    lines += _line("ledger", f"{ledger['size']} entries, {chain}, head {ledger['size']}:{ledger['root']}")
     lines += _line("signed", f"the first {view['signed']} entries; `marketbot verify` checks everything")
     anchors = view["anchors"]
     lines += _line("anchors", ", ".join(anchors) if isinstance(anchors, list) and anchors else NO_ANCHOR)

@@ -54,8 +54,7 @@ def sessions_text(view: Mapping[str, object]) -> str:
     ]
     ledger = cast("Mapping[str, object]", view["ledger"])
     lines.append(
-        f"ledger: {ledger['size']} entries, root {str(ledger['root'])[:16]}; "
-        f"store: {view['store_objects']} objects in {view['home']}"
+        f"ledger head {ledger['size']}:{ledger['root']}; store: {view['store_objects']} objects in {view['home']}"
     )
     return "\n".join(lines)
 

@@ -117,7 +117,10 @@ def _root(text: str) -> Checkpoint:
 def _keys(ledger: "Ledger", text: str | None) -> tuple[list[VerifyKey], str]:
     """The log's public keys, newest first, and where they come from; the ledger's own word is the weakest source."""
     if text is not None:
-        return [parse_verify_key(text)], "given"
+        try:
+            return [parse_verify_key(text)], "given"
+        except LedgerError as error:
+            raise UsageError(f"--key: {error}") from error
     signer = SignerProcess(settings.signer_home(), settings.signer_command())
     keys = signer.verify_keys()
     if keys:
