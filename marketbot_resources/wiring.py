@@ -10,28 +10,16 @@ import dagster as dg
 
 from marketbot_resources import settings
 from marketbot_resources.clock import Clock, LiveClock, ReplayClock
-from marketbot_resources.errors import MandateError
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.mandate import Mandate, parse_mandate
+from marketbot_resources.mandate_file import read_mandate_text
 from marketbot_resources.provider import FundamentalsProvider, MacroProvider, MarketProvider, NewsProvider
 from marketbot_resources.store.resource import StoreResource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from marketbot_resources.anchors.port import Anchor
     from marketbot_resources.broker.paper import PaperBroker
     from marketbot_resources.notary import NotaryPort
     from marketbot_resources.store.lake import Lake
-
-
-def read_mandate_text() -> str:
-    """The mandate file's text. Raises MandateError when it cannot be read."""
-    path = settings.mandate_path()
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MandateError(f"mandate: expected a readable file at {path}, found: {error}") from error
 
 
 class MandateResource(dg.ConfigurableResource):
@@ -107,21 +95,13 @@ class NotaryResource(dg.ConfigurableResource):
 
     def open(self, lake: "Lake", mandate: Mandate) -> "NotaryPort":
         """The notary of a home; the signer's state lies where MARKETBOT_SIGNER says, by default in the home."""
+        from marketbot_resources.anchors.opening import open_anchors
         from marketbot_resources.notary import Notary, origin_of
         from marketbot_resources.signer import SignerProcess
 
         signer = SignerProcess(settings.signer_home(), settings.signer_command())
         anchors = open_anchors(mandate.anchors)
         return Notary(lake.ledger, lake.index, signer, anchors, origin_of(mandate.account.id))
-
-
-def open_anchors(specs: "Sequence[str]") -> "list[Anchor]":
-    """The places outside of the home that keep signed heads. Raises MandateError for a spec that names none."""
-    if not specs:
-        return []
-    from marketbot_resources.anchors.opening import open_anchor
-
-    return [open_anchor(spec) for spec in specs]
 
 
 class HaltResource(dg.ConfigurableResource):

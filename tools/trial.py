@@ -18,8 +18,9 @@ from marketbot_assets.risk.control import ControlResult
 from marketbot_assets.risk.verdict import CONTROLS
 from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.mandate import Mandate, parse_mandate
+from marketbot_resources.mandate_file import read_mandate_text
 from marketbot_resources.model import Side, Status
-from marketbot_resources.wiring import Ports, read_mandate_text
+from marketbot_resources.wiring import Ports
 
 ORDINARY_INVESTED = 0.40
 HOLDING_SESSIONS = 63

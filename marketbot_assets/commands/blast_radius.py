@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, cast
 from marketbot_assets.commands.blast_start import CURRENCY_LEG, Start, find_start
 from marketbot_assets.commands.home import existing_lake
 from marketbot_assets.commands.own_rows import Records, Row
-from marketbot_assets.commands.reconcile import END_OF_TIME
 from marketbot_resources.store.dependents import all_dependents
-from marketbot_resources.store.index import STATIC
+from marketbot_resources.store.index import END_OF_TIME, STATIC
 
 if TYPE_CHECKING:
     from marketbot_resources.ledger.port import Ledger

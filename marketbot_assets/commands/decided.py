@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from marketbot_assets.commands.evidence import Entries, Evidence, gather
+from marketbot_assets.commands.order_names import orders_of
 from marketbot_assets.commands.own_rows import OwnRows, Records, Row
-from marketbot_assets.commands.reconcile import END_OF_TIME
-from marketbot_resources.errors import LedgerError, StoreError, UsageError
-from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.errors import LedgerError, StoreError
 from marketbot_resources.ledger.record import Entry, canonical_json
 from marketbot_resources.model import batch_sha256, order_record
+from marketbot_resources.store.index import END_OF_TIME
 
 if TYPE_CHECKING:
     from marketbot_resources.model import Order
     from marketbot_resources.store.index import IndexRow
     from marketbot_resources.store.lake import Lake
 
-PREFIX, PREFIX_LENGTH_MIN = "mb1-", 6
 FILL_SESSIONS = 10
 EXPLAINED = (
     "orders",
@@ -97,23 +96,6 @@ class Case:
         return Entries(self.intent, self.batch, decided.decision, stored, decided.size, decided.root)
 
 
-def intent_of(ledger: Ledger, text: str) -> Entry:
-    """The intent of an order by its id or a unique beginning of it. Raises UsageError with one line."""
-    wanted = text.strip().lower()
-    if not wanted.startswith(PREFIX) or len(wanted) < len(PREFIX) + PREFIX_LENGTH_MIN:
-        raise UsageError(
-            f"order {text!r}: expected an order id or at least {PREFIX_LENGTH_MIN} characters after {PREFIX};"
-            " `marketbot report` lists the orders of a session"
-        )
-    found = [entry for entry in ledger.entries("order_intent", wanted) if entry.key.startswith(wanted)]
-    if not found:
-        raise UsageError(f"order {text}: no such order in this book; `marketbot report` lists the orders of a session")
-    if len(found) > 1:
-        names = ", ".join(entry.key for entry in found[:3])
-        raise UsageError(f"order {text}: {len(found)} orders begin like this ({names}); give more characters")
-    return found[0]
-
-
 def decided_session(lake: "Lake", part: str) -> Decided:
     """The decision of a session, with everything behind it read again.
 
@@ -136,7 +118,7 @@ def decided_session(lake: "Lake", part: str) -> Decided:
         records=records,
         own=OwnRows(records, evidence),
         orders=_orders(lake, rows["orders"]),
-        batches={name: entry for entry in lake.ledger.entries("batch_frozen") for name in _names(entry)},
+        batches={name: entry for entry in lake.ledger.entries("batch_frozen") for name in orders_of(entry)},
         fills=_fills(lake, records, part),
         size=size,
         root=root,
@@ -173,9 +155,9 @@ def _version(
 
 
 def _orders(lake: "Lake", row: "IndexRow") -> "dict[str, Order]":
-    from marketbot_assets.portfolio.order_frame import orders_from_frame
+    from marketbot_assets.portfolio.order_rows import orders_from_rows
 
-    return {order.client_order_id: order for order in orders_from_frame(lake.load(row))}
+    return {order.client_order_id: order for order in orders_from_rows(lake.records(row))}
 
 
 def _fills(lake: "Lake", records: Records, part: str) -> list[tuple[str, Sequence[Row], Mapping[str, Row]]]:
@@ -185,7 +167,3 @@ def _fills(lake: "Lake", records: Records, part: str) -> list[tuple[str, Sequenc
         (row.part, records.of(row), {} if cost is None else records.by(cost, "execution_id"))
         for row, cost in zip(rows, costs, strict=True)
     ]
-
-
-def _names(batch: Entry) -> Sequence[str]:
-    return [str(order["client_order_id"]) for order in cast("Sequence[Mapping[str, str]]", batch.body["orders"])]

@@ -7,9 +7,10 @@ Pages are made from the evidence, they are none: whoever doubts one makes it aga
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketbot_assets.commands.decided import Decided, case_of, decided_session, intent_of
+from marketbot_assets.commands.decided import Decided, case_of, decided_session
 from marketbot_assets.commands.explain import View, order_view
 from marketbot_assets.commands.home import existing_lake
+from marketbot_assets.commands.order_names import intent_of
 from marketbot_resources.errors import HomeError, LedgerError
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def _tickers(decided: Decided) -> dict[str, str]:
     row = decided.evidence.row("instruments")
     if row is None:
         return {}
-    listed = decided.lake.load(row)
-    return {str(name): str(ticker) for name, ticker in zip(listed["instrument"], listed["ticker"], strict=True)}
+    return {str(listed["instrument"]): str(listed["ticker"]) for listed in decided.records.of(row)}
 
 
 def _write(path: Path, text: str) -> None:

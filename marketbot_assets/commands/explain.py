@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from marketbot_assets.commands.decided import Case, case_of, decided_session, intent_of
+from marketbot_assets.commands.decided import Case, case_of, decided_session
 from marketbot_assets.commands.evidence import MANDATE, order_tree
 from marketbot_assets.commands.evidence_tree import count_faults, first_fault
 from marketbot_assets.commands.home import existing_lake
+from marketbot_assets.commands.order_names import intent_of
 from marketbot_resources.ledger.record import Entry
 
 if TYPE_CHECKING:

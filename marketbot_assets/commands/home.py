@@ -35,7 +35,7 @@ def prepare_environment() -> None:
 def load_mandate() -> "Mandate":
     """The mandate file, validated."""
     from marketbot_resources.mandate import parse_mandate
-    from marketbot_resources.wiring import read_mandate_text
+    from marketbot_resources.mandate_file import read_mandate_text
 
     return parse_mandate(read_mandate_text())
 

@@ -32,7 +32,7 @@ class Records:
         """The rows of one version."""
         name = version.file_sha256
         if name not in self._tables:
-            self._tables[name] = cast("list[Row]", self._lake.load(version).to_dict("records"))
+            self._tables[name] = cast("list[Row]", self._lake.records(version))
         return self._tables[name]
 
     def by(self, version: "IndexRow", column: str) -> Mapping[str, Row]:

@@ -13,14 +13,13 @@ from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry
 from marketbot_resources.model import TERMINAL_STATES, OrderState, plain
 from marketbot_resources.sessions import cutoff_of
+from marketbot_resources.store.index import END_OF_TIME
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from marketbot_resources.store.index import IndexRow
     from marketbot_resources.store.lake import Lake
-
-END_OF_TIME = "9999-12-31"
 
 
 def newest_row(lake: "Lake", asset: str) -> "IndexRow | None":

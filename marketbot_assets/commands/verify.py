@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets.commands.audit_trail import decision_faults, orders_of_sessions
 from marketbot_assets.commands.home import existing_lake, load_mandate
 from marketbot_resources import settings
+from marketbot_resources.anchors.opening import open_anchors
 from marketbot_resources.errors import AnchorError, LedgerError, UsageError
 from marketbot_resources.ledger.examine import CHECKPOINT, Examined, Fault, check_head, examine
 from marketbot_resources.ledger.merkle import HASH_BYTES, Tree
@@ -20,11 +21,9 @@ from marketbot_resources.notary import log_keys, origin_of
 from marketbot_resources.signer import SignerProcess
 from marketbot_resources.store.dependents import dependents
 from marketbot_resources.store.inspection import index_faults, store_faults, unreferenced, unsealed_rows
-from marketbot_resources.wiring import open_anchors
 
 if TYPE_CHECKING:
     from marketbot_resources.anchors.port import Anchor
-
     from marketbot_resources.ledger.port import Ledger
     from marketbot_resources.store.lake import Lake
 

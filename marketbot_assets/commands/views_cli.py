@@ -161,16 +161,36 @@ def replay(session: str | None, as_json: bool) -> int:
     return 0 if view["fine"] else 1
 
 
+@click.command()
+@click.argument("order")
+@click.option("--out", help="A folder or a .tar file; default: proofs/<order> in the home.")
+@JSON
+def prove(order: str, out: str | None, as_json: bool) -> int:
+    """Write the proof of an order, to be checked alone. ORDER: its id or a unique beginning of it."""
+    from marketbot_assets.commands.prove import prove as make
+    from marketbot_assets.commands.prove import prove_lines
+
+    _show(_made(lambda: make(order, out)), prove_lines, as_json)
+    return 0
+
+
+@click.command("export-audit")
+@click.argument("first")
+@click.argument("last")
+@click.option("--out", help="A folder or a .tar file; default: exports/audit_<first>_<last>.tar in the home.")
+@JSON
+def export_audit(first: str, last: str, out: str | None, as_json: bool) -> int:
+    """Write the whole log and everything behind the decisions of FIRST to LAST, to be checked alone."""
+    from marketbot_assets.commands.export import export_audit as make
+    from marketbot_assets.commands.export import export_lines
+
+    _show(_made(lambda: make(first, last, out)), export_lines, as_json)
+    return 0
+
+
 VIEW_COMMANDS: list[click.Command] = [
-    status,
-    explain,
-    blast_radius,
-    report,
-    halt,
-    resume,
-    reconcile,
-    verify,
-    replay,
+    *(status, explain, blast_radius, report, halt, resume, reconcile),
+    *(verify, replay, prove, export_audit),
 ]
 
 

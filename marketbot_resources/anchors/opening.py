@@ -7,6 +7,7 @@ witness:http://host:port#VKEY
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,6 +22,11 @@ from marketbot_resources.ledger.note import COSIGNATURE_V1, parse_verify_key
 FORMS = "file:/folder, s3://bucket/prefix?mode=COMPLIANCE&days=N or witness:http://host:port#VKEY"
 MODES, DAYS_MAX = ("COMPLIANCE", "GOVERNANCE"), 36_500
 _BUCKET, _PREFIX = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"), re.compile(r"[A-Za-z0-9._/-]*")
+
+
+def open_anchors(specs: Sequence[str]) -> list[Anchor]:
+    """The places outside of the home that keep signed heads. Raises MandateError for a spec that names none."""
+    return [open_anchor(spec) for spec in specs]
 
 
 def open_anchor(spec: str) -> Anchor:

@@ -5,13 +5,14 @@ Parquet writer does not make everything downstream look changed (specs: the cont
 chunking, hidden values under nulls and -0.0, while NaN and null stay distinct).
 """
 
+import datetime as dt
 import hashlib
 import io
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from marketbot_resources.errors import StoreError
@@ -93,6 +94,8 @@ def _kind(kind: pa.DataType) -> str:
 
 
 def _column_sha256(array: pa.Array) -> str:
+    import pyarrow.compute as pc
+
     digest = hashlib.sha256()
     valid = np.asarray(pc.is_valid(array).to_numpy(zero_copy_only=False), dtype=bool)
     digest.update(len(array).to_bytes(8, "little"))
@@ -103,6 +106,8 @@ def _column_sha256(array: pa.Array) -> str:
 
 
 def _value_parts(array: pa.Array) -> list[bytes]:
+    import pyarrow.compute as pc  # costs more at import than reading a table does
+
     kind = array.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_decimal(kind):
         text = pc.fill_null(array.cast(pa.string()), "").to_pylist()
@@ -121,6 +126,19 @@ def _value_parts(array: pa.Array) -> list[bytes]:
         array = array.cast(pa.int32())
     values = pc.fill_null(array.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
     return [np.asarray(values, dtype="<i8").tobytes()]
+
+
+def to_records(table: pa.Table) -> list[dict[str, object]]:
+    """A stored table as rows: NaN for an unknown number, midnight without zone for a date, None for any other null."""
+    columns = {}
+    for field in table.schema:
+        values = table[field.name].to_pylist()
+        if pa.types.is_floating(field.type):
+            values = [math.nan if value is None else value for value in values]
+        elif pa.types.is_date32(field.type):
+            values = [None if value is None else dt.datetime.combine(value, dt.time()) for value in values]
+        columns[field.name] = values
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def to_frame(table: pa.Table) -> "pd.DataFrame":

@@ -11,7 +11,7 @@ from marketbot_resources.errors import HomeError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.store.database import Database
 
-STATIC = "static"
+STATIC, END_OF_TIME = "static", "9999-12-31"
 _SCHEMA = """
 create table if not exists lake_index(
   seq integer primary key autoincrement,

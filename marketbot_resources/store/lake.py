@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from marketbot_resources.errors import HomeError
 from marketbot_resources.ledger.opening import open_ledger
 from marketbot_resources.ledger.record import Json
-from marketbot_resources.store.content import canonical, content_sha256, decode, encode, sha256, to_frame
+from marketbot_resources.store.content import canonical, content_sha256, decode, encode, sha256, to_frame, to_records
 from marketbot_resources.store.index import BlobRow, Index, IndexRow, Origin, Read
 from marketbot_resources.store.objects import LocalObjects
 from marketbot_resources.store.table import Table
@@ -131,6 +131,14 @@ class Lake:
         else:
             self._frames.move_to_end(row.file_sha256)
         return cached.copy(deep=False)
+
+    def records(self, row: IndexRow) -> "list[dict[str, object]]":
+        """The rows of one version without a frame, verified against its name: what a command that tells of a few rows reads.
+
+        As in a frame: an unknown number is NaN, a date is midnight without zone; any other null is None.
+        """
+        table = decode(self.objects.get(row.uri, row.file_sha256), None)
+        return to_records(table)
 
     def _remember(self, row: IndexRow, frame: "pd.DataFrame") -> None:
         self._frames[row.file_sha256] = frame

@@ -56,14 +56,22 @@ class LocalObjects:
 
     def get_blob(self, name: str) -> bytes:
         """A body by its hash, verified."""
+        return self._blob(name)[1]
+
+    def get_packed_blob(self, name: str) -> bytes:
+        """A body as it lies on the disk, compressed, verified unpacked: what goes on elsewhere without packing it again."""
+        return self._blob(name)[0]
+
+    def _blob(self, name: str) -> tuple[bytes, bytes]:
         path = self.root / blob_key(name)
         try:
-            body = gzip.decompress(path.read_bytes())
+            packed = path.read_bytes()
+            body = gzip.decompress(packed)
         except (OSError, EOFError, zlib.error) as error:
             raise StoreError(f"store: expected blob {name[:12]}, found: {error}") from error
         if sha256(body) != name:
             raise StoreError(f"store: blob {name[:12]} was altered")
-        return body
+        return packed, body
 
     def count(self) -> int:
         """Number of stored objects, blobs and manifests."""

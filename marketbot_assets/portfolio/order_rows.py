@@ -1,0 +1,69 @@
+"""Orders from stored rows, without a frame: what `explain` and every reader of a batch use. Pure.
+
+Not here: orders as rows and whole frames (`order_frame`), how orders come about (`order_plan`).
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from marketbot_resources.errors import StoreError
+from marketbot_resources.model import Kind, Order, Side, plain
+
+
+def orders_from_rows(rows: Iterable[Mapping[str, object]]) -> tuple[Order, ...]:
+    """The orders of rows that have at least ORDER_COLUMNS, sorted by client order id.
+
+    Raises StoreError for a quantity that is not positive, a missing limit of shares or an instant without zone.
+    """
+    return tuple(sorted((_order(row) for row in rows), key=lambda order: order.client_order_id))
+
+
+def _order(row: Mapping[str, object]) -> Order:
+    name, kind = str(row["client_order_id"]), Kind(str(row["kind"]))
+    limit = _decimal(row["limit_price"])
+    quantity = _decimal(row["quantity"])
+    if quantity is None or quantity <= 0:
+        raise StoreError(f"order {name}: expected a positive quantity, found {row['quantity']}")
+    if (limit is None) is not (kind is Kind.FX):
+        raise StoreError(f"order {name}: expected a limit for shares alone, found {row['limit_price']} for {kind}")
+    return Order(
+        client_order_id=name,
+        session=_day(row["session"], name),
+        batch_no=int(str(row["batch_no"])),
+        leg=str(row["leg"]),
+        kind=kind,
+        instrument=str(row["instrument"]),
+        mic=str(row["mic"]),
+        side=Side(str(row["side"])),
+        quantity=quantity,
+        limit_price=limit,
+        currency=str(row["currency"]),
+        send_from=_utc(row["send_from"], name),
+        send_until=_utc(row["send_until"], name),
+        reason=str(row["reason"]),
+    )
+
+
+def _decimal(value: object) -> Decimal | None:
+    """A stored decimal without the zeros of its column's scale; None for a null."""
+    if not isinstance(value, Decimal) or not value.is_finite():
+        return None
+    return Decimal(plain(value))
+
+
+def _day(value: object, name: str) -> dt.date:
+    if isinstance(value, dt.datetime):
+        return value.date()
+    if not isinstance(value, dt.date):
+        raise StoreError(f"order {name}: expected an instant, found {value!r}")
+    return value
+
+
+def _utc(value: object, name: str) -> dt.datetime:
+    if not isinstance(value, dt.datetime):
+        raise StoreError(f"order {name}: expected an instant, found {value!r}")
+    if value.tzinfo is None:
+        raise StoreError(f"order {name}: expected an instant with a time zone, found {value}")
+    stamp = value.astimezone(dt.UTC)
+    return dt.datetime(*stamp.timetuple()[:6], stamp.microsecond, tzinfo=dt.UTC)
