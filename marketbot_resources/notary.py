@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from marketbot_resources.errors import AnchorError
+from marketbot_resources.errors import AnchorError, LedgerError
 from marketbot_resources.ledger.merkle import consistency_proof
-from marketbot_resources.ledger.note import Checkpoint, VerifyKey, open_note, parse_verify_key
+from marketbot_resources.ledger.note import Checkpoint, VerifyKey, parse_verify_key
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.store.index import Index
 from marketbot_resources.store.seal import seal_index
@@ -86,21 +86,20 @@ class Notary:
         else:
             note = self._signer.sign(head, self._prove(size), believed=kept[-1][0] if kept else None)
             self._ledger.keep_checkpoint(size, note)
-        if not open_note(note, keys[:1])[1]:  # the signer has a new key: the next head covers it
-            keys = self._signer.verify_keys()
-            self._note_key(keys[0])
         anchored = {anchor.name: self._anchor(anchor, note, keys[0], size) for anchor in self._anchors}
         return Notarized(size, head.root.hex(), note, anchored)
 
     def _keys(self) -> list[VerifyKey]:
-        """The log's public keys as the ledger knows them, newest first; the key is made with the first checkpoint."""
-        known = log_keys(self._ledger)
-        if not known:
-            self._note_key(self._signer.create(self._origin))
-        return known or log_keys(self._ledger)
+        """The log's public keys, newest first. The key is made with the first checkpoint; a new one is an entry before it signs.
 
-    def _note_key(self, key: VerifyKey) -> None:
-        self._ledger.append(LOG_KEY, key.key_id.hex(), {"vkey": key.text})
+        Raises LedgerError when the ledger knows a key and the signer has none: a lost key is never replaced unseen.
+        """
+        keys = self._signer.verify_keys()
+        if not keys and self._ledger.entries(LOG_KEY):
+            raise LedgerError("notary: expected the signer's key, found none; restore the signer's folder")
+        keys = keys or [self._signer.create(self._origin)]
+        self._ledger.append(LOG_KEY, keys[0].key_id.hex(), {"vkey": keys[0].text})
+        return keys
 
     def _prove(self, size: int) -> Proof:
         return lambda old: consistency_proof(old, size, self._ledger.node)
