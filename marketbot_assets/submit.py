@@ -98,6 +98,7 @@ def _send(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256: str)
     from marketbot_assets.execution.gate import faults
 
     session = read.session
+    _read_what_the_gate_reads(read, desk.ledger)
 
     def now() -> dt.datetime:
         return desk.clock.sending(session)
@@ -106,6 +107,13 @@ def _send(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256: str)
         return faults(wave, gate_facts(read, desk, orders, frozen_sha256, now()))
 
     return send_batch(desk.ledger, desk.broker, orders, session=session, now=now, halt=desk.halt.read, gate=gate)
+
+
+def _read_what_the_gate_reads(read: Reader, ledger: Ledger) -> None:
+    """So that the manifest is the same whether something was left to send or a run before had sent it all."""
+    for asset in ("risk_verdict", "order_plan", "account_snapshot", "instruments"):
+        read.read(asset)
+    situation(read, ledger)
 
 
 def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256: str, now: dt.datetime) -> "GateFacts":

@@ -7,6 +7,7 @@ signed elsewhere (`signer`); here they are only kept. Not here: verification (`e
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
+from marketbot_resources.errors import LedgerError
 from marketbot_resources.ledger import merkle
 from marketbot_resources.ledger.record import Entry, Json, Receipt, Row, record_bytes
 from marketbot_resources.redaction import redactor
@@ -23,6 +24,13 @@ def prefix_end(prefix: str) -> str | None:
     return kept[:-1] + (_AFTER_SURROGATES if last == _BEFORE_SURROGATES else chr(ord(last) + 1))
 
 
+def _clean(body: Mapping[str, Json]) -> Mapping[str, Json]:
+    try:
+        return redactor().json(body)
+    except RecursionError as error:
+        raise LedgerError("ledger: expected plain JSON values, found them nested too deep") from error
+
+
 class Ledger(ABC):
     """The ledger of one home. Every method raises LedgerError when the database refuses or is damaged."""
 
@@ -32,8 +40,7 @@ class Ledger(ABC):
 
     def append_all(self, entries: Sequence[tuple[str, str, Mapping[str, Json]]]) -> list[Receipt]:
         """Appends several entries in one transaction: all of them or, when one is refused, none. Secrets never reach a hash."""
-        clean = redactor()
-        return self._append([(kind, key, record_bytes(kind, key, clean.json(body))) for kind, key, body in entries])
+        return self._append([(kind, key, record_bytes(kind, key, _clean(body))) for kind, key, body in entries])
 
     def get(self, kind: str, key: str) -> Entry | None:
         """One entry, or None."""

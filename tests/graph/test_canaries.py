@@ -1,5 +1,6 @@
 """Secrets planted wherever the outside world can say one: after real sessions none is in any file or line of output."""
 
+import contextlib
 import gzip
 import logging
 import os
@@ -129,7 +130,9 @@ def cells(path: Path) -> Iterator[bytes]:
         for name in names:
             for value in (value for row in connection.execute(f'select * from "{name}"') for value in row):
                 if isinstance(value, bytes):
-                    yield zlib.decompress(value) if value.startswith(b"\x78") else value
+                    yield value
+                    with contextlib.suppress(zlib.error):  # what is packed is looked into
+                        yield zlib.decompress(value)
                 elif isinstance(value, str):
                     yield value.encode()
     finally:
@@ -181,7 +184,7 @@ def test_no_planted_secret_is_left_anywhere(
             assert not run(home, instance, AFTER, overrides)
             assert not home.has(step, AFTER)
         said = command("halt", "--reason", TOLD)
-        assert run(home, instance, AFTER, {"ports": TellingPorts()})
+        assert run(home, instance, AFTER, {"ports": TellingPorts()}), home.lake.ledger.entries("run_failed")[-1].body
     said += command("status") + command("explain", SECRET) + command("report", "--session", AFTER)
     out, err = capfd.readouterr()
     found = everything(home.path, tmp_path / "instance") | {

@@ -95,4 +95,4 @@ def test_doctor_names_a_broken_ledger_and_fails(tmp_path: Path) -> None:
     connection.close()
     result = command(home, "doctor")
     assert result.returncode == 1
-    assert "altered" in result.stdout
+    assert "LEAF" in result.stdout
