@@ -20,7 +20,9 @@ import pytest
 from graph_world import AFTER, NEXT, ROOT, Between, Home, Overrides
 
 from marketbot_assets.definitions import build_definitions
+from marketbot_assets.source import source_body
 from marketbot_resources.broker.paper import PaperBroker
+from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import AccountReport, Acknowledgement, Order, OrderState
 from marketbot_resources.news.sample import SampleNews
@@ -214,10 +216,12 @@ def test_no_planted_secret_is_left_anywhere(
     events_kept = b"".join(data for name, data in found.items() if "instance" in name)
     assert events_kept.count(b"RuntimeError: news: refused [redacted]") > 0
     assert events_kept.count(b"OSError: refused [redacted]") > 0
-    assert ledger.verify() is None
+    assert first_fault(ledger) is None
 
 
 def test_an_undisturbed_home_is_not_touched(undisturbed: Home) -> None:
     """Nothing that the product says by itself is taken for a secret: no mask in the evidence of its sessions."""
     masked = [name for name, data in everything(undisturbed.path).items() if MASK.encode() in data]
-    assert masked == []
+    assert [name for name in masked if source_body()[0] not in name] == [], (
+        "our own source says the mask, nothing else does"
+    )
