@@ -143,6 +143,10 @@ class MarketProvider(Protocol):
         """Reference rates against the euro."""
         ...
 
+    def probe(self, mic: str) -> "MarketProvider":
+        """The same market, of which a few listings of an exchange are enough: to see whether its bars have landed."""
+        ...
+
 
 class MacroProvider(Protocol):
     """Macro series with vintages."""
