@@ -40,37 +40,44 @@ class ClockResource(dg.ConfigurableResource):
 
 
 class Ports(dg.ConfigurableResource):
-    """The data providers. `size` serves load tests: so many listings in the sample world instead of the standard ones."""
+    """The data providers that the mandate names. `size` serves load tests: so many listings in the sample world.
+
+    `home`: where imports, and what is remembered of vendors, lie (default: MARKETBOT_HOME).
+    """
 
     size: int | None = None
+    home: str | None = None
+
+    def _named(self) -> tuple[Mandate, Path]:
+        return parse_mandate(read_mandate_text()), Path(self.home) if self.home else settings.home()
 
     @property
     def market(self) -> MarketProvider:
         """Listings, bars, corporate actions and reference rates."""
-        from marketbot_resources.market.sample import SampleMarket
+        from marketbot_resources.provider_choice import market_of
 
-        return SampleMarket(size=self.size)
+        return market_of(*self._named(), self.size)
 
     @property
     def macro(self) -> MacroProvider:
         """Macro series."""
-        from marketbot_resources.macro.sample import SampleMacro
+        from marketbot_resources.provider_choice import macro_of
 
-        return SampleMacro()
+        return macro_of(*self._named())
 
     @property
     def fundamentals(self) -> FundamentalsProvider:
         """Figures as filed."""
-        from marketbot_resources.fundamentals.sample import SampleFundamentals
+        from marketbot_resources.provider_choice import fundamentals_of
 
-        return SampleFundamentals(size=self.size)
+        return fundamentals_of(*self._named(), self.size)
 
     @property
     def news(self) -> NewsProvider:
         """Headlines."""
-        from marketbot_resources.news.sample import SampleNews
+        from marketbot_resources.provider_choice import news_of
 
-        return SampleNews(size=self.size)
+        return news_of(*self._named(), self.size)
 
 
 class BrokerResource(dg.ConfigurableResource):

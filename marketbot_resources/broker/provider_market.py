@@ -71,16 +71,21 @@ class _Rows:
 
 
 def _rows(delivery: Delivery, columns: Mapping[str, pa.DataType]) -> _Rows:
-    """The rows of a whole-table provider's one body."""
-    (body,) = delivery.bodies
-    if body.status != 200:
-        raise ProviderError(f"{body.url}: expected status 200, found {body.status}")
-    table = _csv(body, columns) if body.parser == CSV else _parquet(body, columns)
-    frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+    """The rows of a whole-table provider's bodies."""
+    body = delivery.bodies[0]
+    frame: pd.DataFrame = pa.concat_tables([_table(one, columns) for one in delivery.bodies]).to_pandas(
+        date_as_object=False
+    )
     for name, kind in columns.items():
         if kind != _NUMBER and bool(frame[name].isna().any()):
             raise ProviderError(f"{body.url}: expected a value in every row of {name}, found empty cells")
     return _Rows(frame, body.provider, body.url)
+
+
+def _table(body: Body, columns: Mapping[str, pa.DataType]) -> pa.Table:
+    if body.status != 200:
+        raise ProviderError(f"{body.url}: expected status 200, found {body.status}")
+    return _csv(body, columns) if body.parser == CSV else _parquet(body, columns)
 
 
 def _csv(body: Body, columns: Mapping[str, pa.DataType]) -> pa.Table:
@@ -153,6 +158,8 @@ def _actions(delivery: Delivery, known: pd.DataFrame) -> pd.DataFrame:
 def _rates(delivery: Delivery, base: str) -> pd.DataFrame:
     """Base per unit of each currency, triangulated over the euro within one fixing date; the euro included."""
     frame = _rows(delivery, _FX).frame
+    if frame.empty:
+        return frame.assign(rate=pd.Series(dtype=float))
     published = frame.groupby("session")["known_at"].max()
     euro = pd.DataFrame({"currency": EURO, "session": published.index, "units_per_eur": 1.0})
     units = pd.concat([frame[["currency", "session", "units_per_eur"]], euro], ignore_index=True)
