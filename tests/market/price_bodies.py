@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from fetch.vendor_server import Recorded, cassette, yahoo
 
 from marketbot_resources.market.alpaca import AlpacaPrices
@@ -24,6 +25,7 @@ from marketbot_resources.market.yahoo import YahooActions, YahooInstruments, Yah
 from marketbot_resources.provider import Subject, Vendor, Window
 
 WIRE = Path(__file__).parents[2] / "../shared/data/wire"
+recorded = pytest.mark.skipif(not WIRE.is_dir(), reason="needs ../shared/data/wire beside the project")
 UNTIL = dt.datetime(2024, 7, 12, 7, tzinfo=dt.UTC)
 ALL = Window(None, UNTIL)
 TEST = Subject(
@@ -112,7 +114,7 @@ TICKERS = (
 )
 
 
-def zipped(text: str, name: str = "supported_tickers.csv") -> bytes:
+def zipped(text: str | bytes, name: str = "supported_tickers.csv") -> bytes:
     """A zip of one member with a fixed date."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:

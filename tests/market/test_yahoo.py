@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from market.price_bodies import ALL, SECONDS, SESSIONS, TEST, recorded_yahoo, yahoo_with
+from market.price_bodies import ALL, SECONDS, SESSIONS, TEST, recorded, recorded_yahoo, yahoo_with
 
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.market.yahoo import YahooActions, YahooInstruments, YahooPrices
@@ -290,6 +290,7 @@ RECORDED = {
 
 
 @pytest.mark.shared_data
+@recorded
 @pytest.mark.parametrize("name", sorted(RECORDED))
 def test_recorded_bars(name: str) -> None:
     """One bar per recorded exchange, read by hand. The bodies end in 2020 and were recorded in 2025: they are adjusted."""
@@ -302,6 +303,7 @@ def test_recorded_bars(name: str) -> None:
 
 
 @pytest.mark.shared_data
+@recorded
 def test_a_recorded_split_and_dividend() -> None:
     """AAPL: 4:1 on 2020-08-31, 0.205 dollars ex 2020-11-06; the body, cut off that evening, holds both."""
     tree = json.loads(recorded_yahoo("chart-AAPL-2020-08-31-to-2020-11-07").body)
@@ -324,6 +326,7 @@ def raw_bars(ticker: str) -> dict[str, tuple[float, ...]]:
 
 
 @pytest.mark.shared_data
+@recorded
 def test_undone_bars_equal_what_was_traded() -> None:
     """Two recorded AAPL bodies joined into one that reaches its end: undone closes are another source's raw closes."""
     early = json.loads(recorded_yahoo("chart-AAPL-2020-01-01-to-2020-01-03").body)["chart"]["result"][0]
@@ -347,6 +350,7 @@ def test_undone_bars_equal_what_was_traded() -> None:
 
 
 @pytest.mark.shared_data
+@recorded
 def test_every_recorded_chart_of_a_listing_is_served_or_refused_for_its_reason() -> None:
     """Funds without an exchange's ticker, currencies, coins, futures and minute bars are nobody's daily listing bars."""
     weird = ("chart-notimestamp-quotes-length.fake", "chart-notimestamp-weird-quote.fake")
@@ -369,6 +373,7 @@ def test_every_recorded_chart_of_a_listing_is_served_or_refused_for_its_reason()
 
 
 @pytest.mark.shared_data
+@recorded
 def test_recorded_descriptions() -> None:
     """Name, currency, kind and first trade of four recorded listings."""
     for name, mic, ticker, expected in [
