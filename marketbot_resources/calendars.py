@@ -129,6 +129,16 @@ def computed_cutoff(schedule: Schedule, session: dt.date) -> dt.datetime:
     return decide_at(schedule, session) + dt.timedelta(minutes=schedule.landing_minutes_max)
 
 
+def wall_clock_at(day: dt.date, at: dt.time, timezone: str) -> dt.datetime:
+    """The instant at which clocks of a time zone show that date and time; the earlier one when they show it twice."""
+    return dt.datetime.combine(day, at, tzinfo=ZoneInfo(timezone)).astimezone(dt.UTC)
+
+
+def local_date(at: dt.datetime, timezone: str) -> dt.date:
+    """The date that calendars of a time zone show at an instant."""
+    return at.astimezone(ZoneInfo(timezone)).date()
+
+
 def previous_session(calendar: Calendar, session: dt.date) -> dt.date:
     """The session of the decision calendar before this one, also before go-live."""
     return decision_sessions(calendar.mic, session - dt.timedelta(days=15), session - dt.timedelta(days=1))[-1]

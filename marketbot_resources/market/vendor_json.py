@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from marketbot_resources.errors import ProviderError
 
@@ -62,16 +63,16 @@ def text_of(provider: str, content: bytes) -> str:
     return text
 
 
-def read_json(provider: str, content: bytes) -> Json:
-    """The body as a tree whose values are checked when they are read. Raises ProviderError."""
+def read_json(provider: str, content: bytes, *, number_max: float = NUMBER_MAX) -> Json:
+    """The body as a tree whose values are checked when they are read; no number beyond `number_max`. Raises ProviderError."""
     text = text_of(provider, content)
     try:
         value = json.loads(
             text,
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
-            parse_float=_float,
-            parse_int=_int,
+            parse_float=partial(_float, number_max),
+            parse_int=partial(_int, number_max),
         )
     except RecursionError as error:
         raise ProviderError(f"{provider}: expected JSON of a sane depth, found deeper nesting") from error
@@ -95,15 +96,15 @@ def _no_constant(literal: str) -> float:
     raise ValueError(f"the literal {literal}")
 
 
-def _float(literal: str) -> float:
+def _float(number_max: float, literal: str) -> float:
     value = float(literal)
-    if not abs(value) <= NUMBER_MAX:
+    if not abs(value) <= number_max:
         raise ValueError(f"the number {literal[:40]}")
     return value
 
 
-def _int(literal: str) -> int:
-    if len(literal) > _DIGITS_MAX or not abs(int(literal)) <= NUMBER_MAX:
+def _int(number_max: float, literal: str) -> int:
+    if len(literal) > _DIGITS_MAX or not abs(int(literal)) <= number_max:
         raise ValueError(f"the number {literal[:40]}")
     return int(literal)
 
@@ -150,10 +151,35 @@ class Json:
         for name in sorted(self.fields()):
             yield name, Json(self.fields()[name], self.provider, f"{self.place}.{shown(name)}")
 
-    def text(self) -> str:
+    def has(self, name: str) -> bool:
+        """Whether this is an object with that field."""
+        return isinstance(self.value, dict) and name in self.value
+
+    def demand(self, expected: str | int) -> None:
+        """The value must be exactly this one."""
+        if type(self.value) is not type(expected) or self.value != expected:
+            raise self.wrong(repr(expected))
+
+    def text(self, at_most: int = TEXT_MAX) -> str:
         """A text without control characters."""
-        if not isinstance(self.value, str) or len(self.value) > TEXT_MAX or not self.value.isprintable():
-            raise self.wrong(f"a printable text of at most {TEXT_MAX} characters")
+        if not isinstance(self.value, str) or len(self.value) > at_most or not self.value.isprintable():
+            raise self.wrong(f"a printable text of at most {at_most} characters")
+        return self.value
+
+    def prose(self, at_most: int) -> str:
+        """A text as received, whatever its characters; only what cannot be stored as UTF-8 is refused."""
+        if not isinstance(self.value, str) or len(self.value) > at_most:
+            raise self.wrong(f"a text of at most {at_most} characters")
+        try:
+            self.value.encode()
+        except UnicodeEncodeError as error:
+            raise self.wrong("Unicode without lone surrogates") from error
+        return self.value
+
+    def whole(self) -> int:
+        """A whole number, written without a point."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int):
+            raise self.wrong("a whole number")
         return self.value
 
     def name(self) -> str:
