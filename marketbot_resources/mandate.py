@@ -93,7 +93,9 @@ class Providers(Section):
     clock: Literal["replay", "live"]
     market: Literal["sample", "synthetic", "import"] | Annotated[tuple[PriceVendor, ...], Field(min_length=1)]
     instruments: Literal["import"] | Annotated[tuple[PriceVendor, ...], Field(min_length=1)] | None = None
-    fx: Literal["import", "sample"] | Annotated[tuple[Literal["ecb"], ...], Field(min_length=1)] | None = None
+    fx: Literal["import", "sample"] | Annotated[tuple[Literal["ecb", "eurofxref"], ...], Field(min_length=1)] | None = (
+        None
+    )
     macro: Literal["sample", "synthetic", "import"] | Annotated[tuple[Literal["fred"], ...], Field(min_length=1)]
     fundamentals: (
         Literal["sample", "synthetic", "import", "none"] | Annotated[tuple[Literal["sec"], ...], Field(min_length=1)]

@@ -43,7 +43,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The answer to one question: bodies that are used, bodies that were refused and are kept as evidence, and why.
+    """The answer to one question: bodies that are used, others that are kept as evidence (mostly refused ones), and why.
 
     A subject is served by the bodies of exactly one provider.
     """

@@ -12,7 +12,17 @@ from marketbot_resources.errors import ProviderError
 from marketbot_resources.provider import Columns, Vendor
 
 Parser = Callable[[bytes, Mapping[str, str]], Columns]
-MODULES: Mapping[str, tuple[str, ...]] = {}
+MODULES: Mapping[str, tuple[str, ...]] = {
+    "yahoo": ("market.yahoo",),
+    "tiingo": ("market.tiingo", "market.tiingo_listings", "news.tiingo"),
+    "alpaca": ("market.alpaca", "market.alpaca_actions", "market.alpaca_assets", "news.alpaca"),
+    "stooq": ("market.stooq",),
+    "ecb": ("market.ecb",),
+    "eurofxref": ("market.ecb",),
+    "fred": ("macro.fred",),
+    "sec": ("fundamentals.sec", "fundamentals.sec_issuers"),
+    "feeds": ("news.feeds",),
+}
 
 
 @lru_cache(maxsize=32)

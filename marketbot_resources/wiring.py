@@ -81,7 +81,7 @@ class Ports(dg.ConfigurableResource):
 
 
 class BrokerResource(dg.ConfigurableResource):
-    """The broker that the mandate names. The paper broker keeps a file in the home and trades in the data provider's market."""
+    """The broker that the mandate names. The paper broker keeps a file in the home."""
 
     home: str | None = None
 
@@ -91,10 +91,20 @@ class BrokerResource(dg.ConfigurableResource):
         from marketbot_resources.broker.provider_market import provider_market
 
         folder = Path(self.home) if self.home else settings.home()
-        market = ports.market
+        market = _traded_in(mandate, ports, folder)
         return PaperBroker(
             folder / "broker.sqlite", mandate, lambda since, until: provider_market(market, mandate, since, until)
         )
+
+
+def _traded_in(mandate: Mandate, ports: Ports, home: Path) -> MarketProvider:
+    """The paper broker's market: the data provider's, or what was received of web services, which are not asked twice."""
+    if isinstance(mandate.providers.market, str):
+        return ports.market
+    from marketbot_resources.market.stored import StoredMarket
+    from marketbot_resources.store.lake import open_lake
+
+    return StoredMarket(open_lake(home))
 
 
 class NotaryResource(dg.ConfigurableResource):

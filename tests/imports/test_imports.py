@@ -252,6 +252,18 @@ def test_a_macro_row_needs_its_release(place: Place, tmp_path: Path) -> None:
     assert [r["value"] for r in place.rows(kind="macro", until=dt.datetime(2018, 12, 31, tzinfo=dt.UTC))] == [1.5]
 
 
+def test_forms_are_the_raw_tables() -> None:
+    """An import has exactly the columns and types of the raw table that it fills, and its key."""
+    from marketbot_assets.ingestion import schema
+
+    for table in schema.TABLES:
+        form = FORMS.get(table.asset.removeprefix("raw_"))
+        if form is not None:
+            raw = [field for field in table.arrow_schema if field.name not in ("source", "blob_sha256")]
+            assert {field.name: field.type for field in raw} == dict(form.types), table.asset
+            assert set(form.key) == set(table.key) - {"source"}, table.asset
+
+
 PRICE = st.one_of(st.none(), st.floats(min_value=1e-6, max_value=1e9, allow_nan=False))
 
 
