@@ -62,14 +62,60 @@ class Schedule(Section):
     execute: Literal["next_open"]
 
 
+PriceVendor = Literal["yahoo", "tiingo", "alpaca", "stooq"]
+NewsVendor = Literal["alpaca", "tiingo", "feeds"]
+
+
+class Feed(Section):
+    """One RSS or Atom feed and the listing that it is about, as exchange and ticker."""
+
+    address: Annotated[str, Field(pattern=r"^https://\S+$", max_length=400)]
+    mic: Mic
+    ticker: str
+
+
+class SyntheticWorld(Section):
+    """Size, range and seed of the synthetic world."""
+
+    instruments: Annotated[int, Field(ge=1, le=20_000)] = 100
+    exchanges: Annotated[tuple[Mic, ...], Field(min_length=1)] = ("XNYS", "XLON", "XETR", "XTKS")
+    first: dt.date = dt.date(2014, 1, 2)
+    last: dt.date = dt.date(2022, 12, 28)
+    seed: Annotated[int, Field(ge=0)] = 1
+
+
 class Providers(Section):
-    """Keys of the mandate's section providers; `mandate.yaml` says what each value does."""
+    """Keys of the mandate's section providers; `mandate.yaml` says what each value does.
+
+    A list is a chain: what the first vendor cannot serve is asked of the next. `instruments` and `fx` absent: as `market`.
+    """
 
     clock: Literal["replay", "live"]
-    market: Literal["sample"]
-    macro: Literal["sample"]
-    fundamentals: Literal["sample"]
-    news: Literal["sample"]
+    market: Literal["sample", "synthetic", "import"] | Annotated[tuple[PriceVendor, ...], Field(min_length=1)]
+    instruments: Literal["import"] | Annotated[tuple[PriceVendor, ...], Field(min_length=1)] | None = None
+    fx: Literal["import", "sample"] | Annotated[tuple[Literal["ecb", "eurofxref"], ...], Field(min_length=1)] | None = (
+        None
+    )
+    macro: Literal["sample", "synthetic", "import"] | Annotated[tuple[Literal["fred"], ...], Field(min_length=1)]
+    fundamentals: (
+        Literal["sample", "synthetic", "import", "none"] | Annotated[tuple[Literal["sec"], ...], Field(min_length=1)]
+    )
+    news: Literal["sample", "synthetic", "import", "none"] | Annotated[tuple[NewsVendor, ...], Field(min_length=1)]
+    feeds: tuple[Feed, ...] = ()
+    daily_requests: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    synthetic: SyntheticWorld = SyntheticWorld()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for name in ("market", "instruments", "fx", "macro", "fundamentals", "news"):
+            chain = getattr(self, name)
+            if isinstance(chain, tuple) and len(set(chain)) != len(chain):
+                raise ValueError(f"{name}: a vendor is named twice")
+        if isinstance(self.market, tuple) and self.fx is None:
+            raise ValueError("fx: expected a source of exchange rates beside price vendors, like [ecb]")
+        if self.feeds and (not isinstance(self.news, tuple) or "feeds" not in self.news):
+            raise ValueError("feeds: expected feeds among the vendors of news")
+        return self
 
 
 class Broker(Section):
@@ -95,6 +141,7 @@ class Universe(Section):
     """Keys of the mandate's section universe; `mandate.yaml` says what each value does."""
 
     listings: dict[Mic, Literal["all"] | Annotated[list[str], Field(min_length=1)]] = Field(min_length=1)
+    formerly: dict[Mic, dict[str, str]] = Field(default_factory=dict)
     floor: UniverseFloor
     fund_bucket: Cap
     unknown_sector_cap: Fraction

@@ -20,6 +20,7 @@ SESSIONS_PER_YEAR = 252
 BASIS_POINT = 1e-4
 MINOR_UNIT_DIGITS = {"JPY": 0}
 _DEFAULT_MINOR_DIGITS = 2
+LISTING = "listing:"
 MINOR_UNITS = {"GBX": ("GBP", 100), "GBp": ("GBP", 100), "ZAC": ("ZAR", 100), "ZAc": ("ZAR", 100), "ILA": ("ILS", 100)}
 
 
@@ -196,9 +197,19 @@ def client_order_id(
 
 
 def instrument_id(source: str, source_id: str) -> str:
-    """Our own id of an instrument: follows from where it was first seen, is never reused and survives a change of ticker."""
+    """Our own id of an instrument: follows from where it was first seen, is never reused and survives a change of ticker.
+
+    Sources that know listings by exchange and ticker (`listing_id`) speak of one instrument, whichever of them serves it.
+    """
+    if source_id.startswith(LISTING):
+        source, source_id = "listing", source_id.removeprefix(LISTING)
     digest = base64.b32encode(hashlib.sha256(f"{source}|{source_id}".encode()).digest()).decode()
     return "MB" + digest[:10]
+
+
+def listing_id(mic: str, ticker: str) -> str:
+    """The `source_id` of a listing that is known by its exchange and the ticker under which it was first seen."""
+    return f"{LISTING}{mic}:{ticker}"
 
 
 def major_unit(currency: str) -> tuple[str, int]:

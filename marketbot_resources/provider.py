@@ -43,7 +43,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The answer to one question: bodies that are used, bodies that were refused and are kept as evidence, and why.
+    """The answer to one question: bodies that are used, others that are kept as evidence (mostly refused ones), and why.
 
     A subject is served by the bodies of exactly one provider.
     """
@@ -141,6 +141,10 @@ class MarketProvider(Protocol):
 
     def fx(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Reference rates against the euro."""
+        ...
+
+    def probe(self, mic: str) -> "MarketProvider":
+        """The same market, of which a few listings of an exchange are enough: to see whether its bars have landed."""
         ...
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 from marketbot_assets.ingestion import schema
 from marketbot_assets.lineage import ingest, materialized, stage_asset, stored
 from marketbot_resources.broker.account import take_account
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Delivery
 from marketbot_resources.sessions import last_cutoff_before, open_book
 from marketbot_resources.store.resource import StoreResource, session_of
 from marketbot_resources.store.table import Table
@@ -37,7 +37,7 @@ class Source:
     table: Table
     domain: str
     description: str
-    fetch: Callable[[Ports, dt.datetime, dt.datetime], Body]
+    fetch: Callable[[Ports, dt.datetime, dt.datetime], Delivery]
 
 
 SOURCES = (

@@ -9,15 +9,15 @@ import re
 
 from marketbot_resources.market.venues import US, VENUES
 
-_PLAIN = re.compile(r"[A-Z0-9]+(?:[-&][A-Z0-9]+)*\Z")
-_CLASS_MARKS = re.compile(r"[ ./-]+")
+_TICKER = re.compile(r"[A-Z0-9]+(?:[ ./&-][A-Z0-9]+)*\.?\Z")
+_CLASS_MARKS = re.compile(r"[ ./-]")
 _HONG_KONG_DIGITS = 4
 
 
 def _hyphened(ticker: str) -> str | None:
     """Upper case, class behind a hyphen; London's closing dot (`BP.`) falls away."""
-    text = _CLASS_MARKS.sub("-", ticker.strip().upper()).strip("-")
-    return text if _PLAIN.match(text) else None
+    text = ticker.strip().upper()
+    return _CLASS_MARKS.sub("-", text.removesuffix(".")) if _TICKER.match(text) else None
 
 
 def yahoo_symbol(mic: str, ticker: str) -> str | None:

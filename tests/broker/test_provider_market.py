@@ -17,7 +17,7 @@ from marketbot_resources.errors import ProviderError
 from marketbot_resources.market.sample import SampleMarket
 from marketbot_resources.model import Kind, Order, OrderState, Side
 from marketbot_resources.paper_market import TabularMarket
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Delivery
 
 MANDATE = mandate()
 SINCE = dt.datetime(2018, 11, 12, 23, 15, tzinfo=dt.UTC)
@@ -25,7 +25,8 @@ UNTIL = dt.datetime(2018, 11, 13, 23, 15, tzinfo=dt.UTC)  # a London name splits
 SPLIT_DAY = dt.date(2018, 11, 13)
 
 
-def raw(name: str, body: Body) -> pd.DataFrame:
+def raw(name: str, delivery: Delivery) -> pd.DataFrame:
+    (body,) = delivery.bodies
     return PARSERS[name](body.content, source=body.provider, blob_sha256="")
 
 

@@ -1,0 +1,55 @@
+"""Which vendors exist: name -> the modules that describe their tables. Each module has `VENDORS`; nothing else is imported.
+
+A parser is named `<vendor>-<what>/<version>`; the parsers of old versions stay in their module's `VENDORS` or `OLD_PARSERS`, so
+bodies stored years ago can be read again.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib import import_module
+
+from marketbot_resources.errors import ProviderError
+from marketbot_resources.provider import Columns, Vendor
+
+Parser = Callable[[bytes, Mapping[str, str]], Columns]
+MODULES: Mapping[str, tuple[str, ...]] = {
+    "yahoo": ("market.yahoo",),
+    "tiingo": ("market.tiingo", "market.tiingo_listings", "news.tiingo"),
+    "alpaca": ("market.alpaca", "market.alpaca_actions", "market.alpaca_assets", "news.alpaca"),
+    "stooq": ("market.stooq",),
+    "ecb": ("market.ecb",),
+    "eurofxref": ("market.ecb",),
+    "fred": ("macro.fred",),
+    "sec": ("fundamentals.sec", "fundamentals.sec_issuers"),
+    "feeds": ("news.feeds",),
+}
+
+
+@lru_cache(maxsize=32)
+def vendors_of(name: str) -> tuple[Vendor, ...]:
+    """Everything that one vendor offers, a table each. Raises ProviderError for a vendor that no module describes."""
+    if name not in MODULES:
+        raise ProviderError(f"vendor: expected one of {', '.join(sorted(MODULES)) or 'none yet'}, found {name!r}")
+    found: list[Vendor] = []
+    for module in MODULES[name]:
+        found += import_module(f"marketbot_resources.{module}").VENDORS
+    return tuple(found)
+
+
+def vendor(name: str, table: str) -> Vendor | None:
+    """The vendor's description of one table; None when it has no such data."""
+    return next((one for one in vendors_of(name) if one.table == table), None)
+
+
+@lru_cache(maxsize=64)
+def parser_of(parser: str) -> Parser:
+    """The function behind a parser's name and version. Raises ProviderError for one that is not known."""
+    name = parser.split("-")[0].split("/")[0]
+    for one in vendors_of(name):
+        if one.parser == parser:
+            return one.parse
+    for module in MODULES[name]:
+        old: Mapping[str, Parser] = getattr(import_module(f"marketbot_resources.{module}"), "OLD_PARSERS", {})
+        if parser in old:
+            return old[parser]
+    raise ProviderError(f"parser: expected one of vendor {name}, found {parser!r}")
