@@ -179,3 +179,6 @@ def _observation(node: Json, asked: Mapping[str, str]) -> tuple[str, dt.date, fl
     if not isinstance(value.value, str):
         raise value.wrong("a number as text")
     return first, node.get("date").day(), math.nan if value.value == MISSING else value.number(texts=True)
+
+
+VENDORS = (Fred(),)

@@ -84,3 +84,6 @@ def _headlines(node: Json, symbols: Mapping[str, str], window: Window) -> list[H
     linked = sorted({symbol.text(40) for symbol in node.get("symbols").rows()} & set(symbols))
     at = known_at(max(created, updated), window)
     return [Headline(headline_id, symbols[s], title, publisher, created, at) for s in linked if at is not None]
+
+
+VENDORS = (AlpacaNews(),)
