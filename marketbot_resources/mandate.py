@@ -105,6 +105,11 @@ class Providers(Section):
     daily_requests: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     synthetic: SyntheticWorld = SyntheticWorld()
 
+    def vendors(self) -> tuple[str, ...]:
+        """Every web service that is asked, sorted."""
+        chains = (self.market, self.instruments, self.fx, self.macro, self.fundamentals, self.news)
+        return tuple(sorted({name for chain in chains if isinstance(chain, tuple) for name in chain}))
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         for name in ("market", "instruments", "fx", "macro", "fundamentals", "news"):
