@@ -220,7 +220,7 @@ def written(samples: dict[str, list[Sample]], instruments: int, years: int, repe
             "# Importing a history",
             "",
             "Written by `.venv/bin/python benchmarks/ingest.py`; absolute times belong to the machine, ratios are what counts.",
-            f"{instruments:,} instruments, {years} years of daily bars, {rows:,} rows of one Parquet file; medians of {repetitions}.",
+            f"{instruments:,} instruments, {years} years of daily bars, {rows:,} rows of one file; medians of {repetitions}.",
             "",
             table(("", "rows per CPU second", "CPU", "wall", "peak memory"), lines),
             "",
