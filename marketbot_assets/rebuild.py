@@ -40,10 +40,8 @@ def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     known, past = market(read, MODEL_SESSIONS), long_returns(read)
     beta = shrunk_beta(known.window.base_return, known.macro.series["SP500"])
     stress = scenario_returns(past.base_returns, past.sessions, past.index, beta, read.session)
-    sectors = list(known.instruments["sector"])
-    return to_frame(
-        estimate_factor_model(known.window, known.macro, read.read("features"), sectors, known.mandate, stress)
-    )
+    features, instruments = read.read("features"), known.instruments
+    return to_frame(estimate_factor_model(known.window, known.macro, features, instruments, known.mandate, stress))
 
 
 def llm_context(read: Reader, ledger: Ledger) -> "pd.DataFrame":

@@ -119,7 +119,7 @@ class History:
         beta = shrunk_beta(window.base_return, macro.series["SP500"])
         past: Sequence[dt.date] = self.days[: place + 1]
         stress = scenario_returns(self._returns[: place + 1], past, index, beta, self.days[place])
-        return estimate_factor_model(window, macro, features, list(instruments["sector"]), self.mandate, stress)
+        return estimate_factor_model(window, macro, features, instruments, self.mandate, stress)
 
     def _instruments(self, session: dt.date) -> pd.DataFrame:
         rows = self.tables.instruments

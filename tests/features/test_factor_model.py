@@ -20,7 +20,7 @@ def model():  # type: ignore[no-untyped-def]
     window, macro = world()
     frame = build_features(window, macro, FILED, INSTRUMENTS, DAYS[-1])
     stress = scenario_returns(window.base_return, DAYS, macro.series["SP500"], np.ones(N), DAYS[-1])
-    return estimate_factor_model(window, macro, frame, list(INSTRUMENTS["sector"]), MANDATE, stress)
+    return estimate_factor_model(window, macro, frame, INSTRUMENTS, MANDATE, stress)
 
 
 @pytest.mark.parametrize("shape", [(252, 10), (60, 40), (30, 5)])

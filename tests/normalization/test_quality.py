@@ -9,9 +9,9 @@ import pytest
 
 from marketbot_assets.ingestion.parse import PARSERS
 from marketbot_assets.normalization.identity import normalize_instruments
+from marketbot_assets.normalization.plain_text import clean_text
 from marketbot_assets.normalization.quality import bar_findings, flag_quarantine, recent_bars
 from marketbot_assets.normalization.series import (
-    clean_text,
     normalize_corporate_actions,
     normalize_fx,
     normalize_prices,
