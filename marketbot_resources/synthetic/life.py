@@ -149,7 +149,7 @@ def _new_ticker(spec: WorldSpec, number: int, fate: _Fate) -> str:
 
 def _wait(draw: float, rate: float) -> int:
     """Sessions until the first event of a Poisson process with so many events a year."""
-    return int(-math.log1p(-draw) * SESSIONS_PER_YEAR / rate) if rate > 0 else _NEVER
+    return int(min(-math.log1p(-draw) * SESSIONS_PER_YEAR / rate, _NEVER)) if rate > 0 else _NEVER
 
 
 @lru_cache(maxsize=50_000)

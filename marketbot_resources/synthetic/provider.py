@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from marketbot_resources.market.shelf import csv_bytes
 from marketbot_resources.model import utc_text
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Body, Delivery, whole
 from marketbot_resources.synthetic.actions import Action
 from marketbot_resources.synthetic.grid import Grid, grid_of
 from marketbot_resources.synthetic.life import Life, life_of
@@ -24,7 +24,7 @@ from marketbot_resources.synthetic.tables import DAY, STAMP, TEXT
 from marketbot_resources.synthetic.venues import SECTOR_NAMES, VENUES
 from marketbot_resources.synthetic.world import Truth, chunks
 
-KEPT_ROWS_MAX = 3_000_000
+KEPT_ROWS_MAX, PROBED = 3_000_000, 8
 _KEYS = {
     "prices": ("source_id", "session"),
     "corporate_actions": ("source_id", "ex_session", "kind"),
@@ -33,7 +33,7 @@ _KEYS = {
 }
 
 
-def answer(kind: str, table: pa.Table, since: dt.datetime | None, until: dt.datetime) -> Body:
+def answer(kind: str, table: pa.Table, since: dt.datetime | None, until: dt.datetime) -> Delivery:
     """A table as the provider's answer."""
     plain = pa.table(
         {
@@ -42,7 +42,7 @@ def answer(kind: str, table: pa.Table, since: dt.datetime | None, until: dt.date
         }
     )
     url = f"synthetic://{kind}?since={utc_text(since) if since else ''}&until={utc_text(until)}"
-    return Body("synthetic", url, "text/csv", 200, csv_bytes(plain))
+    return whole(Body("synthetic", url, "text/csv", 200, csv_bytes(plain)))
 
 
 def _by_release(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:
@@ -57,10 +57,10 @@ def _micros(at: dt.datetime) -> int:
 class Years:
     """The rows of the world by the year in which they became knowable, made on demand, the oldest request forgotten first."""
 
-    def __init__(self, spec: WorldSpec) -> None:
+    def __init__(self, spec: WorldSpec, kept_rows_max: int = KEPT_ROWS_MAX) -> None:
         self._spec = spec
         self._kept: OrderedDict[int, tuple[dict[str, pa.Table], tuple[Action, ...]]] = OrderedDict()
-        self._most = max(2, KEPT_ROWS_MAX // (spec.instruments * 260))
+        self._most = max(1, kept_rows_max // (spec.instruments * 260))
 
     def rows(self, kind: str, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
         """Rows with since < known_at <= until, by `known_at`."""
@@ -107,7 +107,7 @@ class SyntheticMarket:
         self._spec = spec
         self._years = years
 
-    def instruments(self, as_of: dt.datetime) -> Body:
+    def instruments(self, as_of: dt.datetime) -> Delivery:
         """Listings that had begun to trade at the instant, with the ticker and state of then; the dead remain, as dead."""
         instant = _micros(as_of)
         splits: dict[int, list[Action]] = {}
@@ -122,15 +122,20 @@ class SyntheticMarket:
         table = pa.Table.from_pylist(rows, schema=_LISTING_SCHEMA)
         return answer("instruments", table, None, as_of)
 
-    def prices(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def prices(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Daily bars."""
         return answer("prices", self._years.rows("prices", since, until), since, until)
 
-    def corporate_actions(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def corporate_actions(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Corporate actions by announcement."""
         return answer("corporate_actions", self._years.rows("corporate_actions", since, until), since, until)
 
-    def fx(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def probe(self, mic: str) -> "SyntheticMarket":
+        """The first few listings of every exchange: a smaller world holds the same rows."""
+        few = dataclasses.replace(self._spec, instruments=min(self._spec.instruments, PROBED * len(self._spec.mics)))
+        return SyntheticMarket(few, Years(few))
+
+    def fx(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Reference rates."""
         return _slice("fx", sorted_by_release(fx_table(self._spec), ("currency",)), since, until)
 
@@ -183,7 +188,7 @@ def _listing(life: Life, grid: Grid, instant: int, splits: list[Action]) -> dict
     }
 
 
-def _slice(kind: str, table: pa.Table, since: dt.datetime | None, until: dt.datetime) -> Body:
+def _slice(kind: str, table: pa.Table, since: dt.datetime | None, until: dt.datetime) -> Delivery:
     return answer(kind, known_between(table, None if since is None else _micros(since), _micros(until)), since, until)
 
 
@@ -193,7 +198,7 @@ class SyntheticMacro:
     def __init__(self, spec: WorldSpec) -> None:
         self._table = sorted_by_release(macro_table(spec), ("series", "period"))
 
-    def series(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def series(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Observations and vintages by release."""
         return _slice("series", self._table, since, until)
 
@@ -204,7 +209,7 @@ class SyntheticFundamentals:
     def __init__(self, years: Years) -> None:
         self._years = years
 
-    def filings(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def filings(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Figures by filing instant."""
         return answer("filings", self._years.rows("filings", since, until), since, until)
 
@@ -215,7 +220,7 @@ class SyntheticNews:
     def __init__(self, years: Years) -> None:
         self._years = years
 
-    def headlines(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def headlines(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Headlines by crawl time."""
         return answer("headlines", self._years.rows("headlines", since, until), since, until)
 

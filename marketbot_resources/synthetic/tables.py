@@ -34,7 +34,7 @@ def _constant(value: str, rows: int) -> pa.DictionaryArray:
 
 
 def served_bars(block: Block, served: Served) -> pa.Table:
-    """Daily bars as the provider serves them. With revisions a listing's rows stand by `known_at`."""
+    """Daily bars as the provider serves them. A revised bar has two rows, the wrong one first."""
     clean = {name: getattr(block.prices, name) for name in FIELDS}
     rows = _bars(block, served.fields, served.mask, served.known)
     if not served.again.any():
@@ -45,7 +45,7 @@ def served_bars(block: Block, served: Served) -> pa.Table:
     known, session = (
         both[name].cast(kind).to_numpy() for name, kind in (("known_at", pa.int64()), ("session", pa.int32()))
     )
-    return both.take(pa.array(np.lexsort((session, known, listing))))
+    return both.take(pa.array(np.lexsort((known, session, listing))))
 
 
 def _bars(block: Block, fields: dict[str, np.ndarray], mask: np.ndarray, known: np.ndarray) -> pa.Table:
