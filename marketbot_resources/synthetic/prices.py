@@ -20,6 +20,7 @@ AMOUNT_DIGITS, RATIO_DIGITS, TICK_DIGITS = 4, 6, 6
 _UP, _DOWN = (1.5, 2.0, 3.0, 4.0), (0.1, 0.2, 0.5)
 _GAP, _OPEN_NOISE, _RANGE, _VOLUME_NOISE = 0.4, 0.5, 0.6, 0.3
 _VOLUME_OF_VOLATILITY, _VOLUME_OF_MOVE, _HALF_DAY = 0.35, 0.15, 0.5
+_SIGMA_MIN, _MOVE_MAX = 1e-6, 8.0  # what a move is measured in at least, and counts for at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,7 @@ def prices_of(
     high, low = np.maximum(high, np.maximum(opened, close)), np.minimum(low, np.minimum(opened, close))
     level = np.array([life.adv for life in lives]) / exact
     busy = _VOLUME_OF_VOLATILITY * returns.market_log_vol[:, None] + _VOLUME_NOISE * shocks["volume"]
-    busy = (
-        busy + _VOLUME_OF_MOVE * np.minimum(np.abs(np.log(growth)) / sigma, 8.0) if spec.risk.specific_vol > 0 else busy
-    )
+    busy += _VOLUME_OF_MOVE * np.minimum(np.abs(np.log(growth)) / np.maximum(sigma, _SIGMA_MIN), _MOVE_MAX)
     volume = np.round(level * np.exp(busy) * np.where(grid.half, _HALF_DAY, 1.0)[:, None])
     return Prices(exact, opened, high, low, close, volume, alive), terms
 
