@@ -193,7 +193,6 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
             mandate=mandate,
             session=read.session,
             cutoff=read.cutoff,
-            days=days,
         ),
         account=account(read),
         platform=platform(read, ledger),

@@ -11,11 +11,14 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.normalization.bar_rules import Finding, finding
+from marketbot_assets.normalization.currencies import newest_fixings
 from marketbot_resources.calendars import last_closed, sessions_between
+from marketbot_resources.currencies import ECB_REFERENCE_RATES, target_days
 
 GAP_WARN, GAP_QUARANTINE = 1, 3
 COVERAGE_WARN, COVERAGE_HALT = 0.98, 0.50
-FX_STALE_WEEKDAYS, FX_MOVE_MAX = 2, 0.08
+FX_STALE_TARGET_DAYS, FX_MOVE_MAX = 2, 0.08
+FX_CROSS_WARN, FX_CROSS_MAX = 0.01, 0.03
 MACRO_REQUIRED, MACRO_STALE_DAYS_WARN = ("SP500", "VIX"), 10
 
 
@@ -50,17 +53,44 @@ def universe_is_covered(
 
 
 def fx_is_fresh(fx: pd.DataFrame, currencies: Sequence[str], cutoff: dt.datetime) -> list[Finding]:
-    """Per currency. Observed: weekdays since the newest fixing; the euro's fixing calendar never closes for more than two."""
-    found = []
-    newest = fx[np.isfinite(fx["rate"])].groupby("currency")["session"].max().to_dict()
+    """Per currency. Observed: TARGET days since the newest fixing, days on which the ECB fixes rates."""
+    found, today = [], cutoff.date()
+    newest = newest_fixings(fx, today)
     for currency in currencies:
         if currency not in newest:
             age, message = float("nan"), "no rate was ever seen"
         else:
-            age = float(np.busday_count(newest[currency].date(), cutoff.date()))
-            message = f"the newest rate is {age:.0f} weekdays old"
-        outcome = "pass" if age <= FX_STALE_WEEKDAYS else "quarantine"
-        found.append(finding("fx_is_fresh", currency, outcome, age, FX_STALE_WEEKDAYS, message))
+            age = float(target_days(newest[currency], today))
+            message = f"the newest rate is {age:.0f} TARGET days old{_withdrawn(currency, today)}"
+        outcome = "pass" if age <= FX_STALE_TARGET_DAYS else "quarantine"
+        found.append(finding("fx_is_fresh", currency, outcome, age, FX_STALE_TARGET_DAYS, message))
+    return found
+
+
+def _withdrawn(currency: str, day: dt.date) -> str:
+    last = ECB_REFERENCE_RATES.get(currency, (None, None))[1]
+    return f"; the ECB publishes none since {last}" if last is not None and last < day else ""
+
+
+def fx_triangulates(fx: pd.DataFrame, second: pd.DataFrame) -> list[Finding]:
+    """Per pair and its newest common date. Observed: |our cross rate / a second source's direct rate - 1|.
+
+    `fx`: FX rows (base per unit of `currency`); the cross rate of a pair is rate(currency) / rate(quote). `second`: columns
+    `session`, `currency`, `quote`, `rate` (units of `quote` per unit of `currency`). A pair that our rates do not know on
+    any of the second source's dates gets a finding, too: what cannot be compared is not confirmed.
+    """
+    ours = fx.drop_duplicates(["session", "currency"], keep="last").set_index(["session", "currency"])["rate"]
+    found = []
+    for (currency, quote), group in second.groupby(["currency", "quote"]):
+        difference, message = float("nan"), "no date on which both sources have a rate"
+        for row in group.sort_values("session", ascending=False).itertuples():
+            legs = [float(ours.get((row.session, name), float("nan"))) for name in (currency, quote)]
+            if legs[0] > 0.0 and legs[1] > 0.0 and row.rate > 0.0:
+                difference = abs(legs[0] / legs[1] / row.rate - 1.0)
+                message = f"{row.session.date()}: {legs[0] / legs[1]:.6g} over the euro, {row.rate:.6g} elsewhere"
+                break
+        outcome = "pass" if difference <= FX_CROSS_WARN else "warn" if difference <= FX_CROSS_MAX else "quarantine"
+        found.append(finding("fx_triangulates", f"{currency}/{quote}", outcome, difference, FX_CROSS_WARN, message))
     return found
 
 

@@ -119,7 +119,6 @@ def _session(
             mandate=mandate,
             session=session,
             cutoff=known.cutoff,
-            days=history.days_to(session),
         ),
         account=account_facts(rolled.valuation, report.open_orders, state),
         platform=Platform((), "off", True, (), (), report.open_orders),
