@@ -7,6 +7,7 @@ import bisect
 import datetime as dt
 from functools import lru_cache
 
+from marketbot_resources.easter import easter_sunday
 from marketbot_resources.errors import MarketbotError
 
 _BY_DIGITS = {
@@ -112,16 +113,3 @@ def _closed_weekdays() -> tuple[frozenset[dt.date], tuple[dt.date, ...]]:
             found |= {dt.date(year, 5, 1), dt.date(year, 12, 26)}
     ordered = tuple(sorted(day for day in found if day.weekday() < 5))
     return frozenset(ordered), ordered
-
-
-def easter_sunday(year: int) -> dt.date:
-    """Easter Sunday of the Gregorian calendar (anonymous algorithm, Meeus, Astronomical Algorithms, chapter 8)."""
-    golden, (century, short) = year % 19, divmod(year, 100)
-    leaps, odd = divmod(century, 4)
-    skipped = (century - (century + 8) // 25 + 1) // 3
-    epact = (19 * golden + century - leaps - skipped + 15) % 30
-    quarter, rest = divmod(short, 4)
-    sunday = (32 + 2 * odd + 2 * quarter - epact - rest) % 7
-    late = (golden + 11 * epact + 22 * sunday) // 451
-    month, day = divmod(epact + sunday - 7 * late + 114, 31)
-    return dt.date(year, month, day + 1)

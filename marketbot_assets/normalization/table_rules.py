@@ -13,6 +13,7 @@ import pandas as pd
 from marketbot_assets.normalization.bar_rules import Finding, finding
 from marketbot_assets.normalization.currencies import newest_fixings
 from marketbot_resources.calendars import last_closed, sessions_between
+from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.currencies import ECB_REFERENCE_RATES, target_days
 
 GAP_WARN, GAP_QUARANTINE = 1, 3
@@ -22,17 +23,19 @@ FX_CROSS_WARN, FX_CROSS_MAX = 0.01, 0.03
 MACRO_REQUIRED, MACRO_STALE_DAYS_WARN = ("SP500", "VIX"), 10
 
 
-def bars_have_no_gaps(panel: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.datetime) -> list[Finding]:
-    """Per instrument of the universe. Observed: sessions of its own exchange since its newest usable bar."""
+def bars_have_no_gaps(
+    panel: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.datetime, off: Closed = NO_CLOSURES
+) -> list[Finding]:
+    """Per instrument of the universe. Observed: sessions of its own exchange since its newest usable bar; `off`: closures."""
     priced = panel[np.isfinite(panel["close"]) & ~panel["quarantine"]]
     newest = priced.groupby("instrument")["session"].max().to_dict()
-    closed = {mic: last_closed(mic, cutoff) for mic in sorted(set(universe["mic"]))}
+    closed = {mic: last_closed(mic, cutoff, off) for mic in sorted(set(universe["mic"]))}
     found = []
     for instrument, mic in zip(universe["instrument"], universe["mic"], strict=True):
         if instrument not in newest:
             age, message = float("nan"), "no usable bar was ever seen"
         else:
-            age = float(sessions_between(mic, newest[instrument].date(), closed[mic]))
+            age = float(sessions_between(mic, newest[instrument].date(), closed[mic], off))
             message = f"the newest usable bar is {age:.0f} own sessions old"
         outcome = "quarantine" if age >= GAP_QUARANTINE else "warn" if age >= GAP_WARN else "pass"
         found.append(finding("bars_have_no_gaps", instrument, outcome, age, GAP_WARN, message))
@@ -40,10 +43,15 @@ def bars_have_no_gaps(panel: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.da
 
 
 def universe_is_covered(
-    bars: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.datetime, previous_cutoff: dt.datetime
+    bars: pd.DataFrame,
+    universe: pd.DataFrame,
+    cutoff: dt.datetime,
+    previous_cutoff: dt.datetime,
+    off: Closed = NO_CLOSURES,
 ) -> list[Finding]:
     """Observed: landed bars over those due from exchanges that closed since the last cutoff; 1 when none closed."""
-    closed = {mic for mic in set(universe["mic"]) if last_closed(mic, cutoff) > last_closed(mic, previous_cutoff)}
+    mics = set(universe["mic"])
+    closed = {mic for mic in mics if last_closed(mic, cutoff, off) > last_closed(mic, previous_cutoff, off)}
     due = set(universe.loc[universe["mic"].isin(closed), "instrument"])
     landed = due & set(bars.loc[np.isfinite(bars["close"]), "instrument"])
     share = len(landed) / len(due) if due else 1.0

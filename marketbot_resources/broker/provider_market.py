@@ -61,6 +61,7 @@ def provider_market(market: MarketProvider, mandate: Mandate, since: dt.datetime
         _rates(market.fx(since - FX_BEFORE, until), mandate.base_currency),
         instruments,
         base_currency=mandate.base_currency,
+        off=mandate.calendar.closed,
     )
 
 
