@@ -131,6 +131,7 @@ def data_quality(read: Reader, ledger: Ledger) -> "pd.DataFrame":
         cutoff=read.cutoff,
         previous_cutoff=last_cutoff_before(ledger, read.session),
         base=read.mandate().base_currency,
+        off=read.mandate().calendar.closed,
     )
 
 
