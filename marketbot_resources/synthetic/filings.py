@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marketbot_resources.model import major_unit
+from marketbot_resources.currencies import major_unit
 from marketbot_resources.synthetic.block import Block
 from marketbot_resources.synthetic.life import Life
 from marketbot_resources.synthetic.streams import Floats, stream

@@ -11,7 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from marketbot_resources.model import SESSIONS_PER_YEAR, major_unit
+from marketbot_resources.currencies import major_unit
+from marketbot_resources.model import SESSIONS_PER_YEAR
 from marketbot_resources.synthetic import spec as words
 from marketbot_resources.synthetic.factors import STYLES
 from marketbot_resources.synthetic.spec import WorldSpec

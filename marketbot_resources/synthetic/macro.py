@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from marketbot_resources.model import major_unit
+from marketbot_resources.currencies import major_unit
 from marketbot_resources.synthetic.factors import factors_of
 from marketbot_resources.synthetic.grid import PARTS, Grid, factor_days, grid_of
 from marketbot_resources.synthetic.spec import WorldSpec
