@@ -83,7 +83,7 @@ def next_step(
 
 
 def _next_replayed(calendar: Calendar, opened: dt.date | None, ended: Collection[dt.date]) -> Step:
-    for day in decision_sessions(calendar.mic, opened or calendar.go_live, calendar.last_session):
+    for day in decision_sessions(calendar, opened or calendar.go_live, calendar.last_session):
         if day not in ended:
             return Request(day)
     return Skip(f"every session up to {calendar.last_session} has ended")
@@ -100,7 +100,7 @@ def _next_live(
     day = _day_of(now, schedule)
     if not calendar.go_live <= day <= calendar.last_session:
         return Skip(f"{day} lies outside of the mandate's {calendar.go_live} .. {calendar.last_session}")
-    if not decision_sessions(calendar.mic, day, day):
+    if not decision_sessions(calendar, day, day):
         return Skip(f"{day} is no session of {calendar.mic}")
     if opened is not None and day < opened:
         return Skip(f"session {day}: the book of this home opens with {opened}")

@@ -57,7 +57,7 @@ def return_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
     mandate, previous = read.mandate(), read.previous("return_model")
     if previous is not None:
-        age = read.sessions_since(mandate.calendar.mic, previous["fitted_on"].iloc[0].date())
+        age = read.sessions_since(mandate.calendar, previous["fitted_on"].iloc[0].date())
         if not needs_refit(from_frame(previous), sessions_since_fit=age, spec=spec_sha256(mandate)):
             return previous
     return to_frame(fit_return_model(market(read, TRAINING_SESSIONS).window, mandate))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_resources.errors import SessionRefused
 from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.rows import PARQUET
 from marketbot_resources.sessions import BookOpen, book_open, last_cutoff_before
 from marketbot_resources.store.reader import Reader
 
@@ -130,6 +131,7 @@ def data_quality(read: Reader, ledger: Ledger) -> "pd.DataFrame":
         cutoff=read.cutoff,
         previous_cutoff=last_cutoff_before(ledger, read.session),
         base=read.mandate().base_currency,
+        off=read.mandate().calendar.closed,
     )
 
 
@@ -157,10 +159,15 @@ def instrument_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.Da
 
 
 def price_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
-    """PRICES known before the home's first session."""
+    """PRICES known before the home's first session. Whole tables are normalized one by one: memory is that of the result."""
+    import pandas as pd
+
     from marketbot_assets.normalization.series import normalize_prices
 
-    return normalize_prices(rows_of("raw_prices", bodies), read.read("instrument_history"))
+    known = read.read("instrument_history")
+    groups = [[body] for body in bodies] if all(body.parser == PARQUET for body in bodies) else [bodies]
+    frames = [normalize_prices(rows_of("raw_prices", group), known) for group in groups]
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
 def corporate_action_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":

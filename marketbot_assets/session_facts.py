@@ -54,6 +54,7 @@ def rolled(read: Reader, ledger: "Ledger") -> "Rolled":
         mics=dict(zip(rows["instrument"], rows["mic"], strict=True)),
         currencies=dict(zip(rows["instrument"], rows["currency"], strict=True)),
         base=known.mandate.base_currency,
+        off=known.mandate.calendar.closed,
         after=book_cutoff_before(ledger, read.session),
         until=read.cutoff,
     )
@@ -121,7 +122,7 @@ def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]
         index_vol_20d=from_frame(read.read("factor_model")).index_vol_20d,
         clean=is_clean(read.read("reconciliation")),
         operator_rearm=bool((snapshot["kind"] == "OPERATOR").any()),
-        decision_sessions=decision_sessions(mandate.calendar.mic, read.session, read.session + dt.timedelta(days=60)),
+        decision_sessions=decision_sessions(mandate.calendar, read.session, read.session + dt.timedelta(days=60)),
         mandate=mandate,
         protective_ids=protective_ids(ledger, fills),
     )
@@ -175,7 +176,7 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
     rows, mandate = known.instruments, known.mandate
     days, since = last_sessions(mandate, read.session, DAYS_SESSIONS), len(read.reads)
     prices, listings = read.as_of("prices"), (tuple(rows["instrument"]), tuple(rows["mic"]))
-    ages = read.remember("bar ages", since, lambda: BarAges(prices, *listings))
+    ages = read.remember("bar ages", since, lambda: BarAges(prices, *listings, mandate.calendar.closed))
     return Situation(
         session=read.session,
         cutoff=read.cutoff,
@@ -193,7 +194,6 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
             mandate=mandate,
             session=read.session,
             cutoff=read.cutoff,
-            days=days,
         ),
         account=account(read),
         platform=platform(read, ledger),

@@ -7,6 +7,7 @@ Lives here: the model of `mandate.yaml`, its validation and its canonical hash. 
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Literal, Self
@@ -14,7 +15,9 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from marketbot_resources.closures import NO_CLOSURES, Closed, expanded
 from marketbot_resources.errors import MandateError
+from marketbot_resources.holiday_table import refusal
 from marketbot_resources.mandate_limits import (
     Bps,
     Cap,
@@ -31,6 +34,12 @@ from marketbot_resources.mandate_limits import (
 )
 
 
+def _refuse_unknown(mics: Iterable[str]) -> None:
+    reasons = [reason for reason in map(refusal, mics) if reason]
+    if reasons:
+        raise ValueError(reasons[0])
+
+
 class Account(Section):
     """Keys of the mandate's section account; `mandate.yaml` says what each value does."""
 
@@ -40,17 +49,27 @@ class Account(Section):
 
 
 class Calendar(Section):
-    """Bounds of the decision calendar; read at definition time together with `Schedule`."""
+    """Bounds of the decision calendar; read at definition time together with `Schedule`.
+
+    `closures`: exchange -> dates on which it does not trade although the calendar library says so.
+    """
 
     mic: Mic
     go_live: dt.date
     last_session: dt.date
+    closures: dict[Mic, tuple[dt.date, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.go_live > self.last_session:
             raise ValueError("go_live lies after last_session")
+        _refuse_unknown(self.closures)
         return self
+
+    @property
+    def closed(self) -> Closed:
+        """The closures as `calendars` takes them."""
+        return expanded(self.closures) if self.closures else NO_CLOSURES
 
 
 class Schedule(Section):
@@ -105,6 +124,11 @@ class Providers(Section):
     daily_requests: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     synthetic: SyntheticWorld = SyntheticWorld()
 
+    def vendors(self) -> tuple[str, ...]:
+        """Every web service that is asked, sorted."""
+        chains = (self.market, self.instruments, self.fx, self.macro, self.fundamentals, self.news)
+        return tuple(sorted({name for chain in chains if isinstance(chain, tuple) for name in chain}))
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         for name in ("market", "instruments", "fx", "macro", "fundamentals", "news"):
@@ -145,6 +169,11 @@ class Universe(Section):
     floor: UniverseFloor
     fund_bucket: Cap
     unknown_sector_cap: Fraction
+
+    @model_validator(mode="after")
+    def _known_exchanges(self) -> Self:
+        _refuse_unknown(self.listings)
+        return self
 
 
 class MinOrder(Section):

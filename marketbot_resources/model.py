@@ -14,14 +14,12 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
+from marketbot_resources.currencies import minor_digits
 from marketbot_resources.errors import MarketbotError
 
 SESSIONS_PER_YEAR = 252
 BASIS_POINT = 1e-4
-MINOR_UNIT_DIGITS = {"JPY": 0}
-_DEFAULT_MINOR_DIGITS = 2
 LISTING = "listing:"
-MINOR_UNITS = {"GBX": ("GBP", 100), "GBp": ("GBP", 100), "ZAC": ("ZAR", 100), "ZAc": ("ZAR", 100), "ILA": ("ILS", 100)}
 
 
 class Side(StrEnum):
@@ -212,11 +210,6 @@ def listing_id(mic: str, ticker: str) -> str:
     return f"{LISTING}{mic}:{ticker}"
 
 
-def major_unit(currency: str) -> tuple[str, int]:
-    """(ISO currency, divisor) of a quotation currency: pence are a hundredth of a pound."""
-    return MINOR_UNITS.get(currency, (currency, 1))
-
-
 def plain(value: Decimal) -> str:
     """A decimal as its shortest plain text: 100, 0.5, never 1E+2."""
     text = format(value.normalize(), "f")
@@ -224,12 +217,14 @@ def plain(value: Decimal) -> str:
 
 
 def to_money(value: float | Decimal, currency: str) -> Decimal:
-    """Rounds to the currency's minor unit, half to even: the one place where a float becomes money."""
-    digits = MINOR_UNIT_DIGITS.get(currency, _DEFAULT_MINOR_DIGITS)
+    """Rounds to the currency's minor unit, half to even: the one place where a float becomes money.
+
+    Raises MarketbotError for an amount that is not finite and for what is no currency.
+    """
     number = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
     if not number.is_finite():
         raise MarketbotError(f"expected a finite amount in {currency}, found {value}")
-    return number.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN)
+    return number.quantize(Decimal(1).scaleb(-minor_digits(currency)), rounding=ROUND_HALF_EVEN)
 
 
 def order_record(order: Order) -> dict[str, str | int | None]:

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from marketbot_resources import calendars
+from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.fillmodel import Bar
 from marketbot_resources.model import AccountEvent, to_money
@@ -149,8 +150,9 @@ class TabularMarket:
         instruments: pd.DataFrame,
         *,
         base_currency: str,
+        off: Closed = NO_CLOSURES,
     ) -> None:
-        self._base = base_currency
+        self._base, self._off = base_currency, off
         self._listings = _listings(instruments)
         order, self._starts = _bar_order(prices)
         self._days = _days(prices["session"])[order]
@@ -228,7 +230,7 @@ class TabularMarket:
         known listing.
         """
         if self._events is None:
-            events = _events(self._actions, self._listings)
+            events = _events(self._actions, self._listings, self._off)
             self._events = ([action.effective_at for _, action in events], events)
         instants, events = self._events
         found = events[bisect.bisect_right(instants, after) : bisect.bisect_right(instants, until)]
@@ -299,13 +301,15 @@ def _splits(actions: pd.DataFrame) -> dict[str, tuple[Ints, Floats]]:
     }
 
 
-def _events(actions: pd.DataFrame, listings: Mapping[str, PaperListing]) -> list[tuple[dt.datetime, PaperAction]]:
+def _events(
+    actions: pd.DataFrame, listings: Mapping[str, PaperListing], off: Closed
+) -> list[tuple[dt.datetime, PaperAction]]:
     found = []
     for row in actions.itertuples(index=False):
         if row.instrument not in listings:
             raise BrokerError(f"corporate actions: expected a known listing, found {row.instrument}; add the listing")
         mic, day = listings[row.instrument].mic, row.ex_session.date()
-        opens = calendars.sessions(mic, day, day + dt.timedelta(days=_CLOSED_DAYS_MAX))
+        opens = calendars.sessions(mic, day, day + dt.timedelta(days=_CLOSED_DAYS_MAX), off)
         if not opens:
             continue  # beyond the end of the calendar, hence never effective
         action = PaperAction(

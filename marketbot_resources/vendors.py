@@ -23,6 +23,17 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "sec": ("fundamentals.sec", "fundamentals.sec_issuers"),
     "feeds": ("news.feeds",),
 }
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "yahoo": (),
+    "tiingo": ("TIINGO_API_KEY",),
+    "alpaca": ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
+    "stooq": (),
+    "ecb": (),
+    "eurofxref": (),
+    "fred": ("FRED_API_KEY",),
+    "sec": ("SEC_USER_AGENT",),
+    "feeds": (),
+}  # environment variables that a vendor cannot do without; a test compares them with what its requests name
 
 
 @lru_cache(maxsize=32)

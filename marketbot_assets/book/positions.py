@@ -17,6 +17,7 @@ from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import CASH, EVENT, POSITION, POSITIONS
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_resources.calendars import open_at, sessions
+from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.errors import HaltError
 from marketbot_resources.fillmodel import cash_changes
 from marketbot_resources.model import AccountEvent, Execution, Kind, to_money
@@ -73,12 +74,17 @@ class Valuation:
 
 
 def effective_actions(
-    actions: pd.DataFrame, mics: Mapping[str, str], *, after: dt.datetime, until: dt.datetime
+    actions: pd.DataFrame,
+    mics: Mapping[str, str],
+    *,
+    after: dt.datetime,
+    until: dt.datetime,
+    off: Closed = NO_CLOSURES,
 ) -> tuple[CorporateAction, ...]:
     """Rows of CORPORATE_ACTIONS known at `until` whose ex session opened in (after, until], in that order.
 
-    An ex date on which the exchange is closed counts from the next session on. `mics`: instrument -> exchange; a
-    missing one raises HaltError.
+    An ex date on which the exchange is closed counts from the next session on; `off`: closures. `mics`: instrument
+    -> exchange; a missing one raises HaltError.
     """
     ex = actions["ex_session"]
     first = (after - dt.timedelta(days=_CLOSED_DAYS_MAX)).date()
@@ -87,7 +93,7 @@ def effective_actions(
     for row in actions[near & (actions["known_at"] <= until)].itertuples(index=False):
         if row.instrument not in mics:
             raise HaltError(f"corporate_actions: expected a known listing, found {row.instrument}")
-        at = _first_open(mics[row.instrument], row.ex_session.date())
+        at = _first_open(mics[row.instrument], row.ex_session.date(), off)
         if after < at <= until:
             found.append(
                 CorporateAction(
@@ -108,8 +114,8 @@ def _action_order(action: CorporateAction) -> tuple[dt.datetime, str, str]:
     return action.effective_at, action.instrument, action.kind
 
 
-def _first_open(mic: str, day: dt.date) -> dt.datetime:
-    return open_at(mic, sessions(mic, day, day + dt.timedelta(days=_CLOSED_DAYS_MAX))[0])
+def _first_open(mic: str, day: dt.date, off: Closed) -> dt.datetime:
+    return open_at(mic, sessions(mic, day, day + dt.timedelta(days=_CLOSED_DAYS_MAX), off)[0])
 
 
 def timeline(fills: Iterable[Execution], actions: Iterable[CorporateAction]) -> list[Execution | CorporateAction]:

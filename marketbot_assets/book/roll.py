@@ -23,6 +23,7 @@ from marketbot_assets.book.positions import (
     value_positions,
 )
 from marketbot_assets.normalization.window import MarketWindow
+from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.model import AccountEvent, Execution
 
 
@@ -72,12 +73,14 @@ def roll(
     base: str,
     after: dt.datetime,
     until: dt.datetime,
+    off: Closed = NO_CLOSURES,
 ) -> Rolled:
-    """The book at `until`, from the book at `after`. `actions`: CORPORATE_ACTIONS rows; `window` ends with the session.
+    """The book at `until`, from the book at `after`. `actions`: CORPORATE_ACTIONS rows; `window` ends with the session;
+    `off`: closures.
 
     A held name whose bar did not land keeps its last price, reduced by the action that took effect since.
     """
-    applied = effective_actions(actions, mics, after=after, until=until)
+    applied = effective_actions(actions, mics, after=after, until=until, off=off)
     holdings, events = roll_positions(before.holdings, fills, applied, base_currency=base, closes_before=before.prices)
     valuation = value_positions(
         holdings,

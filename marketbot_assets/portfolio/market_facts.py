@@ -41,12 +41,11 @@ def market_facts(
     mandate: Mandate,
     session: dt.date,
     cutoff: dt.datetime,
-    days: Sequence[dt.date],
 ) -> Market:
-    """The market at `cutoff`. `fx`: FX rows known then; `days`: the last decision sessions, this one last."""
+    """The market at `cutoff`. `fx`: FX rows known then."""
     base = mandate.base_currency
     currencies = set(instruments["currency"]) - {base}
-    stale = stale_currencies(fx, currencies, session, days, mandate.limits.fx_stale_sessions)
+    stale = stale_currencies(fx, currencies, session, mandate.limits.fx_stale_sessions)
     age, history = ages.at(cutoff)
     rates = {currency: float(rate) for currency, rate in zip(instruments["currency"], window.fx[-1], strict=True)}
     return Market(

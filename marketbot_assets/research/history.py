@@ -61,7 +61,7 @@ class History:
 
     def __init__(self, tables: Tables, mandate: Mandate, first: dt.date, last: dt.date) -> None:
         self.tables, self.mandate = tables, mandate
-        every = decision_sessions(mandate.calendar.mic, FIRST, last)
+        every = decision_sessions(mandate.calendar, FIRST, last)
         self.sessions = tuple(day for day in every if day >= first)
         if not self.sessions:
             raise UsageError(f"expected sessions of {mandate.calendar.mic} in {first} .. {last}, found none")
@@ -80,7 +80,7 @@ class History:
             *frames, instruments=names, currencies=currencies, base=base, sessions=every, cutoffs=self._cutoffs
         )
         self._macro = build_macro(tables.macro, every, self._cutoffs)
-        self.ages = BarAges(tables.prices, names, tuple(tables.instruments["mic"]))
+        self.ages = BarAges(tables.prices, names, tuple(tables.instruments["mic"]), mandate.calendar.closed)
         bad = tables.prices[tables.prices["quarantine"]]
         self._rejected = list(zip(bad["known_at"], bad["instrument"], strict=True))
 

@@ -14,9 +14,10 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
+from marketbot_resources.currencies import major_unit
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import instrument_id, major_unit
+from marketbot_resources.model import instrument_id
 from marketbot_resources.paper_market import TabularMarket
 from marketbot_resources.provider import Body, Delivery, MarketProvider
 from marketbot_resources.rows import CSV
@@ -60,6 +61,7 @@ def provider_market(market: MarketProvider, mandate: Mandate, since: dt.datetime
         _rates(market.fx(since - FX_BEFORE, until), mandate.base_currency),
         instruments,
         base_currency=mandate.base_currency,
+        off=mandate.calendar.closed,
     )
 
 

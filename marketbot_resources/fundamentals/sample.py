@@ -5,9 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from marketbot_resources.currencies import major_unit
 from marketbot_resources.market.listings import SampleListing, generator, real_listings, simulated_listings
 from marketbot_resources.market.shelf import Shelf, Transform
-from marketbot_resources.model import major_unit
 from marketbot_resources.provider import Delivery, whole
 
 FIRST_YEAR, LAST_YEAR = 2013, 2022

@@ -106,7 +106,7 @@ def _mixed_merger(node: Json) -> Event:
 
 
 def _redemption(node: Json) -> Event:
-    return Event(node.get("symbol").text(), DELISTING, _rate(node, "rate"), 1.0, "VOLUNTARY")
+    return Event(node.get("symbol").text(), DELISTING, _rate(node, "rate"), 0.0, "VOLUNTARY")
 
 
 def _name_change(node: Json) -> Event:
@@ -114,7 +114,7 @@ def _name_change(node: Json) -> Event:
 
 
 def _worthless(node: Json) -> Event:
-    return Event(node.get("symbol").text(), DELISTING, 0.0, 1.0, "BANKRUPTCY")
+    return Event(node.get("symbol").text(), DELISTING, 0.0, 0.0, "BANKRUPTCY")
 
 
 GROUPS: dict[str, tuple[str, Callable[[Json], Event]]] = {

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from marketbot_resources.errors import ProviderError
-from marketbot_resources.market.question import Question, first_date, listing_of, lot_and_tick
+from marketbot_resources.market.question import Question, first_date, listing_of, local_instant, lot_and_tick
 from marketbot_resources.market.symbols import yahoo_symbol
 from marketbot_resources.market.vendor_rows import (
     CASH_DIVIDEND,
@@ -51,7 +51,7 @@ class _YahooChart:
             symbol = yahoo_symbol(subject.mic, subject.ticker)
             if symbol is None or not self._covers(subject):
                 continue
-            first = dt.datetime.combine(first_date(window, [subject.mic]), dt.time(), dt.UTC)
+            first = local_instant(subject.mic, first_date(window, [subject.mic]), 0)
             asked = Question(NAME, (listing_of(subject, symbol),), window.since, window.until).asked()
             params = {
                 "period1": str(int(first.timestamp())),

@@ -1,4 +1,4 @@
-"""F22: vendors that answer 429, 5xx, slowly, in part or never, at random. Every run ends by its deadline, with an answer or reasons.
+"""F22: vendors that answer 429, 5xx, slowly, in part or never, at random. Every run ends by its deadline, with reasons.
 
 Real sockets and real time, in short: what would last seconds lasts hundredths.
 """

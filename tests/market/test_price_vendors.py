@@ -174,7 +174,7 @@ def test_incremental_windows_pull_five_sessions_again(label: str) -> None:
     ((_, request),) = case.vendor.requests([TEST], Window(dt.datetime(2024, 7, 9, 22, tzinfo=dt.UTC), UNTIL))
     first = dt.date(2024, 7, 2)  # 2, 3, 5, 8, 9 July are sessions
     expected = {
-        "yahoo-prices": ("period1", str(int(dt.datetime(2024, 7, 2, tzinfo=dt.UTC).timestamp()))),
+        "yahoo-prices": ("period1", str(int(dt.datetime(2024, 7, 2, 4, tzinfo=dt.UTC).timestamp()))),
         "tiingo-prices": ("startDate", first.isoformat()),
         "alpaca-prices": ("start", first.isoformat()),
         "stooq-prices": ("d1", "20240702"),

@@ -41,7 +41,7 @@ def test_the_request_reaches_from_the_start_to_the_present() -> None:
     ((subjects, request),) = YahooPrices().requests([Subject("m", "XNSE", "M&M", "INR")], ALL)
     assert request.url == "https://query2.finance.yahoo.com/v8/finance/chart/M%26M.NS"
     assert request.params == {
-        "period1": "852076800",
+        "period1": "852057000",
         "period2": "9999999999",
         "interval": "1d",
         "includePrePost": "false",

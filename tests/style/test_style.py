@@ -44,6 +44,8 @@ PURE_RESOURCES = {
     "mandate",
     "mandate_limits",
     "calendars",
+    "closures",
+    "currencies",
     "holidays",
     "fillmodel",
     "paper",
