@@ -5,6 +5,7 @@ Not here: the ports themselves (`provider`), what a vendor asks and reads (`vend
 """
 
 import datetime as dt
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from marketbot_resources.provider import (
 if TYPE_CHECKING:
     from marketbot_resources.fetch.fetcher import Fetcher
     from marketbot_resources.imports.provider import ImportProvider
+    from marketbot_resources.mandate import SyntheticWorld as SyntheticSection
+    from marketbot_resources.synthetic.provider import SyntheticWorld
     from marketbot_resources.vendor_ports import Asked
 
 SEED_OF_JITTER = 20181001
@@ -38,6 +41,8 @@ def market_of(mandate: Mandate, home: Path, size: int | None) -> MarketProvider:
         return SampleMarket(size=size)
     if named.market == "import":
         return imported(home)
+    if named.market == "synthetic":
+        return synthetic(mandate.providers.synthetic).market
     from marketbot_resources.vendor_ports import VendorMarket, listings
 
     elsewhere = imported(home) if "import" in (named.instruments, named.fx) else None
@@ -53,6 +58,8 @@ def macro_of(mandate: Mandate, home: Path) -> MacroProvider:
         return SampleMacro()
     if named == "import":
         return imported(home)
+    if named == "synthetic":
+        return synthetic(mandate.providers.synthetic).macro
     from marketbot_resources.macro.fred import SERIES
     from marketbot_resources.vendor_ports import VendorMacro
 
@@ -70,6 +77,8 @@ def fundamentals_of(mandate: Mandate, home: Path, size: int | None) -> Fundament
         return Nothing()
     if named == "import":
         return imported(home)
+    if named == "synthetic":
+        return synthetic(mandate.providers.synthetic).fundamentals
     from marketbot_resources.vendor_ports import VendorFundamentals, listings
 
     return VendorFundamentals(_asked(mandate, home), named, listings(mandate))
@@ -86,6 +95,8 @@ def news_of(mandate: Mandate, home: Path, size: int | None) -> NewsProvider:
         return Nothing()
     if named == "import":
         return imported(home)
+    if named == "synthetic":
+        return synthetic(mandate.providers.synthetic).news
     from marketbot_resources.model import listing_id
     from marketbot_resources.vendor_ports import VendorNews, listings
 
@@ -94,6 +105,15 @@ def news_of(mandate: Mandate, home: Path, size: int | None) -> NewsProvider:
         for feed in mandate.providers.feeds
     ]
     return VendorNews(_asked(mandate, home), named, listings(mandate), feeds)
+
+
+@lru_cache(maxsize=2)
+def synthetic(given: "SyntheticSection") -> "SyntheticWorld":
+    """The synthetic world of the mandate, made once per process. Raises UsageError for a size or range that it cannot have."""
+    from marketbot_resources.synthetic.provider import SyntheticWorld
+    from marketbot_resources.synthetic.spec import WorldSpec
+
+    return SyntheticWorld(WorldSpec(given.instruments, given.exchanges, given.first, given.last, given.seed))
 
 
 class Nothing:
