@@ -101,7 +101,7 @@ def news_of(mandate: Mandate, home: Path, size: int | None) -> NewsProvider:
     from marketbot_resources.vendor_ports import VendorNews, listings
 
     feeds = [
-        Subject(listing_id(feed.mic, feed.ticker), feed.mic, feed.ticker, more={"feed": feed.address})
+        Subject(feed.address, more={"feed": feed.address, "listing": listing_id(feed.mic, feed.ticker)})
         for feed in mandate.providers.feeds
     ]
     return VendorNews(_asked(mandate, home), named, listings(mandate), feeds)
