@@ -11,7 +11,9 @@ from market.price_bodies import ALL, OTHER, SECONDS, SESSIONS, TEST, UNTIL, Case
 
 from marketbot_assets.ingestion import schema
 from marketbot_resources.errors import ProviderError
+from marketbot_resources.market.price_vendors import PRICE_VENDORS, price_parser, price_vendors
 from marketbot_resources.market.question import Question
+from marketbot_resources.market.vendor_rows import BarRow, bar_row, columns
 from marketbot_resources.provider import Response, Subject, Window
 
 CASES = small_cases()
@@ -206,7 +208,9 @@ def test_known_at_is_the_rule_instant_for_new_sessions_and_until_for_old_ones(la
     assert known(ALL) == list(RULE_AT[label])
     since = dt.datetime(2024, 7, 9, 12, tzinfo=dt.UTC)
     assert known(Window(since, UNTIL)) == [UNTIL.isoformat(), RULE_AT[label][1]]
-    early = dt.datetime.fromisoformat(RULE_AT[label][1]) - dt.timedelta(seconds=1)
+    since = dt.datetime.fromisoformat(RULE_AT[label][1])
+    assert known(Window(since, UNTIL)) == [UNTIL.isoformat()] * 2
+    early = since - dt.timedelta(seconds=1)
     assert known(Window(None, early)) == [RULE_AT[label][0]]
     assert known(Window(None, early + dt.timedelta(seconds=1))) == list(RULE_AT[label])
 
@@ -239,6 +243,32 @@ def test_a_body_of_another_listing_is_refused_or_serves_nothing(label: str) -> N
         return
     with pytest.raises(ProviderError, match=r"TEST|OTHR"):
         case.vendor.parse(case.content, request.asked)
+
+
+def test_every_vendor_is_found_by_table_and_by_the_parser_that_a_body_names() -> None:
+    """A stored body is read by the parser that it names: each name is one vendor's; the mandate's order is kept."""
+    assert len({vendor.parser for vendor in PRICE_VENDORS}) == len(PRICE_VENDORS)
+    assert {case.vendor.parser for case in CASES} <= {vendor.parser for vendor in PRICE_VENDORS}
+    assert all(price_parser(vendor.parser) is vendor for vendor in PRICE_VENDORS)
+    found = price_vendors("raw_prices", ["stooq", "nobody", "yahoo"])
+    assert [vendor.parser for vendor in found] == ["stooq-daily-prices/1", "yahoo-chart-prices/1"]
+    assert [vendor.parser for vendor in price_vendors("raw_instruments", ["tiingo"])] == [
+        "tiingo-head/1",
+        "tiingo-tickers/1",
+    ]
+    with pytest.raises(ProviderError, match="found yahoo-chart-prices/0"):
+        price_parser("yahoo-chart-prices/0")
+
+
+def test_two_rows_of_one_key_and_infinite_numbers_are_refused() -> None:
+    """The raw table has one row per key and finite numbers, whatever a vendor's own checks let through."""
+    row = bar_row("a", SESSIONS[0], (1.0,) * 5, currency="USD", adjusted=False, known_at=UNTIL)
+    assert columns("v", BarRow, [row])["close"] == [1.0]
+    with pytest.raises(ProviderError, match=r"^v: expected one row per source_id, session"):
+        columns("v", BarRow, [row, row])
+    wild = bar_row("a", SESSIONS[0], (1.0, math.inf, 1.0, 1.0, 1.0), currency="USD", adjusted=False, known_at=UNTIL)
+    with pytest.raises(ProviderError, match=r"^v: high: expected a finite number"):
+        columns("v", BarRow, [wild])
 
 
 def test_sessions_of_the_small_bodies_are_sessions() -> None:
