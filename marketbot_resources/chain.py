@@ -23,6 +23,7 @@ PAGES_MAX = 1000
 REASONS_MAX = 5
 _REASON_MAX = 600
 _TOKENS = ("token", "cursor")
+QUIET = frozenset({"raw_news"})  # having nothing to say about a subject is an answer here, even in a batch of subjects
 
 
 class Chain:
@@ -84,7 +85,10 @@ class _Answer:
 
 @dataclass(slots=True)
 class _Reading:
-    """One first request and its pages as they arrive. `mentions` None: the table has no source_id. `reason`: why it failed."""
+    """One first request and its pages as they arrive. `reason`: why it failed.
+
+    `mentions`: source ids of the rows; None where the table has no source_id or is QUIET.
+    """
 
     subjects: tuple[str, ...]
     first: Request
@@ -167,7 +171,7 @@ class _Asking:
             one.fail(_said(error), body)
             return
         one.bodies.append(body)
-        if mentioned is not None:
+        if mentioned is not None and self._vendor.table not in QUIET:
             one.mentions = (one.mentions or set()) | mentioned
         if following is not None and (reason := _wrong_page(one, page, following)) is not None:
             one.fail(reason, body)

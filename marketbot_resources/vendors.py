@@ -49,7 +49,7 @@ def vendors_of(name: str) -> tuple[Vendor, ...]:
 
 def vendor(name: str, table: str) -> Vendor | None:
     """The vendor's description of one table; None when it has no such data."""
-    return next((one for one in vendors_of(name) if one.table == table), None)
+    return next((one for one in vendors_of(name) if one.table == table and one.name == name), None)
 
 
 @lru_cache(maxsize=64)

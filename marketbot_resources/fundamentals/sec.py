@@ -116,3 +116,6 @@ def _fact(tag: str, unit: str, row: Json) -> Fact | None:
     if form not in FORMS or end > filed or (start is not None and start > end):
         return None
     return Fact(tag, unit, start, end, value, accession, form, filed)
+
+
+VENDORS = (SecCompanyFacts(),)

@@ -105,3 +105,6 @@ def _name_until(node: Json) -> tuple[str, str]:
 
 def _text_or_empty(node: Json) -> str:
     return "" if node.value is None else node.text(40)
+
+
+VENDORS = (SecTickers(), SecSubmissions())

@@ -189,3 +189,6 @@ def _rate(node: Json) -> float | None:
     if not parts:
         raise node.wrong("a value")
     return None if parts[0].value is None or parts[0].value == "NaN" else parts[0].number()
+
+
+VENDORS = (EcbRates(), EcbReferencePage())

@@ -1,9 +1,9 @@
 """Headlines of Alpaca's news service (Benzinga), US listings.
 
 Source: https://docs.alpaca.markets/reference/news-3 (keys: environment variables APCA_API_KEY_ID and APCA_API_SECRET_KEY).
-Known at: the later of `created_at` and `updated_at`, for what is served is the updated text; an article that is changed later
-comes again as the same identifier with a later instant. Published at: `created_at`. Articles known before
-the window are left out, but for the last minutes (`linked`).
+Known at: the later of `created_at` and `updated_at`, for what is served is the updated text. An article that was changed is a
+headline of its own: its identifier carries the instant of the change. Published at: `created_at`. Articles known before the
+window are left out, but for the last minutes (`linked`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,8 +79,12 @@ class AlpacaNews:
 
 def _headlines(node: Json, symbols: Mapping[str, str], window: Window) -> list[Headline]:
     created, updated = node.get("created_at").instant(), node.get("updated_at").instant()
-    headline_id, publisher = str(node.get("id").whole()), node.get("source").prose(PUBLISHER_MAX)
+    number, publisher = node.get("id").whole(), node.get("source").prose(PUBLISHER_MAX)
+    headline_id = str(number) if updated <= created else f"{number}@{updated.isoformat()}"
     title = node.get("headline").prose(TITLE_MAX)[:HEADLINE_MAX]
     linked = sorted({symbol.text(40) for symbol in node.get("symbols").rows()} & set(symbols))
     at = known_at(max(created, updated), window)
     return [Headline(headline_id, symbols[s], title, publisher, created, at) for s in linked if at is not None]
+
+
+VENDORS = (AlpacaNews(),)

@@ -122,3 +122,6 @@ def _identifier(entry: Element, title: str, published: dt.datetime) -> str:
 
 def _digest(title: str, published: dt.datetime) -> str:
     return hashlib.sha256(f"{published.isoformat()} {title}".encode()).hexdigest()[:24]
+
+
+VENDORS = (Feeds(),)

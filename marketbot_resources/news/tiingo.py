@@ -86,3 +86,6 @@ def _headlines(node: Json, symbols: Mapping[str, str], window: Window) -> list[H
     linked = sorted({ticker.text(40).lower() for ticker in node.get("tickers").rows()} & set(symbols))
     at = known_at(crawled, window)
     return [Headline(headline_id, symbols[t], title, publisher, published, at) for t in linked if at is not None]
+
+
+VENDORS = (TiingoNews(),)

@@ -11,7 +11,7 @@ from vendor_suite import TABLES, campaign, cassette, demand_contract, demand_ref
 
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.macro.fred import SERIES, Fred, known_at, spans
-from marketbot_resources.provider import Request, Response, Subject, Window
+from marketbot_resources.provider import Request, Response, Subject
 
 FRED = Fred()
 UNTIL = "2024-12-01 00:00"
@@ -95,27 +95,101 @@ def test_without_a_known_hour_a_release_counts_from_the_end_of_its_day(
     assert known_at(series, begins) == utc(expected)
 
 
-def test_bootstrap_asks_in_spans_that_fred_accepts() -> None:
-    """A request may span 2,000 vintages: five years of a daily series have about 1,250."""
-    found = spans(Window(None, utc("2026-03-01 00:00")))
-    assert found == [
-        ("1776-07-04", "1999-12-31"),
-        ("1999-12-31", "2004-12-31"),
-        ("2004-12-31", "2009-12-31"),
-        ("2009-12-31", "2014-12-31"),
-        ("2014-12-31", "2019-12-31"),
-        ("2019-12-31", "2024-12-31"),
-        ("2024-12-31", "9999-12-31"),
+def vintage_dates(days: list[str], **changed: object) -> bytes:
+    return json.dumps({"count": len(days), "offset": 0, "limit": 10000, "vintage_dates": days, **changed}).encode()
+
+
+def test_a_long_window_asks_for_the_dates_of_vintages_first() -> None:
+    """FRED answers at most 2,000 vintages and none before the first: spans follow the dates that it names, each vintage comes once.
+
+    The answers are made as FRED makes them: what began before a span is cut to the span's first day.
+    """
+    first = request("US10Y", None, "2024-10-12 20:00")
+    assert first.url == "https://api.stlouisfed.org/fred/series/vintagedates"
+    days = [(dt.date(2005, 6, 28) + dt.timedelta(days=n)).isoformat() for n in range(3200)]
+    dates = vintage_dates(days)
+    assert FRED.parse(dates, first.asked)["value"] == []
+    found: list[tuple] = []
+    page, pages = FRED.following(first, Response(200, {}, dates)), 0
+    while page is not None:
+        start, end = page.params["realtime_start"], page.params["realtime_end"]
+        seen = [(day, end, day, str(n)) for n, day in enumerate(days) if start <= day <= end]
+        older = [(start, end, day, str(n)) for n, day in enumerate(days) if day < start]
+        answer = body([*older, *seen], realtime_start=start, realtime_end=end)
+        assert len({begins for begins, *_ in [*older, *seen]}) <= 2000
+        found += rows(FRED.parse(answer, page.asked), "value", "period", "known_at")
+        page, pages = FRED.following(page, Response(200, {}, answer)), pages + 1
+    assert pages == 3
+    assert [(value, period.isoformat()) for value, period, _ in found] == [
+        (float(n), day) for n, day in enumerate(days)
     ]
-    assert spans(window("2024-10-10 02:00", UNTIL)) == [("2024-10-08", "9999-12-31")]  # still the 9th in New York
+    assert all(
+        at - utc(f"{period} 00:00") in (dt.timedelta(hours=28), dt.timedelta(hours=29)) for _, period, at in found
+    )
+
+
+def test_spans_cover_every_vintage_once() -> None:
+    """Of 4,000 dates: three spans of at most 1,501; up to a day in the past the last span ends with its last vintage."""
+    days = [dt.date(2005, 1, 1) + dt.timedelta(days=n) for n in range(4000)]
+    found = spans(days, days[-1])
+    assert [start for start, _ in found] == [str(days[0]), str(days[1499]), str(days[2999])]
+    assert [end for _, end in found] == [str(days[1499]), str(days[2999]), "9999-12-31"]
+    assert spans(days, days[99]) == [(str(days[0]), str(days[99]))]
+    assert spans(days, dt.date(2004, 1, 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (vintage_dates([]), "at least one"),
+        (vintage_dates(["2024-10-10"], count=10001), "all vintages at once"),
+        (vintage_dates(["2024-10-10"], offset=1), "all vintages at once"),
+        (vintage_dates(["2024-10-11", "2024-10-10"]), "ascending"),
+        (vintage_dates(["2024-10-10", "2024-10-10"]), "ascending"),
+        (vintage_dates(["10.10.2024"]), "a date"),
+        (b'{"count": 1, "offset": 0, "dates": []}', "field vintage_dates"),
+        (b'{"error_code": 400, "error_message": "The series does not exist in ALFRED"}', "ALFRED"),
+    ],
+)
+def test_dates_of_vintages_are_read_strictly(content: bytes, says: str) -> None:
+    """F24: an incomplete, unordered or other list is refused."""
+    demand_refused(FRED, content, request("US10Y", None, UNTIL).asked, says)
+
+
+def latest(rows: list[tuple[str, str]], **changed: object) -> bytes:
+    today = "2024-10-11"
+    dated = {"realtime_start": today, "realtime_end": today, **changed}
+    return body([(today, today, date, value) for date, value in rows], **dated)
+
+
+def test_a_series_without_vintages_is_known_when_its_day_is_over() -> None:
+    """SP500 has no vintages: a close counts from the end of its day in New York; seen again or late from the window's end."""
+    assert request("SP500", None, UNTIL).params.get("observation_start") is None
+    asked_now = request("SP500", "2024-10-10 20:45", "2024-10-11 20:45")
+    assert asked_now.params["observation_start"] == "2024-09-30"
+    assert "realtime_start" not in asked_now.params
+    content = latest(
+        [("2024-10-08", "5751.13"), ("2024-10-09", "5792.04"), ("2024-10-10", "5780.05"), ("2024-10-11", "5815.03")]
+    )
+    found = FRED.parse(content, asked_now.asked)
+    demand_contract(TABLES["raw_macro"], found, asked_now.asked)
+    assert rows(found, "period", "value", "known_at") == [
+        (dt.date(2024, 10, 8), 5751.13, utc("2024-10-11 20:45")),
+        (dt.date(2024, 10, 9), 5792.04, utc("2024-10-11 20:45")),
+        (dt.date(2024, 10, 10), 5780.05, utc("2024-10-11 04:00")),
+    ]
+    whole = FRED.parse(content, request("SP500", None, "2024-10-11 20:45").asked)
+    assert whole["known_at"] == [utc("2024-10-09 04:00"), utc("2024-10-10 04:00"), utc("2024-10-11 04:00")]
+    demand_refused(FRED, latest([], realtime_end="9999-12-31"), asked_now.asked, "realtime_end")
+    demand_refused(FRED, latest([("2024-10-08", "1"), ("2024-10-08", "2")]), asked_now.asked, "one value of")
 
 
 def test_requests_name_series_and_key_variable_but_no_key() -> None:
     """S2: the key is added by name when a request is sent."""
-    found = request("VIX", "2024-10-10 12:00", UNTIL)
+    found = request("VIX", "2024-10-10 02:00", UNTIL)  # still the 9th in New York
     assert found.url == "https://api.stlouisfed.org/fred/series/observations"
     assert found.params["series_id"] == "VIXCLS"
-    assert found.params["realtime_start"] == "2024-10-09"
+    assert (found.params["realtime_start"], found.params["realtime_end"]) == ("2024-10-08", "9999-12-31")
     assert found.secret_params == {"api_key": "FRED_API_KEY"}
     assert "api_key" not in found.params
     assert request("VIX", None, UNTIL, {"fred": "VXVCLS"}).params["series_id"] == "VXVCLS"
@@ -200,20 +274,22 @@ def test_what_is_no_strict_json_is_refused(content: bytes) -> None:
 @pytest.mark.shared_data
 def test_recorded_vintages_of_gdp() -> None:
     """The recorded answer (3,199 vintages): first print, withdrawal and re-issue of 1946 Q1, first print of 1991 Q4."""
+    first = request("CORE_CPI", None, UNTIL, {"fred": "GDP"})
+    page = FRED.following(first, Response(200, {}, cassette("fred/test_get_series_vintagedates.yaml")))
+    assert page is not None
+    assert (page.params["realtime_start"], page.params["realtime_end"]) == ("1991-12-04", "9999-12-31")  # 393 vintages
     content = cassette("fred/test_get_series_all_releases[json].yaml")
-    question = asked("CORE_CPI", None, UNTIL, realtime_end="9999-12-31")
+    question = {**page.asked, "realtime_start": "1776-07-04"}  # what was asked when it was recorded
     found = FRED.parse(content, question)
     demand_contract(TABLES["raw_macro"], found, question)
     assert len(found["value"]) == 3199
     by_key = {(p, k): v for p, k, v in rows(found, "period", "known_at", "value")}
-    first = dt.date(1946, 1, 1)
-    assert by_key[(first, utc("1992-12-22 13:30"))] == 199.7
-    assert math.isnan(by_key[(first, utc("1996-01-19 13:30"))])
-    assert by_key[(first, utc("1997-05-07 13:30"))] == 210.4
+    start = dt.date(1946, 1, 1)
+    assert by_key[(start, utc("1992-12-22 13:30"))] == 199.7
+    assert math.isnan(by_key[(start, utc("1996-01-19 13:30"))])
+    assert by_key[(start, utc("1997-05-07 13:30"))] == 210.4
     assert by_key[(dt.date(1991, 10, 1), utc("1992-01-29 13:30"))] == 5736.6
-    part = FRED.parse(
-        content, asked("CORE_CPI", None, UNTIL, realtime_end="9999-12-31", since="1997-05-07T13:29:00+00:00")
-    )
+    part = FRED.parse(content, {**question, "since": "1997-05-07T13:29:00+00:00"})
     naive = [o for o in json.loads(content)["observations"] if o["realtime_start"] >= "1997-05-07"]
     assert len(part["value"]) == len(naive) < 3199
 

@@ -70,12 +70,32 @@ def test_alpaca_knows_an_article_when_it_was_last_changed() -> None:
     demand_contract(TABLES["raw_news"], found, asked)
     text = "Apple &amp; Berkshire\u202e <b>gain</b>"
     at, created = utc("2024-11-07 09:16:42"), utc("2024-11-07 09:16:41")
+    first = "41799100@2024-11-07T09:16:42+00:00"
     assert rows(found, *NAMES)[:2] == [
-        ("41799100", "listing:XNAS:AAPL", text, "benzinga", created, at),
-        ("41799100", "listing:XNYS:BRK.B", text, "benzinga", created, at),
+        (first, "listing:XNAS:AAPL", text, "benzinga", created, at),
+        (first, "listing:XNYS:BRK.B", text, "benzinga", created, at),
     ]
     assert rows(found, "headline_id", "source_id", "published_at", "known_at")[2:] == [
-        ("2", "listing:XNAS:AAPL", utc("2024-11-05 10:00"), utc("2024-11-07 20:59:59.123456"))
+        (
+            "2@2024-11-07T20:59:59.123456+00:00",
+            "listing:XNAS:AAPL",
+            utc("2024-11-05 10:00"),
+            utc("2024-11-07 20:59:59.123456"),
+        )
+    ]
+
+
+def test_a_changed_article_is_a_headline_of_its_own() -> None:
+    """One article before and after a change, on two pages of one window: two rows that do not share a key."""
+    asked = request(ALPACA).asked
+    at = [("2024-11-07T09:16:41Z", "before"), ("2024-11-07T09:30:00Z", "after")]
+    news = [
+        {**alpaca()["news"][0], "updated_at": changed, "headline": text, "symbols": ["AAPL"]} for changed, text in at
+    ]
+    found = ALPACA.parse(json.dumps({"news": news}).encode(), asked)
+    assert rows(found, "headline_id", "headline", "known_at") == [
+        ("41799100", "before", utc("2024-11-07 09:16:41")),
+        ("41799100@2024-11-07T09:30:00+00:00", "after", utc("2024-11-07 09:30")),
     ]
 
 
