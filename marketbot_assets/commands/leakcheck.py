@@ -43,6 +43,7 @@ def leakcheck(cuts: int, feature: str | None, session: str | None, *, quiet: boo
 
     from marketbot_assets.commands.leakcheck_home import graph_results
     from marketbot_assets.features.registry import NAMES
+    from marketbot_assets.research.embargo import known_at_respects_embargo
     from marketbot_assets.research.leak_campaign import Reached, examine, feature_plan, plan
 
     if feature is not None and feature not in NAMES:
@@ -61,7 +62,7 @@ def leakcheck(cuts: int, feature: str | None, session: str | None, *, quiet: boo
 
         results = examine(steps, seen=seen)
     if feature is None:
-        results += reached.results()
+        results += [*reached.results(), *known_at_respects_embargo(found.tidy)]
         results += graph_results(found.lake, day) if found.lake is not None else []
     else:
         results = [result for result in results if result.output in (f"features.{feature}", "market")]
@@ -92,7 +93,7 @@ def finding(result: "Result") -> str:
             f"{result.output}: {result.check} at the cut after {result.cut}: expected an answer, found {result.raised}"
         )
     return (
-        f"{result.output}: {result.check} at the cut after {result.cut}: {result.key} differs by {result.worst:.3g} "
+        f"{result.output}: {result.check} at {result.cut}: {result.key} differs by {result.worst:.3g} "
         f"(allowed {result.tolerance:.3g}); it depends on rows that this cut may not see"
     )
 

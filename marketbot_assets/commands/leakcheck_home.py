@@ -107,7 +107,7 @@ def graph_results(lake: "Lake", session: dt.date | None) -> "list[Result]":
     """Every asset of the newest decided sessions that have a later one, rebuilt on the whole home and on the home before."""
     from marketbot_assets.replay import tables
     from marketbot_assets.research.layers import by_key
-    from marketbot_assets.research.leakcheck import TRUNCATION, Result, Tally
+    from marketbot_assets.research.leakcheck import FAILURES, TRUNCATION, Result, Tally
 
     tally, parts = Tally(), sorted({row.part for row in lake.index.all_newest() if row.asset == "orders"})
     chosen = (
@@ -118,9 +118,14 @@ def graph_results(lake: "Lake", session: dt.date | None) -> "list[Result]":
         before = Before(lake, part, Reader(lake, day, allowed=None).cutoff)
         for asset in ASSETS:
             make = rebuild_data.REBUILDS.get(asset) or rebuild.REBUILDS[asset]
-            frames = [make(Reader(versions, day, allowed=None), lake.ledger) for versions in (lake, before)]
-            whole, cut = (by_key(frame, tables()[asset].key) for frame in frames)
-            tally.compare(TRUNCATION, day, {(day, f"{GRAPH}.{asset}"): whole}, {(day, f"{GRAPH}.{asset}"): cut})
+            key = (day, f"{GRAPH}.{asset}")
+            whole = by_key(make(Reader(lake, day, allowed=None), lake.ledger), tables()[asset].key)
+            try:
+                cut = by_key(make(Reader(before, day, allowed=None), lake.ledger), tables()[asset].key)
+            except FAILURES as error:  # the same call answers on the whole home
+                tally.failed(TRUNCATION, key[1], day, f"{type(error).__name__}: {error}")
+                continue
+            tally.compare(TRUNCATION, day, {key: whole}, {key: cut})
     if not chosen:
         return [Result(TRUNCATION, f"{GRAPH}.*", 0, 0, 0.0, None, "")]
     return tally.results()
