@@ -86,3 +86,6 @@ def _price(node: Json) -> float:
     if value < 0:
         raise node.wrong("a price, or 0 for none")
     return value if value > 0 else math.nan
+
+
+VENDORS = (AlpacaQuotes(),)
