@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
@@ -61,16 +61,21 @@ def stage_asset(
     *,
     stage: str,
     deps: Sequence[str] = (),
+    before: Sequence[str] = (),
     kinds: Sequence[str] = ("parquet",),
     carries: bool = False,
     domain: str = "market",
     description: str | None = None,
 ) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
-    """Decorator of every asset. `carries`: the asset reads its own previous session (state between sessions)."""
+    """Decorator of every asset. `carries`: the asset reads its own previous session (state between sessions).
+
+    `before`: assets of which it reads the session before, not its own.
+    """
 
     def decorate(function: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:
         partitioned = table.asset not in UNPARTITIONED
-        own = [dg.AssetDep(table.asset, partition_mapping=_previous())] if carries else []
+        earlier = [*before, table.asset] if carries else before
+        own = [dg.AssetDep(name, partition_mapping=_previous()) for name in earlier]
         return dg.asset(
             name=table.asset,
             group_name=stage,
@@ -237,13 +242,50 @@ def ingest(
     served = stored(context, store, table)
     if served is not None:
         return served
-    delivery = fetch()
+    return _from_bodies(context, store, table, fetch(), fetched_at, [])
+
+
+def collect(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    table: Table,
+    fetch: Callable[[], Delivery],
+    fetched_at: dt.datetime,
+) -> dg.MaterializeResult:
+    """Asks again on every run and adds a version that is made of all bodies of the partition, the earlier ones first."""
+    row = store.lake.index.newest(table.asset, part_of(context, table.asset))
+    earlier = [] if row is None else _bodies_of(store, row)
+    return _from_bodies(context, store, table, fetch(), fetched_at, earlier)
+
+
+def _bodies_of(store: StoreResource, row: IndexRow) -> list[ReceivedBody]:
+    told = cast("Sequence[Mapping[str, object]]", store.lake.manifest(row)["received"])
+    return [
+        ReceivedBody(
+            store.lake.objects.get_blob(str(used["blob_sha256"])),
+            str(used["provider"]),
+            str(used["blob_sha256"]),
+            str(used["parser"]),
+            cast("Mapping[str, str]", used["asked"]),
+        )
+        for used in told
+    ]
+
+
+def _from_bodies(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    table: Table,
+    delivery: Delivery,
+    fetched_at: dt.datetime,
+    earlier: Sequence[ReceivedBody],
+) -> dg.MaterializeResult:
     kept = [(keep_body(context, store, table.asset, body, fetched_at), body) for body in delivery.bodies]
     refused = [keep_body(context, store, table.asset, body, fetched_at) for body in delivery.refused]
-    received = [ReceivedBody(x.content, x.provider, name, x.parser, x.asked) for name, x in kept]
+    received = [*earlier, *(ReceivedBody(x.content, x.provider, name, x.parser, x.asked) for name, x in kept)]
     frame = FROM_BODY[table.asset](store.reader(context), store.lake.ledger, received)
     facts = received_facts(received, refused, delivery.refusals)
-    names = sorted({*(name for name, _ in kept), *refused})
+    names = sorted({*(body.sha256 for body in received), *refused})
     return materialized(context, store, frame, table, blobs=names, facts=facts, shows=_served_by(frame, delivery))
 
 

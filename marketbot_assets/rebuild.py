@@ -116,6 +116,23 @@ def protective_exits(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     return exits_due(state_of(read.read("book_state")))
 
 
+def intraday_exits(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """INTRADAY_EXITS of the day's quotes, by the levels of the last decided session."""
+    from marketbot_assets.book.frames import state_of
+    from marketbot_assets.book.intraday_exits import crossed_stops
+
+    state, held, known = (read.previous(name) for name in ("book_state", "positions", "features"))
+    if state is None or held is None or known is None:
+        raise HaltError(f"session {read.session}: expected a decided session before it, found none")
+    book, priced = state_of(state), held[held["kind"] == "POSITION"]
+    close = {str(name): float(price) for name, price in zip(priced["instrument"], priced["price"], strict=True)}
+    atr = dict(zip(known["instrument"], known["atr_20d"], strict=True))
+    atr20 = {name: float(atr.get(name, float("nan"))) * price for name, price in close.items()}
+    actions = read.panel("corporate_actions", with_session=False)
+    today = set(actions.loc[actions["ex_session"].dt.date > book.session, "instrument"])
+    return crossed_stops(read.read("intraday_quotes"), book.lots, close, atr20, read.mandate().stops, unjudged=today)
+
+
 def inputs(read: Reader, ledger: Ledger) -> "PortfolioInputs":
     """What the optimizer and the plan read. Raises HaltError when the exits due are not those of the book's state."""
     from marketbot_assets.decision import inputs_of
@@ -208,6 +225,7 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
         reconciliation,
         book_state,
         protective_exits,
+        intraday_exits,
         target_portfolio,
         target_explanation,
         order_plan,

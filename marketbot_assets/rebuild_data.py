@@ -205,6 +205,16 @@ def news_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFram
     return normalize_news(rows_of("raw_news", bodies), read.read("instrument_history"))
 
 
+def intraday_quotes(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
+    """INTRADAY_QUOTES of the bodies of a day, of the listings of the last decided session."""
+    from marketbot_assets.ingestion.quotes import quotes_frame
+
+    listings = read.previous("instruments")
+    if listings is None:
+        raise SessionRefused(f"session {read.session}: expected listings of a session before, found none")
+    return quotes_frame(rows_of("raw_quotes", bodies), listings, read.mandate().calendar.closed)
+
+
 RAW = (
     "raw_instruments",
     "raw_prices",
@@ -229,6 +239,7 @@ HISTORIES: Mapping[str, "Callable[[Reader, Ledger, Received], pd.DataFrame]"] = 
 FROM_BODY: Mapping[str, "Callable[[Reader, Ledger, Received], pd.DataFrame]"] = {
     **{asset: partial(_raw, asset) for asset in RAW},
     **HISTORIES,
+    intraday_quotes.__name__: intraday_quotes,
 }
 REBUILDS: Mapping[str, "Callable[[Reader, Ledger], pd.DataFrame]"] = {
     function.__name__: function

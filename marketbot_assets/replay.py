@@ -40,7 +40,11 @@ RECORDS = {
     "replay_check": "what the run's own replay found",
     "proof": "what the store held when the run ended",
 }
-AFTERWARDS = ("opening_balance", "execution_costs")  # unpartitioned; made beside the daily check
+AFTERWARDS = (
+    "opening_balance",
+    "execution_costs",
+    "intraday_exits",
+)  # unpartitioned; made beside the daily check, or before
 DAILY = tuple(x for x in (*rebuild_data.RAW, *rebuild_data.REBUILDS, *rebuild.REBUILDS) if x not in AFTERWARDS)
 EXACT = frozenset({"orders"})
 NOT_NUMERIC = frozenset({"lock_sha256"})

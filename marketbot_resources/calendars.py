@@ -89,6 +89,13 @@ def last_closed(mic: str, at: dt.datetime, closed: Closed = NO_CLOSURES) -> dt.d
     return days[place - 1]
 
 
+def session_at(mic: str, at: dt.datetime, closed: Closed = NO_CLOSURES) -> dt.date | None:
+    """The session that trades at the instant, open and close included; None while the exchange is closed."""
+    days, opens, closes = _table(mic, at.date(), closed)
+    place = bisect.bisect_right(opens, at) - 1
+    return days[place] if place >= 0 and at <= closes[place] else None
+
+
 def sessions_between(mic: str, first: dt.date, last: dt.date, closed: Closed = NO_CLOSURES) -> int:
     """Number of sessions in (first, last]: the age of a value of `first` seen on `last`."""
     days = _table(mic, first, closed)[0]

@@ -152,6 +152,12 @@ class Broker(Section):
 Anchor = Annotated[str, Field(pattern=r"^(file:/|s3://|witness:https?://)\S+$", max_length=400)]
 
 
+class Intraday(Section):
+    """Keys of the mandate's section intraday: how often held names are quoted while their exchange trades."""
+
+    minutes: Annotated[int, Field(ge=1, le=60)]
+
+
 class UniverseFloor(Section):
     """Keys of the mandate's section universe floor; `mandate.yaml` says what each value does."""
 
@@ -238,6 +244,7 @@ class Mandate(Section):
     loss_rules: LossRules
     stops: Stops
     anchors: tuple[Anchor, ...] = ()
+    intraday: Intraday | None = None
 
     @model_validator(mode="after")
     def _weekly_has_weekday(self) -> Self:

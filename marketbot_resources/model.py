@@ -143,6 +143,16 @@ class AccountEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotedHit:
+    """A stop (RC-62) or trail (RC-63) that two quotes in a row broke. `price` and `level`: listing currency, as written."""
+
+    instrument: str
+    control: str
+    price: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountReport:
     """What the broker says at one instant: cash per currency, shares per instrument, open orders, and what happened since."""
 

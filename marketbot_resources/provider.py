@@ -172,6 +172,14 @@ class NewsProvider(Protocol):
         ...
 
 
+class QuoteProvider(Protocol):
+    """What is bid and asked while exchanges trade; for protective exits only."""
+
+    def quotes(self, source_ids: Sequence[str], at: dt.datetime) -> Delivery:
+        """The newest quote of each of these listings at the instant; none of a listing whose exchange is closed."""
+        ...
+
+
 def whole(body: Body) -> Delivery:
     """The answer of a whole-table provider."""
     return Delivery((body,))

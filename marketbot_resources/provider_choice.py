@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marketbot_resources.errors import ProviderError
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.provider import (
     Body,
@@ -17,6 +18,7 @@ from marketbot_resources.provider import (
     MacroProvider,
     MarketProvider,
     NewsProvider,
+    QuoteProvider,
     Subject,
     whole,
 )
@@ -132,6 +134,18 @@ def _empty(kind: str) -> Delivery:
     from marketbot_resources.imports.forms import FORMS
 
     return whole(Body("none", f"none://{kind}", "text/csv", 200, (",".join(FORMS[kind].types) + "\n").encode()))
+
+
+def quotes_of(mandate: Mandate, size: int | None) -> QuoteProvider:
+    """Quotes while exchanges trade. Raises ProviderError when no adapter of the market's provider serves any."""
+    if mandate.providers.market == "sample":
+        from marketbot_resources.market.sample_quotes import SampleQuotes
+
+        return SampleQuotes(size=size)
+    raise ProviderError(
+        f"intraday: expected a market provider that serves quotes (sample), found {mandate.providers.market!r}; "
+        "take the key `intraday` out of the mandate"
+    )
 
 
 def imported(home: Path) -> "ImportProvider":

@@ -13,7 +13,7 @@ from marketbot_resources.errors import MandateError, ProviderError
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import listing_id
 from marketbot_resources.provider import Delivery, MarketProvider, Refusal, Subject, Vendor, Window
-from marketbot_resources.vendors import vendors_of
+from marketbot_resources.vendors import vendors
 
 if TYPE_CHECKING:
     from marketbot_resources.fetch.fetcher import Fetcher
@@ -37,7 +37,7 @@ def listings(mandate: Mandate) -> tuple[Subject, ...]:
 
 def serving(table: str, names: Sequence[str]) -> list[Vendor]:
     """The descriptions of a table by vendors, in their order. Raises MandateError when none of them has that table."""
-    found = [one for name in names for one in vendors_of(name) if one.table == table and one.name == name]
+    found = vendors(table, names)
     if not found:
         raise MandateError(f"mandate: providers: expected a vendor of {table} among {', '.join(names)}, found none")
     return found

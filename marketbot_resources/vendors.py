@@ -4,7 +4,7 @@ A parser is named `<vendor>-<what>/<version>`; the parsers of old versions stay 
 bodies stored years ago can be read again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 
@@ -15,7 +15,7 @@ Parser = Callable[[bytes, Mapping[str, str]], Columns]
 MODULES: Mapping[str, tuple[str, ...]] = {
     "yahoo": ("market.yahoo",),
     "tiingo": ("market.tiingo", "market.tiingo_listings", "news.tiingo"),
-    "alpaca": ("market.alpaca", "market.alpaca_actions", "market.alpaca_assets", "news.alpaca"),
+    "alpaca": ("market.alpaca", "market.alpaca_actions", "market.alpaca_assets", "market.alpaca_quotes", "news.alpaca"),
     "stooq": ("market.stooq",),
     "ecb": ("market.ecb",),
     "eurofxref": ("market.ecb",),
@@ -47,9 +47,9 @@ def vendors_of(name: str) -> tuple[Vendor, ...]:
     return tuple(found)
 
 
-def vendor(name: str, table: str) -> Vendor | None:
-    """The vendor's description of one table; None when it has no such data."""
-    return next((one for one in vendors_of(name) if one.table == table and one.name == name), None)
+def vendors(table: str, names: Sequence[str]) -> list[Vendor]:
+    """The descriptions of a table, in the order of the names; a name without that table is left out."""
+    return [one for name in names for one in vendors_of(name) if (one.name, one.table) == (name, table)]
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,13 @@ from marketbot_resources.clock import Clock, LiveClock, ReplayClock
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.mandate_file import read_mandate_text
-from marketbot_resources.provider import FundamentalsProvider, MacroProvider, MarketProvider, NewsProvider
+from marketbot_resources.provider import (
+    FundamentalsProvider,
+    MacroProvider,
+    MarketProvider,
+    NewsProvider,
+    QuoteProvider,
+)
 from marketbot_resources.store.resource import StoreResource
 
 if TYPE_CHECKING:
@@ -78,6 +84,13 @@ class Ports(dg.ConfigurableResource):
         from marketbot_resources.provider_choice import news_of
 
         return news_of(*self._named(), self.size)
+
+    @property
+    def quotes(self) -> QuoteProvider:
+        """Quotes while exchanges trade, for protective exits only."""
+        from marketbot_resources.provider_choice import quotes_of
+
+        return quotes_of(self._named()[0], self.size)
 
 
 class BrokerResource(dg.ConfigurableResource):

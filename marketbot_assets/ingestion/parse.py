@@ -37,5 +37,7 @@ def parse(
 
 
 PARSERS: dict[str, Callable[..., pd.DataFrame]] = {
-    table.asset: partial(parse, table) for table in schema.TABLES if table.asset.startswith("raw_")
+    table.asset: partial(parse, table)
+    for table in (*schema.TABLES, schema.RAW_QUOTES)
+    if table.asset.startswith("raw_")
 }

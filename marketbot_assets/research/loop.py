@@ -114,7 +114,7 @@ def _session(
             features=known.features,
             forecasts=forecast(now.model, known.features, known.factor_model, mandate),
             factor_model=known.factor_model,
-            ages=history.ages,
+            ages=known.ages,
             quarantined=known.quarantined,
             fx=known.fx,
             mandate=mandate,

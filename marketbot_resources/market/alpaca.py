@@ -128,3 +128,6 @@ def _session(node: Json) -> dt.date:
     if local.time() != dt.time():
         raise node.wrong("midnight in New York, as daily bars are stamped")
     return local.date()
+
+
+VENDORS = (AlpacaPrices(),)

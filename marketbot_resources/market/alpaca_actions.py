@@ -231,3 +231,6 @@ def _add(rows: dict[tuple[str, dt.date, str], tuple[ActionRow, set[str]]], row: 
         raise node.wrong(f"one {row.kind} per listing and session")
     known_at = max(before.known_at, row.known_at)
     rows[key] = (replace(before, amount=before.amount + row.amount, known_at=known_at), entries | {entry})
+
+
+VENDORS = (AlpacaActions(),)

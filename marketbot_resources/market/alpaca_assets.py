@@ -76,3 +76,6 @@ class AlpacaInstruments:
             known_at=question.until,
         )
         return columns(NAME, InstrumentRow, [row])
+
+
+VENDORS = (AlpacaInstruments(),)

@@ -94,3 +94,6 @@ def _number(row: int, column: str, cell: str) -> float:
     if value is None:
         raise ProviderError(f"{NAME}: row {row}: {column}: expected a number, found {shown(cell)}")
     return value
+
+
+VENDORS = (StooqPrices(),)

@@ -135,3 +135,6 @@ class TiingoActions(_TiingoDaily):
                         )
                     )
         return columns(NAME, ActionRow, rows)
+
+
+VENDORS = (TiingoPrices(), TiingoActions())

@@ -173,3 +173,6 @@ def _lines(content: bytes) -> list[dict[str, str]]:
         if len(cells) != len(_HEADER):
             raise ProviderError(f"{NAME}: {_MEMBER}: row {n}: expected {len(_HEADER)} cells, found {len(cells)}")
     return [dict(zip(_HEADER, cells, strict=True)) for cells in table[1:]]
+
+
+VENDORS = (TiingoHead(), TiingoFile())

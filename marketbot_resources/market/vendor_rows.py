@@ -106,7 +106,22 @@ class InstrumentRow:
     synthetic: bool = False
 
 
-Row = BarRow | ActionRow | InstrumentRow
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteRow:
+    """One row of raw_quotes. NaN for a side without a quote, or without any trade."""
+
+    key: ClassVar[tuple[str, ...]] = ("source_id", "quoted_at")
+    source_id: str
+    currency: str
+    bid: float
+    ask: float
+    last: float
+    quoted_at: dt.datetime
+    known_at: dt.datetime
+    synthetic: bool = False
+
+
+Row = BarRow | ActionRow | InstrumentRow | QuoteRow
 
 
 def columns(provider: str, kind: type[Row], rows: Sequence[Row]) -> Mapping[str, Sequence[object]]:

@@ -198,3 +198,6 @@ class YahooInstruments(_YahooChart):
 
 def _first_trade(chart: Chart, mic: str) -> dt.date:
     return dt.datetime.fromtimestamp(chart.meta.get("firstTradeDate").seconds(), ZoneInfo(VENUES[mic].timezone)).date()
+
+
+VENDORS = (YahooPrices(), YahooActions(), YahooInstruments())

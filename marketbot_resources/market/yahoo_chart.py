@@ -8,6 +8,7 @@ What the recorded bodies show, and what is made of it:
   only in a body that reaches to the last trade that the body itself tells of (`regularMarketTime`): then it holds every split
   after each of its bars. Any other body is served as it is, with `close_adjusted_by_source`. Requests always reach to the
   present.
+- A split that takes effect after the last bar, as on its own morning, is refused: the bars may or may not know of it.
 - Dividends are adjusted for later splits like the bars. Where `adjclose` allows, that is checked before it is undone.
 - A null bar is no bar. A single null stays missing.
 - The answer may hold the live quote as a bar of its own behind the day's bar, stamped `regularMarketTime`: the day's bar

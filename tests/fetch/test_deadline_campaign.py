@@ -1,4 +1,4 @@
-"""F22: vendors that answer 429, 5xx, slowly, in part or never, at random. Every run ends by its deadline, with reasons.
+"""F22: vendors that answer 429, 5xx, slowly, in part or never, at random: every run ends by its deadline.
 
 Real sockets and real time, in short: what would last seconds lasts hundredths.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from fetch.harness import LOCAL
-from fetch.test_chain import WINDOW, JsonVendor, body, subjects
+from fetch.json_vendor import WINDOW, JsonVendor, body, subjects
 from fetch.vendor_server import VendorServer
 
 from marketbot_resources.chain import Chain
@@ -24,8 +24,8 @@ from marketbot_resources.provider import Delivery
 NAMES = "abcdefgh"
 VENDORS = ("one", "two", "three")
 BATCH_SECONDS = 0.6
-# What a run may add to its deadline: reading the answers that arrived, on a machine that does other things too.
-GRACE_SECONDS = 0.4
+# What a run may add on a machine that does other things too. Without a deadline a world that hangs takes several times as long.
+GRACE_SECONDS = 1.5
 TROUBLES = [
     ("429", ""), ("429", "1"), ("429", "3600"), ("500", ""), ("502", ""), ("503", "0"), ("504", ""), ("404", ""), ("401", ""),
     ("drip", ""), ("hang", ""), ("hang", ""), ("reset", ""), ("reset-midway", ""), ("truncated", ""), ("html", ""), ("empty", ""),
@@ -61,8 +61,9 @@ def run(seed: int, home: Path) -> tuple[float, Delivery | str]:
                     trouble, argument = rng.choice(TROUBLES)
                     times = rng.choice((1, 1, 2, 6, None))
                     server.misbehave(trouble, times=times, route=f"/{vendor}?ids={name}", argument=argument)
-        if rng.random() < 0.1:
-            server.misbehave(rng.choice(("hang", "503", "reset", "drip")))  # the whole world
+        if seed % 5 == 0:  # the whole world
+            server.behave()
+            server.misbehave(("hang", "drip", "503", "reset")[seed // 5 % 4])
         fetcher = Fetcher(policy(rng), ProviderStates(home), secret=lambda name: None, rng=rng)
         vendors = [JsonVendor(vendor, server.url) for vendor in VENDORS]
         started = time.monotonic()
@@ -95,7 +96,11 @@ def campaign(seeds: range, folder: Path) -> str:
             late.append((seed, round(took, 3)))
     assert late == [], f"seeds that ended after {BATCH_SECONDS + GRACE_SECONDS} s"
     assert served > len(seeds)  # the campaign is about vendors in trouble, not about none
-    return f"{len(seeds)} runs, {served} of {len(seeds) * len(NAMES)} served, longest {max(seconds):.3f} s"
+    over = sum(took > BATCH_SECONDS + 0.1 for took in seconds)
+    return (
+        f"{len(seeds)} runs, {served} of {len(seeds) * len(NAMES)} subjects served, longest {max(seconds):.3f} s at a deadline of "
+        f"{BATCH_SECONDS} s, {over} more than 0.1 s after it"
+    )
 
 
 def test_runs_end_by_their_deadline(tmp_path: Path) -> None:

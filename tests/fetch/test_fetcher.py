@@ -262,14 +262,14 @@ def test_the_breaker_opens_rests_and_closes(tmp_path: Path) -> None:
         assert server.asked() <= 5 + fetcher.policy.concurrency
         assert "failed in a row" in bad(answers[-1]).reason
         sent = server.asked()
-        again = make_fetcher(tmp_path, time)
+        again = make_fetcher(tmp_path, time, attempts_max=3)
         assert again.refusal("vendor") is not None
         assert again.refusal("another") is None
         bad(one(again, f"{server.url}/a"))
         assert server.asked() == sent
         time.pass_by(301)
         assert again.refusal("vendor") is None
-        fetcher.fetch_all([Request(f"{server.url}/a", {"n": str(n)}) for n in range(30)], "vendor")
+        again.fetch_all([Request(f"{server.url}/a", {"n": str(n)}) for n in range(30)], "vendor")
         assert server.asked() == sent + 1
         server.behave()
         time.pass_by(301)

@@ -118,7 +118,7 @@ def zipped(text: str | bytes, name: str = "supported_tickers.csv") -> bytes:
     """A zip of one member with a fixed date."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(name, (2024, 7, 12, 0, 0, 0)), text)
+        archive.writestr(zipfile.ZipInfo(name, (2024, 7, 12, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
     return sink.getvalue()
 
 

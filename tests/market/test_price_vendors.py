@@ -12,7 +12,9 @@ from market.price_bodies import ALL, OTHER, SECONDS, SESSIONS, TEST, UNTIL, Case
 from marketbot_assets.ingestion import schema
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.market.question import Question
+from marketbot_resources.market.vendor_rows import BarRow, bar_row, columns
 from marketbot_resources.provider import Response, Subject, Window
+from marketbot_resources.vendors import KEYS, MODULES, parser_of, vendors, vendors_of
 
 CASES = small_cases()
 TABLES = {table.asset: table for table in schema.TABLES}
@@ -206,7 +208,9 @@ def test_known_at_is_the_rule_instant_for_new_sessions_and_until_for_old_ones(la
     assert known(ALL) == list(RULE_AT[label])
     since = dt.datetime(2024, 7, 9, 12, tzinfo=dt.UTC)
     assert known(Window(since, UNTIL)) == [UNTIL.isoformat(), RULE_AT[label][1]]
-    early = dt.datetime.fromisoformat(RULE_AT[label][1]) - dt.timedelta(seconds=1)
+    since = dt.datetime.fromisoformat(RULE_AT[label][1])
+    assert known(Window(since, UNTIL)) == [UNTIL.isoformat()] * 2
+    early = since - dt.timedelta(seconds=1)
     assert known(Window(None, early)) == [RULE_AT[label][0]]
     assert known(Window(None, early + dt.timedelta(seconds=1))) == list(RULE_AT[label])
 
@@ -239,6 +243,47 @@ def test_a_body_of_another_listing_is_refused_or_serves_nothing(label: str) -> N
         return
     with pytest.raises(ProviderError, match=r"TEST|OTHR"):
         case.vendor.parse(case.content, request.asked)
+
+
+def test_every_vendor_is_found_by_table_and_by_the_parser_that_a_body_names() -> None:
+    """A stored body is read by the parser that it names: each name is one vendor's; the mandate's order is kept."""
+    known = [vendor for name in MODULES for vendor in vendors_of(name) if vendor.name == name]
+    assert len({vendor.parser for vendor in known}) == len(known)
+    assert {case.vendor.parser for case in CASES} <= {vendor.parser for vendor in known}
+    for vendor in known:
+        assert parser_of(vendor.parser).__self__ is vendor  # type: ignore[attr-defined]
+    found = vendors("raw_prices", ["stooq", "ecb", "yahoo"])
+    assert [vendor.parser for vendor in found] == ["stooq-daily-prices/1", "yahoo-chart-prices/1"]
+    assert [vendor.parser for vendor in vendors("raw_instruments", ["tiingo"])] == ["tiingo-head/1", "tiingo-tickers/1"]
+    with pytest.raises(ProviderError, match="found 'yahoo-chart-prices/0'"):
+        parser_of("yahoo-chart-prices/0")
+    with pytest.raises(ProviderError, match="found 'nobody'"):
+        vendors("raw_prices", ["nobody"])
+
+
+def test_keys_of_vendors_are_those_that_their_requests_name() -> None:
+    """`marketbot doctor` asks for exactly the environment variables without which a vendor cannot be asked."""
+    subject = Subject(
+        "listing:XNAS:TEST", "XNAS", "TEST", "USD", {**TEST.more, "cik": "1", "feed": "https://x.example/f"}
+    )
+    named: dict[str, set[str]] = {name: set() for name in KEYS}
+    for name in MODULES:
+        for vendor in vendors_of(name):
+            about = [subject] if vendor.name != "fred" else [Subject("VIX")]
+            for _, request in vendor.requests(about, ALL):
+                named[vendor.name] |= {*request.secret_params.values(), *request.secret_headers.values()}
+    assert named == {name: set(keys) for name, keys in KEYS.items()}
+
+
+def test_two_rows_of_one_key_and_infinite_numbers_are_refused() -> None:
+    """The raw table has one row per key and finite numbers, whatever a vendor's own checks let through."""
+    row = bar_row("a", SESSIONS[0], (1.0,) * 5, currency="USD", adjusted=False, known_at=UNTIL)
+    assert columns("v", BarRow, [row])["close"] == [1.0]
+    with pytest.raises(ProviderError, match=r"^v: expected one row per source_id, session"):
+        columns("v", BarRow, [row, row])
+    wild = bar_row("a", SESSIONS[0], (1.0, math.inf, 1.0, 1.0, 1.0), currency="USD", adjusted=False, known_at=UNTIL)
+    with pytest.raises(ProviderError, match=r"^v: high: expected a finite number"):
+        columns("v", BarRow, [wild])
 
 
 def test_sessions_of_the_small_bodies_are_sessions() -> None:

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from market.price_bodies import ALL, SECONDS, SESSIONS, TEST, recorded, recorded_yahoo, yahoo_with
 
+from marketbot_resources import calendars
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.market.yahoo import YahooActions, YahooInstruments, YahooPrices
 from marketbot_resources.provider import Subject, Window
@@ -69,6 +72,43 @@ def test_a_body_that_ends_before_the_last_trade_is_served_as_adjusted() -> None:
     assert found["close"] == [10.25, 11.25, 12.25, 13.25]
     assert found["close_adjusted_by_source"] == [True] * 4
     assert all(math.isnan(level) for level in found["price_level"])
+
+
+TRADED = st.tuples(st.floats(0.01, 1e4), st.integers(0, 10**9), st.sampled_from([None, (2, 1), (1, 8), (3, 2)]))
+OPENS = [
+    int(calendars.open_at("XNAS", day).timestamp())
+    for day in calendars.sessions("XNAS", dt.date(2024, 5, 1), SESSIONS[3])
+]
+
+
+@given(st.lists(TRADED, min_size=1, max_size=30))
+def test_undoing_gives_back_what_was_traded(days: list[tuple[float, int, tuple[int, int] | None]]) -> None:
+    """A traded series, adjusted day by day for each split that comes later, is served as it was traded."""
+    closes, volumes = [day[0] for day in days], [float(day[1]) for day in days]
+    stamps = OPENS[-len(days) :]
+    splits = {}
+    adjusted, thinned = list(closes), list(volumes)
+    for at, (_, _, split) in enumerate(days):
+        if split is not None:
+            splits[str(stamps[at])] = {"date": stamps[at], "numerator": split[0], "denominator": split[1]}
+            for before in range(at):
+                adjusted[before] *= split[1] / split[0]
+                thinned[before] *= split[0] / split[1]
+
+    def change(result: dict) -> None:
+        result["timestamp"] = stamps
+        result["events"] = {"splits": splits}
+        prices = {name: adjusted for name in ("open", "high", "low", "close")}
+        result["indicators"] = {"quote": [{**prices, "volume": thinned}]}
+        result["meta"]["regularMarketTime"] = stamps[-1] + 7 * 3600
+
+    ratio = math.prod(day[2][0] / day[2][1] for day in days if day[2])
+    assume(1e-8 < ratio < 1e8)
+    assume(all(value <= 1e15 for value in adjusted + thinned))
+    found = prices(change)
+    assert found["close"] == pytest.approx(closes, rel=1e-9)
+    assert found["volume"] == pytest.approx(volumes, rel=1e-9, abs=1e-6)
+    assert found["close_adjusted_by_source"] == [False] * len(days)
 
 
 def test_a_split_after_the_last_bar_is_refused() -> None:

@@ -24,7 +24,7 @@ STAGES = (
     "research",
 )
 FREE = {"decision", "audit", "research"}
-WIRING = ("definitions", "jobs", "automation", "cli")
+WIRING = ("definitions", "jobs", "automation", "automation_intraday", "cli")
 PURE_THIRD_PARTY = {
     "numpy",
     "pandas",
