@@ -19,7 +19,7 @@ from marketbot_resources.errors import MarketbotError, ProviderError
 from marketbot_resources.fetch.address import AddressGuard, Resolve, host_of, machine_resolve
 from marketbot_resources.fetch.exchange import Exchange, Trouble
 from marketbot_resources.fetch.pace import TokenBucket, backoff_seconds, retry_after_seconds
-from marketbot_resources.fetch.policy import Failure, Policy
+from marketbot_resources.fetch.policy import Failure, Policy, one_line
 from marketbot_resources.fetch.query import full_address
 from marketbot_resources.fetch.states import Gate, ProviderStates
 from marketbot_resources.provider import Request, Response
@@ -28,7 +28,7 @@ from marketbot_resources.redaction import Redactor
 OK, UNAUTHORIZED, TOO_MANY = 200, 401, 429
 RETRIED = frozenset({TOO_MANY, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_SAID_MAX, _REASON_MAX, _SAID_BYTES_MAX = 160, 600, 8192
+_SAID_MAX, _SAID_BYTES_MAX = 160, 8192
 _NOT_KEPT = frozenset({"set-cookie", "set-cookie2"})
 
 
@@ -100,6 +100,7 @@ class Fetcher:
         """One answer per request, in their order, at the deadline at the latest (default: `batch_seconds` from now).
 
         A Response has status 200 and a whole body. Equal requests are sent once. Raises HomeError; a provider raises nothing.
+        Runs an event loop of its own: not to be called inside of another one.
         """
         if not requests:
             return []
@@ -324,8 +325,7 @@ class _Batch:
 
     def _failure(self, request: Request, reason: str, response: Response | None = None) -> Failure:
         url = self._redactor.text(full_address(request.url, request.params))
-        said = " ".join(self._redactor.text(f"{reason} [{url}]").split())
-        return Failure(self._provider, url, said[:_REASON_MAX], response)
+        return Failure(self._provider, url, one_line(self._redactor.text(f"{reason} [{url}]")), response)
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import datetime as dt
 import logging
 import resource
+import time as clock
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -162,6 +163,36 @@ def test_the_deadline_ends_a_batch(tmp_path: Path) -> None:
         assert time.clock - 1000.0 <= 5.0
         late = fetcher.fetch_all([Request(f"{server.url}/a", {"n": "21"})], "vendor", time.clock - 1)
         assert isinstance(late[0], Failure)
+
+
+def test_the_deadline_ends_what_is_under_way(tmp_path: Path) -> None:
+    """An answer that does not come is not waited for: time that the machine measures."""
+    with VendorServer({"/a": BODY}) as server:
+        server.misbehave("hang")
+        started = clock.monotonic()
+        failure = bad(one(make_fetcher(tmp_path, batch_seconds=0.2), f"{server.url}/a"))
+        assert clock.monotonic() - started < 5.0
+        assert "deadline of the batch" in failure.reason
+
+
+@pytest.mark.parametrize(("connections", "concurrency", "most"), [(2, 8, 2), (8, 3, 3), (1, 1, 1)])
+def test_no_more_requests_at_once_than_agreed(tmp_path: Path, connections: int, concurrency: int, most: int) -> None:
+    """Per host, and in all."""
+    terms = Terms(per_second=1e6, burst=1000, connections=connections)
+    with VendorServer({"/a": BODY}, drip_seconds=0.002) as server:
+        server.misbehave("drip")
+        fetcher = make_fetcher(tmp_path, default_terms=terms, concurrency=concurrency)
+        answers = fetcher.fetch_all([Request(f"{server.url}/a", {"n": str(n)}) for n in range(12)], "vendor")
+        assert [good(answer).content for answer in answers] == [BODY] * 12
+        assert server.open_max == most
+
+
+def test_no_control_character_comes_through(tmp_path: Path) -> None:
+    """A reason ends up in terminals and logs: what a provider says there is printable."""
+    with VendorServer({"/a": Answer(b"\x1b[2J\x07 no\x00t \xe2\x80\xae today", 404)}) as server:
+        failure = bad(one(make_fetcher(tmp_path), f"{server.url}/a"))
+        assert failure.reason.isprintable()
+        assert "today" in failure.reason
 
 
 def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
