@@ -176,8 +176,10 @@ class _Batch:
         """The answer by the deadline, or why there is none. What a provider does never raises: this is the edge."""
         if (known := self._fetcher.remembered(key)) is not None:
             return known
+        if not (left := self._deadline - self._time.monotonic()) > 0:
+            return self._failure(request, "not asked: the deadline of the batch has passed")
         try:
-            async with asyncio.timeout(max(0.0, self._deadline - self._time.monotonic())):
+            async with asyncio.timeout(left):
                 answer = await self._tried(request)
         except TimeoutError:
             answer = self._failure(request, "no answer by the deadline of the batch")
