@@ -5,6 +5,7 @@ unpacking (`decoding`), addresses (`address`), breakers and counts (`states`).
 """
 
 import asyncio
+import functools
 import logging
 import random
 import ssl
@@ -70,7 +71,7 @@ class Fetcher:
     ) -> None:
         self.policy, self.states, self.time = policy, states, time or machine_time()
         self.secret, self.rng, self.resolve = secret, rng, resolve
-        self.tls = tls or httpx.create_ssl_context()
+        self.tls = tls or _public_trust()
         self.buckets: dict[tuple[str, str], TokenBucket] = {}
         self._memo: dict[tuple, Response] = {}
         self._memo_bytes = 0
@@ -127,6 +128,12 @@ class Fetcher:
         if self._memo_bytes + len(response.content) <= self.policy.memo_bytes_max:
             self._memo[key] = response
             self._memo_bytes += len(response.content)
+
+
+@functools.lru_cache(maxsize=1)
+def _public_trust() -> ssl.SSLContext:
+    """The public authorities, read once."""
+    return httpx.create_ssl_context()
 
 
 async def _leave(loop: asyncio.AbstractEventLoop) -> None:
