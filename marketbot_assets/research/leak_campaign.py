@@ -87,7 +87,7 @@ class Reached:
 
 def sessions_of(mandate: Mandate, last: dt.date) -> dict[dt.date, dt.datetime]:
     """Session -> cutoff, as far back as the calendars reach."""
-    days = decision_sessions(mandate.calendar.mic, FIRST, last)
+    days = decision_sessions(mandate.calendar, FIRST, last)
     return dict(zip(days, cutoffs(mandate.calendar, mandate.schedule, days), strict=True))
 
 
