@@ -172,6 +172,13 @@ def test_a_body_that_answers_for_a_subject_of_another_vendor_is_not_used(tmp_pat
         assert any("also answers for a" in one.reason for one in delivery.refusals)
 
 
+def test_bodies_stand_in_the_order_of_their_names_not_of_the_vendors(tmp_path: Path) -> None:
+    """By provider and address, whoever was asked first."""
+    with VendorServer({"/z?ids=b": body("b"), "/a?ids=c": body("c"), "/a?ids=d": body("d")}) as server:
+        vendors = JsonVendor("z", server.url, covers="b"), JsonVendor("a", server.url)
+        assert urls(ask(make_fetcher(tmp_path), "dcb", *vendors)) == [("a", "c"), ("a", "d"), ("z", "b")]
+
+
 class YearlyVendor(JsonVendor):
     """Two requests for each group of subjects, one a year."""
 
