@@ -1,6 +1,6 @@
 """Small charts as SVG text: the same numbers give the same bytes, and a chart is light enough for an event row. Pure.
 
-Three forms serve every plot of the reports: lines over sessions, horizontal bars, and bars in pairs. Colours tell apart,
+Four forms serve every plot of the reports: lines over sessions, horizontal bars, bars in pairs, and a heat map. Colours tell apart,
 labels tell what. Not here: where a chart stands on a page (`report`, `pages`).
 """
 
@@ -15,6 +15,8 @@ _GRID, _AXIS, _TEXT, _LIMIT, _BEFORE, _NEGATIVE = "#e3e8ee", "#9aa5b1", "#39424e
 _NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'
 _TICKS, _DATES, _LABEL_CHARS = 5, 4, 26
 _BARS_LEFT, _BARS_RIGHT = 190, 126
+_HEAT_TOP, _HEAT_STEP, _MARKS = 130, 19, ("×", "!")
+HEAT = ("#f0f2f4", "#cfe3d4", "#e8b54a", "#c2571a", "#8c1d18")
 
 
 def inline(svg: str) -> str:
@@ -183,6 +185,44 @@ def bar_chart(
         near = mark is not None and math.isfinite(mark) and edge - 2 < scale(mark) < edge + 42
         body.append(_text((scale(mark) if near and mark is not None else edge) + 5, top + 12, text))
     return _svg(title, body, _TOP + step * len(rows) + 8)
+
+
+def heat_map(
+    title: str, rows: Sequence[tuple[str, Sequence[int]]], columns: Sequence[str], levels: Sequence[str]
+) -> str:
+    """One cell per row and column. Each row (label, cells (columns,)): a cell is a place in `levels`, mildest first.
+
+    Every cell tells its row, column and level when pointed at; the worst two levels carry a mark, for colours alone tell
+    not everyone.
+    """
+    if not rows or not columns:
+        return _svg(title, [_text(4, 42, "nothing to show")], 60)
+    top, step = _HEAT_TOP, _HEAT_STEP
+    wide = min((WIDTH - _BARS_LEFT - _RIGHT) / len(columns), 2.0 * step)
+    body = []
+    for place, column in enumerate(columns):
+        x = _BARS_LEFT + wide * (place + 0.5)
+        turned = f'transform="rotate(-60 {x:.1f} {top - 6})"'
+        body.append(
+            f'<text x="{x:.1f}" y="{top - 6}" {turned} fill="{_TEXT}" font-size="11">{safe(_short(column))}</text>'
+        )
+    for number, (label, cells) in enumerate(rows):
+        y = top + step * number
+        body.append(_text(_BARS_LEFT - 8, y + 13, _short(label), anchor="end"))
+        for place, cell in enumerate(cells):
+            x, told = _BARS_LEFT + wide * place, f"{label}, {columns[place]}: {levels[cell]}"
+            box = f'x="{x + 1:.1f}" y="{y + 1}" width="{wide - 2:.1f}" height="{step - 2}" fill="{HEAT[cell]}"'
+            body.append(f"<rect {box}><title>{safe(told)}</title></rect>")
+            if cell >= len(levels) - 2:
+                mark = _MARKS[cell - len(levels) + 2]
+                body.append(_text(x + wide / 2, y + 13, mark, anchor="middle", fill="#ffffff"))
+    legend, right = [], float(WIDTH - _RIGHT)
+    for place in reversed(range(len(levels))):
+        legend.append(_text(right, 15, levels[place], anchor="end"))
+        right -= 6.2 * len(levels[place]) + 10
+        legend.append(f'<rect x="{right - 10:.1f}" y="6" width="10" height="10" fill="{HEAT[place]}"/>')
+        right -= 24
+    return _svg(title, body + legend, top + step * len(rows) + 8)
 
 
 def paired_bars(

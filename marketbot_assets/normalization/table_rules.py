@@ -16,6 +16,9 @@ from marketbot_resources.calendars import last_closed, sessions_between
 GAP_WARN, GAP_QUARANTINE = 1, 3
 COVERAGE_WARN, COVERAGE_HALT = 0.98, 0.50
 FX_STALE_WEEKDAYS, FX_MOVE_MAX = 2, 0.08
+TRIANGLE_TOLERANCE = 1e-9
+COUNT_SESSIONS, COUNT_SESSIONS_MIN, COUNT_DRIFT = 20, 5, 0.10
+TIME_ZONES = pd.Timedelta(hours=14)  # where the day that a value describes begins first
 MACRO_REQUIRED, MACRO_STALE_DAYS_WARN = ("SP500", "VIX"), 10
 
 
@@ -47,6 +50,61 @@ def universe_is_covered(
     outcome = "halt" if share < COVERAGE_HALT else "warn" if share < COVERAGE_WARN else "pass"
     message = f"{len(due) - len(landed)} of {len(due)} bars are missing"
     return [finding("universe_is_covered", "*", outcome, share, COVERAGE_WARN, message)]
+
+
+def row_counts_are_steady(panel: pd.DataFrame, session: dt.date) -> list[Finding]:
+    """Observed: bars of the newest own session over the median count of the 20 before, minus 1; 0 while too few are known.
+
+    `panel`: recent bars and this session's. What is missing at the newest session is judged by `universe_is_covered`.
+    """
+    name = "row_counts_are_steady"
+    keys = panel[["session", "instrument"]].drop_duplicates()
+    counts = keys[keys["session"] <= pd.Timestamp(session)].groupby("session").size().to_numpy(dtype=float)
+    if len(counts) <= COUNT_SESSIONS_MIN:
+        return [finding(name, "*", "pass", 0.0, COUNT_DRIFT, "")]
+    usual = float(np.median(counts[-COUNT_SESSIONS - 1 : -1]))
+    drift = float(counts[-1] / usual - 1.0)
+    message = f"{counts[-1]:.0f} bars of the newest session, {usual:.0f} as a rule"
+    return [finding(name, "*", "pass" if abs(drift) <= COUNT_DRIFT else "warn", drift, COUNT_DRIFT, message)]
+
+
+def rates_triangulate(fx: pd.DataFrame, raw: pd.DataFrame, currencies: Sequence[str], base: str) -> list[Finding]:
+    """Per currency. Observed: the largest relative gap between its rate and that over the euro in the source's own quotes.
+
+    `raw`: this session's quotes, units per euro; a currency that was not quoted passes, `fx_is_fresh` judges that.
+    """
+    quotes = {**{(day, "EUR"): 1.0 for day in raw["session"]}}
+    quotes |= dict(zip(zip(raw["session"], raw["currency"], strict=True), raw["units_per_eur"], strict=True))
+    found = []
+    for currency in currencies:
+        own = fx[fx["currency"] == currency]
+        gaps = [
+            abs(rate * quotes[day, currency] / quotes.get((day, base), float("nan")) - 1.0)
+            for day, rate in zip(own["session"], own["rate"], strict=True)
+            if (day, currency) in quotes
+        ]
+        gap = float(np.max(gaps)) if gaps else 0.0
+        outcome = "pass" if gap <= TRIANGLE_TOLERANCE else "quarantine"
+        message = f"the rate is off the triangle over the euro by {gap:.2e}"
+        found.append(finding("rates_triangulate", currency, outcome, gap, TRIANGLE_TOLERANCE, message))
+    return found
+
+
+def macro_is_not_early(macro: pd.DataFrame) -> list[Finding]:
+    """Per series. Observed: values that claim to have been known before the day that they describe began, UTC."""
+    begun = macro["known_at"] >= pd.to_datetime(macro["period"]).dt.tz_localize("UTC") - TIME_ZONES
+    early = (~begun).groupby(macro["series"]).sum()
+    return [
+        finding(
+            "macro_is_not_early",
+            str(series),
+            "quarantine" if count else "pass",
+            float(count),
+            0.0,
+            f"{count} values are early",
+        )
+        for series, count in sorted(early.items())
+    ]
 
 
 def fx_is_fresh(fx: pd.DataFrame, currencies: Sequence[str], cutoff: dt.datetime) -> list[Finding]:
