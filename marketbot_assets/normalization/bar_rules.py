@@ -22,7 +22,7 @@ CRASH_TURNOVER = 6.0
 SPLITS_DOWN = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 15.0, 20.0, 25.0, 30.0, 50.0)
 SPLITS_UP = SPLITS_DOWN[1:]
 UNITS = (10.0, 100.0, 1000.0)
-LOOKS_LIKE, LOOKS_LIKE_SPLIT = 0.05, 0.10
+LOOKS_LIKE, SPLIT_SIZED = 0.05, 0.55
 SPLIT_TOLERANCE, PAID_MAX = 0.15, 0.05
 ORDER_TOLERANCE, RANGE_MAX = 1e-3, 1.0
 VOLUME_JUMP = 50.0
@@ -137,13 +137,12 @@ def turnover_shock(bar: Floats, tail: Floats) -> float:
 
 
 def _like_split(jump: float) -> bool:
-    """Whether a log move is about that of a usual split, a day's true move of a tenth on top of it included."""
-    down = _near(-jump, SPLITS_DOWN) or _near(-jump, SPLITS_DOWN[1:], LOOKS_LIKE_SPLIT)
-    return down or _near(jump, SPLITS_UP, LOOKS_LIKE_SPLIT)
+    """Whether a log move may be a split with a day's true move on top of it: a rise or fall by so much, or by about a third."""
+    return abs(jump) >= SPLIT_SIZED or _near(-jump, SPLITS_DOWN)
 
 
-def _near(log_ratio: float, ratios: tuple[float, ...], within: float = LOOKS_LIKE) -> bool:
-    return bool((np.abs(log_ratio - np.log(ratios)) <= within).any())
+def _near(log_ratio: float, ratios: tuple[float, ...]) -> bool:
+    return bool((np.abs(log_ratio - np.log(ratios)) <= LOOKS_LIKE).any())
 
 
 def _standing(seen: Seen) -> int:

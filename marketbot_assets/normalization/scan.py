@@ -131,7 +131,8 @@ class _Walk:
         follows = self._same & np.concatenate([[False], self._track.priced[:-1]])[: len(c)]
         day = self._track.day
         near = np.concatenate([[False], day[1:] - day[:-1] <= RECENT_DAYS])[: len(c)]
-        new = np.concatenate([[True], c[1:] != c[:-1]])[: len(c)]
+        new = np.concatenate([[True], (self._track.values[1:] != self._track.values[:-1]).any(axis=1)])[: len(c)]
+        new[2:] &= (c[2:] != c[1:-1]) | (c[2:] != c[:-2])  # a stale close needs more than three that are equal
         return positive & ordered & narrow & still & follows & near & new & ~self._with_event() & self._usual_volume()
 
     def _usual_volume(self) -> Flags:
