@@ -72,7 +72,7 @@ def _heat_map(quality: "pd.DataFrame", labels: "dict[str, str]") -> str:
     }
     subjects = sorted(worst, key=lambda name: ([-cell for cell in worst[name]], name))[:SUBJECTS_SHOWN]
     rows = [(rule, [cells.get((rule, name), 0) for name in subjects]) for rule in RULES]
-    rows.sort(key=lambda row: (-max(row[1]), row[0]))
+    rows.sort(key=lambda row: (-max(row[1], default=0), row[0]))
     hidden = len(worst) - len(subjects)
     title = f"Rule x subject, worst first{f', {hidden} more subjects not shown' if hidden else ''}"
     return heat_map(title, rows, [labels.get(name, name) for name in subjects], ["not judged", *OUTCOMES])

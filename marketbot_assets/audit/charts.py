@@ -15,7 +15,7 @@ _GRID, _AXIS, _TEXT, _LIMIT, _BEFORE, _NEGATIVE = "#e3e8ee", "#9aa5b1", "#39424e
 _NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'
 _TICKS, _DATES, _LABEL_CHARS = 5, 4, 26
 _BARS_LEFT, _BARS_RIGHT = 190, 126
-_HEAT_TOP, _HEAT_STEP, _MARKS = 130, 19, ("×", "!")
+_HEAT_TOP, _HEAT_STEP, _HEAT_RIGHT, _MARKS = 146, 19, 60, ("×", "!")
 HEAT = ("#f0f2f4", "#cfe3d4", "#e8b54a", "#c2571a", "#8c1d18")
 
 
@@ -190,39 +190,49 @@ def bar_chart(
 def heat_map(
     title: str, rows: Sequence[tuple[str, Sequence[int]]], columns: Sequence[str], levels: Sequence[str]
 ) -> str:
-    """One cell per row and column. Each row (label, cells (columns,)): a cell is a place in `levels`, mildest first.
+    """One cell per row and column. Each row (label, cells (columns,)): a cell is a place in `levels`, mildest first; the first
+    two are unremarkable.
 
-    Every cell tells its row, column and level when pointed at; the worst two levels carry a mark, for colours alone tell
-    not everyone.
+    A remarkable cell tells row, column and level when pointed at; the worst two levels carry a mark, for colours alone tell
+    not everyone. Of a row only what differs from its commonest level is drawn by itself, so that a plot stays small.
     """
     if not rows or not columns:
         return _svg(title, [_text(4, 42, "nothing to show")], 60)
-    top, step = _HEAT_TOP, _HEAT_STEP
-    wide = min((WIDTH - _BARS_LEFT - _RIGHT) / len(columns), 2.0 * step)
-    body = []
+    wide = min((WIDTH - _BARS_LEFT - _HEAT_RIGHT) / len(columns), 2.0 * _HEAT_STEP)
+    body = _levels(levels)
     for place, column in enumerate(columns):
         x = _BARS_LEFT + wide * (place + 0.5)
-        turned = f'transform="rotate(-60 {x:.1f} {top - 6})"'
-        body.append(
-            f'<text x="{x:.1f}" y="{top - 6}" {turned} fill="{_TEXT}" font-size="11">{safe(_short(column))}</text>'
-        )
+        turned = f'transform="rotate(-60 {x:.1f} {_HEAT_TOP - 6})" fill="{_TEXT}" font-size="11"'
+        body.append(f'<text x="{x:.1f}" y="{_HEAT_TOP - 6}" {turned}>{safe(_short(column))}</text>')
     for number, (label, cells) in enumerate(rows):
-        y = top + step * number
+        y = _HEAT_TOP + _HEAT_STEP * number
+        common = max(sorted(set(cells)), key=list(cells).count)
         body.append(_text(_BARS_LEFT - 8, y + 13, _short(label), anchor="end"))
+        body.append(_cell(_BARS_LEFT, y, wide * len(columns), common, ""))
         for place, cell in enumerate(cells):
-            x, told = _BARS_LEFT + wide * place, f"{label}, {columns[place]}: {levels[cell]}"
-            box = f'x="{x + 1:.1f}" y="{y + 1}" width="{wide - 2:.1f}" height="{step - 2}" fill="{HEAT[cell]}"'
-            body.append(f"<rect {box}><title>{safe(told)}</title></rect>")
+            x = _BARS_LEFT + wide * place
+            if cell > 1:
+                body.append(_cell(x, y, wide, cell, f"{label}, {columns[place]}: {levels[cell]}"))
+            elif cell != common:
+                body.append(_cell(x, y, wide, cell, ""))
             if cell >= len(levels) - 2:
-                mark = _MARKS[cell - len(levels) + 2]
-                body.append(_text(x + wide / 2, y + 13, mark, anchor="middle", fill="#ffffff"))
-    legend, right = [], float(WIDTH - _RIGHT)
-    for place in reversed(range(len(levels))):
-        legend.append(_text(right, 15, levels[place], anchor="end"))
-        right -= 6.2 * len(levels[place]) + 10
-        legend.append(f'<rect x="{right - 10:.1f}" y="6" width="10" height="10" fill="{HEAT[place]}"/>')
-        right -= 24
-    return _svg(title, body + legend, top + step * len(rows) + 8)
+                body.append(_text(x + wide / 2, y + 13, _MARKS[cell - len(levels)], anchor="middle", fill="#ffffff"))
+    return _svg(title, body, _HEAT_TOP + _HEAT_STEP * len(rows) + 8)
+
+
+def _cell(x: float, y: float, wide: float, level: int, told: str) -> str:
+    box = f'x="{x + 0.5:.1f}" y="{y + 1}" width="{wide - 1:.1f}" height="{_HEAT_STEP - 2}" fill="{HEAT[level]}"'
+    return f"<rect {box}><title>{safe(told)}</title></rect>" if told else f"<rect {box}/>"
+
+
+def _levels(names: Sequence[str]) -> list[str]:
+    """What the colours of a heat map mean, in the line below the title."""
+    body, left = [], 4.0
+    for place, name in enumerate(names):
+        body.append(f'<rect x="{left:.1f}" y="24" width="10" height="10" fill="{HEAT[place]}"/>')
+        body.append(_text(left + 14, 33, name))
+        left += 6.2 * len(name) + 34
+    return body
 
 
 def paired_bars(

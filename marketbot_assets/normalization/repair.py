@@ -1,16 +1,17 @@
 """What wrong bars and dividends should have been: proposals, found in a whole history with later bars as evidence. Pure.
 
-Numbered as it runs, per instrument: 1 cut the closes into stretches at jumps by a factor that errors have (a unit, or a
-split told of) and that the ranges of both bars allow; 2 choose the stretch that is right: for units the one on which most
-bars were traded, for splits the newest; 3 bring the other stretches to its scale; 4 a lasting jump like a split that no
-one told of, without a crash's turnover, is a missing split; 5 dividends and the source's own adjustment
-(`repair_dividends`). Nothing here changes data: a proposal becomes an overlay when someone accepts it (`overlays`).
+Numbered as it runs, per instrument: 1 a single price of a bar that is off by a unit's factor; 2 cut the closes into
+stretches at jumps by a factor that errors have (a unit, or a split told of) and that the ranges of both bars allow; 3 choose
+the stretch that is right: for units the one on which most bars were traded, for splits the newest; bring the others to its
+scale; 4 a lasting jump like a split that no one told of, without a crash's turnover, is a missing split; 5 dividends and the
+source's own adjustment (`repair_dividends`).
+Nothing here changes data: a proposal becomes an overlay when someone accepts it (`overlays`).
 Not here: a bad value that no factor explains; it stays in quarantine, for no one knows what it should have been.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from marketbot_assets.normalization.repair_dividends import Dividend, repair_div
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("instrument", "session", "field", "found", "proposed", "rule", "reason")
-RANGE_MARGIN, NEAR_SPLIT_DAYS = 0.05, 30
+RANGE_MARGIN, FIELD_MARGIN, NEAR_SPLIT_DAYS = 0.05, 0.10, 30
 UNIT, SPLIT = "unit", "split"
 STANDS_MIN, STANDING_MIN = 5, 3
 ID_LENGTH = 12
@@ -133,13 +134,29 @@ def repair_series(series: Series) -> list[Repair]:
     """Every proposal for one instrument, prices first, then dividends on the repaired prices."""
     if len(series.day) < 2:
         return []
+    series, fields = _mended_fields(series)
     scale, repairs = _rescale(series)
     bars = series.bars * np.exp(scale)[:, None]
     adjusted = None if series.adjusted is None else series.adjusted * np.exp(scale)
     repairs += _missing_splits(series, bars)
     dividends = [Dividend(ex, amount) for ex, amount in series.dividends]
     found = repair_dividends(series.day, bars[:, 3], bars[:, 2], adjusted, dividends)
-    return repairs + [Repair(*item) for item in found]
+    return fields + repairs + [Repair(*item) for item in found]
+
+
+def _mended_fields(series: Series) -> tuple[Series, list[Repair]]:
+    """The series without single prices that stand in another unit than the other three of their bar, and their proposals."""
+    bars, repairs = series.bars.copy(), []
+    for place, field in enumerate(PRICES):
+        others = np.median(np.delete(series.bars[:, :4], place, axis=1), axis=1)
+        logs = np.log(series.bars[:, place] / others)
+        for unit in (*UNITS, *(1.0 / unit for unit in UNITS)):
+            for at in np.flatnonzero(np.abs(logs - np.log(unit)) <= FIELD_MARGIN):
+                found = float(series.bars[at, place])
+                reason = f"the {field} is {_times(unit)} the other prices of its bar"
+                bars[at, place] = found / unit
+                repairs.append(Repair(int(series.day[at]), field, found, found / unit, "price_in_another_unit", reason))
+    return replace(series, bars=bars), repairs
 
 
 def _rescale(series: Series) -> tuple[Floats, list[Repair]]:

@@ -65,7 +65,8 @@ def row_counts_are_steady(panel: pd.DataFrame, session: dt.date) -> list[Finding
     usual = float(np.median(counts[-COUNT_SESSIONS - 1 : -1]))
     drift = float(counts[-1] / usual - 1.0)
     message = f"{counts[-1]:.0f} bars of the newest session, {usual:.0f} as a rule"
-    return [finding(name, "*", "pass" if abs(drift) <= COUNT_DRIFT else "warn", drift, COUNT_DRIFT, message)]
+    outcome = "pass" if abs(counts[-1] - usual) <= COUNT_DRIFT * usual else "warn"
+    return [finding(name, "*", outcome, drift, COUNT_DRIFT, message)]
 
 
 def rates_triangulate(fx: pd.DataFrame, raw: pd.DataFrame, currencies: Sequence[str], base: str) -> list[Finding]:

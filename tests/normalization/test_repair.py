@@ -75,11 +75,13 @@ def test_right_files_get_no_proposal(name: str) -> None:
 @pytest.mark.shared_data
 @pytest.mark.skipif(not sets.SHARED.is_dir(), reason=sets.MISSING)
 def test_the_four_splits_of_apple_are_found_and_its_crash_is_not() -> None:
-    """Raw prices without events: AAPL's splits of 2000, 2005, 2014 and 2020 by their ratios, and nothing else."""
+    """Raw prices without events: AAPL's splits of 2000, 2005, 2014 and 2020 by their ratios, and bad highs and lows."""
     found = propose(sets.raw_bars("aapl"), sets.NO_ACTIONS)
-    splits = [(str(row.session.date()), row.proposed) for row in found.itertuples()]
+    splits = [(str(row.session.date()), row.proposed) for row in found[found["field"] == "split"].itertuples()]
     assert splits == [("2000-06-21", 2.0), ("2005-02-28", 2.0), ("2014-06-09", 7.0), ("2020-08-31", 4.0)]
-    assert set(found["field"]) == {"split"}
+    single = found[found["field"] != "split"]
+    assert set(single["field"]) <= {"high", "low"}
+    assert np.isclose(np.abs(np.log10(single["found"] / single["proposed"])), 1.0).all()
 
 
 def test_clean_bars_with_a_split_and_dividends_get_no_proposal() -> None:
@@ -104,6 +106,18 @@ def test_a_block_in_another_unit_comes_back(start: int, length: int, unit: float
     np.testing.assert_allclose(mended[PRICES].to_numpy(), clean[PRICES].to_numpy(), rtol=1e-9)
     assert len(found) == 4 * min(length, len(DAYS) - start)
     assert set(found["rule"]) == {"prices_in_another_unit"}
+
+
+@pytest.mark.parametrize("field", PRICES)
+@pytest.mark.parametrize("unit", [100.0, 0.1])
+def test_one_price_of_a_bar_in_another_unit(field: str, unit: float) -> None:
+    """That price alone is proposed, also on the newest bar, where nothing comes after it."""
+    for day in (60, len(DAYS) - 1):
+        bars = history()
+        bars.loc[day, field] *= unit
+        (row,) = propose(bars, sets.NO_ACTIONS).itertuples()
+        assert (row.session, row.field, row.rule) == (DAYS[day], field, "price_in_another_unit")
+        assert row.proposed == pytest.approx(history().loc[day, field])
 
 
 @settings(max_examples=40, deadline=None)

@@ -28,8 +28,8 @@ def errors_of_every_sort(rng: np.random.Generator) -> pd.DataFrame:
     bars = sets.closes_as_bars(wide)
     bars["volume"] = rng.integers(900_000, 1_100_000, len(bars)).astype(float)
     for place, (_, rows) in enumerate(bars.groupby("instrument").groups.items()):
-        at = rows[30 + 5 * place]
-        later = rows[30 + 5 * place : 33 + 9 * place]
+        at = rows[30 + 4 * place]
+        later = rows[30 + 4 * place : 33 + 8 * place]
         fields = ["open", "high", "low", "close"]
         if place % 7 == 0:
             bars.loc[at, "close"] *= 10.0

@@ -157,3 +157,37 @@ def test_stale_currencies_need_enough_sessions_to_count() -> None:
     with pytest.raises(AssertionError, match="more than 2 decision sessions"):
         stale_currencies(rates([]), ["GBP"], DAYS[-1], DAYS[-2:], 2)
     assert stale_currencies(rates([("EUR", "2018-12-26", 1.1)]), ["GBP", "EUR"], DAYS[-1], DAYS, 2) == {"GBP": None}
+
+
+@pytest.mark.parametrize(
+    ("landed", "outcome"), [(20, "pass"), (18, "pass"), (17, "warn"), (22, "pass"), (23, "warn"), (40, "warn")]
+)
+def test_row_counts_drift_against_the_sessions_before(landed: int, outcome: str) -> None:
+    """20 names a day for two weeks: two more or fewer pass, three warn; a bar sent twice counts once."""
+    days = [str(day.date()) for day in pd.bdate_range("2018-12-10", periods=10)]
+    rows = [(f"N{n:02d}", day, 1.0, False) for day in days for n in range(20)]
+    last = [(f"N{n:02d}", "2018-12-26", 1.0, False) for n in range(landed)]
+    found = rules.row_counts_are_steady(bar_frame([*rows, *last, *last[:3]]), dt.date(2018, 12, 26))
+    assert [row[2:4] for row in found] == [(outcome, pytest.approx(landed / 20 - 1.0))]
+
+
+@pytest.mark.parametrize(
+    ("gbp", "outcome"), [(1.25, "pass"), (1.25 * (1 + 1e-7), "quarantine"), (np.nan, "quarantine")]
+)
+def test_a_rate_closes_the_triangle(gbp: float, outcome: str) -> None:
+    """One euro is 1.10 dollars and 0.88 pounds: a pound is 1.25 dollars, and nothing else."""
+    session = pd.to_datetime(["2018-12-24"] * 2)
+    raw = pd.DataFrame({"session": session, "currency": ["USD", "GBP"], "units_per_eur": [1.10, 0.88]})
+    fx = pd.DataFrame({"session": session, "currency": ["GBP", "EUR"], "rate": [gbp, 1.10]})
+    found = {row[1]: row[2] for row in rules.rates_triangulate(fx, raw, ["EUR", "GBP", "JPY"], "USD")}
+    assert found == {"EUR": "pass", "GBP": outcome, "JPY": "pass"}
+
+
+def test_a_value_known_before_its_day_is_early() -> None:
+    """Where the day begins first, at UTC+14, is the limit; a value of the day after is a leak or a wrong date."""
+    known = pd.to_datetime(["2018-12-23T10:00Z", "2018-12-23T09:59Z", "2018-12-26T00:00Z"], utc=True)
+    macro = pd.DataFrame({"series": ["A", "B", "B"], "period": pd.to_datetime(["2018-12-24"] * 3), "known_at": known})
+    assert [(row[1], row[2], row[3]) for row in rules.macro_is_not_early(macro)] == [
+        ("A", "pass", 0),
+        ("B", "quarantine", 1),
+    ]
