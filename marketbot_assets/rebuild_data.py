@@ -181,10 +181,12 @@ def instrument_history(read: Reader, ledger: Ledger, body: Received) -> "pd.Data
 
 
 def price_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
-    """PRICES known before the home's first session."""
+    """PRICES known before the home's first session, flagged as its sessions would have flagged them."""
+    from marketbot_assets.normalization.scan import flag_history
     from marketbot_assets.normalization.series import normalize_prices
 
-    return normalize_prices(rows_of("raw_prices", body), read.read("instrument_history"))
+    bars = normalize_prices(rows_of("raw_prices", body), read.read("instrument_history"))
+    return flag_history(bars, read.read("corporate_action_history"))
 
 
 def corporate_action_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":

@@ -161,6 +161,7 @@ def bootstrap_asset(source: Bootstrap) -> dg.AssetsDefinition:
     """The bootstrap asset of one table: everything known before the home's first session, loaded once."""
     table: Table = schema.HISTORY[source.asset]
     deps = ["mandate"] if source.asset == "instrument_history" else ["mandate", "instrument_history"]
+    deps += ["corporate_action_history"] if source.asset == "price_history" else []
     text = f"Rows of the table behind `{source.raw}` that were known before the home's first session; loaded once, then served."
 
     @stage_asset(table, stage=STAGE, deps=deps, domain=source.domain, description=text)

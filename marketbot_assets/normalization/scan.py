@@ -52,6 +52,15 @@ def scan(bars: pd.DataFrame, actions: pd.DataFrame) -> Scan:
     return Scan(flags, walk.findings())
 
 
+def flag_history(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
+    """Bars of a history with the flags that its sessions would have given them; at most one bar per instrument and session.
+
+    An event that became known after its ex session explains no bar: no window will use it for one.
+    """
+    timely = actions["known_at"] < actions["ex_session"].dt.tz_localize("UTC") + pd.Timedelta(days=1)
+    return bars.assign(quarantine=scan(bars, actions[timely]).quarantine)
+
+
 class _Walk:
     """Goes through the sessions in order and visits the bars that are not plainly good."""
 
