@@ -81,7 +81,8 @@ def effective_actions(
     until: dt.datetime,
     off: Closed = NO_CLOSURES,
 ) -> tuple[CorporateAction, ...]:
-    """Rows of CORPORATE_ACTIONS known at `until` whose ex session opened in (after, until], in that order.
+    """Rows of CORPORATE_ACTIONS known at `until` whose ex session opened in (after, until], in that order; of several
+    versions of one event the last one known.
 
     An ex date on which the exchange is closed counts from the next session on; `off`: closures. `mics`: instrument
     -> exchange; a missing one raises HaltError.
@@ -90,7 +91,8 @@ def effective_actions(
     first = (after - dt.timedelta(days=_CLOSED_DAYS_MAX)).date()
     near = (ex >= pd.Timestamp(first)) & (ex <= pd.Timestamp(until.date() + dt.timedelta(days=1)))
     found = []
-    for row in actions[near & (actions["known_at"] <= until)].itertuples(index=False):
+    versions = actions[near & (actions["known_at"] <= until)].sort_values("known_at", kind="stable")
+    for row in versions.drop_duplicates(["instrument", "ex_session", "kind"], keep="last").itertuples(index=False):
         if row.instrument not in mics:
             raise HaltError(f"corporate_actions: expected a known listing, found {row.instrument}")
         at = _first_open(mics[row.instrument], row.ex_session.date(), off)
