@@ -36,11 +36,11 @@ def closes(home: Home, session: str) -> dict[str, float]:
 def test_fallback_outage_and_recovery(services: Services, tmp_path: Path) -> None:
     """Who served is recorded and switches without a word from the bars; an outage decides nothing; no bar is missing afterwards."""
     home = Home(tmp_path / "home")
-    assert home.run(FIRST, PORTS)
+    assert home.run(FIRST, PORTS), home.lake.ledger.entries("run_failed")[-1].body
     assert set(home.frame("raw_prices", FIRST)["source"]) == {"yahoo"}
     assert home.end(FIRST).state == "sent"
     services.down(CHART)
-    assert home.run(SECOND, PORTS)
+    assert home.run(SECOND, PORTS), home.lake.ledger.entries("run_failed")[-1].body
     assert set(home.frame("raw_prices", SECOND)["source"]) == {"tiingo"}
     manifest = home.lake.manifest(home.lake.index.newest("raw_prices", SECOND))
     assert {one["provider"] for one in manifest["refusals"]} == {"yahoo"}
