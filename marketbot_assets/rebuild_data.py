@@ -41,10 +41,12 @@ def _raw(asset: str, read: Reader, ledger: Ledger, body: Received) -> "pd.DataFr
 
 
 def instruments(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """INSTRUMENTS as of the cutoff."""
+    """INSTRUMENTS as of the cutoff, those that are served no more included."""
     from marketbot_assets.normalization.identity import normalize_instruments
 
-    return normalize_instruments(read.read("raw_instruments"), read.mandate().universe.listings, read.cutoff)
+    before = read.previous("instruments")
+    known = read.read("instrument_history") if before is None else before
+    return normalize_instruments(read.read("raw_instruments"), read.mandate().universe.listings, read.cutoff, known)
 
 
 def corporate_actions(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -52,6 +54,14 @@ def corporate_actions(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     from marketbot_assets.normalization.series import normalize_corporate_actions
 
     return normalize_corporate_actions(read.read("raw_corporate_actions"), read.read("instruments"))
+
+
+def identifiers(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """IDENTIFIERS after the session: those of the session before, with what this one says."""
+    from marketbot_assets.normalization.master import identifiers as advance
+
+    before, actions = read.previous("identifiers"), read.as_of("corporate_actions")
+    return advance(before, read.read("instruments"), actions, read.session, read.cutoff)
 
 
 def recent(read: Reader) -> "pd.DataFrame":
@@ -212,6 +222,7 @@ REBUILDS: Mapping[str, "Callable[[Reader, Ledger], pd.DataFrame]"] = {
         opening_balance,
         instruments,
         corporate_actions,
+        identifiers,
         prices,
         fx,
         macro,

@@ -20,6 +20,7 @@ SESSIONS_PER_YEAR = 252
 BASIS_POINT = 1e-4
 MINOR_UNIT_DIGITS = {"JPY": 0}
 _DEFAULT_MINOR_DIGITS = 2
+LISTING = "listing:"
 MINOR_UNITS = {"GBX": ("GBP", 100), "GBp": ("GBP", 100), "ZAC": ("ZAR", 100), "ZAc": ("ZAR", 100), "ILA": ("ILS", 100)}
 
 
@@ -129,7 +130,7 @@ class OpenOrder:
 
 @dataclass(frozen=True, slots=True)
 class AccountEvent:
-    """Income or a change of shares that no order caused: `kind` is DIVIDEND or SPLIT.
+    """Income or a change of shares that no order caused: `kind` is DIVIDEND, SPLIT, SPIN_OFF, MERGER or DELISTING.
 
     `amount`: cash in `currency`, `quantity`: change in shares; both signed, zero when they do not apply.
     """
@@ -196,7 +197,12 @@ def client_order_id(
 
 
 def instrument_id(source: str, source_id: str) -> str:
-    """Our own id of an instrument: follows from where it was first seen, is never reused and survives a change of ticker."""
+    """Our own id of an instrument: follows from where it was first seen, is never reused and survives a change of ticker.
+
+    A source id `listing:<MIC>:<TICKER>` (the ticker at first sight) is the same instrument whichever source says it.
+    """
+    if source_id.startswith(LISTING):
+        source, source_id = LISTING[:-1], source_id[len(LISTING) :]
     digest = base64.b32encode(hashlib.sha256(f"{source}|{source_id}".encode()).digest()).decode()
     return "MB" + digest[:10]
 

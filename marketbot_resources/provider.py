@@ -32,7 +32,7 @@ class MarketProvider(Protocol):
         ...
 
     def corporate_actions(self, since: dt.datetime | None, until: dt.datetime) -> Body:
-        """Splits and dividends by announcement."""
+        """Corporate actions by announcement."""
         ...
 
     def fx(self, since: dt.datetime | None, until: dt.datetime) -> Body:

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from marketbot_assets.normalization.action_effects import price_effects
+
 Floats = NDArray[np.float64]
 Finding = tuple[str, str, str, float, float, str]
 
@@ -126,8 +128,7 @@ def _events(actions: pd.DataFrame) -> dict[str, _Events]:
     return {
         str(name): (
             group["ex_session"].to_numpy().astype("datetime64[D]").astype(np.int64),
-            group["ratio"].to_numpy(dtype=float),
-            group["amount"].to_numpy(dtype=float),
+            *price_effects(group),
             (group["kind"] == "SPLIT").to_numpy(dtype=bool),
         )
         for name, group in last.groupby("instrument")

@@ -122,6 +122,8 @@ class History:
         return estimate_factor_model(window, macro, features, list(instruments["sector"]), self.mandate, stress)
 
     def _instruments(self, session: dt.date) -> pd.DataFrame:
-        rows = self.tables.instruments
-        listed = (rows["listed_on"] <= pd.Timestamp(session)).to_numpy()
-        return rows.assign(in_universe=np.asarray(rows["in_universe"].to_numpy(dtype=bool) & listed))
+        """The listings as of a session: those that died later are alive, and nobody knows that they will."""
+        rows, day = self.tables.instruments, pd.Timestamp(session)
+        dead = (rows["delisted_on"] < day).to_numpy()
+        named = (rows["named_as"] != "").to_numpy() & (rows["listed_on"] <= day).to_numpy()
+        return rows.assign(in_universe=np.asarray(named & ~dead), delisted_on=rows["delisted_on"].where(dead))

@@ -40,6 +40,7 @@ _ACTIONS = {
     "amount": _NUMBER,
     "ratio": _NUMBER,
     "currency": _TEXT,
+    "other": _TEXT,
     "known_at": _INSTANT,
 }
 _FX = {"currency": _TEXT, "session": pa.date32(), "units_per_eur": _NUMBER, "known_at": _INSTANT}
@@ -119,6 +120,9 @@ def _prices(body: Body, known: pd.DataFrame) -> pd.DataFrame:
 def _actions(body: Body, known: pd.DataFrame) -> pd.DataFrame:
     frame, divisor = _with_instrument(_rows(body, _ACTIONS), known, body.url)
     frame["amount"] = frame["amount"] / divisor
+    heirs = known.reset_index().set_index(["source_id", "currency"])["instrument"].to_dict()  # in one currency, or none
+    other = zip(frame["other"], frame["currency"], strict=True)
+    frame["other"] = [heirs.get(key, key[0]) for key in other]
     return frame
 
 

@@ -147,6 +147,7 @@ def event(source_id: str, currency: str, amount: float = 30.0) -> pd.DataFrame:
         "amount": amount,
         "ratio": 1.0,
         "currency": currency,
+        "other": "",
         "known_at": instant("2018-12-01"),
         "synthetic": True,
         "blob_sha256": "x",

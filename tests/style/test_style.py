@@ -43,6 +43,7 @@ PURE_RESOURCES = {
     "mandate_limits",
     "calendars",
     "holidays",
+    "corporate_actions",
     "fillmodel",
     "paper",
     "paper_market",
