@@ -1,8 +1,8 @@
-"""Corporate actions in the book: no split fires a stop, a lot outlives what became of its shares, a dead name is valued and leaves."""
+"""Corporate actions in the book: no split fires a stop, a lot outlives its shares, a dead name is valued and leaves."""
 
 import datetime as dt
 import math
-from decimal import Decimal as D
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from marketbot_resources.mandate import Mandate
 DAYS = decision_sessions("XNYS", dt.date(2018, 10, 1), dt.date(2019, 3, 29))
 CUTOFFS = tuple(close_at("XNYS", day) + dt.timedelta(hours=2) for day in DAYS)
 NAMES = ("A", "B")
+D = Decimal
 ACTION_COLUMNS = ["instrument", "ex_session", "kind", "amount", "ratio", "other", "known_at"]
 
 
@@ -36,16 +37,22 @@ class World:
     def __init__(self, mandate: Mandate, a: list[float], b: float = 50.0, *, mic: str = "XNYS") -> None:
         self.mandate, self.mic = mandate, mic
         closes = {"A": a, "B": [b] * len(DAYS)}
-        rows = [(name, day, value) for name in NAMES for day, value in zip(DAYS, closes[name], strict=False) if value > 0]
+        rows = [
+            (name, day, value) for name in NAMES for day, value in zip(DAYS, closes[name], strict=False) if value > 0
+        ]
         bars = pd.DataFrame(rows, columns=["instrument", "session", "close"])
         known = [close_at("XNYS", day) + dt.timedelta(minutes=15) for day in bars["session"]]
         bars["session"] = pd.to_datetime(bars["session"]).astype("datetime64[ms]")
         bars["known_at"] = pd.to_datetime(known, utc=True).astype("datetime64[us, UTC]")
         levels = {name: bars["close"] for name in ("open", "high", "low", "price_level")}
         self.bars = bars.assign(**levels, volume=1e6, quarantine=False, mic=mic)
-        self.instruments = pd.DataFrame({"instrument": NAMES, "mic": [mic, "XNYS"], "currency": "USD", "delisted_on": pd.NaT})
+        self.instruments = pd.DataFrame(
+            {"instrument": NAMES, "mic": [mic, "XNYS"], "currency": "USD", "delisted_on": pd.NaT}
+        )
         self.instruments["delisted_on"] = self.instruments["delisted_on"].astype("datetime64[ms]")
-        self.fx = pd.DataFrame({"currency": [], "session": bars["session"].iloc[:0], "rate": [], "known_at": bars["known_at"].iloc[:0]})
+        self.fx = pd.DataFrame(
+            {"currency": [], "session": bars["session"].iloc[:0], "rate": [], "known_at": bars["known_at"].iloc[:0]}
+        )
 
     def run(self, actions: pd.DataFrame, until: int, shares: int = 1000) -> list[tuple[Rolled, BookState]]:
         """From `shares` of A bought at its first close; sessions 1..until. ATR20 is 1 % of the close."""
@@ -64,7 +71,10 @@ class World:
             )  # fmt: skip
             rolled = roll(held, (), actions, window, instruments=self.instruments, base="USD",
                           after=CUTOFFS[place - 1], until=CUTOFFS[place])  # fmt: skip
-            close = {n: float(c) if f else math.nan for n, c, f in zip(NAMES, window.close[-1], window.fresh[-1], strict=True)}
+            close = {
+                n: float(c) if f else math.nan
+                for n, c, f in zip(NAMES, window.close[-1], window.fresh[-1], strict=True)
+            }
             state = step_book(
                 state, session=DAYS[place], valuation=rolled.valuation, fills=(), actions=rolled.actions, close=close,
                 atr20={n: 0.01 * value for n, value in close.items()}, index_vol_20d=0.15, clean=True, operator_rearm=False,
@@ -90,7 +100,9 @@ def test_two_hundred_splits_fire_no_stop(mandate: Mandate, count: int) -> None:
         path = np.round(100.0 * np.cumprod(1.0 + rng.normal(0.0, 0.06 if number % 2 else 0.008, 12)), 2)
         after = [float(p / ratio) if n >= at else float(p) for n, p in enumerate(path)]
         plain = World(mandate, [float(p) for p in path]).run(table([]), 11, shares=6000)
-        split = World(mandate, after).run(table([("A", DAYS[at], "SPLIT", 0.0, ratio, "", known(at - 1))]), 11, shares=6000)
+        split = World(mandate, after).run(
+            table([("A", DAYS[at], "SPLIT", 0.0, ratio, "", known(at - 1))]), 11, shares=6000
+        )
         stopped = [[bool(state.stop_hits) for _, state in days] for days in (plain, split)]
         wrong += stopped[0] != stopped[1]
         hits += any(stopped[0])

@@ -314,6 +314,17 @@ def test_tabular_actions() -> None:
         tabular(actions=stranger).actions(OPEN, CLOSED)
 
 
+def test_tabular_versions_of_an_action() -> None:
+    """A dividend that was corrected before its ex session is paid as corrected; a counterpart that is not listed is none."""
+    known = tables()["actions"].head(1)
+    corrected = known.assign(amount=0.6, known_at=OPENED + DAY / 2)
+    late = known.assign(amount=0.7, known_at=OPENED + 2 * DAY)
+    market = tabular(actions=pd.concat([late, corrected, known], ignore_index=True))
+    assert [a.amount for a in market.actions(OPENED, CLOSED)] == [0.6]
+    merged = known.assign(kind="MERGER", other="stranger")
+    assert [a.other for a in tabular(actions=merged).actions(OPENED, CLOSED)] == [""]
+
+
 def test_tabular_ignores_order_and_repeats() -> None:
     """Rows in any order give the same market; of two bars of one session the first known counts."""
     frames = tables()

@@ -96,7 +96,9 @@ def test_an_end_changes_nothing_before_it_was_known(name: str) -> None:
     assert late.total_return[5:7, 0].tolist() == [0.0, 0.0]
     assert late.total_return[7, 0] == pytest.approx(expected, abs=1e-12)
     for end in range(2, T + 1):
-        np.testing.assert_array_equal(window(told(row), mic, upto=end).total_return, window(told(row), mic).total_return[:end])
+        np.testing.assert_array_equal(
+            window(told(row), mic, upto=end).total_return, window(told(row), mic).total_return[:end]
+        )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -113,7 +115,13 @@ def test_a_slice_of_a_longer_window_is_the_window_of_the_slice(name: str) -> Non
 def test_what_explains_a_price() -> None:
     """Only a split changes the number of shares; only dividends and spin-offs pay on the ex session; unknown pays nothing."""
     kinds = ["CASH_DIVIDEND", "SPECIAL_DIVIDEND", "SPLIT", "SPIN_OFF", "SPIN_OFF", "MERGER", "RENAME", "DELISTING"]
-    frame = pd.DataFrame({"kind": kinds, "amount": [1.0, 2.0, 0.0, 3.0, math.nan, 5.0, 0.0, 6.0], "ratio": [1.0, 1, 4, 0.5, 0.5, 0, 1, 0]})
+    frame = pd.DataFrame(
+        {
+            "kind": kinds,
+            "amount": [1.0, 2.0, 0.0, 3.0, math.nan, 5.0, 0.0, 6.0],
+            "ratio": [1.0, 1, 4, 0.5, 0.5, 0, 1, 0],
+        }
+    )
     ratio, paid = price_effects(frame)
     assert ratio.tolist() == [1, 1, 4, 1, 1, 1, 1, 1]
     assert paid.tolist() == [1, 2, 0, 3, 0, 0, 0, 0]

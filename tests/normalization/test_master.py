@@ -1,6 +1,7 @@
 """Who was called what, and when: a ticker is a dated fact, an instrument is its id."""
 
 import datetime as dt
+import itertools
 from pathlib import Path
 
 import pandas as pd
@@ -16,13 +17,22 @@ MAPS = Path(__file__).parents[2] / "../shared/data/corporate_actions/map_files"
 D = dt.date
 
 
-def instruments(*rows: tuple[str, str, D], mic: str = "XNAS", gone: dict[str, D] | None = None, **same: str) -> pd.DataFrame:
+def instruments(
+    *rows: tuple[str, str, D], mic: str = "XNAS", gone: dict[str, D] | None = None, **same: str
+) -> pd.DataFrame:
     """(instrument, ticker, listed on)."""
     frame = pd.DataFrame(rows, columns=["instrument", "ticker", "listed_on"])
     frame["listed_on"] = pd.to_datetime(frame["listed_on"]).astype("datetime64[ms]")
     last = [pd.Timestamp(gone[name]) if gone and name in gone else pd.NaT for name in frame["instrument"]]
     frame["delisted_on"] = pd.Series(last, dtype="datetime64[ms]")
-    facts = {"mic": mic, "name": "n", "issuer": frame["instrument"], "sector": "IT", "source": "s", "source_id": frame["instrument"]}
+    facts = {
+        "mic": mic,
+        "name": "n",
+        "issuer": frame["instrument"],
+        "sector": "IT",
+        "source": "s",
+        "source_id": frame["instrument"],
+    }
     return frame.assign(**{**facts, **same})
 
 
@@ -95,7 +105,7 @@ def test_a_ticker_that_is_used_again_is_another_instrument() -> None:
     assert instrument_at(table, "TICKER", "Q", D(2010, 3, 1)) == "NEW"
     both = pd.concat([instruments(("N", "AB", IPO)), instruments(("L", "AB", IPO), mic="XLON")], ignore_index=True)
     table = through((EVE, both))
-    with pytest.raises(UsageError, match="TICKER AB .*expected one instrument, found L, N"):
+    with pytest.raises(UsageError, match=r"TICKER AB .*expected one instrument, found L, N"):
         instrument_at(table, "TICKER", "AB", EVE)
     assert instrument_at(table, "TICKER", "AB", EVE, mic="XLON") == "L"
 
@@ -108,7 +118,9 @@ def test_the_ticker_of_a_dead_listing_ends(how: str) -> None:
     rows = {"merger": ("A", "MERGER", day, "B"), "delisting": ("A", "DELISTING", day, "UNKNOWN")}
     told = actions(rows[how]) if how != "listing" else None
     now = over if how == "listing" else listed
-    table = through((last, listed), (day, now), (D(2018, 12, 12), now), (D(2018, 12, 13), instruments(("Z", "ZZ", IPO))), told=told)
+    table = through(
+        (last, listed), (day, now), (D(2018, 12, 12), now), (D(2018, 12, 13), instruments(("Z", "ZZ", IPO))), told=told
+    )
     assert spans(table, "A") == [("AA", IPO, last)]
     assert spans(table, "A", "MIC") == [("XNAS", IPO, last)]
     assert spans(table, "A", "ISSUER") == [("A", IPO, None)]
@@ -140,7 +152,7 @@ def test_every_day_has_the_value_that_was_seen_on_it(seen: list[str]) -> None:
     table = through(*((day, instruments(("A", ticker, days[0]))) for day, ticker in zip(days, seen, strict=True)))
     assert [value_at(table, "A", "TICKER", day) for day in days] == seen
     made = spans(table, "A")
-    assert all(a[2] is not None and a[2] < b[1] for a, b in zip(made, made[1:], strict=False))
+    assert all(a[2] is not None and a[2] < b[1] for a, b in itertools.pairwise(made))
 
 
 @pytest.mark.shared_data
@@ -155,13 +167,17 @@ def test_real_ticker_histories() -> None:
     told = actions(*(
         (name, "RENAME", until + dt.timedelta(days=1), after)
         for name, lines in rows.items()
-        for (until, before), (_, after) in zip(lines[1:], lines[2:], strict=False)
+        for (until, before), (_, after) in itertools.pairwise(lines[1:])
         if before != after
     ))  # fmt: skip
     days = sorted({D(1998, 1, 2), D(2021, 3, 31), *first.values(), *(day.date() for day in told["ex_session"])})
 
     def listed(day: D) -> pd.DataFrame:
-        known = [(n, next(t for until, t in lines[1:] if day <= until), first[n]) for n, lines in rows.items() if first[n] <= day]
+        known = [
+            (n, next(t for until, t in lines[1:] if day <= until), first[n])
+            for n, lines in rows.items()
+            if first[n] <= day
+        ]
         return instruments(*known)
 
     table = through(*((day, listed(day)) for day in days), told=told)

@@ -31,7 +31,9 @@ def raw_bars(ticker: str) -> pd.DataFrame:
 
 def factors(ticker: str) -> pd.DataFrame:
     """Last day of validity, price factor, split factor, close of that day."""
-    rows = pd.read_csv(ACTIONS / "factor_files" / f"{ticker}.csv", header=None, names=["day", "price", "split", "close"])
+    rows = pd.read_csv(
+        ACTIONS / "factor_files" / f"{ticker}.csv", header=None, names=["day", "price", "split", "close"]
+    )
     return rows.assign(day=pd.to_datetime(rows["day"].astype(str)).astype("datetime64[ms]"))
 
 
@@ -99,7 +101,9 @@ def test_total_returns_agree_with_another_vendor(ticker: str, dividends: int, do
     theirs = pd.read_parquet(OTHER_VENDOR)
     theirs = theirs[theirs["symbol"] == ticker.upper()].drop_duplicates("date").set_index("date").sort_index()
     ours = rebuilt(ticker)
-    both = theirs.join(ours.rename("total"), how="inner").join(raw_bars(ticker).set_index("session")["close"].rename("raw"))
+    both = theirs.join(ours.rename("total"), how="inner").join(
+        raw_bars(ticker).set_index("session")["close"].rename("raw")
+    )
     same = (both["close"] / both["raw"] - 1.0).abs() < 2e-7
     kept = both["adj_close"] / both["close"]
     paid = 1.0 - kept.shift() / kept

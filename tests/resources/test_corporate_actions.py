@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +20,7 @@ from marketbot_resources.corporate_actions import (
 )
 from marketbot_resources.errors import HaltError
 
+D = Decimal
 EX = dt.date(2018, 12, 11)
 OPEN = dt.datetime(2018, 12, 11, 14, 30, tzinfo=dt.UTC)
 NAN = math.nan
@@ -40,7 +41,10 @@ CASES = {
     "spin-off, value unknown": (("SPIN_OFF", NAN, 0.5, "B"), [("B", "51", "0")]),
     "spin-off, nothing known": (("SPIN_OFF", NAN, 0.5), []),
     "merger for cash": (("MERGER", 11.25, 0.0, "B"), [("A", "-103", "1158.75")]),
-    "merger for shares": (("MERGER", 0.0, 0.3, "B"), [("A", "-103", "0"), ("B", "30", "30.00")]),  # 30.9, 0.9 at 10 / 0.3
+    "merger for shares": (
+        ("MERGER", 0.0, 0.3, "B"),
+        [("A", "-103", "0"), ("B", "30", "30.00")],
+    ),  # 30.9, 0.9 at 10 / 0.3
     "merger for both": (("MERGER", 4.0, 0.3, "B"), [("A", "-103", "412.00"), ("B", "30", "18.00")]),  # 0.9 at 6 / 0.3
     "merger, not listed": (("MERGER", 4.0, 0.3), [("A", "-103", "1030.00")]),  # 412 + 103 * 6
     "merger, unknown": (("MERGER", NAN, 0.0, "B"), []),
@@ -123,7 +127,11 @@ def test_which_version_of_an_action_counts() -> None:
     """The last known by the ex open; else the first; an end whose value was unknown once more when it became known."""
     day = dt.timedelta(days=1)
     early, later, late = OPEN - 3 * day, OPEN - day, OPEN + 2 * day
-    paid = [(early, action("CASH_DIVIDEND", 1.0)), (later, action("CASH_DIVIDEND", 2.0)), (late, action("CASH_DIVIDEND", 3.0))]
+    paid = [
+        (early, action("CASH_DIVIDEND", 1.0)),
+        (later, action("CASH_DIVIDEND", 2.0)),
+        (late, action("CASH_DIVIDEND", 3.0)),
+    ]
     assert [a.amount for _, a in tellings(paid[::-1])] == [2.0]
     assert [a.amount for _, a in tellings(paid[2:])] == [3.0]
     ends = [(early, action("DELISTING", NAN, 0.0, "UNKNOWN")), (late, action("DELISTING", 0.4, 0.0, "BANKRUPTCY")),
