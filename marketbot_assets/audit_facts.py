@@ -147,20 +147,24 @@ def _dossiers(lake: "Lake", part: str) -> "Shows":
 
 def attributed(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """ATTRIBUTION of the session's profit and loss."""
-    from marketbot_assets.audit.attribution import attribute
-    from marketbot_assets.book.positions import SPLIT, session_closes
+    from marketbot_assets.audit.attribution import attribute, exchanges
+    from marketbot_assets.book.frames import last_prices_of
+    from marketbot_assets.book.positions import session_closes
     from marketbot_assets.research.opening import positions_of
+    from marketbot_resources.corporate_actions import SPLIT
 
     now, before = rolled(read, ledger), read.previous("positions")
+    opening = positions_of(read.read(OPENING)) if before is None else before
     dividends: dict[str, float] = {}
     for event in now.events:
         dividends[event.instrument] = dividends.get(event.instrument, 0.0) + float(event.amount)
     return attribute(
-        positions_of(read.read(OPENING)) if before is None else before,
+        opening,
         read.read("positions"),
         read.read("fills"),
         dividends=dividends,
         splits={action.instrument: action.ratio for action in now.actions if action.kind == SPLIT},
+        exchanged=exchanges(now.actions, now.events, last_prices_of(opening)),
         instruments=read.read("instruments"),
         base_currency=read.mandate().base_currency,
         closes=session_closes(market(read, NEAR_SESSIONS).window),

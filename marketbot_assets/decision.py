@@ -62,7 +62,7 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
         session=situation.session,
         cutoff=situation.cutoff,
         environment=situation.environment,
-        force_exit=[hit.instrument for hit in account.book.stop_hits],
+        force_exit=[*(hit.instrument for hit in account.book.stop_hits), *sorted(situation.market.ends.leaving)],
         unpriced_held=unpriced_held(situation.market, account.shares, mandate),
     )
 

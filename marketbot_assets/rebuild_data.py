@@ -61,10 +61,12 @@ def _raw(asset: str, read: Reader, ledger: Ledger, bodies: Received) -> "pd.Data
 
 
 def instruments(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """INSTRUMENTS as of the cutoff."""
+    """INSTRUMENTS as of the cutoff, those that are served no more included."""
     from marketbot_assets.normalization.identity import normalize_instruments
 
-    return normalize_instruments(read.read("raw_instruments"), read.mandate().universe.listings, read.cutoff)
+    before = read.previous("instruments")
+    known = read.read("instrument_history") if before is None else before
+    return normalize_instruments(read.read("raw_instruments"), read.mandate().universe.listings, read.cutoff, known)
 
 
 def price_overlays(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -88,6 +90,14 @@ def corporate_actions(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     overlays = read.read("price_overlays")
     new = overlays[overlays["known_at"] > last_cutoff_before(ledger, read.session)]
     return with_corrected(received, corrected_actions(new, currencies))
+
+
+def identifiers(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """IDENTIFIERS after the session: those of the session before, with what this one says."""
+    from marketbot_assets.normalization.master import identifiers as advance
+
+    before, actions = read.previous("identifiers"), read.as_of("corporate_actions")
+    return advance(before, read.read("instruments"), actions, read.session, read.cutoff)
 
 
 def recent(read: Reader) -> "pd.DataFrame":
@@ -300,6 +310,7 @@ REBUILDS: Mapping[str, "Callable[[Reader, Ledger], pd.DataFrame]"] = {
         instruments,
         price_overlays,
         corporate_actions,
+        identifiers,
         prices,
         restatements,
         fx,

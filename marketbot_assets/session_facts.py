@@ -45,14 +45,12 @@ def rolled(read: Reader, ledger: "Ledger") -> "Rolled":
     from marketbot_assets.book.roll import roll
 
     known = market(read, NEAR_SESSIONS)
-    rows = known.instruments
     return roll(
         held_before(read),
         executions_of(read.read("fills")),
         read.as_of("corporate_actions"),
         known.window,
-        mics=dict(zip(rows["instrument"], rows["mic"], strict=True)),
-        currencies=dict(zip(rows["instrument"], rows["currency"], strict=True)),
+        instruments=known.instruments,
         base=known.mandate.base_currency,
         off=known.mandate.calendar.closed,
         after=book_cutoff_before(ledger, read.session),
@@ -217,6 +215,7 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
             ages=ages,
             quarantined=quarantined_names(read.read("data_quality"), listings[0]),
             fx=read.as_of("fx"),
+            actions=read.as_of("corporate_actions"),
             mandate=mandate,
             session=read.session,
             cutoff=read.cutoff,

@@ -128,7 +128,7 @@ class OpenOrder:
 
 @dataclass(frozen=True, slots=True)
 class AccountEvent:
-    """Income or a change of shares that no order caused: `kind` is DIVIDEND or SPLIT.
+    """Income or a change of shares that no order caused: `kind` is DIVIDEND, SPLIT, SPIN_OFF, MERGER or DELISTING.
 
     `amount`: cash in `currency`, `quantity`: change in shares; both signed, zero when they do not apply.
     """

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Self, cast
 
 from marketbot_resources import calendars
+from marketbot_resources.corporate_actions import ENDS, SPLIT, CorporateAction, account_events
 from marketbot_resources.errors import BrokerError, MarketbotError
 from marketbot_resources.fillmodel import FillTerms, auction_fill, cash_changes, fill_terms, fx_fill, unfilled_reason
 from marketbot_resources.mandate import Mandate
@@ -32,7 +33,7 @@ from marketbot_resources.model import (
     plain,
     utc_text,
 )
-from marketbot_resources.paper_market import SPLIT, AuctionMarket, PaperAction, PaperListing, account_event
+from marketbot_resources.paper_market import AuctionMarket, PaperListing
 from marketbot_resources.paper_order import (
     WorkingOrder,
     currency_refusal,
@@ -136,21 +137,22 @@ class PaperAccount:
     def advance(self, until: dt.datetime) -> None:
         """Lets everything happen up to an instant, in its order; at one instant corporate actions come before fills.
 
-        An earlier or equal instant is a no-op. Raises BrokerError when a split's fraction of a share has no price.
+        An earlier or equal instant is a no-op. Raises HaltError when a split's fraction of a share has no price.
         """
         if _aware(until) <= self._instant:
             return
-        moves: list[tuple[tuple[dt.datetime, int, str, str], PaperAction | str]] = [
-            ((action.effective_at, 0, action.instrument, action.kind), action)
+        moves: list[tuple[tuple[dt.datetime, int, str, int], CorporateAction | str]] = [
+            ((at, 0, name, rank), action)
             for action in self._market.actions(self._instant, until)
+            for at, name, rank in [action.order]
         ]
         moves += [
-            ((due.auction_at, 1, name, ""), name) for name, due in self._working.items() if due.auction_at <= until
+            ((due.auction_at, 1, name, 0), name) for name, due in self._working.items() if due.auction_at <= until
         ]
         for _, move in sorted(moves, key=lambda pair: pair[0]):
-            if isinstance(move, PaperAction):
+            if isinstance(move, CorporateAction):
                 self._act(move)
-            elif move in self._working:  # a split may have ended it
+            elif move in self._working:  # an action may have ended it
                 self._auction(self._working[move], until)
         self._instant = until
 
@@ -264,21 +266,23 @@ class PaperAccount:
 
     # --- corporate actions ---
 
-    def _act(self, action: PaperAction) -> None:
+    def _act(self, action: CorporateAction) -> None:
         held = self._shares.get(action.instrument, Decimal(0))
-        if held:
-            event = account_event(action, held, self._market.close_before(action.instrument, action.ex_session))
+        for event in account_events(action, held, self._market.close_before(action.instrument, action.ex_session)):
             _add(self._cash, event.currency, event.amount)
             _add(self._shares, event.instrument, event.quantity)
             insort(self._events, event, key=lambda e: (e.effective_at, e.event_id))
-        if action.kind == SPLIT:
-            for working in list(self._working.values()):
-                if working.order.instrument == action.instrument:
-                    self._split(working, action)
+        for working in [w for w in self._working.values() if w.order.instrument == action.instrument]:
+            self._adjust(working, action)
 
-    def _split(self, working: WorkingOrder, action: PaperAction) -> None:
+    def _adjust(self, working: WorkingOrder, action: CorporateAction) -> None:
+        """A split makes an open order one in new shares, an end cancels it; a dividend or a spin-off leaves its limit as it is."""
         listing = self._market.listing(action.instrument)
         if listing is None or not working.submitted_at < action.effective_at <= working.auction_at:
+            return
+        if action.kind in ENDS:
+            self._end(working.order, f"the listing ended on {action.ex_session}", action.effective_at)
+        if action.kind != SPLIT:
             return
         adjusted = split_order(working, action, listing)
         if adjusted is None:

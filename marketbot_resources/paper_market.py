@@ -1,14 +1,14 @@
 """The market that the paper broker trades in, over tables in memory: listings, bars, reference rates, corporate actions. Pure.
 
-Facts, and what a corporate action does to shares held. Not here: the account and its orders (`paper`), who asks a provider
-for them (`broker.provider_market`).
+Facts only. Not here: what a corporate action does (`corporate_actions`), the account and its orders (`paper`), who asks a
+provider for them (`broker.provider_market`).
 """
 
 import bisect
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from typing import Protocol
 
 import numpy as np
@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 
 from marketbot_resources import calendars
 from marketbot_resources.closures import NO_CLOSURES, Closed
+from marketbot_resources.corporate_actions import DELISTING, RENAME, SPLIT, CorporateAction, first_open, tellings
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.fillmodel import Bar
-from marketbot_resources.model import AccountEvent, to_money
 
-SPLIT, DIVIDEND, CASH_DIVIDEND = "SPLIT", "DIVIDEND", "CASH_DIVIDEND"
 LIQUIDITY_BARS_MAX, LIQUIDITY_BARS_MIN = 20, 5
-_CLOSED_DAYS_MAX = 15
 _FIELDS = ("open", "high", "low", "close", "volume")
 _DAY_ZERO = dt.date(1970, 1, 1).toordinal()
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -43,54 +41,6 @@ class PaperListing:
     is_fund: bool
     quantity_step: Decimal
     tick_size: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class PaperAction:
-    """One split or dividend. `kind` CASH_DIVIDEND or SPLIT; `effective_at`: the ex session's open on the own exchange.
-
-    `amount` per share held before the ex session, in `currency`. `ratio`: new shares per old share.
-    """
-
-    instrument: str
-    ex_session: dt.date
-    kind: str
-    amount: float
-    ratio: float
-    currency: str
-    effective_at: dt.datetime
-
-
-def account_event(action: PaperAction, held: Decimal, close: float | None) -> AccountEvent:
-    """What an action does to the shares held before it: whole shares remain, a fraction is paid in units of new shares.
-
-    `close`: the last one before the ex session, per old share, listing currency. Raises BrokerError when a fraction needs it and
-    it is None, and for an action of another kind.
-    """
-    quantity, amount = Decimal(0), Decimal(0)
-    if action.kind == CASH_DIVIDEND:
-        amount = to_money(held * Decimal(repr(action.amount)), action.currency)
-    elif action.kind == SPLIT:
-        exact = held * Decimal(repr(action.ratio))
-        whole = exact.to_integral_value(ROUND_FLOOR)
-        quantity = whole - held
-        if exact != whole:
-            if close is None:
-                raise BrokerError(
-                    f"{action.instrument}: expected a close before the split of {action.ex_session}, found none"
-                )
-            amount = to_money((exact - whole) * Decimal(repr(close)) / Decimal(repr(action.ratio)), action.currency)
-    else:
-        raise BrokerError(f"{action.instrument}: expected {CASH_DIVIDEND} or {SPLIT}, found {action.kind}")
-    return AccountEvent(
-        event_id=f"{action.instrument}|{action.ex_session.isoformat()}|{action.kind}",
-        kind=DIVIDEND if action.kind == CASH_DIVIDEND else SPLIT,
-        instrument=action.instrument,
-        currency=action.currency,
-        amount=amount,
-        quantity=quantity,
-        effective_at=action.effective_at,
-    )
 
 
 class AuctionMarket(Protocol):
@@ -116,7 +66,7 @@ class AuctionMarket(Protocol):
         """Base currency per unit, the newest known at or before the instant; None when none is."""
         ...
 
-    def actions(self, after: dt.datetime, until: dt.datetime) -> tuple[PaperAction, ...]:
+    def actions(self, after: dt.datetime, until: dt.datetime) -> tuple[CorporateAction, ...]:
         """Events effective in (after, until] and known at `until`, in the order in which they take effect."""
         ...
 
@@ -139,7 +89,8 @@ class _Bars:
 class TabularMarket:
     """An AuctionMarket over frames with the columns of the normalized tables PRICES, CORPORATE_ACTIONS, FX, INSTRUMENTS.
 
-    Of two bars of one session, and of two tellings of one event, the first known counts. The frames are read once.
+    Of two bars of one session the first known counts, of several versions of an event what `tellings` says. The frames are read
+    once.
     """
 
     def __init__(
@@ -159,11 +110,9 @@ class TabularMarket:
         self._fields = {name: prices[name].to_numpy(dtype=np.float64)[order] for name in _FIELDS}
         self._bars: dict[str, _Bars] = {}
         self._rates = _rates(fx)
-        self._actions = actions.sort_values("known_at", kind="stable").drop_duplicates(
-            ["instrument", "ex_session", "kind"]
-        )
+        self._actions = actions
         self._splits = _splits(self._actions)
-        self._events: tuple[list[dt.datetime], list[tuple[dt.datetime, PaperAction]]] | None = None
+        self._events: tuple[list[dt.datetime], list[tuple[dt.datetime, CorporateAction]]] | None = None
 
     def listing(self, instrument: str) -> PaperListing | None:
         """The listing, or None when it is unknown."""
@@ -223,7 +172,7 @@ class TabularMarket:
         place = int(known.searchsorted((at - _EPOCH) // _MICROSECOND, side="right")) - 1
         return float(values[place]) if place >= 0 else None
 
-    def actions(self, after: dt.datetime, until: dt.datetime) -> tuple[PaperAction, ...]:
+    def actions(self, after: dt.datetime, until: dt.datetime) -> tuple[CorporateAction, ...]:
         """Events effective in (after, until] and known at `until`, by instant, instrument and kind.
 
         An ex date on which the exchange is closed counts from its next session on. Raises BrokerError for an event of no
@@ -291,7 +240,8 @@ def _rates(fx: pd.DataFrame) -> dict[str, tuple[Ints, Floats]]:
 
 def _splits(actions: pd.DataFrame) -> dict[str, tuple[Ints, Floats]]:
     """Per instrument with splits: ex days ascending, and the product of the ratios before the first, from each on."""
-    splits = actions[actions["kind"] == SPLIT].sort_values("ex_session", kind="stable")
+    splits = actions[actions["kind"] == SPLIT].sort_values(["ex_session", "known_at"], kind="stable")
+    splits = splits.drop_duplicates(["instrument", "ex_session"])
     return {
         str(name): (
             _days(rows["ex_session"]),
@@ -303,23 +253,18 @@ def _splits(actions: pd.DataFrame) -> dict[str, tuple[Ints, Floats]]:
 
 def _events(
     actions: pd.DataFrame, listings: Mapping[str, PaperListing], off: Closed
-) -> list[tuple[dt.datetime, PaperAction]]:
-    found = []
+) -> list[tuple[dt.datetime, CorporateAction]]:
+    told = []
     for row in actions.itertuples(index=False):
         if row.instrument not in listings:
             raise BrokerError(f"corporate actions: expected a known listing, found {row.instrument}; add the listing")
         mic, day = listings[row.instrument].mic, row.ex_session.date()
-        opens = calendars.sessions(mic, day, day + dt.timedelta(days=_CLOSED_DAYS_MAX), off)
-        if not opens:
+        at = first_open(mic, day, off)
+        if at is None:
             continue  # beyond the end of the calendar, hence never effective
-        action = PaperAction(
-            instrument=row.instrument,
-            ex_session=day,
-            kind=row.kind,
-            amount=float(row.amount),
-            ratio=float(row.ratio),
-            currency=row.currency,
-            effective_at=calendars.open_at(mic, opens[0]),
+        other = row.other if row.kind in (DELISTING, RENAME) or row.other in listings else ""
+        numbers = (float(row.amount), float(row.ratio), row.currency)
+        told.append(
+            (row.known_at.to_pydatetime(), CorporateAction(row.instrument, day, row.kind, *numbers, at, other, mic))
         )
-        found.append((row.known_at.to_pydatetime(), action))
-    return sorted(found, key=lambda pair: (pair[1].effective_at, pair[1].instrument, pair[1].kind))
+    return tellings(told)

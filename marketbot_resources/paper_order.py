@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.model import Order, Side, to_money, utc_text
-from marketbot_resources.paper_market import PaperAction, PaperListing
+from marketbot_resources.paper_market import PaperListing
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def currency_refusal(order: Order, base_currency: str) -> str:
     return ""
 
 
-def split_order(working: WorkingOrder, action: PaperAction, listing: PaperListing) -> WorkingOrder | None:
+def split_order(working: WorkingOrder, action: CorporateAction, listing: PaperListing) -> WorkingOrder | None:
     """The order in new shares; None when less than a lot or a tick is left.
 
     Quantity times the ratio, floored to the lot; limit by the ratio, to the tick that is not worse than the limit was.

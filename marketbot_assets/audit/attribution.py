@@ -17,12 +17,15 @@ from marketbot_assets.audit.schema import ATTRIBUTION, COSTS, CURRENCY, GROUP, I
 from marketbot_assets.book.fills import executions_of
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import CASH, POSITION
-from marketbot_resources.model import Execution, Kind
+from marketbot_resources.corporate_actions import ENDS, SPIN_OFF, CorporateAction, value_received
+from marketbot_resources.model import AccountEvent, Execution, Kind
 
 UNKNOWN = "UNKNOWN"
 FIRST_SESSION = "the book's first session: nothing to attribute"
 NO_PRICE = "a price or rate is unknown: all of it stands in residual"
 NO_PRICES: Mapping[str, float] = {}
+Exchanged = Mapping[str, tuple[float, float]]
+NOTHING: Exchanged = {}
 Amount = float | Decimal
 
 
@@ -75,6 +78,7 @@ class _Change:
     conversions: Mapping[str, _Trades]
     dividends: Mapping[str, float]
     splits: Mapping[str, float]
+    exchanged: Exchanged
     closes: Mapping[str, float]
     rates: Mapping[str, float]
     base_currency: str
@@ -103,6 +107,7 @@ def attribute(
     splits: Mapping[str, float],
     instruments: pd.DataFrame,
     base_currency: str,
+    exchanged: Exchanged = NOTHING,
     closes: Mapping[str, float] = NO_PRICES,
     rates: Mapping[str, float] = NO_PRICES,
 ) -> pd.DataFrame:
@@ -110,8 +115,9 @@ def attribute(
 
     `before`, `after`: POSITIONS frames of the session before (None: the book's first session) and of this one; `fills`:
     FILLS of this session; `dividends`: instrument -> all cash that corporate actions paid, listing currency; `splits`:
-    instrument -> new shares per old share; `instruments`: INSTRUMENTS. `closes` and `rates` name the session's close and
-    rate of what is no longer held; without them a name sold whole ends at its average fill, a currency at its conversion.
+    instrument -> new shares per old share; `exchanged`: see `exchanges`; `instruments`: INSTRUMENTS. `closes` and
+    `rates` name the session's close and rate of what is no longer held; without them a name sold whole ends at its average
+    fill, a currency at its conversion.
     The TOTAL row's total is the difference of the two NAVs; rows add up to it but for the last bits of their floats.
     """
     if before is None:
@@ -129,6 +135,7 @@ def attribute(
         conversions=conversions,
         dividends={name: float(amount) for name, amount in dividends.items() if amount != 0},
         splits=dict(splits),
+        exchanged=exchanged,
         closes=closes,
         rates=rates,
         base_currency=base_currency,
@@ -136,12 +143,43 @@ def attribute(
     currencies = {name: currency for name, (_, currency) in listings.items()}
     currencies.update({**change.before.currencies, **change.after.currencies})
     currencies.update({fill.instrument: fill.currency for fill in executions_of(fills) if fill.kind is Kind.EQUITY})
-    names = sorted({*change.before.shares, *change.after.shares, *shares, *change.dividends})
+    names = sorted({*change.before.shares, *change.after.shares, *shares, *change.dividends, *exchanged})
     rows = [_name_row(change, name, listings.get(name, (UNKNOWN, ""))[0], currencies.get(name, "")) for name in names]
     flows = _flows(change, names, currencies)
     money = sorted({*change.before.cash, *change.after.cash, *flows})
     rows += [_cash_row(change, currency, flows.get(currency, [])) for currency in money]
     return rows_frame(ATTRIBUTION, _with_sums(rows, change.before.nav, change.after.nav))
+
+
+def exchanges(
+    actions: Iterable[CorporateAction], events: Iterable[AccountEvent], closes_before: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """Instrument -> (shares, their worth in listing currency) that spin-offs and ends brought; negative where they went.
+
+    Who gives shares of another instrument (a spin-off, a merger) has a negative worth: it got that value in kind. A fraction that
+    was paid in cash belongs to the worth of the shares received.
+    """
+    found: dict[str, tuple[float, float]] = {}
+
+    def add(name: str, shares: float, worth: float) -> None:
+        before = found.get(name, (0.0, 0.0))
+        found[name] = (before[0] + shares, before[1] + worth)
+
+    booked = list(events)
+    for action in actions:
+        if action.kind not in (SPIN_OFF, *ENDS):
+            continue
+        value = value_received(action, closes_before.get(action.instrument, math.nan))
+        each = value / action.ratio if value > 0.0 and action.ratio > 0.0 else 0.0
+        event_id = f"{action.instrument}|{action.ex_session.isoformat()}|{action.kind}"
+        for event in booked:
+            if event.event_id == event_id and event.quantity:
+                add(action.instrument, float(event.quantity), 0.0)
+            elif event.event_id == f"{event_id}|{event.instrument}":
+                worth = float(event.quantity) * each + float(event.amount)
+                add(event.instrument, float(event.quantity), worth)
+                add(action.instrument, 0.0, -worth)
+    return found
 
 
 def _held(frame: pd.DataFrame) -> _Held:
@@ -185,23 +223,32 @@ def _name_row(change: _Change, name: str, sector: str, currency: str) -> dict[st
     values = (change.before.values.get(name, 0.0), change.after.values.get(name, 0.0))
     was, now = (0.0 if math.isnan(value) else value for value in values)
     usable = rate if math.isfinite(rate) else 0.0
-    flows = [cash * usable, -fee * usable, -tax * usable, *(-value * usable for value in trades.value)]
+    given, worth = change.exchanged.get(name, (0.0, 0.0))
+    flows = [(cash - worth) * usable, -fee * usable, -tax * usable, *(-value * usable for value in trades.value)]
     total = math.fsum([now, -was, *flows])
-    needed = [*((price_before, rate_before) if held else ()), *((price,) if held or trades.traded else ()), rate]
+    ended = given < 0.0 and not left and not trades.traded
+    moves = not ended and bool(held or trades.traded or given)
+    needed = [*((price_before, rate_before) if held else ()), *((price,) if moves else ()), rate]
     if not all(math.isfinite(number) and number > 0.0 for number in needed) or any(map(math.isnan, values)):
         parts = dict.fromkeys((*PARTS, *COSTS), 0.0)
         return _row(name, POSITION, sector, currency, parts, total, NO_PRICE)
+    if ended:  # what it was worth at the end came in cash and shares of another instrument
+        final = cash - worth
+        parts = {"price": (final - held * price_before) * rate_before, "fx": final * (rate - rate_before)}
+        return _row(name, POSITION, sector, currency, parts, total, "")
     ratio = change.splits.get(name, 1.0)
     kept = held * ratio
-    traded, gap = _as_new_shares(left - kept, trades.quantity, ratio)
+    traded, gap = _as_new_shares(left - kept - given, trades.quantity, ratio)
     moved = (price - price_before / ratio) if held else 0.0
     fraction = gap * price if name in change.splits and -1.0 < gap < 0.0 else 0.0
-    trading = [traded * price, *(-value for value in trades.value)]
+    received = (given * price, -worth) if given else (0.0, 0.0)
+    trading = [traded * price, *received, *(-value for value in trades.value)]
+    in_kind = 0.0 if given else -worth
     parts = {
         "price": kept * moved * rate_before if held else 0.0,
         "fx": kept * price * (rate - rate_before) if held else 0.0,
-        "dividend": (cash + fraction) * rate,
-        "trading": math.fsum(trading) * rate if trades.traded else 0.0,
+        "dividend": (cash + fraction + in_kind) * rate,
+        "trading": math.fsum(trading) * rate if trades.traded or given else 0.0,
         "fee": fee * rate,
         "tax": tax * rate,
     }

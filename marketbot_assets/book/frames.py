@@ -163,7 +163,7 @@ def last_rates_of(positions: pd.DataFrame) -> dict[str, float]:
 
 
 def booked_of(positions: pd.DataFrame) -> tuple[BookedEvent, ...]:
-    """The dividends and splits that a POSITIONS frame says were booked in its session."""
+    """The corporate actions that a POSITIONS frame says were booked in its session."""
     rows = positions[positions["kind"] == EVENT].itertuples(index=False)
     return tuple(BookedEvent(row.instrument, row.currency, row.amount) for row in rows)
 

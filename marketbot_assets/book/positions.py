@@ -8,7 +8,8 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,23 @@ import pandas as pd
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import CASH, EVENT, POSITION, POSITIONS
 from marketbot_assets.normalization.window import MarketWindow
-from marketbot_resources.calendars import open_at, sessions
 from marketbot_resources.closures import NO_CLOSURES, Closed
+from marketbot_resources.corporate_actions import (
+    CLOSED_DAYS_MAX,
+    DELISTING,
+    ENDS,
+    RENAME,
+    UNKNOWN,
+    CorporateAction,
+    account_events,
+    first_open,
+    price_after,
+    tellings,
+    value_received,
+)
 from marketbot_resources.errors import HaltError
 from marketbot_resources.fillmodel import cash_changes
-from marketbot_resources.model import AccountEvent, Execution, Kind, to_money
-
-DIVIDEND, SPLIT = "CASH_DIVIDEND", "SPLIT"
-_CLOSED_DAYS_MAX = 15
+from marketbot_resources.model import AccountEvent, Execution, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +42,6 @@ class Holdings:
 
     shares: dict[str, Decimal]
     cash: dict[str, Decimal]
-
-
-@dataclass(frozen=True, slots=True)
-class CorporateAction:
-    """One event that took effect. `kind` CASH_DIVIDEND or SPLIT.
-
-    `amount` per share held before the ex session, in `currency`. `ratio`: new shares per old share. `effective_at`: the
-    open of the ex session on the listing's own exchange.
-    """
-
-    instrument: str
-    ex_session: dt.date
-    kind: str
-    amount: float
-    ratio: float
-    currency: str
-    effective_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,43 +74,53 @@ def effective_actions(
     until: dt.datetime,
     off: Closed = NO_CLOSURES,
 ) -> tuple[CorporateAction, ...]:
-    """Rows of CORPORATE_ACTIONS known at `until` whose ex session opened in (after, until], in that order; of several
-    versions of one event the last one known.
+    """Actions of CORPORATE_ACTIONS rows known at `until` that took effect in (after, until], in that order.
 
-    An ex date on which the exchange is closed counts from the next session on; `off`: closures. `mics`: instrument
-    -> exchange; a missing one raises HaltError.
+    An ex date on which the exchange is closed counts from the next session on (`off`: closures); which version counts: `tellings`.
+    `mics`: instrument -> exchange; a missing one raises HaltError.
     """
     ex = actions["ex_session"]
-    first = (after - dt.timedelta(days=_CLOSED_DAYS_MAX)).date()
-    near = (ex >= pd.Timestamp(first)) & (ex <= pd.Timestamp(until.date() + dt.timedelta(days=1)))
-    found = []
-    versions = actions[near & (actions["known_at"] <= until)].sort_values("known_at", kind="stable")
-    for row in versions.drop_duplicates(["instrument", "ex_session", "kind"], keep="last").itertuples(index=False):
+    first = (after - dt.timedelta(days=CLOSED_DAYS_MAX)).date()
+    near = (ex >= pd.Timestamp(first)) | actions["kind"].isin(sorted(ENDS))  # an end may become known late
+    near &= ex <= pd.Timestamp(until.date() + dt.timedelta(days=1))
+    told = []
+    for row in actions[near & (actions["known_at"] <= until)].itertuples(index=False):
         if row.instrument not in mics:
             raise HaltError(f"corporate_actions: expected a known listing, found {row.instrument}")
-        at = _first_open(mics[row.instrument], row.ex_session.date(), off)
-        if after < at <= until:
-            found.append(
-                CorporateAction(
-                    instrument=row.instrument,
-                    ex_session=row.ex_session.date(),
-                    kind=row.kind,
-                    amount=float(row.amount),
-                    ratio=float(row.ratio),
-                    currency=row.currency,
-                    effective_at=at,
-                )
-            )
-    return tuple(sorted(found, key=_action_order))
+        action = _action(row, mics, off)
+        if action is not None:
+            told.append((row.known_at.to_pydatetime(), action))
+    return tuple(action for _, action in tellings(told) if after < action.effective_at <= until)
 
 
-def _action_order(action: CorporateAction) -> tuple[dt.datetime, str, str]:
-    # CASH_DIVIDEND sorts before SPLIT: a dividend of the same ex session is per old share.
-    return action.effective_at, action.instrument, action.kind
+def silent_delistings(
+    actions: pd.DataFrame, instruments: pd.DataFrame, *, after: dt.datetime, until: dt.datetime
+) -> tuple[CorporateAction, ...]:
+    """Delistings of unknown value that no action tells of: listings whose last session is over since (after, until].
+
+    `actions`: CORPORATE_ACTIONS rows; `instruments`: INSTRUMENTS of the session.
+    """
+    told = set(actions.loc[actions["kind"].isin(sorted(ENDS)) & (actions["known_at"] <= until), "instrument"])
+    found = []
+    for row in instruments[instruments["delisted_on"].notna()].itertuples(index=False):
+        if row.instrument in told:
+            continue
+        day = row.delisted_on.date() + dt.timedelta(days=1)
+        at = first_open(row.mic, day) if (until.date() - day).days <= CLOSED_DAYS_MAX else None
+        if at is not None and after < at <= until:
+            numbers = (math.nan, 0.0, row.currency, at, UNKNOWN, row.mic)
+            found.append(CorporateAction(row.instrument, day, DELISTING, *numbers))
+    return tuple(sorted(found, key=lambda action: action.order))
 
 
-def _first_open(mic: str, day: dt.date, off: Closed) -> dt.datetime:
-    return open_at(mic, sessions(mic, day, day + dt.timedelta(days=_CLOSED_DAYS_MAX), off)[0])
+def _action(row: Any, mics: Mapping[str, str], off: Closed) -> CorporateAction | None:
+    mic = mics[row.instrument]
+    at = first_open(mic, row.ex_session.date(), off)
+    if at is None:
+        return None  # beyond the end of the calendar, hence never effective
+    other = row.other if row.kind in (DELISTING, RENAME) or row.other in mics else ""
+    day, numbers = row.ex_session.date(), (float(row.amount), float(row.ratio), row.currency)
+    return CorporateAction(row.instrument, day, row.kind, *numbers, at, other, mic)
 
 
 def timeline(fills: Iterable[Execution], actions: Iterable[CorporateAction]) -> list[Execution | CorporateAction]:
@@ -125,10 +128,10 @@ def timeline(fills: Iterable[Execution], actions: Iterable[CorporateAction]) -> 
 
     Who buys in the opening auction of the ex session buys without the right.
     """
-    moves: list[tuple[tuple[dt.datetime, int, str, str], Execution | CorporateAction]] = [
-        ((fill.executed_at, 1, fill.execution_id, ""), fill) for fill in fills
+    moves: list[tuple[tuple[dt.datetime, int, str, int], Execution | CorporateAction]] = [
+        ((fill.executed_at, 1, fill.execution_id, 0), fill) for fill in fills
     ]
-    moves += [((action.effective_at, 0, action.instrument, action.kind), action) for action in actions]
+    moves += [((at, 0, name, rank), action) for action in actions for at, name, rank in [action.order]]
     return [move for _, move in sorted(moves, key=lambda pair: pair[0])]
 
 
@@ -140,11 +143,10 @@ def roll_positions(
     base_currency: str,
     closes_before: Mapping[str, float],
 ) -> tuple[Holdings, tuple[AccountEvent, ...]]:
-    """(holdings after the fills and actions, the dividends and splits booked), exact.
+    """(holdings after the fills and actions, the events booked), exact. Whole shares only.
 
-    Dividend: to_money(shares held before the ex session * amount). Split: shares * ratio, the fraction of a share is
-    paid at `closes_before` / ratio (`closes_before`: last close before the ex session, per old share, listing
-    currency). Raises HaltError when a fill sells more than is held or a fraction has no price. Whole shares only.
+    What an action does: `account_events`. `closes_before`: last close before the ex session, per old share, listing
+    currency. Raises HaltError when a fill sells more than is held or the fraction of a split has no price.
     """
     shares, cash = dict(previous.shares), dict(previous.cash)
     events = []
@@ -153,12 +155,10 @@ def roll_positions(
             _book_fill(move, shares, cash, base_currency)
             continue
         held = shares.get(move.instrument, Decimal(0))
-        if held == 0:
-            continue
-        event = _event(move, held, closes_before)
-        shares[move.instrument] = held + event.quantity
-        cash[event.currency] = cash.get(event.currency, Decimal(0)) + event.amount
-        events.append(event)
+        for event in account_events(move, held, closes_before.get(move.instrument)):
+            shares[event.instrument] = shares.get(event.instrument, Decimal(0)) + event.quantity
+            cash[event.currency] = cash.get(event.currency, Decimal(0)) + event.amount
+            events.append(event)
     return without_zeros(shares, cash), tuple(events)
 
 
@@ -181,36 +181,6 @@ def _book_fill(fill: Execution, shares: dict[str, Decimal], cash: dict[str, Deci
         cash[currency] = cash.get(currency, Decimal(0)) + amount
 
 
-def _event(action: CorporateAction, held: Decimal, closes_before: Mapping[str, float]) -> AccountEvent:
-    quantity, amount = Decimal(0), Decimal(0)
-    if action.kind == DIVIDEND:
-        amount = to_money(held * Decimal(repr(action.amount)), action.currency)
-    elif action.kind == SPLIT:
-        exact = held * Decimal(repr(action.ratio))
-        whole = exact.to_integral_value(ROUND_FLOOR)
-        quantity = whole - held
-        if exact != whole:
-            amount = _fraction_cash(action, exact - whole, closes_before)
-    else:
-        raise HaltError(f"corporate_actions: expected {DIVIDEND} or {SPLIT}, found {action.kind}")
-    return AccountEvent(
-        event_id=f"{action.instrument}|{action.ex_session.isoformat()}|{action.kind}",
-        kind="DIVIDEND" if action.kind == DIVIDEND else SPLIT,
-        instrument=action.instrument,
-        currency=action.currency,
-        amount=amount,
-        quantity=quantity,
-        effective_at=action.effective_at,
-    )
-
-
-def _fraction_cash(action: CorporateAction, fraction: Decimal, closes_before: Mapping[str, float]) -> Decimal:
-    close = closes_before.get(action.instrument, math.nan)
-    if not close > 0.0:
-        raise HaltError(f"{action.instrument}: expected a close before the split of {action.ex_session}, found {close}")
-    return to_money(fraction * Decimal(repr(float(close))) / Decimal(repr(action.ratio)), action.currency)
-
-
 def session_closes(window: MarketWindow) -> dict[str, float]:
     """Close per instrument of the bar of the window's last session; NaN when none landed, nothing is carried."""
     close = np.where(window.fresh[-1], window.close[-1], np.nan)
@@ -218,13 +188,16 @@ def session_closes(window: MarketWindow) -> dict[str, float]:
 
 
 def carried_prices(last: Mapping[str, float], actions: Sequence[CorporateAction]) -> dict[str, float]:
-    """Last known prices after the actions: less the dividend, by the split's ratio; NaN when nothing is left."""
+    """Last known prices after the actions (`price_after`); shares received get what they were worth, if it is known."""
     prices = dict(last)
-    for action in sorted(actions, key=_action_order):
-        if action.instrument in prices:
-            price = prices[action.instrument]
-            price = price - action.amount if action.kind == DIVIDEND else price / action.ratio
-            prices[action.instrument] = price if price > 0.0 else math.nan
+    for action in sorted(actions, key=lambda action: action.order):
+        if action.instrument not in prices:
+            continue
+        price = prices[action.instrument]
+        worth = value_received(action, price)
+        if action.other and worth > 0.0 and action.ratio > 0.0 and not prices.get(action.other, math.nan) > 0.0:
+            prices[action.other] = worth / action.ratio
+        prices[action.instrument] = price_after(action, price)
     return prices
 
 
@@ -267,7 +240,7 @@ def _known(key: str, now: Mapping[str, float], last: Mapping[str, float] | None)
 
 
 def positions_frame(valuation: Valuation, events: Iterable[AccountEvent] = ()) -> pd.DataFrame:
-    """A valuation as POSITIONS rows, with the dividends and splits that the session booked."""
+    """A valuation as POSITIONS rows, with the events that the session booked."""
     rows: list[dict[str, object]] = []
     for name, quantity in valuation.holdings.shares.items():
         currency = valuation.currencies.get(name, "")

@@ -13,17 +13,18 @@ import pandas as pd
 
 from marketbot_assets.book.frames import holdings_of, last_prices_of, last_rates_of
 from marketbot_assets.book.positions import (
-    CorporateAction,
     Holdings,
     Valuation,
     carried_prices,
     effective_actions,
     roll_positions,
     session_closes,
+    silent_delistings,
     value_positions,
 )
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_resources.closures import NO_CLOSURES, Closed
+from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.model import AccountEvent, Execution
 
 
@@ -68,8 +69,7 @@ def roll(
     actions: pd.DataFrame,
     window: MarketWindow,
     *,
-    mics: Mapping[str, str],
-    currencies: Mapping[str, str],
+    instruments: pd.DataFrame,
     base: str,
     after: dt.datetime,
     until: dt.datetime,
@@ -78,9 +78,15 @@ def roll(
     """The book at `until`, from the book at `after`. `actions`: CORPORATE_ACTIONS rows; `window` ends with the session;
     `off`: closures.
 
-    A held name whose bar did not land keeps its last price, reduced by the action that took effect since.
+    `instruments`: INSTRUMENTS of the session. A held name whose bar did not land keeps its last price, after the actions that
+    took effect since; of a delisted name whose final value is unknown, less the loss of the rule (`delisting_return`).
     """
-    applied = effective_actions(actions, mics, after=after, until=until, off=off)
+    mics, currencies = (
+        dict(zip(instruments["instrument"], instruments[name], strict=True)) for name in ("mic", "currency")
+    )
+    told = effective_actions(actions, mics, after=after, until=until, off=off)
+    silent = silent_delistings(actions, instruments, after=after, until=until)
+    applied = tuple(sorted((*told, *silent), key=lambda action: action.order))
     holdings, events = roll_positions(before.holdings, fills, applied, base_currency=base, closes_before=before.prices)
     valuation = value_positions(
         holdings,

@@ -30,7 +30,7 @@ FILLS = Table(
 
 POSITIONS = Table(
     "positions",
-    "one held instrument or one currency's cash after the session, or one dividend or split booked in it",
+    "one held instrument or one currency's cash after the session, or one corporate action booked in it",
     ("kind", "key"),
     (
         Column("kind", "text", "POSITION, CASH or EVENT", one_of=(POSITION, CASH, EVENT)),

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from marketbot_assets.book.ladder import WEEK_SESSIONS, LadderStep, losses, step_ladder
-from marketbot_assets.book.positions import CorporateAction, Valuation
+from marketbot_assets.book.positions import Valuation
 from marketbot_assets.book.state import BookState, Lot, Rung, StopHit
 from marketbot_assets.book.stops import blocked_names, judge_stops, passive_breaches, roll_lots, with_extremes
+from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.errors import HaltError
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Execution, Kind, Side

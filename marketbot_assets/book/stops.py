@@ -1,8 +1,9 @@
 """Lots and their stops: entry and extreme per held name, RC-62, RC-63, names blocked (RC-64), passive breaches (RC-31).
 
-A lot's prices stand on a total-return scale: dividends per share received since the first entry are added to every
-later price (close or fill), splits divide everything. So neither an ex date nor a split looks like a loss. Not here:
-cash and shares of the account (`positions`), the exit orders (`protective_exits`).
+A lot's prices stand on a total-return scale: dividends per share received since the first entry (spun-off shares at their
+value) are added to every later price (close or fill), splits divide everything, and a merger for shares goes on as a lot of the
+acquirer's. So neither an ex date nor a split looks like a loss. Not here: cash and shares of the account (`positions`), the
+exit orders (`protective_exits`).
 """
 
 import datetime as dt
@@ -12,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 
-from marketbot_assets.book.positions import DIVIDEND, CorporateAction, timeline
+from marketbot_assets.book.positions import timeline
 from marketbot_assets.book.schema import STOP_LOSS, TRAILING
 from marketbot_assets.book.state import Lot, StopHit
+from marketbot_resources.corporate_actions import DIVIDENDS, MERGER, SPIN_OFF, SPLIT, CorporateAction
 from marketbot_resources.errors import HaltError
 from marketbot_resources.mandate_limits import PassiveBreach, Stops
 from marketbot_resources.model import Execution, Kind, Side
@@ -32,7 +34,7 @@ def roll_lots(
     for move in timeline(fills, actions):
         if isinstance(move, CorporateAction):
             if move.instrument in held:
-                held[move.instrument] = _after_action(held[move.instrument], move)
+                _act(held, move, session)
         elif move.kind is Kind.EQUITY:
             lot = _after_fill(held.pop(move.instrument, None), move, session)
             if lot.quantity > 0:
@@ -40,15 +42,58 @@ def roll_lots(
     return tuple(held[name] for name in sorted(held) if held[name].quantity > 0)
 
 
-def _after_action(lot: Lot, action: CorporateAction) -> Lot:
-    if action.kind == DIVIDEND:
-        return replace(lot, dividends=lot.dividends + action.amount)
+def _act(held: dict[str, Lot], action: CorporateAction, session: dt.date) -> None:
+    """Applies one action to the lots that it concerns. Quantities as `account_events` books them."""
+    lot = held[action.instrument]
+    if action.kind in DIVIDENDS:
+        held[lot.instrument] = _paid(lot, action.amount)
+    elif action.kind == SPLIT:
+        held[lot.instrument] = _scaled(lot, action.ratio)
+    elif action.kind == SPIN_OFF:
+        held[lot.instrument] = _paid(lot, action.amount)
+        if action.other and action.ratio > 0.0:
+            value = action.amount / action.ratio if action.amount > 0.0 else math.nan
+            received = Lot(action.other, _whole(lot, action.ratio), value, value, 0.0, session)
+            held[action.other] = _joined(held.get(action.other), received)
+    elif action.settles:
+        del held[lot.instrument]
+        if action.kind == MERGER and action.other and action.ratio > 0.0:
+            moved = replace(_scaled(_paid(lot, action.amount), action.ratio), instrument=action.other)
+            held[action.other] = _joined(held.get(action.other), moved)
+
+
+def _whole(lot: Lot, ratio: float) -> Decimal:
+    return (lot.quantity * Decimal(repr(ratio))).to_integral_value(ROUND_FLOOR)
+
+
+def _paid(lot: Lot, amount: float) -> Lot:
+    return replace(lot, dividends=lot.dividends + amount) if math.isfinite(amount) else lot
+
+
+def _scaled(lot: Lot, ratio: float) -> Lot:
     return replace(
         lot,
-        quantity=(lot.quantity * Decimal(repr(action.ratio))).to_integral_value(ROUND_FLOOR),
-        entry_price=lot.entry_price / action.ratio,
-        extreme=lot.extreme / action.ratio,
-        dividends=lot.dividends / action.ratio,
+        quantity=_whole(lot, ratio),
+        entry_price=lot.entry_price / ratio,
+        extreme=lot.extreme / ratio,
+        dividends=lot.dividends / ratio,
+    )
+
+
+def _joined(own: Lot | None, received: Lot) -> Lot:
+    """One lot of shares held and shares received: entries averaged by quantity, the higher extreme, on the scale of `own`."""
+    if own is None or not own.quantity or not received.quantity:
+        return received if own is None or not own.quantity else own
+    shift = own.dividends - received.dividends
+    before, added = float(own.quantity), float(received.quantity)
+    known = math.isfinite(received.entry_price)
+    entry = (before * own.entry_price + added * (received.entry_price + shift)) / (before + added)
+    return replace(
+        own,
+        quantity=own.quantity + received.quantity,
+        entry_price=entry if known else own.entry_price,
+        extreme=max(own.extreme, received.extreme + shift) if known else own.extreme,
+        entered_on=min(own.entered_on, received.entered_on),
     )
 
 
@@ -71,12 +116,14 @@ def _after_fill(lot: Lot | None, fill: Execution, session: dt.date) -> Lot:
 def with_extremes(lots: Iterable[Lot], close: Mapping[str, float]) -> tuple[Lot, ...]:
     """Lots whose extreme took this session's close in. The extreme of a new lot starts at its entry price.
 
-    `close`: of bars that landed this session, listing currency; NaN or absent changes nothing.
+    `close`: of bars that landed this session, listing currency; NaN or absent changes nothing. Shares that were received
+    without a known value enter at their first close.
     """
     raised = []
     for lot in lots:
         total = close.get(lot.instrument, math.nan) + lot.dividends
-        raised.append(replace(lot, extreme=total) if total > lot.extreme else lot)
+        entered = replace(lot, entry_price=total, extreme=total) if math.isnan(lot.entry_price) else lot
+        raised.append(replace(entered, extreme=total) if total > entered.extreme else entered)
     return tuple(raised)
 
 

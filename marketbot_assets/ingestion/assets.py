@@ -58,7 +58,7 @@ SOURCES = (
     Source(
         schema.RAW_CORPORATE_ACTIONS,
         "market",
-        "Splits and cash dividends announced since the last cutoff, per share in the quotation currency.",
+        "Corporate actions announced since the last cutoff, per share in the quotation currency.",
         lambda ports, since, now: ports.market.corporate_actions(since, now),
     ),
     Source(

@@ -1,5 +1,6 @@
 """Tables of the ingestion stage: provider-shaped rows, never repaired, each with the hash of the body it came from."""
 
+from marketbot_resources.corporate_actions import KINDS
 from marketbot_resources.store.table import Column, Table
 
 SOURCE = Column("source", "text", "provider that served the row")
@@ -69,16 +70,26 @@ RAW_PRICES = Table(
 
 RAW_CORPORATE_ACTIONS = Table(
     "raw_corporate_actions",
-    "one split or cash dividend of one listing",
+    "one corporate action of one listing",
     ("source", "source_id", "ex_session", "kind"),
     (
         SOURCE,
         SOURCE_ID,
         Column("ex_session", "date", "first session that trades without the right"),
-        Column("kind", "text", "CASH_DIVIDEND or SPLIT", one_of=("CASH_DIVIDEND", "SPLIT")),
-        Column("amount", "number", "dividend per share in the quotation currency; 0 for splits"),
-        Column("ratio", "number", "new shares per old share; 1 for dividends"),
+        Column("kind", "text", "what happens", one_of=KINDS),
+        Column(
+            "amount",
+            "number",
+            "quotation currency per old share: paid in cash, of a spin-off the value of the new shares; null when unknown",
+            nullable=True,
+        ),
+        Column("ratio", "number", "new shares per old share; 1 for dividends and renames, 0 where there are none"),
         Column("currency", "text", "quotation currency as reported; GBX means pence"),
+        Column(
+            "other",
+            "text",
+            "listing whose shares are received (or its name), the new ticker, or the reason of a delisting; else empty",
+        ),
         KNOWN_AT,
         SYNTHETIC,
         BLOB,
@@ -201,7 +212,9 @@ ACCOUNT_SNAPSHOT = Table(
         Column("key", "text", "currency, instrument, client order id, execution id or event id"),
         Column("instrument", "text", "internal id; FX:<currency> for currency legs; empty otherwise"),
         Column(
-            "order_kind", "text", "EQUITY or FX for orders and executions; DIVIDEND or SPLIT for events; else empty"
+            "order_kind",
+            "text",
+            "EQUITY or FX for orders and executions, kind of a corporate action for events, else empty",
         ),
         Column("currency", "text", "ISO 4217 or empty"),
         Column("side", "text", "BUY, SELL or empty", one_of=("", "BUY", "SELL")),

@@ -18,9 +18,14 @@ from marketbot_resources.wiring import Ports
 STAGE = "normalization"
 
 
-@stage_asset(schema.INSTRUMENTS, stage=STAGE, deps=["mandate", "raw_instruments", "account_snapshot"])
+@stage_asset(
+    schema.INSTRUMENTS,
+    stage=STAGE,
+    deps=["mandate", "raw_instruments", "account_snapshot", "instrument_history"],
+    carries=True,
+)
 def instruments(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Listings as of the cutoff under our own ids, in ISO currencies, with their place in the universe."""
+    """Listings as of the cutoff under our own ids, in ISO currencies, with their place in the universe; the dead stay in it."""
     frame = rebuild_data.instruments(store.reader(context), store.lake.ledger)
     return materialized(context, store, frame, schema.INSTRUMENTS)
 
@@ -34,9 +39,21 @@ def price_overlays(context: dg.AssetExecutionContext, store: StoreResource) -> d
 
 @stage_asset(schema.CORPORATE_ACTIONS, stage=STAGE, deps=["raw_corporate_actions", "instruments", "price_overlays"])
 def corporate_actions(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Splits and cash dividends announced or corrected since the last cutoff, per share in the listing currency."""
+    """Corporate actions announced or corrected since the last cutoff, per share in the listing currency."""
     frame = rebuild_data.corporate_actions(store.reader(context), store.lake.ledger)
     return materialized(context, store, frame, schema.CORPORATE_ACTIONS)
+
+
+@stage_asset(
+    schema.IDENTIFIERS,
+    stage=STAGE,
+    deps=["instruments", "corporate_actions", "corporate_action_history"],
+    carries=True,
+)
+def identifiers(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """By which ticker, exchange, name, issuer and sector every instrument was known, and from when to when; nothing is dropped."""
+    frame = rebuild_data.identifiers(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.IDENTIFIERS)
 
 
 @stage_asset(
@@ -177,6 +194,7 @@ ASSETS = [
     instruments,
     price_overlays,
     corporate_actions,
+    identifiers,
     prices,
     restatements,
     fx,

@@ -5,7 +5,8 @@ whose cutoff is not before its `known_at`; 3 drop a bar that came after a newer 
 session that was: a closed history is not rewritten, but an overlay corrects the newest level from the row that learned of
 it, as a return of that row without volume; 4 growth of each own session against the bar before, with the splits
 and dividends between them as they were known at that row's cutoff; 5 compound several bars of one session; 6 carry levels
-forward; 7 add rates. Every number depends only on rows known by its row's cutoff, in whatever order they are given.
+forward, give every listing that ended its last return; 7 add rates. Every number depends only on rows known by its row's
+cutoff, in whatever order they are given.
 Not here: what a bar must look like to be used (`quality`), what is computed on the window (`features`).
 """
 
@@ -17,13 +18,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from marketbot_assets.normalization.action_effects import End, ends_of, price_effects, with_ends
 from marketbot_assets.normalization.window import Flags, Floats, MacroWindow, MarketWindow
+from marketbot_resources.corporate_actions import ENDS
 
 Ints = NDArray[np.int64]
 Shape = tuple[int, int]
 LEVELS = ("open", "high", "low", "close", "price_level")
 _SPAN = 1 << 20  # more days than any calendar holds: (column, day) and (cell, day) become one sortable integer
 _DAY_ZERO = 1 << 19  # keeps days before 1970 positive
+_DAY_MICROS = 86_400_000_000
 _NEVER = np.iinfo(np.int64).max
 
 
@@ -81,7 +85,6 @@ def build_window(
     names, limits = _axes(instruments, sessions, cutoffs)
     shape = (len(limits), len(names))
     landed = _land(prices, actions, names, limits, sessions, (*LEVELS, "volume"))
-    total = _total_return(landed, shape)
     rates = _rates(fx, [currencies[name] for name in names], base, limits)
     fresh = np.zeros(shape, dtype=bool)
     fresh[landed.row[landed.fresh], landed.column[landed.fresh]] = True
@@ -95,6 +98,9 @@ def build_window(
         "close": fields["close"][ends],
         "price_level": fields["price_level"][ends],
     }
+    levels = {name: _carry(_scatter(values, at, shape, np.nan)) for name, values in folded.items()}
+    ended = _ends(prices, actions, names, limits, currencies)
+    total, levels["close"] = with_ends(_total_return(landed, shape), levels["close"], ended)
     traded = np.where(landed.fresh, np.nan_to_num(fields["volume"], posinf=0.0, neginf=0.0), 0.0)
     return MarketWindow(
         sessions=tuple(sessions),
@@ -104,7 +110,7 @@ def build_window(
         base_return=_in_base(total, rates),
         fx=rates,
         fresh=fresh,
-        **{name: _carry(_scatter(values, at, shape, np.nan)) for name, values in folded.items()},
+        **levels,
     )
 
 
@@ -122,7 +128,13 @@ def build_base_returns(
     """`build_window(...).base_return` alone, bit for bit: (T, n), simple, fraction per session; for long histories."""
     names, limits = _axes(instruments, sessions, cutoffs)
     landed = _land(prices, actions, names, limits, sessions, ("close",))
-    total = _total_return(landed, (len(limits), len(names)))
+    shape = (len(limits), len(names))
+    ended = _ends(prices, actions, names, limits, currencies)
+    total = _total_return(landed, shape)
+    if ended:
+        _, last = _runs(landed.cell)
+        at = (landed.row[last], landed.column[last])
+        total, _ = with_ends(total, _carry(_scatter(landed.fields["close"][last], at, shape, np.nan)), ended)
     return _in_base(total, _rates(fx, [currencies[name] for name in names], base, limits))
 
 
@@ -209,13 +221,32 @@ def _growth(close: Floats, place: Ints, row: Ints, actions: pd.DataFrame, names:
     due = np.append(limits, -1)[np.append(row, len(limits))[bar]]  # the cutoff of that bar's row
     counted = np.flatnonzero((column >= 0) & reach & (known <= due))
     kind = pd.factorize(actions["kind"], sort=True)[0]
-    amounts, ratios = (actions[name].to_numpy(dtype=float) for name in ("amount", "ratio"))
+    ratios, amounts = price_effects(actions)
     order = counted[np.lexsort([v[counted] for v in (amounts, ratios, known, kind, event)])]
     final = np.append((event[order][1:] != event[order][:-1]) | (kind[order][1:] != kind[order][:-1]), True)
     chosen = order[final[: len(order)]]
     np.multiply.at(ratio, bar[chosen], ratios[chosen])
     np.add.at(paid, bar[chosen], amounts[chosen])
     return np.asarray((close * ratio + paid) / before)
+
+
+def _ends(
+    prices: pd.DataFrame, actions: pd.DataFrame, names: Sequence[str], limits: Ints, currencies: Mapping[str, str]
+) -> list[End]:
+    """Listings that ended, by row; each at the exchange of its bars."""
+    ending = actions[actions["kind"].isin(sorted(ENDS))]
+    if ending.empty:
+        return []
+    own = prices[prices["instrument"].isin(set(ending["instrument"]))]
+    return ends_of(
+        ending,
+        known=micros(ending["known_at"]),
+        ex=(days(ending["ex_session"]) - _DAY_ZERO) * _DAY_MICROS,
+        limits=limits,
+        instruments=names,
+        currencies=currencies,
+        mics=dict(zip(own["instrument"], own["mic"], strict=True)),
+    )
 
 
 def _runs(cell: Ints) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

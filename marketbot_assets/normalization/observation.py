@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from marketbot_assets.normalization.action_effects import price_effects
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -137,8 +139,7 @@ def events_by_name(actions: pd.DataFrame) -> dict[str, Events]:
     return {
         str(name): (
             group["ex_session"].to_numpy().astype("datetime64[D]").astype(np.int64),
-            group["ratio"].to_numpy(dtype=float),
-            group["amount"].to_numpy(dtype=float),
+            *price_effects(group),
             (group["kind"] == "SPLIT").to_numpy(dtype=bool),
         )
         for name, group in last.groupby("instrument")

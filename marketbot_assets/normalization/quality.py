@@ -12,6 +12,13 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.normalization import table_rules
+from marketbot_assets.normalization.action_rules import (
+    ACTION_RULES,
+    SILENT,
+    delistings_are_told,
+    ends_match_last_prices,
+    told_of,
+)
 from marketbot_assets.normalization.bar_rules import (
     BAR_RULES,
     Finding,
@@ -31,11 +38,13 @@ def bar_findings(bars: pd.DataFrame, recent: pd.DataFrame, actions: pd.DataFrame
     """Findings on each bar of this session, one row per rule and instrument in the DATA_QUALITY columns.
 
     `bars`: the session's normalized bars; `recent`: earlier bars with their flags (`recent_bars`), of which the rejected
-    ones are no yardstick but may confirm a new level; `actions`: splits and dividends known by now.
+    ones are no yardstick but may confirm a new level; `actions`: corporate actions known by now.
     """
     seen = observe(bars, recent[recent["session"] <= pd.Timestamp(session)], actions)
-    market = market_of(np.array([item.move for item in seen]))
-    return data_quality([_frame([rule(item, market) for item in seen for rule in BAR_RULES])])
+    market, told = market_of(np.array([item.move for item in seen])), told_of(bars, recent, actions)
+    rows = [rule(item, market) for item in seen for rule in BAR_RULES]
+    rows += [rule(item, told.get(item.instrument, SILENT), market) for item in seen for rule in ACTION_RULES]
+    return data_quality([_frame(rows)])
 
 
 def overlay_findings(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
@@ -96,6 +105,8 @@ def table_findings(
         *table_rules.rates_triangulate(tables.fx, tables.raw_fx, foreign, base),
         *table_rules.macro_is_fresh(tables.macro, cutoff),
         *table_rules.macro_is_not_early(tables.macro),
+        *ends_match_last_prices(panel, tables.actions, pd.Timestamp(cutoff.date())),
+        *delistings_are_told(tables.instruments, tables.actions, pd.Timestamp(cutoff.date())),
         *table_rules.keys_are_unique(bars),
         *table_rules.no_row_from_the_future(known, cutoff),
         *history_is_not_restated(tables.restatements),

@@ -6,6 +6,7 @@ A `*_history` asset has the same table as its daily counterpart: what was known 
 from dataclasses import replace
 
 from marketbot_assets.ingestion.schema import KNOWN_AT, SOURCE, SOURCE_ID, SYNTHETIC
+from marketbot_resources.corporate_actions import KINDS
 from marketbot_resources.store.table import Column, Table
 
 INSTRUMENT = Column("instrument", "text", "internal id, derived from (source, source id), never reused")
@@ -33,9 +34,25 @@ INSTRUMENTS = Table(
         Column("listed_on", "date", "first session"),
         Column("delisted_on", "date", "last session, null while listed", nullable=True),
         Column("shares_outstanding", "number", "shares", nullable=True, at_least=0),
+        Column("named_as", "text", "ticker by which the mandate names it, as first seen; empty when it does not"),
         Column("in_universe", "flag", "named by the mandate and listed at the cutoff"),
         KNOWN_AT,
         SYNTHETIC,
+    ),
+)
+
+IDENTIFIER_KINDS = ("TICKER", "MIC", "NAME", "ISSUER", "SECTOR", "SOURCE", "ISIN", "FIGI", "CIK")
+IDENTIFIERS = Table(
+    "identifiers",
+    "one value by which one instrument was known, and from when to when",
+    ("instrument", "kind", "valid_from"),
+    (
+        INSTRUMENT,
+        Column("kind", "text", "what kind of value it is", one_of=IDENTIFIER_KINDS),
+        Column("value", "text", "the value; of SOURCE the provider and its own identifier"),
+        Column("valid_from", "date", "first day on which it held"),
+        Column("valid_to", "date", "last day on which it held, null while it holds", nullable=True),
+        KNOWN_AT,
     ),
 )
 
@@ -105,15 +122,31 @@ RESTATEMENTS = Table(
 
 CORPORATE_ACTIONS = Table(
     "corporate_actions",
-    "one split or cash dividend",
+    "one version of one corporate action",
     ("instrument", "ex_session", "kind"),
     (
         INSTRUMENT,
         Column("ex_session", "date", "first session of the own exchange that trades without the right"),
-        Column("kind", "text", "CASH_DIVIDEND or SPLIT", one_of=("CASH_DIVIDEND", "SPLIT")),
-        Column("amount", "number", "dividend per share, listing currency; 0 for splits", at_least=0),
-        Column("ratio", "number", "new shares per old share; 1 for dividends", at_least=1e-6),
+        Column("kind", "text", "what happens", one_of=KINDS),
+        Column(
+            "amount",
+            "number",
+            "listing currency per old share: paid in cash, of a spin-off the value of the new shares; null when unknown",
+            nullable=True,
+            at_least=0,
+        ),
+        Column(
+            "ratio",
+            "number",
+            "new shares per old share; 1 for dividends and renames, 0 where there are none",
+            at_least=0,
+        ),
         CURRENCY,
+        Column(
+            "other",
+            "text",
+            "instrument whose shares are received (or its name), the new ticker, or the reason of a delisting; else empty",
+        ),
         KNOWN_AT,
         SYNTHETIC,
     ),
@@ -202,4 +235,4 @@ HISTORY = {
     "fundamentals_history": replace(FUNDAMENTALS, asset="fundamentals_history"),
     "news_history": replace(NEWS, asset="news_history"),
 }
-TABLES = (*DAILY, PRICE_OVERLAYS, RESTATEMENTS, DATA_QUALITY, *HISTORY.values())
+TABLES = (*DAILY, IDENTIFIERS, PRICE_OVERLAYS, RESTATEMENTS, DATA_QUALITY, *HISTORY.values())

@@ -10,10 +10,13 @@ import pandas as pd
 from marketbot_assets.normalization.identity import instrument_ids, with_instrument
 from marketbot_assets.normalization.plain_text import clean_text
 from marketbot_assets.normalization.schema import CORPORATE_ACTIONS, FUNDAMENTALS, FX, MACRO, NEWS, PRICES
+from marketbot_resources.corporate_actions import DELISTING, DIVIDENDS, MERGER, REASONS, RENAME, SPIN_OFF, SPLIT
+from marketbot_resources.errors import ProviderError
 from marketbot_resources.store.table import Table
 
 PRICE_FIELDS = ("open", "high", "low", "close", "price_level")
 EURO = "EUR"
+RATIO_MIN = 1e-6
 
 
 def _ordered(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -30,10 +33,41 @@ def normalize_prices(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFra
 
 
 def normalize_corporate_actions(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame:
-    """Splits and dividends, dividends per share in the major unit."""
+    """Corporate actions, amounts per share in the major unit; `other` is our id of a listing in the same currency, else as told.
+
+    Raises ProviderError for an action that cannot mean anything: a split without a ratio, a dividend without an amount.
+    """
     frame = with_instrument(raw, instruments, "raw_corporate_actions")
     frame["amount"] = frame["amount"] / frame["price_divisor"]
+    _refuse_meaningless(frame)
+    frame["other"] = _others(frame, instruments)
     return _ordered(frame, CORPORATE_ACTIONS)
+
+
+def _refuse_meaningless(actions: pd.DataFrame) -> None:
+    amount, ratio = actions["amount"].to_numpy(dtype=float), actions["ratio"].to_numpy(dtype=float)
+    kind = actions["kind"].to_numpy(dtype=object)
+    good = np.where(kind == SPLIT, ratio >= RATIO_MIN, ratio >= 0.0) & (np.isnan(amount) | (amount >= 0.0))
+    good &= np.isfinite(ratio) & ~np.isinf(amount)
+    good &= ~np.isin(kind, sorted(DIVIDENDS)) | np.isfinite(amount)
+    good &= (kind != DELISTING) | actions["other"].isin(REASONS).to_numpy()
+    good &= (kind != RENAME) | (actions["other"] != "").to_numpy()
+    for row in actions[~good].head(1).itertuples(index=False):
+        raise ProviderError(
+            f"raw_corporate_actions: expected a {row.kind} with an amount, a ratio and a counterpart that mean something, "
+            f"found amount {row.amount}, ratio {row.ratio}, other {row.other!r} for {row.source_id} on {row.ex_session:%Y-%m-%d}"
+        )
+
+
+def _others(actions: pd.DataFrame, instruments: pd.DataFrame) -> list[str]:
+    """Our id where `other` names a listing in the same currency: shares in another one cannot be valued by the action alone."""
+    listed = set(zip(instruments["instrument"], instruments["currency"], strict=True))
+    ids = instrument_ids(actions["source"], actions["other"])
+    told = zip(actions["kind"], actions["other"], ids, actions["currency"], strict=True)
+    return [
+        name if kind in (SPIN_OFF, MERGER) and (name, currency) in listed else other
+        for kind, other, name, currency in told
+    ]
 
 
 def normalize_fx(raw: pd.DataFrame, base: str) -> pd.DataFrame:

@@ -22,7 +22,8 @@ class MarketWindow:
     Shapes: (T, n) unless said. Levels are in the listing currency's major unit, carried forward from the last bar and NaN
     before the first one. `volume` is shares traded in the bars that landed in the session, 0 when none did.
     `total_return` is simple per session in the listing currency, splits and dividends included, compounded when two own
-    sessions land at once, 0 when none landed, NaN until two bars exist. `base_return` is the same in the base currency.
+    sessions land at once, 0 when none landed, NaN until two bars exist; a listing that ended has its last return in the session
+    in which that was known. `base_return` is the same in the base currency.
     `fx`: base per unit of the listing currency, last known. `fresh`: a bar with a finite close landed in the session.
     """
 

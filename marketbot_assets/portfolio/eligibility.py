@@ -15,6 +15,7 @@ import pandas as pd
 from marketbot_assets.book.state import BookState
 from marketbot_assets.features.liquidity import traded_value
 from marketbot_assets.features.model import FactorModel
+from marketbot_assets.normalization.listing_ends import NO_ENDS, ListingEnds
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_resources.calendars import next_open
@@ -33,7 +34,7 @@ class Market:
 
     `instruments`: frame with the columns of the INSTRUMENTS table, sorted by instrument. `quarantined`: names whose newest bar
     a quality rule rejected. `price_age`: (n,) own sessions since the last bar, 0 when fresh, NaN when there is none.
-    `stale_currencies`: currencies whose newest rate is too old.
+    `stale_currencies`: currencies whose newest rate is too old. `ends`: listings that are over or known to end.
     """
 
     instruments: pd.DataFrame
@@ -46,6 +47,7 @@ class Market:
     history_sessions: Floats
     fx_rates: Mapping[str, float]
     stale_currencies: Collection[str]
+    ends: ListingEnds = NO_ENDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt
             (not row.in_universe, "not in the universe"),
             (not (np.isfinite(price[n]) and np.isfinite(fx[n])), "no price or no rate"),
             (not market.price_age[n] < mandate.limits.price_freshness.stale_sessions, "RC-05 stale price"),
+            (name in market.ends.ended, "RC-24 the listing has ended"),
+            (name in market.ends.ending, "RC-24 the listing is known to end"),
             (row.currency in market.stale_currencies, f"stale rate of {row.currency}"),
             (name in market.quarantined, "quarantined by data quality"),
             (not bool(complete.get(name, False)), "a required feature is missing"),
@@ -165,7 +169,8 @@ def portfolio_inputs(
     stale = np.array([currency in market.stale_currencies for currency in currencies])
     fresh = np.array(market.price_age < mandate.limits.price_freshness.stale_sessions)
     quarantined = np.array([name in market.quarantined for name in names])
-    can_trade = np.isfinite(price) & np.isfinite(fx) & fresh & ~stale & ~quarantined
+    ended = np.array([name in market.ends.ended for name in names])
+    can_trade = np.isfinite(price) & np.isfinite(fx) & fresh & ~stale & ~quarantined & ~ended
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
     send_from, send_until = send_windows(tuple(rows["mic"]), cutoff, mandate.calendar.closed)
     enough = counts >= mandate.limits.participation.min_observations

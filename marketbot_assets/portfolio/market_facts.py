@@ -14,6 +14,7 @@ from marketbot_assets.book.state import BookState
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.normalization.currencies import stale_currencies
 from marketbot_assets.normalization.freshness import BarAges
+from marketbot_assets.normalization.listing_ends import listing_ends
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.eligibility import Account, Market
 from marketbot_resources.mandate import Mandate
@@ -38,11 +39,12 @@ def market_facts(
     ages: BarAges,
     quarantined: Collection[str],
     fx: pd.DataFrame,
+    actions: pd.DataFrame,
     mandate: Mandate,
     session: dt.date,
     cutoff: dt.datetime,
 ) -> Market:
-    """The market at `cutoff`. `fx`: FX rows known then."""
+    """The market at `cutoff`. `fx`, `actions`: FX and CORPORATE_ACTIONS rows known then."""
     base = mandate.base_currency
     currencies = set(instruments["currency"]) - {base}
     stale = stale_currencies(fx, currencies, session, mandate.limits.fx_stale_sessions)
@@ -59,6 +61,7 @@ def market_facts(
         history_sessions=history,
         fx_rates={**dict(sorted(rates.items())), base: 1.0},
         stale_currencies=frozenset(stale),
+        ends=listing_ends(actions, instruments, cutoff),
     )
 
 
@@ -76,8 +79,11 @@ def account_facts(valuation: Valuation, open_orders: Sequence[OpenOrder], book: 
 
 
 def unpriced_held(market: Market, shares: Mapping[str, object], mandate: Mandate) -> bool:
-    """Whether a held name has no valid price: no bar, an old bar, or one that a quality rule rejected."""
-    held = [name in shares for name in market.window.instruments]
+    """Whether a held name has no valid price: no bar, an old bar, or one that a quality rule rejected.
+
+    Shares of a listing that has ended are valued by rule until they are paid: they do not count.
+    """
+    held = [name in shares and name not in market.ends.ended for name in market.window.instruments]
     fresh = market.price_age < mandate.limits.price_freshness.stale_sessions
     rejected = [name in market.quarantined for name in market.window.instruments]
     known = set(market.window.instruments)

@@ -128,9 +128,11 @@ class History:
         return estimate_factor_model(window, macro, features, instruments, self.mandate, stress)
 
     def _instruments(self, session: dt.date, kept: Flags) -> pd.DataFrame:
-        rows = self._listings[kept].reset_index(drop=True)
-        listed = (rows["listed_on"] <= pd.Timestamp(session)).to_numpy()
-        return rows.assign(in_universe=np.asarray(rows["in_universe"].to_numpy(dtype=bool) & listed))
+        """The listings as of a session: those that died later are alive, and nobody knows that they will."""
+        rows, day = self._listings[kept].reset_index(drop=True), pd.Timestamp(session)
+        dead = (rows["delisted_on"] < day).to_numpy()
+        named = (rows["named_as"] != "").to_numpy() & (rows["listed_on"] <= day).to_numpy()
+        return rows.assign(in_universe=np.asarray(named & ~dead), delisted_on=rows["delisted_on"].where(dead))
 
     def _ages_of(self, instruments: pd.DataFrame) -> BarAges:
         names = tuple(instruments["instrument"])

@@ -117,6 +117,7 @@ def _session(
             ages=known.ages,
             quarantined=known.quarantined,
             fx=known.fx,
+            actions=history.tables.corporate_actions,
             mandate=mandate,
             session=session,
             cutoff=known.cutoff,
@@ -133,14 +134,12 @@ def _session(
 
 
 def _rolled(history: History, mandate: Mandate, held: Held, report: AccountReport, known: Known) -> Rolled:
-    rows = known.instruments
     rolled = roll(
         held,
         report.executions,
         history.tables.corporate_actions,
         known.window,
-        mics=dict(zip(rows["instrument"], rows["mic"], strict=True)),
-        currencies=dict(zip(rows["instrument"], rows["currency"], strict=True)),
+        instruments=known.instruments,
         base=mandate.base_currency,
         off=mandate.calendar.closed,
         after=known.previous_cutoff,

@@ -86,8 +86,9 @@ def liquidity(window: MarketWindow) -> tuple[Floats, Floats]:
 
 
 def valid_prices(market: Market, mandate: Mandate) -> Floats:
-    """(n,) last close in the listing currency of names with a fresh bar, NaN otherwise."""
-    fresh = market.price_age < mandate.limits.price_freshness.stale_sessions
+    """(n,) last close in the listing currency of names with a fresh bar; of a listing that has ended, by rule; NaN otherwise."""
+    ended = np.array([name in market.ends.ended for name in market.window.instruments])
+    fresh = (market.price_age < mandate.limits.price_freshness.stale_sessions) | ended
     accepted = np.array([name not in market.quarantined for name in market.window.instruments])
     return np.asarray(np.where(fresh & accepted, market.window.close[-1], np.nan))
 
@@ -105,13 +106,14 @@ def coverage(
 ) -> tuple[float, float]:
     """RC-87: fraction of mature universe names, and of held names, with a valid price and every required feature.
 
-    A book that holds nothing is covered; a universe without a mature name is not (0).
+    A book that holds nothing is covered; a universe without a mature name is not (0). Shares of a listing that has ended wait for
+    their payment and need no features.
     """
     complete = dict(zip(market.features["instrument"], market.features["complete"], strict=True))
     names = market.window.instruments
     good = np.isfinite(price) & np.array([bool(complete.get(name, False)) for name in names])
     old = mature(market, days)
-    held = np.array([name in shares for name in names]) & old
+    held = np.array([name in shares and name not in market.ends.ended for name in names]) & old
     universe = float(good[old].mean()) if old.any() else 0.0
     return universe, float(good[held].mean()) if held.any() else 1.0
 

@@ -43,6 +43,7 @@ _ACTIONS = {
     "amount": _NUMBER,
     "ratio": _NUMBER,
     "currency": _TEXT,
+    "other": _TEXT,
     "known_at": _INSTANT,
 }
 _FX = {"currency": _TEXT, "session": pa.date32(), "units_per_eur": _NUMBER, "known_at": _INSTANT}
@@ -154,6 +155,9 @@ def _actions(delivery: Delivery, known: pd.DataFrame) -> pd.DataFrame:
     rows = _rows(delivery, _ACTIONS)
     frame, divisor = _with_instrument(rows.frame, known, rows.url)
     frame["amount"] = frame["amount"] / divisor
+    heirs = known.reset_index().set_index(["source_id", "currency"])["instrument"].to_dict()  # in one currency, or none
+    other = zip(frame["other"], frame["currency"], strict=True)
+    frame["other"] = [heirs.get(key, key[0]) for key in other]
     return frame
 
 

@@ -305,6 +305,7 @@ def action_shelf(size: int | None) -> Shelf:
             "amount": pa.array([e.amount for e in events], type=pa.float64()),
             "ratio": pa.array([e.ratio for e in events], type=pa.float64()),
             "currency": pa.array([e.listing.currency for e in events], type=pa.string()),
+            "other": pa.array([""] * len(events), type=pa.string()),
             "known_at": pa.array([e.known_at for e in events], type=pa.timestamp("us", tz="UTC")),
             "synthetic": pa.array([True] * len(events)),
         }

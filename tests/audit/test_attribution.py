@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marketbot_assets.audit.attribution import FIRST_SESSION, NO_PRICE, attribute
+from marketbot_assets.audit.attribution import FIRST_SESSION, NO_PRICE, attribute, exchanges
 from marketbot_assets.audit.schema import ATTRIBUTION
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import FILLS, POSITIONS
+from marketbot_resources.corporate_actions import CorporateAction, account_events
 
 AT = pd.Timestamp("2018-12-11T14:30:00Z")
-SECTORS = {"A": ("Tech", "USD"), "B": ("Health", "GBP"), "C": ("Tech", "JPY")}
+SECTORS = {"A": ("Tech", "USD"), "B": ("Health", "GBP"), "C": ("Tech", "JPY"), "D": ("Tech", "USD")}
 INSTRUMENTS = pd.DataFrame([{"instrument": n, "sector": s, "currency": c} for n, (s, c) in SECTORS.items()])
 PARTS = ("price", "fx", "dividend", "trading", "fee", "tax", "residual", "total")
 
@@ -61,6 +62,47 @@ def split_up(
 def parts(frame: pd.DataFrame, name: str, dimension: str = "INSTRUMENT") -> dict[str, float]:
     row = frame[(frame["dimension"] == dimension) & (frame["name"] == name)].iloc[0]
     return {part: round(float(row[part]), 9) for part in PARTS if abs(row[part]) > 1e-9}
+
+
+def act(kind: str, amount: float, ratio: float, other: str = "D") -> tuple[CorporateAction, ...]:
+    return (CorporateAction("A", AT.date(), kind, amount, ratio, "USD", AT.to_pydatetime(), other, "XNYS"),)
+
+
+# 100 of A at 10 before; what is held after (A at its close, D at 9), cash beside 500, parts of A and of D
+ACTIONS = {
+    "spin-off": (act("SPIN_OFF", 4.0, 0.5), {"A": (100, 6.5), "D": (50, 9.0)}, 0,
+                 {"price": -350.0, "dividend": 400.0, "total": 50.0}, {"trading": 50.0, "total": 50.0}),
+    "spin-off with a fraction": (act("SPIN_OFF", 4.0, 0.505), {"A": (100, 6.0), "D": (50, 9.0)}, "3.96",
+                 {"price": -400.0, "dividend": 400.0}, {"trading": 50 * (9 - 4 / 0.505), "total": 50 * (9 - 4 / 0.505)}),
+    "merger for cash": (act("MERGER", 11.0, 0.0), {}, 1100, {"price": 100.0, "total": 100.0}, {}),
+    "merger for shares": (act("MERGER", 2.0, 1.0), {"D": (100, 9.0)}, 200, {}, {"trading": 100.0, "total": 100.0}),
+    "worthless": (act("DELISTING", 0.0, 0.0, "BANKRUPTCY"), {}, 0, {"price": -1000.0, "total": -1000.0}, {}),
+    "pennies": (act("DELISTING", 0.5, 0.0, "BANKRUPTCY"), {}, 50, {"price": -950.0, "total": -950.0}, {}),
+    "unknown": (act("DELISTING", math.nan, 0.0, "UNKNOWN"), {"A": (100, 7.0)}, 0, {"price": -300.0, "total": -300.0}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_corporate_actions_are_explained(name: str) -> None:
+    """What went in kind, what came, what an end cost: by hand, nothing left over, and the sum is the change of the NAV."""
+    actions, held, cash, of_a, of_d = ACTIONS[name]
+    events = account_events(actions[0], Decimal(100), 10.0)
+    frame = split_up(
+        book({"A": (100, 10.0)}, {"USD": 500}), book(held, {"USD": Decimal(500) + Decimal(cash)}),
+        dividends={n: sum(float(e.amount) for e in events if e.instrument == n) for n in ("A", "D")},
+        exchanged=exchanges(actions, events, {"A": 10.0}),
+    )  # fmt: skip
+    assert {"total": 0.0, **parts(frame, "A")} == pytest.approx(
+        {"total": 0.0, **of_a}, abs=0.005
+    )  # a fraction is paid to the cent
+    if of_d:
+        got = parts(frame, "D")
+        assert got["total"] == pytest.approx(of_d["total"])
+        assert got["trading"] + got.get("dividend", 0.0) == pytest.approx(of_d["trading"])
+    total = frame[frame["dimension"] == "TOTAL"].iloc[0]
+    assert abs(total["residual"]) < 1e-9
+    change = sum(q * p for q, p in held.values()) + float(cash) - 1000.0
+    assert total["total"] == pytest.approx(change)
 
 
 def test_price_alone() -> None:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from marketbot_assets.book.frames import holdings_of, last_prices_of, last_rates_of
 from marketbot_assets.book.positions import (
-    CorporateAction,
     Holdings,
     carried_prices,
     effective_actions,
@@ -25,6 +24,7 @@ from marketbot_assets.book.positions import (
 )
 from marketbot_assets.book.schema import POSITIONS
 from marketbot_assets.normalization.window import MarketWindow
+from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.errors import HaltError
 from marketbot_resources.model import Execution, Kind, Side
 from marketbot_resources.store.content import canonical, decode, encode
@@ -182,7 +182,7 @@ def actions_frame(rows: list[tuple[str, dt.date, str, float, float]], known: dt.
     frame = pd.DataFrame(rows, columns=["instrument", "ex_session", "kind", "amount", "ratio"])
     frame["ex_session"] = pd.to_datetime(frame["ex_session"]).astype("datetime64[ms]")
     frame["known_at"] = pd.Series([known] * len(rows), dtype="datetime64[us, UTC]")
-    return frame.assign(currency="USD")
+    return frame.assign(currency="USD", other="")
 
 
 def test_actions_take_effect_at_their_own_open() -> None:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marketbot_assets.book.positions import CorporateAction
 from marketbot_assets.book.state import Lot, StopHit
 from marketbot_assets.book.stops import (
     blocked_names,
@@ -19,6 +18,7 @@ from marketbot_assets.book.stops import (
     unjudged_lots,
     with_extremes,
 )
+from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.errors import HaltError
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Execution, Kind, Side

@@ -215,6 +215,37 @@ def c17_a_split_adjusts_open_orders(broker: BrokerPort, market: HandMarket) -> N
 
 
 @case
+def c17b_an_end_pays_and_cancels_open_orders(broker: BrokerPort, market: HandMarket) -> None:
+    market.trade("A", TUESDAY, 10.0)
+    market.trade("F", TUESDAY, 40.0)
+    market.closes["A"] = 10.0
+    market.happen("MERGER", amount=4.0, ratio=0.3, other="F")
+    broker.submit(order(Side.SELL, "10", "9.99"), SENT)
+    report = broker.report(OPENED, CLOSED)
+    assert (report.executions, report.open_orders) == ((), ())
+    # 50 of A: 200 in cash, 15 of F
+    assert (report.positions, report.cash) == ({"F": D(15)}, {"USD": D(10200)})
+    assert [(e.event_id, e.kind, e.quantity, e.amount) for e in report.events] == [
+        ("A|2018-12-11|MERGER", "MERGER", D(-50), D(200)),
+        ("A|2018-12-11|MERGER|F", "MERGER", D(15), D(0)),
+    ]
+    ended = broker.find("o1")
+    assert ended is not None
+    assert (ended.state, ended.reason) == (OrderState.EXPIRED, "the listing ended on 2018-12-11")
+    assert broker.report(OPENED, OPENED).positions == {"A": D(50)}  # of then
+
+
+@case
+def c17c_a_spin_off_leaves_open_orders_as_they_are(broker: BrokerPort, market: HandMarket) -> None:
+    market.trade("A", TUESDAY, 7.0)
+    market.happen("SPIN_OFF", amount=3.0, ratio=0.5, other="F")
+    broker.submit(order(quantity="10", limit="10.50"), SENT)
+    report = broker.report(OPENED, CLOSED)
+    assert [(f.quantity, f.price) for f in report.executions] == [(D(10), D("7.00"))]
+    assert report.positions == {"A": D(60), "F": D(25)}  # the bought ones came without the right
+
+
+@case
 def c18_time_does_not_go_back(broker: BrokerPort, market: HandMarket) -> None:
     market.trade("A", TUESDAY, 10.0)
     market.trade("A", WEDNESDAY, 9.0)

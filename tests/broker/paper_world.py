@@ -5,10 +5,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from marketbot_resources import calendars
+from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.fillmodel import Bar
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.model import Kind, Order, Side
-from marketbot_resources.paper_market import PaperAction, PaperListing
+from marketbot_resources.paper_market import PaperListing
 
 D = Decimal
 MONDAY, TUESDAY, WEDNESDAY = dt.date(2018, 12, 10), dt.date(2018, 12, 11), dt.date(2018, 12, 12)
@@ -36,7 +37,7 @@ class HandMarket:
         self.bars: dict[tuple[str, dt.date], Bar] = {}
         self.closes: dict[str, float] = {}
         self.rates: dict[str, float] = {}
-        self.events: list[tuple[dt.datetime, PaperAction]] = []
+        self.events: list[tuple[dt.datetime, CorporateAction]] = []
         self.sigma: float | None = 0.0
         self.adv: float | None = 1_000_000.0
 
@@ -45,10 +46,10 @@ class HandMarket:
         self.bars[instrument, session] = Bar(instrument, session, price, price, price, price, volume, opened)
 
     def happen(self, kind: str, *, instrument: str = "A", ex: dt.date = TUESDAY, amount: float = 0.0, ratio: float = 1.0,
-               known_at: dt.datetime = OPENED) -> PaperAction:  # fmt: skip
+               known_at: dt.datetime = OPENED, other: str = "") -> CorporateAction:  # fmt: skip
         listing = self.listings[instrument]
         at = calendars.open_at(listing.mic, ex)
-        action = PaperAction(instrument, ex, kind, amount, ratio, listing.currency, at)
+        action = CorporateAction(instrument, ex, kind, amount, ratio, listing.currency, at, other, listing.mic)
         self.events.append((known_at, action))
         return action
 
@@ -67,9 +68,9 @@ class HandMarket:
     def rate(self, currency: str, at: dt.datetime) -> float | None:
         return self.rates.get(currency)
 
-    def actions(self, after: dt.datetime, until: dt.datetime) -> tuple[PaperAction, ...]:
+    def actions(self, after: dt.datetime, until: dt.datetime) -> tuple[CorporateAction, ...]:
         found = [a for known_at, a in self.events if after < a.effective_at <= until and known_at <= until]
-        return tuple(sorted(found, key=lambda a: (a.effective_at, a.instrument, a.kind)))
+        return tuple(sorted(found, key=lambda a: a.order))
 
 
 def order(

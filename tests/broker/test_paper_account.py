@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import json
+import math
 from dataclasses import replace
 from decimal import Decimal
 
@@ -26,9 +27,10 @@ from paper_world import (
     order,
 )
 
-from marketbot_assets.book.positions import CorporateAction, Holdings, roll_positions
+from marketbot_assets.book.positions import Holdings, roll_positions
 from marketbot_resources import calendars
-from marketbot_resources.errors import BrokerError
+from marketbot_resources.corporate_actions import KINDS
+from marketbot_resources.errors import BrokerError, HaltError
 from marketbot_resources.model import Acknowledgement, OrderState, Side
 from marketbot_resources.paper import PaperAccount
 from marketbot_resources.paper_market import TabularMarket
@@ -101,7 +103,7 @@ def test_a_fraction_without_a_price_is_an_error() -> None:
     """Money is never guessed."""
     market = HandMarket()
     market.happen("SPLIT", ratio=0.3)
-    with pytest.raises(BrokerError, match="close before the split"):
+    with pytest.raises(HaltError, match="close before the split"):
         opened(market, {"A": D(1)}).advance(CLOSED)
 
 
@@ -158,7 +160,7 @@ ORDER = st.tuples(
 )
 EVENT = st.tuples(
     st.sampled_from(["A", "T", "L"]),
-    st.sampled_from(["CASH_DIVIDEND", "SPLIT"]),
+    st.sampled_from(["CASH_DIVIDEND", "SPLIT", *KINDS]),
     st.sampled_from([0.1, 0.3, 1.5, 2.0, 3.0]),
 )
 SESSION = st.tuples(st.lists(ORDER, max_size=4), st.lists(EVENT, max_size=2), st.sampled_from([900.0, 20_000.0, 1e6]))
@@ -181,11 +183,12 @@ def test_the_book_rolls_to_the_same_cent(plan: list, split_calls: bool) -> None:
         actions = {
             (name, kind): value for name, kind, value in events if calendars.is_session(market.listings[name].mic, day)
         }
-        told = [
-            market.happen(kind, instrument=name, ex=day, known_at=since, amount=value if kind != "SPLIT" else 0.0,
-                          ratio=value if kind == "SPLIT" else 1.0)
-            for (name, kind), value in actions.items()
-        ]  # fmt: skip
+        for (name, kind), value in actions.items():
+            amount, ratio = {"SPLIT": (0.0, value), "SPIN_OFF": (value, 0.3), "RENAME": (0.0, 1.0),
+                             "MERGER": (value, 0.7 if value < 2.0 else 0.0)}.get(kind, (value, 1.0))  # fmt: skip
+            heir = {"RENAME": "NEW", "DELISTING": "UNKNOWN"}.get(kind, "F" if name == "A" else "")
+            amount = math.nan if kind in ("SPIN_OFF", "DELISTING") and value == 3.0 else amount
+            market.happen(kind, instrument=name, ex=day, known_at=since, amount=amount, ratio=ratio, other=heir)
         for name, price in prices.items():
             if calendars.is_session(market.listings[name].mic, day):
                 market.trade(name, day, price, volume)
@@ -199,10 +202,7 @@ def test_the_book_rolls_to_the_same_cent(plan: list, split_calls: bool) -> None:
         if split_calls:
             account.advance(since + (until - since) / 3)
         report = account.report(since, until)
-        ours = [
-            CorporateAction(a.instrument, a.ex_session, a.kind, a.amount, a.ratio, a.currency, a.effective_at)
-            for a in told
-        ]
+        ours = market.actions(since, until)
         book, booked = roll_positions(book, report.executions, ours, base_currency="USD", closes_before=prices)
         assert (dict(report.positions), dict(report.cash)) == (book.shares, book.cash)
         assert sorted(booked, key=lambda e: (e.effective_at, e.event_id)) == list(report.events)
@@ -234,7 +234,7 @@ def tables() -> dict[str, pd.DataFrame]:
     actions = pd.DataFrame(
         {
             "instrument": ["A", "A"], "ex_session": pd.to_datetime([TUESDAY, dt.date(2018, 12, 8)]),
-            "kind": ["CASH_DIVIDEND", "CASH_DIVIDEND"], "amount": [0.5, 0.25], "ratio": [1.0, 1.0], "currency": "USD",
+            "kind": ["CASH_DIVIDEND", "CASH_DIVIDEND"], "amount": [0.5, 0.25], "ratio": [1.0, 1.0], "currency": "USD", "other": "",
             "known_at": [OPENED, CLOSED],
         }
     )  # fmt: skip
@@ -312,6 +312,17 @@ def test_tabular_actions() -> None:
     stranger = tables()["actions"].assign(instrument="B")
     with pytest.raises(BrokerError, match="known listing"):
         tabular(actions=stranger).actions(OPEN, CLOSED)
+
+
+def test_tabular_versions_of_an_action() -> None:
+    """A dividend that was corrected before its ex session is paid as corrected; a counterpart that is not listed is none."""
+    known = tables()["actions"].head(1)
+    corrected = known.assign(amount=0.6, known_at=OPENED + DAY / 2)
+    late = known.assign(amount=0.7, known_at=OPENED + 2 * DAY)
+    market = tabular(actions=pd.concat([late, corrected, known], ignore_index=True))
+    assert [a.amount for a in market.actions(OPENED, CLOSED)] == [0.6]
+    merged = known.assign(kind="MERGER", other="stranger")
+    assert [a.other for a in tabular(actions=merged).actions(OPENED, CLOSED)] == [""]
 
 
 def test_tabular_ignores_order_and_repeats() -> None:

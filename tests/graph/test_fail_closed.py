@@ -83,7 +83,7 @@ def test_orders_alone_want_a_verdict_on_exactly_this_plan(home: Home, undisturbe
 
 def test_a_table_that_breaks_its_schema_ends_the_run(home: Home) -> None:
     """Nothing is decided on a corporate action of an unknown kind; the end state keeps the reason."""
-    rumour = f'"US-PFE",{AFTER},"RUMOUR",0.36,,"USD",{NEXT} 21:15:00.000000Z,true'
+    rumour = f'"US-PFE",{AFTER},"RUMOUR",0.36,1.0,"USD","",{NEXT} 21:15:00.000000Z,true'
     assert not home.run(NEXT, {"ports": EditedPorts(kind="corporate_actions", added=[rumour])})
     assert not home.has("risk_verdict", NEXT)
     assert "corporate_action" in home.end(NEXT).reason

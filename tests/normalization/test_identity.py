@@ -147,6 +147,7 @@ def event(source_id: str, currency: str, amount: float = 30.0) -> pd.DataFrame:
         "amount": amount,
         "ratio": 1.0,
         "currency": currency,
+        "other": "",
         "known_at": instant("2018-12-01"),
         "synthetic": True,
         "blob_sha256": "x",
@@ -255,3 +256,83 @@ def test_of_equal_headlines_the_first_known_stays() -> None:
     NEWS.pandera_schema.validate(tidy)
     assert tidy["headline_id"].tolist() == ["sample:2", "sample:3", "sample:4"]
     assert tidy["headline"].tolist() == ["Profit up", "Profit up", "x"]
+
+
+def test_a_listing_is_one_instrument_whichever_source_serves_it() -> None:
+    """`listing:MIC:TICKER` of two vendors is one id; bars of either land on it; ids of other sources stay what they were."""
+    ids = instrument_ids(pd.Series(["one", "two", "two"]), pd.Series(["listing:XLON:A", "listing:XLON:A", "A"]))
+    digest = base64.b32encode(hashlib.sha256(b"listing|XLON:A").digest()).decode()
+    assert ids[:2] == ["MB" + digest[:10]] * 2
+    assert ids[2] not in ids[:2]
+    rows = [listing("listing:XLON:A", source=source, ticker="A", name=source) for source in ("two", "one")]
+    instruments = made(*rows)
+    assert instruments[["source", "name"]].to_numpy().tolist() == [["one", "one"]]
+    bars = pd.concat(
+        [bar("listing:XLON:A", "GBX").assign(source=source) for source in ("one", "two")], ignore_index=True
+    )
+    assert normalize_prices(bars, instruments)["instrument"].tolist() == ids[:2]
+    with pytest.raises(ProviderError, match="expected one currency of listing:XLON:A"):
+        made(rows[0], {**rows[1], "currency": "USD"})
+
+
+def test_the_mandate_names_whoever_carried_the_ticker_when_it_was_first_seen() -> None:
+    """FB stays in the universe as META; another listing that is called FB later does not come into it."""
+    named: dict[str, list[str]] = {"XLON": ["FB", "Z"]}
+    first = normalize_instruments(raw_instruments(listing("1", ticker="FB"), listing("2", ticker="Z")), named, CUTOFF)
+    for before in (first, first.drop(columns="named_as")):  # a table from before the column existed
+        now = raw_instruments(listing("1", ticker="META"), listing("2", ticker="Z"), listing("3", ticker="FB"))
+        frame = normalize_instruments(now, named, CUTOFF, before)
+        INSTRUMENTS.pandera_schema.validate(frame)
+        rows = frame.set_index("source_id")
+        assert rows["in_universe"].to_dict() == {"1": True, "2": True, "3": False}
+        assert rows["named_as"].to_dict() == {"1": "FB", "2": "Z", "3": ""}
+        again = normalize_instruments(now, {"XLON": ["META"]}, CUTOFF, frame).set_index("source_id")
+        assert again["in_universe"].to_dict() == {"1": True, "2": False, "3": False}
+    with pytest.raises(MandateError, match="META"):  # FB keeps the instrument; nobody else is called META
+        normalize_instruments(now, {"XLON": ["META", "FB"]}, CUTOFF, frame)
+
+
+def test_a_listing_that_is_served_no_more_stays() -> None:
+    """The dead stay in the table, outside of the universe; a mandate that names one is no error."""
+    named: dict[str, list[str]] = {"XLON": ["A", "B"]}
+    first = normalize_instruments(raw_instruments(listing("A"), listing("B")), named, CUTOFF)
+    frame = normalize_instruments(raw_instruments(listing("B")), named, CUTOFF, first)
+    INSTRUMENTS.pandera_schema.validate(frame)
+    assert frame.set_index("source_id")["in_universe"].to_dict() == {"A": False, "B": True}
+    back = normalize_instruments(raw_instruments(listing("A"), listing("B")), named, CUTOFF, frame)
+    pd.testing.assert_frame_equal(back, first)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "SPLIT", "ratio": 0.0},
+        {"kind": "SPLIT", "ratio": float("nan")},
+        {"kind": "CASH_DIVIDEND", "amount": float("nan")},
+        {"kind": "SPECIAL_DIVIDEND", "amount": -1.0},
+        {"kind": "MERGER", "ratio": -0.5},
+        {"kind": "DELISTING", "other": "dunno"},
+        {"kind": "RENAME", "other": ""},
+    ],
+)
+def test_an_action_that_means_nothing_is_refused(changes: dict[str, object]) -> None:
+    """A split without a ratio, a dividend without an amount, a delisting without a reason are never guessed."""
+    raw = event("A", "GBX").assign(**changes)
+    with pytest.raises(ProviderError, match=f"raw_corporate_actions: expected a {changes['kind']}"):
+        normalize_corporate_actions(raw, made(listing("A")))
+
+
+def test_a_counterpart_is_our_instrument_only_in_one_currency() -> None:
+    """Shares of a listing in another currency cannot be valued by the action: the counterpart stays a name."""
+    instruments = made(listing("A"), listing("B"), listing("U", currency="USD", mic="XNYS"))
+    ids = instruments.set_index("source_id")["instrument"]
+    for other, expected in (("B", ids["B"]), ("U", "U"), ("nobody", "nobody")):
+        raw = event("A", "GBX").assign(kind="MERGER", ratio=0.5, other=other)
+        frame = normalize_corporate_actions(raw, instruments)
+        CORPORATE_ACTIONS.pandera_schema.validate(frame)
+        assert frame["other"].tolist() == [expected]
+    unknown = normalize_corporate_actions(
+        event("A", "GBX", float("nan")).assign(kind="SPIN_OFF", other="B"), instruments
+    )
+    CORPORATE_ACTIONS.pandera_schema.validate(unknown)
+    assert np.isnan(unknown["amount"]).all()

@@ -47,6 +47,7 @@ PURE_RESOURCES = {
     "closures",
     "currencies",
     "holidays",
+    "corporate_actions",
     "fillmodel",
     "paper",
     "paper_market",

@@ -1,0 +1,46 @@
+"""Which listings are over or known to end, as of a cutoff: what may still be ordered in them. Pure.
+
+Not here: what an end pays (`marketbot_resources.corporate_actions`), what it does to returns (`action_effects`).
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import pandas as pd
+
+from marketbot_resources.calendars import next_open
+from marketbot_resources.corporate_actions import ACQUIRED, DELISTING, ENDS, TRANSFER
+
+
+@dataclass(frozen=True, slots=True)
+class ListingEnds:
+    """Instruments by what is known of their end.
+
+    `ended`: no session of the listing is left after the cutoff: no order at all; held shares are valued by rule and wait.
+    `ending`: an end is known and lies ahead: no buys. `leaving`: of these, delistings that nobody pays for: held shares are sold.
+    """
+
+    ended: frozenset[str] = frozenset()
+    ending: frozenset[str] = frozenset()
+    leaving: frozenset[str] = frozenset()
+
+
+NO_ENDS = ListingEnds()
+
+
+def listing_ends(actions: pd.DataFrame, instruments: pd.DataFrame, cutoff: dt.datetime) -> ListingEnds:
+    """Ends known at the cutoff. `actions`: CORPORATE_ACTIONS rows; `instruments`: INSTRUMENTS of the session."""
+    rows = actions[actions["kind"].isin(sorted(ENDS)) & (actions["known_at"] <= cutoff)]
+    out = {
+        row.instrument: row.ex_session.date()
+        for row in rows.sort_values("known_at", kind="stable").itertuples(index=False)
+    }
+    dated = instruments[instruments["delisted_on"].notna()]
+    last = zip(dated["instrument"], dated["delisted_on"], strict=True)
+    out = {**{name: day.date() + dt.timedelta(days=1) for name, day in last}, **out}
+    mics = dict(zip(instruments["instrument"], instruments["mic"], strict=True))
+    opens = {mic: next_open(mic, cutoff)[0] for mic in sorted({mics[name] for name in out if name in mics})}
+    ended = frozenset(name for name, day in out.items() if name in mics and day <= opens[mics[name]])
+    ending = frozenset(out) - ended
+    paid = rows.loc[(rows["kind"] != DELISTING) | rows["other"].isin([ACQUIRED, TRANSFER]), "instrument"]
+    return ListingEnds(ended, ending, ending - set(paid))
