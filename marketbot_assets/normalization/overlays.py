@@ -104,6 +104,7 @@ def corrected_actions(overlays: pd.DataFrame, currencies: Mapping[str, str]) -> 
             "amount": np.where(split, 0.0, value),
             "ratio": np.where(split, value, 1.0),
             "currency": last["instrument"].map(dict(currencies)).astype("str"),
+            "other": pd.Series("", index=last.index, dtype="str"),
             "known_at": last["known_at"],
             "synthetic": False,
         }
