@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from marketbot_resources.vendor_ports import Asked
 
 SEED_OF_JITTER = 20181001
+KNOWN_OF_LISTINGS = ("kind", "name", "quantity_step")
 _FETCHERS: dict[Path, tuple[tuple[tuple[str, int], ...], "Fetcher"]] = {}
 
 
@@ -54,7 +55,7 @@ def market_of(mandate: Mandate, home: Path, size: int | None) -> MarketProvider:
         from marketbot_resources.market.sample import SampleMarket
 
         rates_by = SampleMarket()
-    return VendorMarket(_asked(mandate, home), mandate, listings(mandate), listed_by, rates_by)
+    return VendorMarket(_asked(mandate, home), mandate, listings(mandate, known_listings(home)), listed_by, rates_by)
 
 
 def macro_of(mandate: Mandate, home: Path) -> MacroProvider:
@@ -113,6 +114,24 @@ def news_of(mandate: Mandate, home: Path, size: int | None) -> NewsProvider:
         for feed in mandate.providers.feeds
     ]
     return VendorNews(_asked(mandate, home), named, listings(mandate), feeds)
+
+
+def known_listings(home: Path) -> dict[str, dict[str, str]]:
+    """What a home knows of its listings, by source id, as strings: some vendors cannot describe a listing without it."""
+    from marketbot_resources.store.index import STATIC
+    from marketbot_resources.store.lake import open_lake
+
+    if not (home / "index.sqlite").exists():
+        return {}
+    lake = open_lake(home)
+    rows = lake.index.up_to("instruments", "9999") or [lake.index.newest("instrument_history", STATIC)]
+    if rows[-1] is None:
+        return {}
+    return {
+        str(row["source_id"]): {name: str(row[name]) for name in KNOWN_OF_LISTINGS if row[name] not in (None, "")}
+        | {"listed_on": str(row["listed_on"])[:10]}
+        for row in lake.records(rows[-1])
+    }
 
 
 @lru_cache(maxsize=2)

@@ -4,7 +4,7 @@ Not here: what a vendor asks and reads (`vendors`), how a chain falls back (`cha
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,11 @@ PROBED, SEC = 3, "sec"
 FILING_MICS = frozenset({"XNYS", "XNAS", "XASE", "ARCX", "BATS"})
 
 
-def listings(mandate: Mandate) -> tuple[Subject, ...]:
-    """The mandate's listings as subjects. Raises MandateError for `all`: a web service cannot be asked for everything."""
+def listings(mandate: Mandate, known: Mapping[str, Mapping[str, str]] | None = None) -> tuple[Subject, ...]:
+    """The mandate's listings as subjects, with what the home knows of them already (`known`, by source id).
+
+    Raises MandateError for `all`: a web service cannot be asked for everything.
+    """
     found = []
     for mic, tickers in sorted(mandate.universe.listings.items()):
         if tickers == "all":
@@ -31,7 +34,9 @@ def listings(mandate: Mandate) -> tuple[Subject, ...]:
                 f"mandate: universe.listings.{mic}: expected tickers, since web services serve the listings, found all"
             )
         former = mandate.universe.formerly.get(mic, {})
-        found += [Subject(listing_id(mic, former.get(ticker, ticker)), mic, ticker) for ticker in sorted(tickers)]
+        for ticker in sorted(tickers):
+            name = listing_id(mic, former.get(ticker, ticker))
+            found.append(Subject(name, mic, ticker, more=(known or {}).get(name, {})))
     return tuple(found)
 
 

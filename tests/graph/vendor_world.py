@@ -18,6 +18,7 @@ from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.market.sample import SampleMarket
 from marketbot_resources.market.sample_world import Bars, world
 from marketbot_resources.provider import Delivery, MarketProvider, Subject, Window
+from marketbot_resources.provider_choice import known_listings
 from marketbot_resources.vendor_ports import Asked, VendorMarket, listings, serving
 from marketbot_resources.wiring import Ports
 
@@ -64,7 +65,7 @@ def chart(bars: Bars) -> bytes:
     meta = {
         "currency": "USD",
         "symbol": bars.listing.ticker,
-        "exchangeName": "NYQ",
+        "exchangeName": "NMS" if bars.listing.mic == "XNAS" else "NYQ",
         "instrumentType": "EQUITY",
         "firstTradeDate": int(calendars.open_at(bars.listing.mic, days[0]).timestamp()),
         "regularMarketTime": int(calendars.close_at(bars.listing.mic, days[-1]).timestamp()) + 1,
@@ -141,4 +142,9 @@ class VendorPorts(Ports):
     @property
     def market(self) -> MarketProvider:
         mandate: Mandate = parse_mandate((self.services.home.parent / "mandate.yaml").read_text(encoding="utf-8"))
-        return VendorMarket(_LocalAsked(self.services), mandate, listings(mandate), rates_by=SampleMarket())
+        return VendorMarket(
+            _LocalAsked(self.services),
+            mandate,
+            listings(mandate, known_listings(self.services.home)),
+            rates_by=SampleMarket(),
+        )
