@@ -125,6 +125,8 @@ def graph_results(lake: "Lake", session: dt.date | None) -> "list[Result]":
         day = dt.date.fromisoformat(part)
         before = Before(lake, part, Reader(lake, day, allowed=None).cutoff)
         for asset in ASSETS:
+            if lake.index.newest(asset, part) is None:  # made on some sessions only
+                continue
             make = rebuild_data.REBUILDS.get(asset) or rebuild.REBUILDS[asset]
             key = (day, f"{GRAPH}.{asset}")
             whole = by_key(make(Reader(lake, day, allowed=None), lake.ledger), tables()[asset].key)
@@ -134,6 +136,6 @@ def graph_results(lake: "Lake", session: dt.date | None) -> "list[Result]":
                 tally.failed(TRUNCATION, key[1], day, f"{type(error).__name__}: {error}")
                 continue
             tally.compare(TRUNCATION, day, {key: whole}, {key: cut})
-    if not chosen:
-        return [Result(TRUNCATION, f"{GRAPH}.*", 0, 0, 0.0, None, "")]
-    return tally.results()
+    results = tally.results()
+    checked = {result.output.split(".")[1] for result in results}
+    return results + [Result(TRUNCATION, f"{GRAPH}.{x}.*", 0, 0, 0.0, None, "") for x in ASSETS if x not in checked]

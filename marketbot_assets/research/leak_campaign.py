@@ -37,6 +37,7 @@ CUT_SESSIONS, LAST_SESSIONS, HISTORY_SESSIONS = 2000, 5, 1100
 MARKET_ROWS, DECISION_ROWS, FALL_SESSIONS = 3, 4, 12
 FUTURES, DEAR, DEARER = 3, 10, 20
 FALL, FALLS = 4, (0.8, 0.7, 0.6)
+RARE = ("corporate_actions", "fundamentals", "news")
 VERDICTS = ("APPROVED", "REJECTED", "HALT")
 PRICES = ("open", "high", "low", "close", "price_level")
 
@@ -108,7 +109,8 @@ def plan(
     live = [session] if session is not None else _live(list(limits), mandate, max(1, cuts // DEAR)) or every[-1:]
     layers = Layers(mandate, fits=set(every))
     ground = Ground(tidy, limits, every, rows=MARKET_ROWS, futures=FUTURES, seed=SEED)
-    received = Ground(raw, limits, live, joint=False, seed=SEED)
+    releases = [] if session is not None else _releases(tidy, limits, live[0])
+    received = Ground(raw, limits, sorted({*live, *releases}), joint=False, seed=SEED)
     ordered = partial(check_order, make=layers.normalization, group="normalization")
     return [
         Step("market", ground, partial(check_future, make=layers.market, group="market")),
@@ -120,8 +122,10 @@ def plan(
         ),
         *_warm_ups(layers, replace(ground, cuts=fewer)),
         Step("normalization", received, partial(check_future, make=layers.normalization, group="normalization")),
-        Step("normalization", replace(received, cuts=live[-1:]), ordered),
-        Step("quality", replace(received, rows=1), partial(check_future, make=layers.quality, group="quality")),
+        Step("normalization", received, ordered),
+        Step(
+            "quality", replace(received, cuts=live, rows=1), partial(check_future, make=layers.quality, group="quality")
+        ),
         *_decisions(mandate, replace(ground, cuts=live, rows=DECISION_ROWS, joint=False, futures=1), reached),
     ]
 
@@ -140,6 +144,15 @@ def _cuts(tidy: World, limits: Mapping[dt.date, dt.datetime], count: int) -> lis
     most = max(1, count // 2)
     after = event_cuts(tidy, days, list(limits.values()), first=usable[0], most=most, seed=SEED)
     return sorted({*random_cuts(usable, count, SEED), *(day for day in after if day <= usable[-1])})
+
+
+def _releases(tidy: World, limits: Mapping[dt.date, dt.datetime], first: dt.date) -> list[dt.date]:
+    """A session after a release of each table that has rows on few days only, so that there are rows to compare."""
+    days = list(limits)
+    rare = {name: tidy[name] for name in RARE}
+    found = event_cuts(rare, days, list(limits.values()), first=first, most=len(rare), seed=SEED)
+    after = [days.index(day) + 1 for day in found]
+    return [days[place] for place in after if place < len(days) - LAST_SESSIONS]
 
 
 def _live(days: Sequence[dt.date], mandate: Mandate, count: int) -> list[dt.date]:
