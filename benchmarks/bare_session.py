@@ -126,11 +126,11 @@ class Bare:
 
     def _raw(self, table: Table, fetch: Callable[[dt.datetime, dt.datetime], Any]) -> None:
         since, now = last_cutoff_before(self.lake.ledger, self.session), self.clock.now(self.session)
-        body = fetch(since, now)
+        (body,) = fetch(since, now).bodies
         name = hashlib.sha256(body.content).hexdigest()
         told = (body.provider, body.url, body.status, body.content_type, len(body.content), utc_text(now), RUN)
         self.lake.put_blob(body.content, BlobRow(name, *told, table.asset, self.part))
-        received = rebuild_data.Received(body.content, body.provider, name)
+        received = [rebuild_data.ReceivedBody(body.content, body.provider, name, body.parser, body.asked)]
         with self._reading() as read:
             self._keep(table, rebuild_data.FROM_BODY[table.asset](read, self.lake.ledger, received), read, (name,))
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Body, Delivery, whole
 
 
 class Recorded:
@@ -19,17 +19,17 @@ class Recorded:
     def __init__(self, folder: Path, name: str, real: Callable[[], Any]) -> None:
         self._folder, self._name, self._real = folder, name, real
 
-    def __getattr__(self, method: str) -> Callable[..., Body]:
-        def answer(*instants: object) -> Body:
+    def __getattr__(self, method: str) -> Callable[..., Delivery]:
+        def answer(*instants: object) -> Delivery:
             question = f"{self._name}.{method}({', '.join(str(instant) for instant in instants)})"
             path = self._folder / hashlib.sha256(question.encode()).hexdigest()
             if not path.exists():
-                body = getattr(self._real(), method)(*instants)
+                (body,) = getattr(self._real(), method)(*instants).bodies
                 described = {name: value for name, value in asdict(body).items() if name != "content"}
                 self._folder.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(json.dumps(described).encode() + b"\n" + body.content)
             head, _, content = path.read_bytes().partition(b"\n")
-            return Body(content=content, **json.loads(head))
+            return whole(Body(content=content, **json.loads(head)))
 
         return answer
 

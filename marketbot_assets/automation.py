@@ -4,10 +4,8 @@
 run: with an end in the ledger or a run in Dagster's instance, neither of them asks for another one.
 """
 
-import csv
 import datetime as dt
-import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -20,8 +18,9 @@ from marketbot_resources.errors import ProviderError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.mandate import Calendar, Schedule
 from marketbot_resources.model import utc_text
-from marketbot_resources.provider import MarketProvider
+from marketbot_resources.provider import Delivery, MarketProvider
 from marketbot_resources.redaction import redacting
+from marketbot_resources.rows import cells
 from marketbot_resources.sessions import book_open, end_state, frozen_batch, record_end
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.wiring import ClockResource, MandateResource, Ports
@@ -84,7 +83,7 @@ def next_step(
 
 
 def _next_replayed(calendar: Calendar, opened: dt.date | None, ended: Collection[dt.date]) -> Step:
-    for day in decision_sessions(calendar.mic, opened or calendar.go_live, calendar.last_session):
+    for day in decision_sessions(calendar, opened or calendar.go_live, calendar.last_session):
         if day not in ended:
             return Request(day)
     return Skip(f"every session up to {calendar.last_session} has ended")
@@ -101,7 +100,7 @@ def _next_live(
     day = _day_of(now, schedule)
     if not calendar.go_live <= day <= calendar.last_session:
         return Skip(f"{day} lies outside of the mandate's {calendar.go_live} .. {calendar.last_session}")
-    if not decision_sessions(calendar.mic, day, day):
+    if not decision_sessions(calendar, day, day):
         return Skip(f"{day} is no session of {calendar.mic}")
     if opened is not None and day < opened:
         return Skip(f"session {day}: the book of this home opens with {opened}")
@@ -126,30 +125,25 @@ def _day_of(now: dt.datetime, schedule: Schedule) -> dt.date:
     return yesterday if over_midnight and now <= deadline + NOTICE else today
 
 
-def landed(live: bool, mic: str, session: dt.date, listings: bytes, bars: bytes) -> bool:
-    """Whether the provider has a bar of this session of a listing on the decision calendar's exchange.
+def landed(mic: str, session: dt.date, listings: Delivery, bars: Delivery) -> bool:
+    """Whether there is a bar of this session of a listing on the decision calendar's exchange.
 
-    `listings` and `bars` are CSV bodies as received. On the replay clock everything has landed.
+    Raises ProviderError for bodies that are not what their parser expects.
     """
-    if not live:
-        return True
-    ours = {row["source_id"] for row in _rows(listings) if row.get("mic") == mic and row.get("source_id")}
+    ours = {source_id for listed, source_id in cells(listings, ("mic", "source_id")) if listed == mic and source_id}
     label = session.isoformat()
-    return any(row.get("session") == label and row.get("source_id") in ours for row in _rows(bars))
-
-
-def _rows(body: bytes) -> Iterator[dict[str, str]]:
-    yield from csv.DictReader(io.StringIO(body.decode("utf-8", errors="replace")))
+    return any(str(day) == label and name in ours for day, name in cells(bars, ("session", "source_id")))
 
 
 def has_landed(market: MarketProvider, mic: str, schedule: Schedule, session: dt.date, now: dt.datetime) -> bool:
-    """Asks the provider; a probe of which nothing is stored. A failing answer counts as not landed."""
+    """Asks the provider for a few listings; a probe of which nothing is stored. A failing answer counts as not landed."""
+    probe = market.probe(mic)
     try:
-        listings = market.instruments(now)
-        bars = market.prices(decide_at(schedule, session) - PROBE_WINDOW, now)
+        listings = probe.instruments(now)
+        bars = probe.prices(decide_at(schedule, session) - PROBE_WINDOW, now)
+        return landed(mic, session, listings, bars)
     except ProviderError:
         return False
-    return listings.status == bars.status == 200 and landed(True, mic, session, listings.content, bars.content)
 
 
 def record_missed(ledger: Ledger, account: str, missed: TooLate) -> str:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from marketbot_assets.lineage import keep_body
+from marketbot_assets.rebuild_data import ReceivedBody, rows_of
 from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Body, Delivery
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.wiring import Ports
 
@@ -59,13 +60,13 @@ def play(
 
 def tables_until(ports: Ports, mandate: Mandate, until: dt.datetime, keep: Callable[[Body], str]) -> "Tables":
     """Everything that was known at an instant, normalized; `keep` stores a body and returns its hash."""
-    from marketbot_assets.ingestion.parse import PARSERS
     from marketbot_assets.normalization import series
     from marketbot_assets.normalization.identity import normalize_instruments
     from marketbot_assets.research.history import Tables
 
-    def rows(asset: str, body: Body) -> "pd.DataFrame":
-        return PARSERS[asset](body.content, source=body.provider, blob_sha256=keep(body))
+    def rows(asset: str, delivery: Delivery) -> "pd.DataFrame":
+        received = [ReceivedBody(x.content, x.provider, keep(x), x.parser, x.asked) for x in delivery.bodies]
+        return rows_of(asset, received)
 
     market, listed = ports.market, mandate.universe.listings
     instruments = normalize_instruments(rows("raw_instruments", market.instruments(until)), listed, until)

@@ -85,6 +85,45 @@ def backtest(first: str, last: str, as_json: bool) -> int:
     return 0
 
 
+@commands.command(name="import")
+@click.argument("kind")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--column", "columns", multiple=True, metavar="NAME=THEIRS", help="Our column and the file's name of it.")
+@click.option("--set", "constants", multiple=True, metavar="NAME=VALUE", help="One value of a column for all rows.")
+@click.option("--table", help="The table of a DuckDB file.")
+@click.option("--drop-closed", is_flag=True, help="Leave out rows of days on which the exchange is closed.")
+@click.option("--drop-contradicting", is_flag=True, help="Leave out all rows of a key of which two differ.")
+@click.option("--with-listings", is_flag=True, help="Of prices: bring the listings that the file shows, too.")
+@JSON
+def import_(
+    kind: str,
+    files: tuple[str, ...],
+    columns: tuple[str, ...],
+    constants: tuple[str, ...],
+    table: str | None,
+    drop_closed: bool,
+    drop_contradicting: bool,
+    with_listings: bool,
+    as_json: bool,
+) -> int:
+    """Bring your own CSV, Parquet or DuckDB data: instruments, prices, corporate_actions, fx, macro, fundamentals, news."""
+    from marketbot_assets.commands.imports import bring, import_lines
+
+    writable_home()
+    view = bring(
+        kind,
+        files,
+        columns=columns,
+        constants=constants,
+        drop_closed=drop_closed,
+        drop_contradicting=drop_contradicting,
+        table=table,
+        with_listings=with_listings,
+    )
+    click.echo(json.dumps(view, sort_keys=True) if as_json else "\n".join(import_lines(view)))
+    return 0
+
+
 @commands.command()
 @JSON
 def doctor(as_json: bool) -> int:

@@ -1,4 +1,7 @@
-"""Jobs: `daily` runs one session through the whole graph in one process, `data` its data alone, `backtest_range` a past range."""
+"""Jobs: `daily` runs one session through the whole graph in one process, `data` its data alone, `backtest_range` a past range.
+
+`intraday` asks for quotes of held names while exchanges trade.
+"""
 
 import dagster as dg
 
@@ -23,7 +26,8 @@ def note_failure(context: dg.HookContext) -> None:
 
 
 TRADING = ["book", "portfolio", "risk", "execution", "audit"]
-everything = dg.AssetSelection.all() - dg.AssetSelection.assets("backtest")
+QUOTED = ("intraday_quotes", "intraday_exits")
+everything = dg.AssetSelection.all() - dg.AssetSelection.assets("backtest", *QUOTED)
 
 daily = dg.define_asset_job(
     "daily",
@@ -47,4 +51,11 @@ backtest_range = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="The decision over a past range, from cash, with the paper broker's fills.",
 )
-JOBS = [daily, data, backtest_range]
+intraday = dg.define_asset_job(
+    "intraday",
+    selection=dg.AssetSelection.assets(*QUOTED),
+    executor_def=dg.in_process_executor,
+    tags=RUN_TAGS,
+    description="Quotes of held names while exchanges trade, and the stops that they broke. Nothing is sent.",
+)
+JOBS = [daily, data, backtest_range, intraday]

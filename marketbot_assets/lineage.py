@@ -9,17 +9,17 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
 from marketbot_assets.checks import schema_check, schema_check_spec, schema_problems
 from marketbot_assets.partitions import sessions
-from marketbot_assets.rebuild_data import FROM_BODY, Received
+from marketbot_assets.rebuild_data import FROM_BODY, ReceivedBody
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import utc_text
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Body, Delivery, Refusal
 from marketbot_resources.redaction import redacting, redactor
 from marketbot_resources.store.index import STATIC, BlobRow, IndexRow, Origin
 from marketbot_resources.store.reader import UNPARTITIONED
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 OWNERS = ["team:marketbot"]
 REFETCH_TAG = "marketbot/refetch"
-PREVIEW_ROWS = 8
+PREVIEW_ROWS, REFUSALS_SHOWN = 8, 10
 _ROOT = Path(__file__).parent
 _RESOURCES = _ROOT.parent / "marketbot_resources"
 _TYPES = {
@@ -61,16 +61,21 @@ def stage_asset(
     *,
     stage: str,
     deps: Sequence[str] = (),
+    before: Sequence[str] = (),
     kinds: Sequence[str] = ("parquet",),
     carries: bool = False,
     domain: str = "market",
     description: str | None = None,
 ) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
-    """Decorator of every asset. `carries`: the asset reads its own previous session (state between sessions)."""
+    """Decorator of every asset. `carries`: the asset reads its own previous session (state between sessions).
+
+    `before`: assets of which it reads the session before, not its own.
+    """
 
     def decorate(function: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:
         partitioned = table.asset not in UNPARTITIONED
-        own = [dg.AssetDep(table.asset, partition_mapping=_previous())] if carries else []
+        earlier = [*before, table.asset] if carries else before
+        own = [dg.AssetDep(name, partition_mapping=_previous()) for name in earlier]
         return dg.asset(
             name=table.asset,
             group_name=stage,
@@ -227,18 +232,86 @@ def ingest(
     context: dg.AssetExecutionContext,
     store: StoreResource,
     table: Table,
-    fetch: Callable[[], Body],
+    fetch: Callable[[], Delivery],
     fetched_at: dt.datetime,
 ) -> dg.MaterializeResult:
-    """Fetches one body, stores its bytes before anyone parses them, then materializes what `rebuild_data` makes of them."""
+    """Fetches bodies, stores their bytes before anyone parses them, then materializes what `rebuild_data` makes of them.
+
+    The manifest names every body with its provider, parser and request, and what was refused, by whom and why.
+    """
     served = stored(context, store, table)
     if served is not None:
         return served
-    body = fetch()
-    name = keep_body(context, store, table.asset, body, fetched_at)
-    received = Received(body.content, body.provider, name)
+    return _from_bodies(context, store, table, fetch(), fetched_at, [])
+
+
+def collect(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    table: Table,
+    fetch: Callable[[], Delivery],
+    fetched_at: dt.datetime,
+) -> dg.MaterializeResult:
+    """Asks again on every run and adds a version that is made of all bodies of the partition, the earlier ones first."""
+    row = store.lake.index.newest(table.asset, part_of(context, table.asset))
+    earlier = [] if row is None else _bodies_of(store, row)
+    return _from_bodies(context, store, table, fetch(), fetched_at, earlier)
+
+
+def _bodies_of(store: StoreResource, row: IndexRow) -> list[ReceivedBody]:
+    told = cast("Sequence[Mapping[str, object]]", store.lake.manifest(row)["received"])
+    return [
+        ReceivedBody(
+            store.lake.objects.get_blob(str(used["blob_sha256"])),
+            str(used["provider"]),
+            str(used["blob_sha256"]),
+            str(used["parser"]),
+            cast("Mapping[str, str]", used["asked"]),
+        )
+        for used in told
+    ]
+
+
+def _from_bodies(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    table: Table,
+    delivery: Delivery,
+    fetched_at: dt.datetime,
+    earlier: Sequence[ReceivedBody],
+) -> dg.MaterializeResult:
+    kept = [(keep_body(context, store, table.asset, body, fetched_at), body) for body in delivery.bodies]
+    refused = [keep_body(context, store, table.asset, body, fetched_at) for body in delivery.refused]
+    received = [*earlier, *(ReceivedBody(x.content, x.provider, name, x.parser, x.asked) for name, x in kept)]
     frame = FROM_BODY[table.asset](store.reader(context), store.lake.ledger, received)
-    return materialized(context, store, frame, table, blobs=[name])
+    facts = received_facts(received, refused, delivery.refusals)
+    names = sorted({*(body.sha256 for body in received), *refused})
+    return materialized(context, store, frame, table, blobs=names, facts=facts, shows=_served_by(frame, delivery))
+
+
+def received_facts(
+    received: Sequence[ReceivedBody], refused: Sequence[str], refusals: Sequence[Refusal]
+) -> dict[str, Json]:
+    """What a manifest says of the bodies of a raw or bootstrap asset."""
+    used: list[Json] = [
+        {"blob_sha256": body.sha256, "provider": body.provider, "parser": body.parser, "asked": dict(body.asked)}
+        for body in received
+    ]
+    told: list[Json] = [{"provider": x.provider, "subject": x.subject, "reason": x.reason} for x in refusals]
+    return {"received": used, "refused_blobs": list(refused), "refusals": told}
+
+
+def _served_by(frame: "pd.DataFrame", delivery: Delivery) -> dict[str, dg.MetadataValue | str | int | float]:
+    """Rows per provider, and the first refusals, for the asset page."""
+    counts = frame["source"].value_counts().sort_index() if "source" in frame else None
+    shown: dict[str, dg.MetadataValue | str | int | float] = {
+        "bodies": len(delivery.bodies),
+        "served_by": ", ".join(f"{name}: {count}" for name, count in counts.items()) if counts is not None else "",
+    }
+    if delivery.refusals:
+        first = "; ".join(f"{x.provider} {x.subject}: {x.reason}" for x in delivery.refusals[:REFUSALS_SHOWN])
+        shown |= {"refusals": len(delivery.refusals), "first_refusals": first}
+    return shown
 
 
 def keep_body(

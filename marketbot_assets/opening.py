@@ -23,7 +23,7 @@ def opening_of(read: Reader, opened: BookOpen) -> "pd.DataFrame":
 
     mandate = read.mandate()
     calendar, before = mandate.calendar, previous_session(mandate.calendar, opened.session)
-    days = decision_sessions(calendar.mic, calendar.go_live, before) if before >= calendar.go_live else ()
+    days = decision_sessions(calendar, calendar.go_live, before) if before >= calendar.go_live else ()
     if opened.opening != WARM_UP or not days:
         return from_cash(mandate, before)
     tables = Tables(

@@ -27,6 +27,19 @@ def moves(bars: "pd.DataFrame", recent: "pd.DataFrame") -> Shows:
     return {"largest moves": picture(chart), "synthetic rows": int(bars["synthetic"].sum())}
 
 
+def coverage(frame: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
+    """How many names are complete, and per country the share of equities with each fundamental feature."""
+    from marketbot_assets.features.coverage import FILED_FEATURES, coverage
+
+    ordered = instruments.set_index("instrument").loc[frame["instrument"]].reset_index()
+    shares = coverage(frame, ordered)
+    table = [f"| country | equities | {' | '.join(FILED_FEATURES)} |", "|---" * (len(FILED_FEATURES) + 2) + "|"]
+    for row in shares.to_dict("records"):
+        cells = " | ".join(f"{row[name]:.0%}" for name in FILED_FEATURES)
+        table.append(f"| {_cell(row['country'])} | {row['equities']} | {cells} |")
+    return {"complete names": int(frame["complete"].sum()), "coverage of fundamentals": _md(table)}
+
+
 def outcomes(quality: "pd.DataFrame") -> Shows:
     """How many findings had each outcome, and the first that did not pass."""
     counts = quality["outcome"].value_counts()

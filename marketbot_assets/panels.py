@@ -127,4 +127,4 @@ def last_sessions(mandate: Mandate, session: "dt.date", count: int) -> "tuple[dt
     from marketbot_resources.holidays import FIRST
 
     start = max(FIRST, session - dt.timedelta(days=int(count * DAYS_PER_SESSION) + 15))
-    return decision_sessions(mandate.calendar.mic, start, session)[-count:]
+    return decision_sessions(mandate.calendar, start, session)[-count:]

@@ -9,8 +9,8 @@ import warnings
 import dagster as dg
 
 from marketbot_resources import settings
+from marketbot_resources.calendars import weekdays_off
 from marketbot_resources.errors import MandateError
-from marketbot_resources.holidays import HOLIDAYS
 from marketbot_resources.mandate import Calendar, Schedule, parse_calendar
 
 _WEEKENDS = ("0 0 * * 6", "0 0 * * 0")
@@ -26,12 +26,9 @@ def read_calendar() -> tuple[Calendar, Schedule]:
 
 
 def session_partitions(calendar: Calendar, schedule: Schedule) -> dg.DailyPartitionsDefinition:
-    """One partition per session from go-live to the last session; weekends and holidays are excluded."""
-    if calendar.mic not in HOLIDAYS:
-        raise MandateError(
-            f"mandate: calendar.mic: expected one of {', '.join(sorted(HOLIDAYS))}, found {calendar.mic}"
-        )
-    span = (day for day in sorted(HOLIDAYS[calendar.mic]) if calendar.go_live <= day <= calendar.last_session)
+    """One partition per session from go-live to the last session; weekends, holidays and closures are excluded."""
+    every = weekdays_off(calendar)
+    span = (day for day in sorted(every) if calendar.go_live <= day <= calendar.last_session)
     closed = [dt.datetime(day.year, day.month, day.day) for day in span]  # noqa: DTZ001  (Dagster wants naive dates)
     return dg.DailyPartitionsDefinition(
         start_date=calendar.go_live.isoformat(),

@@ -40,10 +40,8 @@ def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     known, past = market(read, MODEL_SESSIONS), long_returns(read)
     beta = shrunk_beta(known.window.base_return, known.macro.series["SP500"])
     stress = scenario_returns(past.base_returns, past.sessions, past.index, beta, read.session)
-    sectors = list(known.instruments["sector"])
-    return to_frame(
-        estimate_factor_model(known.window, known.macro, read.read("features"), sectors, known.mandate, stress)
-    )
+    features, instruments = read.read("features"), known.instruments
+    return to_frame(estimate_factor_model(known.window, known.macro, features, instruments, known.mandate, stress))
 
 
 def llm_context(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -59,7 +57,7 @@ def return_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
     mandate, previous = read.mandate(), read.previous("return_model")
     if previous is not None:
-        age = read.sessions_since(mandate.calendar.mic, previous["fitted_on"].iloc[0].date())
+        age = read.sessions_since(mandate.calendar, previous["fitted_on"].iloc[0].date())
         if not needs_refit(from_frame(previous), sessions_since_fit=age, spec=spec_sha256(mandate)):
             return previous
     return to_frame(fit_return_model(market(read, TRAINING_SESSIONS).window, mandate))
@@ -116,6 +114,23 @@ def protective_exits(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     from marketbot_assets.book.protective_exits import exits_due
 
     return exits_due(state_of(read.read("book_state")))
+
+
+def intraday_exits(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """INTRADAY_EXITS of the day's quotes, by the levels of the last decided session."""
+    from marketbot_assets.book.frames import state_of
+    from marketbot_assets.book.intraday_exits import crossed_stops
+
+    state, held, known = (read.previous(name) for name in ("book_state", "positions", "features"))
+    if state is None or held is None or known is None:
+        raise HaltError(f"session {read.session}: expected a decided session before it, found none")
+    book, priced = state_of(state), held[held["kind"] == "POSITION"]
+    close = {str(name): float(price) for name, price in zip(priced["instrument"], priced["price"], strict=True)}
+    atr = dict(zip(known["instrument"], known["atr_20d"], strict=True))
+    atr20 = {name: float(atr.get(name, float("nan"))) * price for name, price in close.items()}
+    actions = read.panel("corporate_actions", with_session=False)
+    today = set(actions.loc[actions["ex_session"].dt.date > book.session, "instrument"])
+    return crossed_stops(read.read("intraday_quotes"), book.lots, close, atr20, read.mandate().stops, unjudged=today)
 
 
 def inputs(read: Reader, ledger: Ledger) -> "PortfolioInputs":
@@ -210,6 +225,7 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
         reconciliation,
         book_state,
         protective_exits,
+        intraday_exits,
         target_portfolio,
         target_explanation,
         order_plan,

@@ -1,16 +1,17 @@
 """From bodies as received to tidy tables: one function per data asset, which the asset calls and the replay calls again.
 
-`FROM_BODY`: assets made from one body as received, `REBUILDS`: those made from stored tables alone. No arithmetic stands here.
+`FROM_BODY`: assets made from bodies as received, `REBUILDS`: those made from stored tables alone. No arithmetic stands here.
 Not here: fetching (`ingestion`, `normalization`), the assets of the decision (`rebuild`), versions (`replay`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from marketbot_resources.errors import SessionRefused
 from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.rows import PARQUET
 from marketbot_resources.sessions import BookOpen, book_open, last_cutoff_before
 from marketbot_resources.store.reader import Reader
 
@@ -21,23 +22,40 @@ PANEL_SESSIONS = 65
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """A body as received: its bytes, who served them, their SHA-256."""
+class ReceivedBody:
+    """A body as received: its bytes, who served them, their SHA-256, what reads them and what that must know of the request."""
 
     content: bytes
     provider: str
     sha256: str
+    parser: str
+    asked: Mapping[str, str]
 
 
-def rows_of(raw: str, body: Received) -> "pd.DataFrame":
-    """The rows of a raw table in a body. Raises ProviderError for a body that is not what the parser expects."""
+Received = Sequence[ReceivedBody]
+
+
+def rows_of(raw: str, bodies: Received) -> "pd.DataFrame":
+    """The rows of a raw table in some bodies, in their order; repeats of a page are one row.
+
+    Raises ProviderError for a body that is not what its parser expects, or for two bodies that contradict each other.
+    """
+    import pandas as pd
+
     from marketbot_assets.ingestion.parse import PARSERS
 
-    return PARSERS[raw](body.content, source=body.provider, blob_sha256=body.sha256)
+    frames = [
+        PARSERS[raw](body.content, source=body.provider, blob_sha256=body.sha256, parser=body.parser, asked=body.asked)
+        for body in bodies
+    ]
+    if len(frames) == 1:
+        return frames[0]
+    rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    return rows.drop_duplicates([name for name in rows.columns if name != "blob_sha256"], ignore_index=True)
 
 
-def _raw(asset: str, read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
-    return rows_of(asset, body)
+def _raw(asset: str, read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
+    return rows_of(asset, bodies)
 
 
 def instruments(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -123,6 +141,7 @@ def data_quality(read: Reader, ledger: Ledger) -> "pd.DataFrame":
         cutoff=read.cutoff,
         previous_cutoff=last_cutoff_before(ledger, read.session),
         base=read.mandate().base_currency,
+        off=read.mandate().calendar.closed,
     )
 
 
@@ -141,54 +160,69 @@ def opening_balance(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     return opening_of(read, opened(ledger))
 
 
-def instrument_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+def instrument_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
     """INSTRUMENTS as of the end of the bootstrap."""
     from marketbot_assets.normalization.identity import normalize_instruments
 
     listed, until = read.mandate().universe.listings, opened(ledger).history_until
-    return normalize_instruments(rows_of("raw_instruments", body), listed, until)
+    return normalize_instruments(rows_of("raw_instruments", bodies), listed, until)
 
 
-def price_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
-    """PRICES known before the home's first session."""
+def price_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
+    """PRICES known before the home's first session. Whole tables are normalized one by one: memory is that of the result."""
+    import pandas as pd
+
     from marketbot_assets.normalization.series import normalize_prices
 
-    return normalize_prices(rows_of("raw_prices", body), read.read("instrument_history"))
+    known = read.read("instrument_history")
+    groups = [[body] for body in bodies] if all(body.parser == PARQUET for body in bodies) else [bodies]
+    frames = [normalize_prices(rows_of("raw_prices", group), known) for group in groups]
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
-def corporate_action_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+def corporate_action_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
     """CORPORATE_ACTIONS known before it."""
     from marketbot_assets.normalization.series import normalize_corporate_actions
 
-    return normalize_corporate_actions(rows_of("raw_corporate_actions", body), read.read("instrument_history"))
+    return normalize_corporate_actions(rows_of("raw_corporate_actions", bodies), read.read("instrument_history"))
 
 
-def fx_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+def fx_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
     """FX known before it."""
     from marketbot_assets.normalization.series import normalize_fx
 
-    return normalize_fx(rows_of("raw_fx", body), read.mandate().base_currency)
+    return normalize_fx(rows_of("raw_fx", bodies), read.mandate().base_currency)
 
 
-def macro_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+def macro_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
     """MACRO observations known before it."""
     from marketbot_assets.normalization.series import normalize_macro
 
-    return normalize_macro(rows_of("raw_macro", body))
+    return normalize_macro(rows_of("raw_macro", bodies))
 
 
-def fundamentals_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+def fundamentals_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
     """FUNDAMENTALS filed before it."""
     from marketbot_assets.normalization.series import normalize_fundamentals
 
-    return normalize_fundamentals(rows_of("raw_fundamentals", body), read.read("instrument_history"))
+    return normalize_fundamentals(rows_of("raw_fundamentals", bodies), read.read("instrument_history"))
 
 
-def news_history(read: Reader, ledger: Ledger, body: Received) -> "pd.DataFrame":
+def news_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
     """NEWS crawled before it."""
     from marketbot_assets.normalization.series import normalize_news
 
-    return normalize_news(rows_of("raw_news", body), read.read("instrument_history"))
+    return normalize_news(rows_of("raw_news", bodies), read.read("instrument_history"))
+
+
+def intraday_quotes(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
+    """INTRADAY_QUOTES of the bodies of a day, of the listings of the last decided session."""
+    from marketbot_assets.ingestion.quotes import quotes_frame
+
+    listings = read.previous("instruments")
+    if listings is None:
+        raise SessionRefused(f"session {read.session}: expected listings of a session before, found none")
+    return quotes_frame(rows_of("raw_quotes", bodies), listings, read.mandate().calendar.closed)
 
 
 RAW = (
@@ -215,6 +249,7 @@ HISTORIES: Mapping[str, "Callable[[Reader, Ledger, Received], pd.DataFrame]"] = 
 FROM_BODY: Mapping[str, "Callable[[Reader, Ledger, Received], pd.DataFrame]"] = {
     **{asset: partial(_raw, asset) for asset in RAW},
     **HISTORIES,
+    intraday_quotes.__name__: intraday_quotes,
 }
 REBUILDS: Mapping[str, "Callable[[Reader, Ledger], pd.DataFrame]"] = {
     function.__name__: function

@@ -40,7 +40,11 @@ RECORDS = {
     "replay_check": "what the run's own replay found",
     "proof": "what the store held when the run ended",
 }
-AFTERWARDS = ("opening_balance", "execution_costs")  # unpartitioned; made beside the daily check
+AFTERWARDS = (
+    "opening_balance",
+    "execution_costs",
+    "intraday_exits",
+)  # unpartitioned; made beside the daily check, or before
 DAILY = tuple(x for x in (*rebuild_data.RAW, *rebuild_data.REBUILDS, *rebuild.REBUILDS) if x not in AFTERWARDS)
 EXACT = frozenset({"orders"})
 NOT_NUMERIC = frozenset({"lock_sha256"})
@@ -212,13 +216,18 @@ class Replay:
         elif (found.file_sha256, found.content_sha256) != (item["file_sha256"], item["content_sha256"]):
             self._mended_lake.suspects.add(item["manifest_sha256"])
 
-    def _received(self, row: IndexRow, manifest: Manifest) -> rebuild_data.Received:
-        """The body that the rows of a version came from. Raises StoreError when it or its description is gone or altered."""
-        (name,) = cast("Sequence[str]", manifest["blobs"])
-        served = [body.provider for body in self._lake.index.blobs(row.asset, row.part) if body.blob_sha256 == name]
-        if not served:
-            raise StoreError(f"body {name[:12]}: expected its description in the index, found none")
-        return rebuild_data.Received(self._lake.objects.get_blob(name), served[-1], name)
+    def _received(self, row: IndexRow, manifest: Manifest) -> list[rebuild_data.ReceivedBody]:
+        """The bodies that the rows of a version came from. Raises StoreError when one or its description is gone or altered."""
+        described = {(body.blob_sha256, body.provider) for body in self._lake.index.blobs(row.asset, row.part)}
+        bodies = []
+        for used in cast("Sequence[Mapping[str, object]]", manifest["received"]):
+            name, provider = str(used["blob_sha256"]), str(used["provider"])
+            if (name, provider) not in described:
+                raise StoreError(f"body {name[:12]}: expected its description in the index, found none")
+            asked = cast("Mapping[str, str]", used["asked"])
+            content = self._lake.objects.get_blob(name)
+            bodies.append(rebuild_data.ReceivedBody(content, provider, name, str(used["parser"]), asked))
+        return bodies
 
 
 def environment_changes(manifest: Manifest | None) -> tuple[str, ...]:

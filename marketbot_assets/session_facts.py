@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets.panels import MARKET_DEPS, last_sessions, market
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import OpenOrder
+from marketbot_resources.model import OpenOrder, QuotedHit
 from marketbot_resources.sessions import book_cutoff_before
 from marketbot_resources.store.reader import Reader
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from marketbot_assets.book.roll import Held, Rolled
-    from marketbot_assets.book.state import BookState
+    from marketbot_assets.book.state import BookState, StopHit
     from marketbot_assets.decision import Situation
     from marketbot_assets.portfolio.eligibility import Account
     from marketbot_assets.risk.build import Platform
@@ -52,6 +52,7 @@ def rolled(read: Reader, ledger: "Ledger") -> "Rolled":
         known.window,
         instruments=known.instruments,
         base=known.mandate.base_currency,
+        off=known.mandate.calendar.closed,
         after=book_cutoff_before(ledger, read.session),
         until=read.cutoff,
     )
@@ -110,6 +111,7 @@ def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]
     close, atr20 = session_closes(known.window), atr_levels(read.read("features"), known.window)
     state = step_book(
         previous_state(read),
+        quoted=stop_hits_of(snapshot),
         session=read.session,
         valuation=now.valuation,
         fills=executions_of(fills),
@@ -119,11 +121,36 @@ def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]
         index_vol_20d=from_frame(read.read("factor_model")).index_vol_20d,
         clean=is_clean(read.read("reconciliation")),
         operator_rearm=bool((snapshot["kind"] == "OPERATOR").any()),
-        decision_sessions=decision_sessions(mandate.calendar.mic, read.session, read.session + dt.timedelta(days=60)),
+        decision_sessions=decision_sessions(mandate.calendar, read.session, read.session + dt.timedelta(days=60)),
         mandate=mandate,
         protective_ids=protective_ids(ledger, fills),
     )
     return state, unjudged_lots(state.lots, close, atr20)
+
+
+def stop_hits_of(snapshot: "pd.DataFrame") -> "tuple[StopHit, ...]":
+    """Stops that quotes broke since the session before."""
+    from marketbot_assets.book.state import StopHit
+
+    rows = snapshot[snapshot["kind"] == "STOP_HIT"].itertuples(index=False)
+    return tuple(StopHit(row.instrument, row.text, float(row.price), float(row.amount)) for row in rows)
+
+
+def quoted_hits(exits: "pd.DataFrame") -> tuple[QuotedHit, ...]:
+    """INTRADAY_EXITS rows as the ledger keeps them: numbers with ten decimals, as the store does."""
+    rows = exits.itertuples(index=False)
+    return tuple(QuotedHit(row.instrument, row.control, f"{row.bid:.10f}", f"{row.level:.10f}") for row in rows)
+
+
+def held_listings(read: Reader) -> list[str]:
+    """The providers' ids of what the book held after the last decided session, sorted; nothing before there is a book."""
+    from marketbot_assets.book.frames import state_of
+
+    state, listings = read.previous("book_state"), read.previous("instruments")
+    if state is None or listings is None:
+        return []
+    held = {lot.instrument for lot in state_of(state).lots}
+    return sorted(listings.loc[listings["instrument"].isin(held), "source_id"])
 
 
 def open_orders(snapshot: "pd.DataFrame") -> tuple[OpenOrder, ...]:
@@ -173,7 +200,7 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
     rows, mandate = known.instruments, known.mandate
     days, since = last_sessions(mandate, read.session, DAYS_SESSIONS), len(read.reads)
     prices, listings = read.as_of("prices"), (tuple(rows["instrument"]), tuple(rows["mic"]))
-    ages = read.remember("bar ages", since, lambda: BarAges(prices, *listings))
+    ages = read.remember("bar ages", since, lambda: BarAges(prices, *listings, mandate.calendar.closed))
     return Situation(
         session=read.session,
         cutoff=read.cutoff,
@@ -192,7 +219,6 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
             mandate=mandate,
             session=read.session,
             cutoff=read.cutoff,
-            days=days,
         ),
         account=account(read),
         platform=platform(read, ledger),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 
 from marketbot_resources import calendars
+from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.errors import HaltError
 from marketbot_resources.model import AccountEvent, to_money
 
@@ -67,9 +68,9 @@ class CorporateAction:
         return self.kind == DELISTING and self.other != TRANSFER and math.isfinite(self.amount)
 
 
-def first_open(mic: str, day: dt.date) -> dt.datetime | None:
-    """The open of an exchange's first session on or after a day; None beyond the end of its calendar."""
-    opens = calendars.sessions(mic, day, day + dt.timedelta(days=CLOSED_DAYS_MAX))
+def first_open(mic: str, day: dt.date, off: Closed = NO_CLOSURES) -> dt.datetime | None:
+    """The open of an exchange's first session on or after a day; None beyond the end of its calendar. `off`: closures."""
+    opens = calendars.sessions(mic, day, day + dt.timedelta(days=CLOSED_DAYS_MAX), off)
     return calendars.open_at(mic, opens[0]) if opens else None
 
 

@@ -1,24 +1,48 @@
-"""Writes `holidays.py` from exchange_calendars: `python -m marketbot_resources.make_holidays > marketbot_resources/holidays.py`."""
+"""Writes `holidays.py` from exchange_calendars: `python -m marketbot_resources.make_holidays > marketbot_resources/holidays.py`.
+
+An exchange whose week has no five days from Monday to Friday cannot be a decision calendar and is named alone. A single
+session on a weekend (Mumbai's special Saturdays) is no day of decision either.
+"""
 
 import datetime as dt
 import sys
-import warnings
 
-MICS = ("XETR", "XHKG", "XLON", "XNYS", "XTKS")
-FIRST, LAST = dt.date(1998, 1, 1), dt.date(2026, 12, 31)
+from marketbot_resources.exchange_library import SAME_HOURS, exchange_table, known_mics
+
+TABLE_FIRST, FIRST, LAST = dt.date(1997, 1, 1), dt.date(1998, 1, 1), dt.date(2027, 12, 31)
+WEEKEND_SESSIONS_MAX = 100
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+WIDTH = 118
 
 
-def holiday_dates(mic: str) -> list[dt.date]:
-    """Weekdays of the supported years on which the exchange is closed."""
-    import exchange_calendars
-    import pandas as pd
+def span_and_holidays(mic: str) -> tuple[dt.date, dt.date, list[dt.date]] | None:
+    """(first and last date that the library vouches for, weekdays without a session between them); None for other weeks."""
+    days = [day for day in exchange_table(mic, TABLE_FIRST, LAST)[0] if day >= FIRST]
+    if sum(day.weekday() > 4 for day in days) > WEEKEND_SESSIONS_MAX:
+        return None
+    ends = (
+        (FIRST if days[0] < FIRST + dt.timedelta(days=15) else days[0]),
+        (LAST if days[-1] > LAST - dt.timedelta(days=15) else days[-1]),
+    )
+    trading = set(days)
+    span = (ends[0] + dt.timedelta(days=n) for n in range((ends[1] - ends[0]).days + 1))
+    return *ends, [day for day in span if day.weekday() < 5 and day not in trading]
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
-        calendar = exchange_calendars.get_calendar(mic, start=str(FIRST), end=str(LAST))
-    open_days = {stamp.date() for stamp in calendar.sessions}
-    days = (FIRST + dt.timedelta(days=n) for n in range((LAST - FIRST).days + 1))
-    return [day for day in days if day.weekday() < 5 and day not in open_days]
+
+def weekday_number(day: dt.date) -> int:
+    """Weekdays from the Monday of week 1 to a weekday."""
+    weeks, rest = divmod(day.toordinal() - 1, 7)
+    return 5 * weeks + rest
+
+
+def encoded(first: dt.date, holidays: list[dt.date]) -> str:
+    """Distances in weekdays, from `first` on, one character each; `-` stands for as many as the characters cannot say."""
+    text, before = [], weekday_number(first - dt.timedelta(days=first.weekday()))
+    for day in holidays:
+        hops, rest = divmod(weekday_number(day) - before, len(DIGITS))
+        text.append("-" * hops + DIGITS[rest])
+        before = weekday_number(day)
+    return "".join(text)
 
 
 def module_text() -> str:
@@ -29,21 +53,20 @@ def module_text() -> str:
         "import datetime as dt",
         "",
         f'FIRST, LAST = dt.date.fromisoformat("{FIRST}"), dt.date.fromisoformat("{LAST}")',
-        "_TEXT = {",
+        f'DIGITS = "{DIGITS}"',
     ]
-    for mic in MICS:
-        lines.append(f'    "{mic}": """')
-        dates = [day.strftime("%Y%m%d") for day in holiday_dates(mic)]
-        lines += ["        " + " ".join(dates[at : at + 10]) for at in range(0, len(dates), 10)]
-        lines.append('    """,')
-    lines += [
-        "}",
-        "HOLIDAYS: dict[str, frozenset[dt.date]] = {",
-        "    mic: frozenset(dt.date(int(t[:4]), int(t[4:6]), int(t[6:])) for t in text.split()) for mic, text in _TEXT.items()",
-        "}",
-        "",
-    ]
-    return "\n".join(lines)
+    other, blocks, seen = [], [], dict[str, str]()
+    for mic in known_mics():
+        found = None if mic in SAME_HOURS else span_and_holidays(mic)
+        if found is None:
+            other += [] if mic in SAME_HOURS else [mic]
+            continue
+        code = f"{found[0]:%Y%m%d}{found[1]:%Y%m%d}{encoded(found[0], found[2])}"
+        code = f"={seen[code]}" if code in seen else seen.setdefault(code, mic) and code
+        block = f"{mic}:{code}"
+        blocks += [block[at : at + WIDTH] for at in range(0, len(block), WIDTH)] + [""]
+    lines += [f"OTHER_WEEKS = {tuple(other)}".replace("'", '"'), 'TEXT = """']
+    return "\n".join([*lines, *blocks[:-1], '"""', ""])
 
 
 if __name__ == "__main__":

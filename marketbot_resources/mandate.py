@@ -7,6 +7,7 @@ Lives here: the model of `mandate.yaml`, its validation and its canonical hash. 
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Literal, Self
@@ -14,7 +15,9 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from marketbot_resources.closures import NO_CLOSURES, Closed, expanded
 from marketbot_resources.errors import MandateError
+from marketbot_resources.holiday_table import refusal
 from marketbot_resources.mandate_limits import (
     Bps,
     Cap,
@@ -31,6 +34,12 @@ from marketbot_resources.mandate_limits import (
 )
 
 
+def _refuse_unknown(mics: Iterable[str]) -> None:
+    reasons = [reason for reason in map(refusal, mics) if reason]
+    if reasons:
+        raise ValueError(reasons[0])
+
+
 class Account(Section):
     """Keys of the mandate's section account; `mandate.yaml` says what each value does."""
 
@@ -40,17 +49,27 @@ class Account(Section):
 
 
 class Calendar(Section):
-    """Bounds of the decision calendar; read at definition time together with `Schedule`."""
+    """Bounds of the decision calendar; read at definition time together with `Schedule`.
+
+    `closures`: exchange -> dates on which it does not trade although the calendar library says so.
+    """
 
     mic: Mic
     go_live: dt.date
     last_session: dt.date
+    closures: dict[Mic, tuple[dt.date, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.go_live > self.last_session:
             raise ValueError("go_live lies after last_session")
+        _refuse_unknown(self.closures)
         return self
+
+    @property
+    def closed(self) -> Closed:
+        """The closures as `calendars` takes them."""
+        return expanded(self.closures) if self.closures else NO_CLOSURES
 
 
 class Schedule(Section):
@@ -62,14 +81,65 @@ class Schedule(Section):
     execute: Literal["next_open"]
 
 
+PriceVendor = Literal["yahoo", "tiingo", "alpaca", "stooq"]
+NewsVendor = Literal["alpaca", "tiingo", "feeds"]
+
+
+class Feed(Section):
+    """One RSS or Atom feed and the listing that it is about, as exchange and ticker."""
+
+    address: Annotated[str, Field(pattern=r"^https://\S+$", max_length=400)]
+    mic: Mic
+    ticker: str
+
+
+class SyntheticWorld(Section):
+    """Size, range and seed of the synthetic world."""
+
+    instruments: Annotated[int, Field(ge=1, le=20_000)] = 100
+    exchanges: Annotated[tuple[Mic, ...], Field(min_length=1)] = ("XNYS", "XLON", "XETR", "XTKS")
+    first: dt.date = dt.date(2014, 1, 2)
+    last: dt.date = dt.date(2022, 12, 28)
+    seed: Annotated[int, Field(ge=0)] = 1
+
+
 class Providers(Section):
-    """Keys of the mandate's section providers; `mandate.yaml` says what each value does."""
+    """Keys of the mandate's section providers; `mandate.yaml` says what each value does.
+
+    A list is a chain: what the first vendor cannot serve is asked of the next. `instruments` and `fx` absent: as `market`.
+    """
 
     clock: Literal["replay", "live"]
-    market: Literal["sample"]
-    macro: Literal["sample"]
-    fundamentals: Literal["sample"]
-    news: Literal["sample"]
+    market: Literal["sample", "synthetic", "import"] | Annotated[tuple[PriceVendor, ...], Field(min_length=1)]
+    instruments: Literal["import"] | Annotated[tuple[PriceVendor, ...], Field(min_length=1)] | None = None
+    fx: Literal["import", "sample"] | Annotated[tuple[Literal["ecb", "eurofxref"], ...], Field(min_length=1)] | None = (
+        None
+    )
+    macro: Literal["sample", "synthetic", "import"] | Annotated[tuple[Literal["fred"], ...], Field(min_length=1)]
+    fundamentals: (
+        Literal["sample", "synthetic", "import", "none"] | Annotated[tuple[Literal["sec"], ...], Field(min_length=1)]
+    )
+    news: Literal["sample", "synthetic", "import", "none"] | Annotated[tuple[NewsVendor, ...], Field(min_length=1)]
+    feeds: tuple[Feed, ...] = ()
+    daily_requests: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    synthetic: SyntheticWorld = SyntheticWorld()
+
+    def vendors(self) -> tuple[str, ...]:
+        """Every web service that is asked, sorted."""
+        chains = (self.market, self.instruments, self.fx, self.macro, self.fundamentals, self.news)
+        return tuple(sorted({name for chain in chains if isinstance(chain, tuple) for name in chain}))
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for name in ("market", "instruments", "fx", "macro", "fundamentals", "news"):
+            chain = getattr(self, name)
+            if isinstance(chain, tuple) and len(set(chain)) != len(chain):
+                raise ValueError(f"{name}: a vendor is named twice")
+        if isinstance(self.market, tuple) and self.fx is None:
+            raise ValueError("fx: expected a source of exchange rates beside price vendors, like [ecb]")
+        if self.feeds and (not isinstance(self.news, tuple) or "feeds" not in self.news):
+            raise ValueError("feeds: expected feeds among the vendors of news")
+        return self
 
 
 class Broker(Section):
@@ -80,6 +150,12 @@ class Broker(Section):
 
 
 Anchor = Annotated[str, Field(pattern=r"^(file:/|s3://|witness:https?://)\S+$", max_length=400)]
+
+
+class Intraday(Section):
+    """Keys of the mandate's section intraday: how often held names are quoted while their exchange trades."""
+
+    minutes: Annotated[int, Field(ge=1, le=60)]
 
 
 class UniverseFloor(Section):
@@ -95,9 +171,15 @@ class Universe(Section):
     """Keys of the mandate's section universe; `mandate.yaml` says what each value does."""
 
     listings: dict[Mic, Literal["all"] | Annotated[list[str], Field(min_length=1)]] = Field(min_length=1)
+    formerly: dict[Mic, dict[str, str]] = Field(default_factory=dict)
     floor: UniverseFloor
     fund_bucket: Cap
     unknown_sector_cap: Fraction
+
+    @model_validator(mode="after")
+    def _known_exchanges(self) -> Self:
+        _refuse_unknown(self.listings)
+        return self
 
 
 class MinOrder(Section):
@@ -162,6 +244,7 @@ class Mandate(Section):
     loss_rules: LossRules
     stops: Stops
     anchors: tuple[Anchor, ...] = ()
+    intraday: Intraday | None = None
 
     @model_validator(mode="after")
     def _weekly_has_weekday(self) -> Self:

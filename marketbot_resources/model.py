@@ -14,14 +14,12 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
+from marketbot_resources.currencies import minor_digits
 from marketbot_resources.errors import MarketbotError
 
 SESSIONS_PER_YEAR = 252
 BASIS_POINT = 1e-4
-MINOR_UNIT_DIGITS = {"JPY": 0}
-_DEFAULT_MINOR_DIGITS = 2
 LISTING = "listing:"
-MINOR_UNITS = {"GBX": ("GBP", 100), "GBp": ("GBP", 100), "ZAC": ("ZAR", 100), "ZAc": ("ZAR", 100), "ILA": ("ILS", 100)}
 
 
 class Side(StrEnum):
@@ -145,6 +143,16 @@ class AccountEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotedHit:
+    """A stop (RC-62) or trail (RC-63) that two quotes in a row broke. `price` and `level`: listing currency, as written."""
+
+    instrument: str
+    control: str
+    price: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountReport:
     """What the broker says at one instant: cash per currency, shares per instrument, open orders, and what happened since."""
 
@@ -199,17 +207,17 @@ def client_order_id(
 def instrument_id(source: str, source_id: str) -> str:
     """Our own id of an instrument: follows from where it was first seen, is never reused and survives a change of ticker.
 
-    A source id `listing:<MIC>:<TICKER>` (the ticker at first sight) is the same instrument whichever source says it.
+    Sources that know listings by exchange and ticker (`listing_id`) speak of one instrument, whichever of them serves it.
     """
     if source_id.startswith(LISTING):
-        source, source_id = LISTING[:-1], source_id[len(LISTING) :]
+        source, source_id = "listing", source_id.removeprefix(LISTING)
     digest = base64.b32encode(hashlib.sha256(f"{source}|{source_id}".encode()).digest()).decode()
     return "MB" + digest[:10]
 
 
-def major_unit(currency: str) -> tuple[str, int]:
-    """(ISO currency, divisor) of a quotation currency: pence are a hundredth of a pound."""
-    return MINOR_UNITS.get(currency, (currency, 1))
+def listing_id(mic: str, ticker: str) -> str:
+    """The `source_id` of a listing that is known by its exchange and the ticker under which it was first seen."""
+    return f"{LISTING}{mic}:{ticker}"
 
 
 def plain(value: Decimal) -> str:
@@ -219,12 +227,14 @@ def plain(value: Decimal) -> str:
 
 
 def to_money(value: float | Decimal, currency: str) -> Decimal:
-    """Rounds to the currency's minor unit, half to even: the one place where a float becomes money."""
-    digits = MINOR_UNIT_DIGITS.get(currency, _DEFAULT_MINOR_DIGITS)
+    """Rounds to the currency's minor unit, half to even: the one place where a float becomes money.
+
+    Raises MarketbotError for an amount that is not finite and for what is no currency.
+    """
     number = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
     if not number.is_finite():
         raise MarketbotError(f"expected a finite amount in {currency}, found {value}")
-    return number.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN)
+    return number.quantize(Decimal(1).scaleb(-minor_digits(currency)), rounding=ROUND_HALF_EVEN)
 
 
 def order_record(order: Order) -> dict[str, str | int | None]:

@@ -113,7 +113,7 @@ class PaperAccount:
         refusal = late or self._refusal(order)
         if refusal:
             return self._change(order.client_order_id, OrderState.REJECTED, refusal, moment)
-        session, opens_at = calendars.next_open(order.mic, now)
+        session, opens_at = calendars.next_open(order.mic, now, self._mandate.calendar.closed)
         self._working[order.client_order_id] = WorkingOrder(order, moment, session, opens_at)
         return self._change(order.client_order_id, OrderState.ACKED, "", moment)
 

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from marketbot_resources import calendars
+from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import DELISTING, RENAME, SPLIT, CorporateAction, first_open, tellings
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.fillmodel import Bar
@@ -100,8 +101,9 @@ class TabularMarket:
         instruments: pd.DataFrame,
         *,
         base_currency: str,
+        off: Closed = NO_CLOSURES,
     ) -> None:
-        self._base = base_currency
+        self._base, self._off = base_currency, off
         self._listings = _listings(instruments)
         order, self._starts = _bar_order(prices)
         self._days = _days(prices["session"])[order]
@@ -177,7 +179,7 @@ class TabularMarket:
         known listing.
         """
         if self._events is None:
-            events = _events(self._actions, self._listings)
+            events = _events(self._actions, self._listings, self._off)
             self._events = ([action.effective_at for _, action in events], events)
         instants, events = self._events
         found = events[bisect.bisect_right(instants, after) : bisect.bisect_right(instants, until)]
@@ -249,13 +251,15 @@ def _splits(actions: pd.DataFrame) -> dict[str, tuple[Ints, Floats]]:
     }
 
 
-def _events(actions: pd.DataFrame, listings: Mapping[str, PaperListing]) -> list[tuple[dt.datetime, CorporateAction]]:
+def _events(
+    actions: pd.DataFrame, listings: Mapping[str, PaperListing], off: Closed
+) -> list[tuple[dt.datetime, CorporateAction]]:
     told = []
     for row in actions.itertuples(index=False):
         if row.instrument not in listings:
             raise BrokerError(f"corporate actions: expected a known listing, found {row.instrument}; add the listing")
         mic, day = listings[row.instrument].mic, row.ex_session.date()
-        at = first_open(mic, day)
+        at = first_open(mic, day, off)
         if at is None:
             continue  # beyond the end of the calendar, hence never effective
         other = row.other if row.kind in (DELISTING, RENAME) or row.other in listings else ""

@@ -185,7 +185,7 @@ def close_predecessors(
     opened = book_open(ledger)
     if opened is None or session <= opened.session:
         return
-    for day in decision_sessions(calendar.mic, opened.session, session - dt.timedelta(days=1)):
+    for day in decision_sessions(calendar, opened.session, session - dt.timedelta(days=1)):
         if ledger.get("session_end", day.isoformat()) is None:
             _close(ledger, broker, clock, schedule, day, session, account)
 

@@ -57,6 +57,11 @@ def bare_environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath)}
 
 
+def variable(name: str) -> str | None:
+    """A variable that a provider's request names, without white space around it; None when it is unset or empty."""
+    return os.environ.get(name, "").strip() or None
+
+
 def ledger_url() -> str | None:
     """Address of the ledger's database, which may hold a password: never shown. None: the ledger is a file in the home."""
     return os.environ.get("MARKETBOT_LEDGER") or None

@@ -13,7 +13,13 @@ from marketbot_resources.clock import Clock, LiveClock, ReplayClock
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.mandate_file import read_mandate_text
-from marketbot_resources.provider import FundamentalsProvider, MacroProvider, MarketProvider, NewsProvider
+from marketbot_resources.provider import (
+    FundamentalsProvider,
+    MacroProvider,
+    MarketProvider,
+    NewsProvider,
+    QuoteProvider,
+)
 from marketbot_resources.store.resource import StoreResource
 
 if TYPE_CHECKING:
@@ -40,41 +46,55 @@ class ClockResource(dg.ConfigurableResource):
 
 
 class Ports(dg.ConfigurableResource):
-    """The data providers. `size` serves load tests: so many listings in the sample world instead of the standard ones."""
+    """The data providers that the mandate names. `size` serves load tests: so many listings in the sample world.
+
+    `home`: where imports, and what is remembered of vendors, lie (default: MARKETBOT_HOME).
+    """
 
     size: int | None = None
+    home: str | None = None
+
+    def _named(self) -> tuple[Mandate, Path]:
+        return parse_mandate(read_mandate_text()), Path(self.home) if self.home else settings.home()
 
     @property
     def market(self) -> MarketProvider:
         """Listings, bars, corporate actions and reference rates."""
-        from marketbot_resources.market.sample import SampleMarket
+        from marketbot_resources.provider_choice import market_of
 
-        return SampleMarket(size=self.size)
+        return market_of(*self._named(), self.size)
 
     @property
     def macro(self) -> MacroProvider:
         """Macro series."""
-        from marketbot_resources.macro.sample import SampleMacro
+        from marketbot_resources.provider_choice import macro_of
 
-        return SampleMacro()
+        return macro_of(*self._named())
 
     @property
     def fundamentals(self) -> FundamentalsProvider:
         """Figures as filed."""
-        from marketbot_resources.fundamentals.sample import SampleFundamentals
+        from marketbot_resources.provider_choice import fundamentals_of
 
-        return SampleFundamentals(size=self.size)
+        return fundamentals_of(*self._named(), self.size)
 
     @property
     def news(self) -> NewsProvider:
         """Headlines."""
-        from marketbot_resources.news.sample import SampleNews
+        from marketbot_resources.provider_choice import news_of
 
-        return SampleNews(size=self.size)
+        return news_of(*self._named(), self.size)
+
+    @property
+    def quotes(self) -> QuoteProvider:
+        """Quotes while exchanges trade, for protective exits only."""
+        from marketbot_resources.provider_choice import quotes_of
+
+        return quotes_of(self._named()[0], self.size)
 
 
 class BrokerResource(dg.ConfigurableResource):
-    """The broker that the mandate names. The paper broker keeps a file in the home and trades in the data provider's market."""
+    """The broker that the mandate names. The paper broker keeps a file in the home."""
 
     home: str | None = None
 
@@ -84,10 +104,20 @@ class BrokerResource(dg.ConfigurableResource):
         from marketbot_resources.broker.provider_market import provider_market
 
         folder = Path(self.home) if self.home else settings.home()
-        market = ports.market
+        market = _traded_in(mandate, ports, folder)
         return PaperBroker(
             folder / "broker.sqlite", mandate, lambda since, until: provider_market(market, mandate, since, until)
         )
+
+
+def _traded_in(mandate: Mandate, ports: Ports, home: Path) -> MarketProvider:
+    """The paper broker's market: the data provider's, or what was received of web services, which are not asked twice."""
+    if isinstance(mandate.providers.market, str):
+        return ports.market
+    from marketbot_resources.market.stored import StoredMarket
+    from marketbot_resources.store.lake import open_lake
+
+    return StoredMarket(open_lake(home))
 
 
 class NotaryResource(dg.ConfigurableResource):

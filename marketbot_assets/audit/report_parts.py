@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from marketbot_assets.audit.charts import safe
-from marketbot_resources.model import MINOR_UNIT_DIGITS
+from marketbot_resources.currencies import MINOR_DIGITS
 
 NOT_KNOWN = "n/a"
 NO_BREAK = "\u00a0"
@@ -67,8 +67,8 @@ def price(value: float) -> str:
 
 
 def minor_digits(currency: object) -> int:
-    """Decimals of a currency's amounts."""
-    return MINOR_UNIT_DIGITS.get(str(currency), 2)
+    """Decimals of a currency's amounts; two for text that is no currency, which a page shows as it is."""
+    return MINOR_DIGITS.get(str(currency), 2)
 
 
 def count(value: float) -> str:

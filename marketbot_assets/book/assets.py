@@ -5,8 +5,9 @@ import dagster as dg
 from marketbot_assets import pages, rebuild
 from marketbot_assets.book import schema
 from marketbot_assets.lineage import materialized, stage_asset
-from marketbot_assets.session_facts import ROLL_DEPS
-from marketbot_resources.store.resource import StoreResource
+from marketbot_assets.session_facts import ROLL_DEPS, quoted_hits
+from marketbot_resources.stop_hits import record_hits, refuse_decided
+from marketbot_resources.store.resource import StoreResource, session_of
 
 STAGE = "book"
 STATE_DEPS = [*ROLL_DEPS, "positions", "reconciliation", "features", "factor_model"]
@@ -51,4 +52,20 @@ def protective_exits(context: dg.AssetExecutionContext, store: StoreResource) ->
     return materialized(context, store, frame, schema.PROTECTIVE_EXITS)
 
 
-ASSETS = [fills, positions, reconciliation, book_state, protective_exits]
+@stage_asset(
+    schema.INTRADAY_EXITS,
+    stage=STAGE,
+    deps=["intraday_quotes", "mandate", "corporate_action_history"],
+    before=["book_state", "positions", "features", "corporate_actions"],
+    domain="control",
+)
+def intraday_exits(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Held names whose stop two quotes in a row broke today: recorded, nothing is sent; the next decision sells them whole."""
+    session, ledger = session_of(context), store.lake.ledger
+    refuse_decided(ledger, session)
+    frame = rebuild.intraday_exits(store.reader(context), ledger)
+    record_hits(ledger, session, quoted_hits(frame))
+    return materialized(context, store, frame, schema.INTRADAY_EXITS)
+
+
+ASSETS = [fills, positions, reconciliation, book_state, protective_exits, intraday_exits]

@@ -174,7 +174,7 @@ def _rearm_by_rule(start: LadderStep, nav: float, session: dt.date, mandate: Man
 
 def _age(mandate: Mandate, day: dt.date, session: dt.date) -> int:
     """Decision sessions in (day, session]."""
-    return len(decision_sessions(mandate.calendar.mic, day + dt.timedelta(days=1), session))
+    return len(decision_sessions(mandate.calendar, day + dt.timedelta(days=1), session))
 
 
 def _rearmed(start: LadderStep, nav: float, rules: Ladder, rearms: tuple[dt.date, ...], reason: str) -> LadderStep:

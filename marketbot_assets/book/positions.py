@@ -17,6 +17,7 @@ import pandas as pd
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import CASH, EVENT, POSITION, POSITIONS
 from marketbot_assets.normalization.window import MarketWindow
+from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import (
     CLOSED_DAYS_MAX,
     DELISTING,
@@ -66,12 +67,17 @@ class Valuation:
 
 
 def effective_actions(
-    actions: pd.DataFrame, mics: Mapping[str, str], *, after: dt.datetime, until: dt.datetime
+    actions: pd.DataFrame,
+    mics: Mapping[str, str],
+    *,
+    after: dt.datetime,
+    until: dt.datetime,
+    off: Closed = NO_CLOSURES,
 ) -> tuple[CorporateAction, ...]:
     """Actions of CORPORATE_ACTIONS rows known at `until` that took effect in (after, until], in that order.
 
-    An ex date on which the exchange is closed counts from the next session on; which version counts: `tellings`.
-    `mics`: instrument -> exchange; a missing one raises HaltError.
+    An ex date on which the exchange is closed counts from the next session on; `off`: closures; which version counts:
+    `tellings`. `mics`: instrument -> exchange; a missing one raises HaltError.
     """
     ex = actions["ex_session"]
     first = (after - dt.timedelta(days=CLOSED_DAYS_MAX)).date()
@@ -81,14 +87,19 @@ def effective_actions(
     for row in actions[near & (actions["known_at"] <= until)].itertuples(index=False):
         if row.instrument not in mics:
             raise HaltError(f"corporate_actions: expected a known listing, found {row.instrument}")
-        action = _action(row, mics)
+        action = _action(row, mics, off)
         if action is not None:
             told.append((row.known_at.to_pydatetime(), action))
     return tuple(action for _, action in tellings(told) if after < action.effective_at <= until)
 
 
 def silent_delistings(
-    actions: pd.DataFrame, instruments: pd.DataFrame, *, after: dt.datetime, until: dt.datetime
+    actions: pd.DataFrame,
+    instruments: pd.DataFrame,
+    *,
+    after: dt.datetime,
+    until: dt.datetime,
+    off: Closed = NO_CLOSURES,
 ) -> tuple[CorporateAction, ...]:
     """Delistings of unknown value that no action tells of: listings whose last session is over since (after, until].
 
@@ -100,16 +111,16 @@ def silent_delistings(
         if row.instrument in told:
             continue
         day = row.delisted_on.date() + dt.timedelta(days=1)
-        at = first_open(row.mic, day) if (until.date() - day).days <= CLOSED_DAYS_MAX else None
+        at = first_open(row.mic, day, off) if (until.date() - day).days <= CLOSED_DAYS_MAX else None
         if at is not None and after < at <= until:
             numbers = (math.nan, 0.0, row.currency, at, UNKNOWN, row.mic)
             found.append(CorporateAction(row.instrument, day, DELISTING, *numbers))
     return tuple(sorted(found, key=lambda action: action.order))
 
 
-def _action(row: Any, mics: Mapping[str, str]) -> CorporateAction | None:
+def _action(row: Any, mics: Mapping[str, str], off: Closed) -> CorporateAction | None:
     mic = mics[row.instrument]
-    at = first_open(mic, row.ex_session.date())
+    at = first_open(mic, row.ex_session.date(), off)
     if at is None:
         return None  # beyond the end of the calendar, hence never effective
     other = row.other if row.kind in (DELISTING, RENAME) or row.other in mics else ""

@@ -23,6 +23,7 @@ from marketbot_assets.book.positions import (
     value_positions,
 )
 from marketbot_assets.normalization.window import MarketWindow
+from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.model import AccountEvent, Execution
 
@@ -72,8 +73,10 @@ def roll(
     base: str,
     after: dt.datetime,
     until: dt.datetime,
+    off: Closed = NO_CLOSURES,
 ) -> Rolled:
-    """The book at `until`, from the book at `after`. `actions`: CORPORATE_ACTIONS rows; `window` ends with the session.
+    """The book at `until`, from the book at `after`. `actions`: CORPORATE_ACTIONS rows; `window` ends with the session;
+    `off`: closures.
 
     `instruments`: INSTRUMENTS of the session. A held name whose bar did not land keeps its last price, after the actions that
     took effect since; of a delisted name whose final value is unknown, less the loss of the rule (`delisting_return`).
@@ -81,8 +84,8 @@ def roll(
     mics, currencies = (
         dict(zip(instruments["instrument"], instruments[name], strict=True)) for name in ("mic", "currency")
     )
-    told = effective_actions(actions, mics, after=after, until=until)
-    silent = silent_delistings(actions, instruments, after=after, until=until)
+    told = effective_actions(actions, mics, after=after, until=until, off=off)
+    silent = silent_delistings(actions, instruments, after=after, until=until, off=off)
     applied = tuple(sorted((*told, *silent), key=lambda action: action.order))
     holdings, events = roll_positions(before.holdings, fills, applied, base_currency=base, closes_before=before.prices)
     valuation = value_positions(

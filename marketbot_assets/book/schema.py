@@ -93,4 +93,20 @@ PROTECTIVE_EXITS = Table(
     ),
 )
 
-TABLES = (FILLS, POSITIONS, RECONCILIATION, BOOK_STATE, PROTECTIVE_EXITS)
+INTRADAY_EXITS = Table(
+    "intraday_exits",
+    "one held name whose stop two quotes in a row broke while its exchange traded; sold whole by the next decision",
+    ("instrument",),
+    (
+        Column("instrument", "text", "internal id"),
+        Column("quantity", "decimal", "shares held at the last decided session"),
+        Column("control", "text", "RC-62 (stop loss) or RC-63 (trailing stop)", one_of=(STOP_LOSS, TRAILING)),
+        Column("bid", "number", "the second bid below the level, listing currency"),
+        Column("level", "number", "the level, listing currency"),
+        Column("first_quoted_at", "instant", "first quote below the level, UTC"),
+        Column("quoted_at", "instant", "second quote below the level, UTC"),
+        Column("reason", "text", "one sentence"),
+    ),
+)
+
+TABLES = (FILLS, POSITIONS, RECONCILIATION, BOOK_STATE, PROTECTIVE_EXITS, INTRADAY_EXITS)

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from marketbot_assets.book.ladder import WEEK_SESSIONS, LadderStep, losses, step_ladder
 from marketbot_assets.book.positions import Valuation
-from marketbot_assets.book.state import BookState, Lot, Rung
+from marketbot_assets.book.state import BookState, Lot, Rung, StopHit
 from marketbot_assets.book.stops import blocked_names, judge_stops, passive_breaches, roll_lots, with_extremes
 from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.errors import HaltError
@@ -63,12 +63,14 @@ def step_book(
     decision_sessions: Sequence[dt.date],
     mandate: Mandate,
     protective_ids: Collection[str] = frozenset(),
+    quoted: Iterable[StopHit] = (),
 ) -> BookState:
     """The state after `session`.
 
     `valuation`: holdings after the fills and actions, with NAV; `close`: of bars that landed this session only, `atr20`
     in price units, both in listing currency, NaN = unknown; `index_vol_20d` per year. `decision_sessions` reach beyond
     the block of RC-64. `protective_ids`: client order ids of exits and cures: no discretionary turnover.
+    `quoted`: stops that quotes broke since `previous`; they count like hits at the close of the session before.
     Raises HaltError when the session does not follow, NAV is no positive number, or lots and holdings disagree.
     """
     if session <= previous.session:
@@ -88,7 +90,7 @@ def step_book(
     rolled = roll_lots(previous.lots, fills, actions, session=session)
     _assert_same(rolled, valuation.holdings.shares, session)
     lots = with_extremes(rolled, close)
-    hits = judge_stops(lots, close, atr20, mandate.stops, previous=previous.stop_hits)
+    hits = judge_stops(lots, close, atr20, mandate.stops, previous=(*quoted, *previous.stop_hits))
     today = discretionary_turnover(fills, previous, valuation, protective_ids)
     return BookState(
         session=session,

@@ -48,7 +48,7 @@ def _first(mandate: Mandate, count: int) -> dt.date:
     calendar = mandate.calendar
     if not calendar.go_live <= DEMO_END <= calendar.last_session:
         raise UsageError(f"demo: expected a mandate whose calendar holds {DEMO_END}, found {calendar.go_live} on")
-    days = decision_sessions(calendar.mic, calendar.go_live, DEMO_END)
+    days = decision_sessions(calendar, calendar.go_live, DEMO_END)
     if count > len(days):
         raise UsageError(f"demo: expected at most {len(days)} sessions since go-live {calendar.go_live}, found {count}")
     return days[-count]
@@ -58,7 +58,7 @@ def _days(lake: "Lake", mandate: Mandate, first: dt.date) -> list[dt.date]:
     """Sessions of the book up to DEMO_END or the last one that is done, whichever is later."""
     ends = [dt.date.fromisoformat(entry.key) for entry in lake.ledger.entries("session_end")]
     last = max([DEMO_END, *ends]) if first <= DEMO_END else max([first, *ends])
-    return list(decision_sessions(mandate.calendar.mic, first, last))
+    return list(decision_sessions(mandate.calendar, first, last))
 
 
 def _view(lake: "Lake", results: Sequence[SessionResult], expected: int) -> View:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.home import existing_lake, load_mandate, writable_home
 from marketbot_resources import settings
@@ -15,6 +16,9 @@ from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.ledger.opening import existing_ledger
 from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import book_open
+
+if TYPE_CHECKING:
+    from marketbot_resources.fetch.states import VendorState
 
 SUPPORTED = ((3, 11), (3, 14))
 
@@ -31,7 +35,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Every finding, good or not."""
-    return [_python(), _mandate(), _home(), _instance(), _packages(), _book(), _ledger(), _halt()]
+    return [_python(), _mandate(), _home(), _instance(), _packages(), *_vendors(), _book(), _ledger(), _halt()]
 
 
 def _python() -> Finding:
@@ -70,6 +74,39 @@ def _packages() -> Finding:
     return Finding(
         "sample data packages", not missing, ", ".join(missing) + " missing" if missing else "installed", "make install"
     )
+
+
+def _vendors() -> list[Finding]:
+    """One finding per web service of the mandate: its keys, its breaker, and what it was asked today."""
+    from marketbot_resources.clock import machine_now
+    from marketbot_resources.fetch.policy import Policy
+    from marketbot_resources.fetch.states import vendor_states
+    from marketbot_resources.vendors import KEYS
+
+    try:
+        named = load_mandate().providers
+    except MarketbotError:
+        return []
+    states = vendor_states(
+        settings.home(),
+        machine_now(),
+        keys={name: KEYS[name] for name in named.vendors()},
+        per_day=dict(named.daily_requests),
+        rest=Policy().breaker_rest,
+        variable=settings.variable,
+    )
+    return [_vendor(state) for state in states]
+
+
+def _vendor(state: "VendorState") -> Finding:
+    name = f"provider {state.provider}"
+    if state.lacking:
+        return Finding(name, False, f"{', '.join(state.lacking)} not set", f"export {state.lacking[0]}=...")
+    if state.rests_until is not None:
+        mend = "see the refusals on the pages of the raw assets; it is asked again by itself"
+        return Finding(name, False, f"not asked until {state.rests_until:%Y-%m-%d %H:%M} UTC: it failed in a row", mend)
+    limit = f" of {state.requests_per_day}" if state.requests_per_day else ""
+    return Finding(name, True, f"{state.requests_today}{limit} requests today, breaker {state.breaker}", "")
 
 
 def _has_book() -> bool:

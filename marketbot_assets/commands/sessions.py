@@ -184,7 +184,7 @@ def sessions_from(first: str, last: str) -> list[dt.date]:
         raise UsageError(
             f"expected a range within {calendar.go_live} .. {calendar.last_session}, found {first} .. {last}"
         )
-    days = list(decision_sessions(calendar.mic, start, end))
+    days = list(decision_sessions(calendar, start, end))
     if not days:
         raise UsageError(f"expected sessions of {calendar.mic} in {first} .. {last}, found none")
     return days
@@ -194,7 +194,7 @@ def next_session(lake: "Lake | None", mandate: Mandate) -> dt.date:
     """The first session of the book that is not done; go-live in a home without a book."""
     opened = book_open(lake.ledger) if lake else None
     first = opened.session if opened else mandate.calendar.go_live
-    for day in decision_sessions(mandate.calendar.mic, first, mandate.calendar.last_session):
+    for day in decision_sessions(mandate.calendar, first, mandate.calendar.last_session):
         if not is_done(lake, day):
             return day
     raise UsageError(f"every session up to {mandate.calendar.last_session} has been run")

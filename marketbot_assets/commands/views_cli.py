@@ -188,9 +188,24 @@ def replay(session: str | None, as_json: bool) -> int:
     return 0 if view["fine"] else 1
 
 
+@click.command()
+@click.option("--cuts", type=click.IntRange(min=1), default=60, show_default=True, help="How many sessions, at random.")
+@click.option("--feature", help="This feature alone.")
+@click.option("--session", help="Cut after this session alone, like 2018-12-24.")
+@JSON
+def leakcheck(cuts: int, feature: str | None, session: str | None, as_json: bool) -> int:
+    """Show that nothing at a session depends on what became known after it; writes nothing."""
+    from marketbot_assets.commands.leakcheck import leakcheck as check
+    from marketbot_assets.commands.leakcheck_text import leakcheck_lines
+
+    view = _made(lambda: check(cuts, feature, session, quiet=as_json))
+    _show(view, leakcheck_lines, as_json)
+    return 0 if view["fine"] else 1
+
+
 VIEW_COMMANDS: list[click.Command] = [
     *(status, explain, blast_radius, report, halt, resume, reconcile),
-    *(verify, replay, prove, export_audit),
+    *(verify, replay, leakcheck, prove, export_audit),
 ]
 
 

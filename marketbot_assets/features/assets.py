@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from marketbot_assets import rebuild
+from marketbot_assets import pages, rebuild
 from marketbot_assets.features import schema
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.panels import MARKET_DEPS
@@ -15,8 +15,9 @@ FEATURE_DEPS = [*MARKET_DEPS, "data_quality", "fundamentals", "fundamentals_hist
 @stage_asset(schema.FEATURES, stage=STAGE, deps=FEATURE_DEPS, kinds=("parquet", "numpy"))
 def features(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Every registered feature per instrument as known at the cutoff; units and sources stand in the columns. NaN is unknown."""
-    frame = rebuild.features(store.reader(context), store.lake.ledger)
-    shows: dict[str, str | int | float | dg.MetadataValue] = {"complete names": int(frame["complete"].sum())}
+    read = store.reader(context)
+    frame = rebuild.features(read, store.lake.ledger)
+    shows = pages.coverage(frame, read.read("instruments"))
     return materialized(context, store, frame, schema.FEATURES, shows=shows)
 
 

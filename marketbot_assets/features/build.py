@@ -55,17 +55,15 @@ def sector_features(columns: dict[str, Floats], sectors: Sequence[str]) -> dict[
 def filed_features(
     fundamentals: pd.DataFrame, instruments: pd.DataFrame, price_base: Floats, rate: Floats
 ) -> dict[str, Floats]:
-    """Value, quality and size from the newest period's newest filing. Figures are in the listing's currency."""
+    """Value, quality and size from the newest period's newest filing; unknown when in another currency than the listing."""
     ordered = fundamentals.sort_values(["instrument", "field", "period_end", "known_at"])
     newest = ordered.drop_duplicates(["instrument", "field"], keep="last")
-    wide = newest.pivot(index="instrument", columns="field", values="value").reindex(
+    listed = newest["instrument"].map(instruments.set_index("instrument")["currency"])
+    same = newest[newest["currency"].to_numpy() == listed.to_numpy()]
+    wide = same.pivot(index="instrument", columns="field", values="value").reindex(
         index=list(instruments["instrument"]), columns=list(FILED_FIELDS)
     )
-    reported = (
-        newest.drop_duplicates("instrument").set_index("instrument")["currency"].reindex(instruments["instrument"])
-    )
-    same = (reported.to_numpy() == instruments["currency"].to_numpy()).astype(bool)
-    figures = {name: np.where(same, wide[name].to_numpy(dtype=float), np.nan) for name in FILED_FIELDS}
+    figures = {name: wide[name].to_numpy(dtype=float) for name in FILED_FIELDS}
     value = price_base * instruments["shares_outstanding"].to_numpy(dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         return {

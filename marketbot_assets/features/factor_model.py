@@ -5,11 +5,11 @@ Not here: the result type (`model`), stress windows (`scenarios`).
 """
 
 import datetime as dt
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from marketbot_assets.features.coverage import FILED_FEATURES, within_countries
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.features.price_features import dimson_beta, index_returns
 from marketbot_assets.features.scenarios import ScenarioReturns
@@ -34,16 +34,16 @@ def estimate_factor_model(
     window: MarketWindow,
     macro: MacroWindow,
     features: pd.DataFrame,
-    sectors: Sequence[str],
+    instruments: pd.DataFrame,
     mandate: Mandate,
     scenarios: ScenarioReturns,
 ) -> FactorModel:
-    """The model at the window's last session; `features` and `sectors` in the window's order of instruments."""
+    """The model at the window's last session; `features` and `instruments` in the window's order."""
     session = window.sessions[-1]
     raw = window.base_return[-RETURN_SESSIONS:]
     known = np.isfinite(raw)
     returns = np.where(known, raw, 0.0)
-    names, exposures = exposures_of(features, sectors)
+    names, exposures = exposures_of(features, instruments)
     sample = returns[-ESTIMATION_SESSIONS:]
     weights = cross_section_weights(features)
     covariance, specific = factor_risk(sample, exposures, weights, mandate.volatility.ewma_halflife_sessions)
@@ -71,11 +71,16 @@ def estimate_factor_model(
     )
 
 
-def exposures_of(features: pd.DataFrame, sectors: Sequence[str]) -> tuple[tuple[str, ...], Floats]:
-    """(factor names, (n, k) exposures): market 1, styles as winsorised z-scores (0 where unknown), one column per sector."""
+def exposures_of(features: pd.DataFrame, instruments: pd.DataFrame) -> tuple[tuple[str, ...], Floats]:
+    """(factor names, (n, k) exposures): market 1, styles as winsorised z-scores (0 where unknown), one column per sector.
+
+    Styles from fundamentals are measured within countries where a country has none (`coverage`).
+    """
     columns = [np.ones(len(features))]
     for _, source in STYLES:
-        columns.append(standardized(features[source].to_numpy(dtype=float)))
+        values = features[source].to_numpy(dtype=float)
+        columns.append(standardized(within_countries(values, instruments) if source in FILED_FEATURES else values))
+    sectors = list(instruments["sector"])
     groups = sorted(set(sectors))
     columns += [np.array([1.0 if own == group else 0.0 for own in sectors]) for group in groups]
     return ("market", *(name for name, _ in STYLES), *(f"sector {group}" for group in groups)), np.column_stack(columns)

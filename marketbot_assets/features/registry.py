@@ -63,7 +63,7 @@ FEATURES = (
         "fraction",
         "loss from the highest total-return level of 252 sessions, positive",
         PRICE,
-        252,
+        253,
     ),
     Feature(
         "range_position_252d",
@@ -71,7 +71,7 @@ FEATURES = (
         "0 to 1",
         "place between the lowest and highest level of 252 sessions",
         PRICE,
-        252,
+        253,
     ),
     Feature("adv_20d", "liquidity", "base currency", "median value traded of 20 own sessions", PRICE, 40, True),
     Feature(

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import dagster as dg
 
 from marketbot_assets.ingestion import schema
-from marketbot_assets.lineage import ingest, materialized, stage_asset, stored
+from marketbot_assets.lineage import collect, ingest, materialized, stage_asset, stored
+from marketbot_assets.session_facts import held_listings
 from marketbot_resources.broker.account import take_account
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Delivery
 from marketbot_resources.sessions import last_cutoff_before, open_book
+from marketbot_resources.stop_hits import refuse_decided
 from marketbot_resources.store.resource import StoreResource, session_of
 from marketbot_resources.store.table import Table
 from marketbot_resources.wiring import BrokerResource, ClockResource, HaltResource, MandateResource, Ports
@@ -37,7 +39,7 @@ class Source:
     table: Table
     domain: str
     description: str
-    fetch: Callable[[Ports, dt.datetime, dt.datetime], Body]
+    fetch: Callable[[Ports, dt.datetime, dt.datetime], Delivery]
 
 
 SOURCES = (
@@ -134,8 +136,23 @@ def account_snapshot(
         return served
     mandate, flag = store.reader(context).mandate(), halt.open().read()
     account = take_account(store.lake.ledger, broker.open(mandate, ports), clock.open(), mandate, session_of(context))
-    frame = snapshot_frame(account.report, account.cutoff_at, flag.status, flag.reason, account.operator)
+    frame = snapshot_frame(
+        account.report, account.cutoff_at, flag.status, flag.reason, account.operator, account.stop_hits
+    )
     return materialized(context, store, frame, schema.ACCOUNT_SNAPSHOT)
 
 
-ASSETS = [mandate, *RAW, account_snapshot]
+@stage_asset(
+    schema.INTRADAY_QUOTES, stage=STAGE, deps=["mandate"], before=["instruments", "book_state"], kinds=("csv",)
+)
+def intraday_quotes(
+    context: dg.AssetExecutionContext, store: StoreResource, clock: ClockResource, ports: Ports
+) -> dg.MaterializeResult:
+    """Quotes of held names while their exchanges trade; every run of job `intraday` adds a version with the day's quotes so far."""
+    session, read = session_of(context), store.reader(context)
+    refuse_decided(store.lake.ledger, session)
+    now, held = clock.open().now(session), held_listings(read)
+    return collect(context, store, schema.INTRADAY_QUOTES, lambda: ports.quotes.quotes(held, now), now)
+
+
+ASSETS = [mandate, *RAW, account_snapshot, intraday_quotes]

@@ -166,7 +166,43 @@ RAW_NEWS = Table(
     ),
 )
 
-SNAPSHOT_KINDS = ("CUTOFF", "CASH", "POSITION", "OPEN_ORDER", "EXECUTION", "EVENT", "HALT_FLAG", "OPERATOR")
+RAW_QUOTES = Table(
+    "raw_quotes",
+    "one quote as the provider serves it, in the quotation currency; kept as a body, its rows are `intraday_quotes`",
+    ("source", "source_id", "quoted_at"),
+    (
+        SOURCE,
+        SOURCE_ID,
+        Column("currency", "text", "quotation currency as reported; GBX means pence"),
+        Column("bid", "number", "quotation currency", nullable=True),
+        Column("ask", "number", "quotation currency", nullable=True),
+        Column("last", "number", "last trade, quotation currency", nullable=True),
+        Column("quoted_at", "instant", "when it was quoted, UTC"),
+        KNOWN_AT,
+        SYNTHETIC,
+        BLOB,
+    ),
+)
+
+INTRADAY_QUOTES = Table(
+    "intraday_quotes",
+    "one quote of a held listing while its exchange traded; for protective exits only",
+    ("instrument", "quoted_at", "known_at"),
+    (
+        Column("instrument", "text", "internal id"),
+        Column("session", "date", "session of its own exchange; null outside of its hours", nullable=True),
+        Column("bid", "number", "listing currency, major unit", nullable=True),
+        Column("ask", "number", "listing currency, major unit", nullable=True),
+        Column("last", "number", "last trade, listing currency, major unit", nullable=True),
+        Column("quoted_at", "instant", "when it was quoted, UTC"),
+        KNOWN_AT,
+        SYNTHETIC,
+        SOURCE,
+        BLOB,
+    ),
+)
+
+SNAPSHOT_KINDS = ("CUTOFF", "CASH", "POSITION", "OPEN_ORDER", "EXECUTION", "EVENT", "HALT_FLAG", "OPERATOR", "STOP_HIT")
 ACCOUNT_SNAPSHOT = Table(
     "account_snapshot",
     "one thing that the broker or the operator reports at the cutoff",
@@ -191,7 +227,7 @@ ACCOUNT_SNAPSHOT = Table(
         Column("tax", "decimal", "positive, in currency", nullable=True),
         Column("client_order_id", "text", "our order id or empty"),
         Column("at", "instant", "instant of the fact, UTC"),
-        Column("text", "text", "flag status, operator's reason, or empty"),
+        Column("text", "text", "flag status, operator's reason, control of a stop hit, or empty"),
     ),
 )
 
@@ -205,4 +241,5 @@ TABLES = (
     RAW_FUNDAMENTALS,
     RAW_NEWS,
     ACCOUNT_SNAPSHOT,
+    INTRADAY_QUOTES,
 )

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pandas as pd
 
 from marketbot_assets.ingestion.schema import ACCOUNT_SNAPSHOT
-from marketbot_resources.model import AccountEvent, AccountReport, Execution, OpenOrder
+from marketbot_resources.model import AccountEvent, AccountReport, Execution, OpenOrder, QuotedHit
 
 Row = dict[str, object]
 _EMPTY: Row = {
@@ -26,17 +26,35 @@ _EMPTY: Row = {
 
 
 def snapshot_frame(
-    report: AccountReport | None, cutoff_at: dt.datetime, halt_status: str, halt_reason: str, operator: Sequence[str]
+    report: AccountReport | None,
+    cutoff_at: dt.datetime,
+    halt_status: str,
+    halt_reason: str,
+    operator: Sequence[str],
+    stop_hits: Sequence[QuotedHit] = (),
 ) -> pd.DataFrame:
     """One row per fact; without a broker there are none of the account.
 
-    `operator`: reasons of re-arming actions since the last session, oldest first.
+    `operator`: reasons of re-arming actions since the last session, oldest first. `stop_hits`: stops that quotes broke since
+    then: price in `price`, level in `amount`, control in `text`.
     """
     rows: list[Row] = [
         _row("CUTOFF", "cutoff", cutoff_at),
         _row("HALT_FLAG", "halt", cutoff_at, text=f"{halt_status}: {halt_reason}" if halt_reason else halt_status),
     ]
     rows += [_row("OPERATOR", f"{n:04d}", cutoff_at, text=reason) for n, reason in enumerate(operator, start=1)]
+    rows += [
+        _row(
+            "STOP_HIT",
+            hit.instrument,
+            cutoff_at,
+            instrument=hit.instrument,
+            price=Decimal(hit.price),
+            amount=Decimal(hit.level),
+            text=hit.control,
+        )
+        for hit in stop_hits
+    ]
     if report is None:
         return _frame(rows)
     rows += [_row("CASH", ccy, cutoff_at, currency=ccy, amount=amount) for ccy, amount in report.cash.items()]

@@ -24,7 +24,7 @@ def return_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
     read = store.reader(context)
     frame = rebuild.return_model(read, store.lake.ledger)
     fitted_on = frame["fitted_on"].iloc[0].date()
-    age = read.sessions_since(read.mandate().calendar.mic, fitted_on)
+    age = read.sessions_since(read.mandate().calendar, fitted_on)
     return materialized(
         context, store, frame, schema.RETURN_MODEL, shows={"refitted": str(age == 0), "sessions since fit": age}
     )

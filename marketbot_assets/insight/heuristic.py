@@ -23,6 +23,8 @@ def heuristic_context(
     for column in ("sector", "country"):
         rows += [_breadth(str(subject), group) for subject, group in frame.groupby(column)]
     recent = news[(news["known_at"] > cutoff - dt.timedelta(days=NEWS_DAYS)) & (news["known_at"] <= cutoff)]
+    first = recent.sort_values(["known_at", "headline_id"], kind="stable")  # feeds show an entry again on later days
+    recent = first.drop_duplicates(["headline_id", "instrument"])
     rows += [_headlines(str(name), group) for name, group in recent.groupby("instrument")]
     table = pd.DataFrame([(*row, "fallback", VERSION) for row in rows], columns=[c.name for c in LLM_CONTEXT.columns])
     return table.sort_values(["kind", "subject"], ignore_index=True)

@@ -8,7 +8,7 @@ import dagster as dg
 from marketbot_assets import pages, rebuild_data
 from marketbot_assets.lineage import ingest, materialized, stage_asset
 from marketbot_assets.normalization import schema
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Delivery
 from marketbot_resources.sessions import BookOpen
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.store.table import Table
@@ -119,7 +119,7 @@ class Bootstrap:
     asset: str
     raw: str
     domain: str
-    fetch: Callable[[Ports, BookOpen], Body]
+    fetch: Callable[[Ports, BookOpen], Delivery]
 
 
 BOOTSTRAPS = (

@@ -12,13 +12,19 @@ import pandas as pd
 from marketbot_assets.normalization.build_window import cutoff_micros, micros
 from marketbot_assets.normalization.window import Floats
 from marketbot_resources.calendars import last_closed, sessions_between
+from marketbot_resources.closures import NO_CLOSURES, Closed
 
 
 class BarAges:
-    """Usable bars (finite positive close, not quarantined) of `instruments` (n, sorted) with their exchanges, built once."""
+    """Usable bars (finite positive close, not quarantined) of `instruments` (n, sorted) with their exchanges, built once.
 
-    def __init__(self, prices: pd.DataFrame, instruments: Sequence[str], mics: Sequence[str]) -> None:
-        self._mics = tuple(mics)
+    `off`: closures that no calendar knows.
+    """
+
+    def __init__(
+        self, prices: pd.DataFrame, instruments: Sequence[str], mics: Sequence[str], off: Closed = NO_CLOSURES
+    ) -> None:
+        self._mics, self._off = tuple(mics), off
         close = prices["close"].to_numpy(dtype=float)
         usable = np.isfinite(close) & (close > 0.0) & ~prices["quarantine"].to_numpy(dtype=bool)
         bars = prices[usable]
@@ -40,5 +46,5 @@ class BarAges:
             if seen:
                 mic = self._mics[place]
                 newest = day[seen - 1].item()
-                age[place] = max(sessions_between(mic, newest, last_closed(mic, cutoff)), 0)
+                age[place] = max(sessions_between(mic, newest, last_closed(mic, cutoff, self._off), self._off), 0)
         return age, count

@@ -7,8 +7,9 @@ from decimal import Decimal
 import pandas as pd
 
 from marketbot_assets.normalization.schema import INSTRUMENTS
+from marketbot_resources.currencies import major_unit
 from marketbot_resources.errors import MandateError, ProviderError
-from marketbot_resources.model import instrument_id, major_unit
+from marketbot_resources.model import instrument_id
 
 UNKNOWN_SECTOR = "UNKNOWN"
 

@@ -20,6 +20,7 @@ from marketbot_assets.normalization.action_rules import (
 )
 from marketbot_assets.normalization.bar_rules import BAR_RULES, Finding, market_of, observe
 from marketbot_assets.normalization.schema import DATA_QUALITY, OUTCOMES
+from marketbot_resources.closures import NO_CLOSURES, Closed
 
 RECENT_DAYS = 120
 
@@ -60,14 +61,15 @@ def table_findings(
     cutoff: dt.datetime,
     previous_cutoff: dt.datetime,
     base: str,
+    off: Closed = NO_CLOSURES,
 ) -> pd.DataFrame:
     """Findings of the table rules. `panel`: recent bars and this session's, with their flags."""
     universe = instruments[instruments["in_universe"]]
     foreign = sorted(set(universe["currency"]) - {base})
     tables = {"prices": bars, "corporate_actions": actions, "fx": fx, "macro": macro}
     rows = [
-        *table_rules.bars_have_no_gaps(panel, universe, cutoff),
-        *table_rules.universe_is_covered(bars, universe, cutoff, previous_cutoff),
+        *table_rules.bars_have_no_gaps(panel, universe, cutoff, off),
+        *table_rules.universe_is_covered(bars, universe, cutoff, previous_cutoff, off),
         *table_rules.fx_is_fresh(fx, foreign, cutoff),
         *table_rules.fx_moves_plausibly(fx, foreign),
         *table_rules.macro_is_fresh(macro, cutoff),
@@ -102,13 +104,23 @@ def assess(
     cutoff: dt.datetime,
     previous_cutoff: dt.datetime,
     base: str,
+    off: Closed = NO_CLOSURES,
 ) -> pd.DataFrame:
-    """Every rule on one session: the DATA_QUALITY table. `panel`: flagged bars before this session."""
+    """Every rule on one session: the DATA_QUALITY table. `panel`: flagged bars before this session; `off`: closures."""
     recent = recent_bars(panel, session)
     own = bar_findings(bars, recent, actions, session)
     together = pd.concat([frame for frame in (recent, bars) if len(frame)] or [recent], ignore_index=True)
     whole = table_findings(
-        bars, together, actions, instruments, fx, macro, cutoff=cutoff, previous_cutoff=previous_cutoff, base=base
+        bars,
+        together,
+        actions,
+        instruments,
+        fx,
+        macro,
+        cutoff=cutoff,
+        previous_cutoff=previous_cutoff,
+        base=base,
+        off=off,
     )
     return data_quality([own, whole])
 

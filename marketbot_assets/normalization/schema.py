@@ -161,7 +161,7 @@ NEWS = Table(
     (
         Column("headline_id", "text", "source and the provider's identifier"),
         INSTRUMENT,
-        Column("headline", "text", "text, normalized to NFKC, control characters removed"),
+        Column("headline", "text", "plain text: no markup, NFKC, hidden characters removed"),
         Column("publisher", "text", "who published it"),
         Column("published_at", "instant", "the publisher's stamp, UTC"),
         KNOWN_AT,

@@ -4,12 +4,11 @@ Nothing is adjusted, filled or guessed: units become major and ISO, ids become o
 series is dropped because it is no value. Not here: whether a value is plausible (`quality`).
 """
 
-import unicodedata
-
 import numpy as np
 import pandas as pd
 
 from marketbot_assets.normalization.identity import instrument_ids, with_instrument
+from marketbot_assets.normalization.plain_text import clean_text
 from marketbot_assets.normalization.schema import CORPORATE_ACTIONS, FUNDAMENTALS, FX, MACRO, NEWS, PRICES
 from marketbot_resources.corporate_actions import DELISTING, DIVIDENDS, MERGER, REASONS, RENAME, SPIN_OFF, SPLIT
 from marketbot_resources.errors import ProviderError
@@ -99,7 +98,7 @@ def normalize_fundamentals(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.D
 
 
 def normalize_news(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame:
-    """Headlines in NFKC without control or zero-width characters; of equal texts on one instrument the first known stays."""
+    """Headlines as plain text (`plain_text`); of equal texts on one instrument the first known stays."""
     frame = raw.assign(
         instrument=instrument_ids(raw["source"], raw["source_id"]),
         headline=pd.Series([clean_text(text) for text in raw["headline"]], index=raw.index, dtype="str"),
@@ -107,11 +106,3 @@ def normalize_news(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame
     )
     first = frame.sort_values(["known_at", "headline_id"]).drop_duplicates(["instrument", "headline"])
     return _ordered(first[first["instrument"].isin(set(instruments["instrument"]))], NEWS)
-
-
-def clean_text(text: str) -> str:
-    """NFKC; control, format, surrogate and private-use characters become nothing, white space one blank."""
-    normal = unicodedata.normalize("NFKC", text)
-    spaced = "".join(" " if character.isspace() else character for character in normal)
-    kept = "".join(character for character in spaced if not unicodedata.category(character).startswith("C"))
-    return " ".join(kept.split())

@@ -11,25 +11,31 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.normalization.bar_rules import Finding, finding
+from marketbot_assets.normalization.currencies import newest_fixings
 from marketbot_resources.calendars import last_closed, sessions_between
+from marketbot_resources.closures import NO_CLOSURES, Closed
+from marketbot_resources.currencies import ECB_REFERENCE_RATES, target_days
 
 GAP_WARN, GAP_QUARANTINE = 1, 3
 COVERAGE_WARN, COVERAGE_HALT = 0.98, 0.50
-FX_STALE_WEEKDAYS, FX_MOVE_MAX = 2, 0.08
+FX_STALE_TARGET_DAYS, FX_MOVE_MAX = 2, 0.08
+FX_CROSS_WARN, FX_CROSS_MAX = 0.01, 0.03
 MACRO_REQUIRED, MACRO_STALE_DAYS_WARN = ("SP500", "VIX"), 10
 
 
-def bars_have_no_gaps(panel: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.datetime) -> list[Finding]:
-    """Per instrument of the universe. Observed: sessions of its own exchange since its newest usable bar."""
+def bars_have_no_gaps(
+    panel: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.datetime, off: Closed = NO_CLOSURES
+) -> list[Finding]:
+    """Per instrument of the universe. Observed: sessions of its own exchange since its newest usable bar; `off`: closures."""
     priced = panel[np.isfinite(panel["close"]) & ~panel["quarantine"]]
     newest = priced.groupby("instrument")["session"].max().to_dict()
-    closed = {mic: last_closed(mic, cutoff) for mic in sorted(set(universe["mic"]))}
+    closed = {mic: last_closed(mic, cutoff, off) for mic in sorted(set(universe["mic"]))}
     found = []
     for instrument, mic in zip(universe["instrument"], universe["mic"], strict=True):
         if instrument not in newest:
             age, message = float("nan"), "no usable bar was ever seen"
         else:
-            age = float(sessions_between(mic, newest[instrument].date(), closed[mic]))
+            age = float(sessions_between(mic, newest[instrument].date(), closed[mic], off))
             message = f"the newest usable bar is {age:.0f} own sessions old"
         outcome = "quarantine" if age >= GAP_QUARANTINE else "warn" if age >= GAP_WARN else "pass"
         found.append(finding("bars_have_no_gaps", instrument, outcome, age, GAP_WARN, message))
@@ -37,10 +43,15 @@ def bars_have_no_gaps(panel: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.da
 
 
 def universe_is_covered(
-    bars: pd.DataFrame, universe: pd.DataFrame, cutoff: dt.datetime, previous_cutoff: dt.datetime
+    bars: pd.DataFrame,
+    universe: pd.DataFrame,
+    cutoff: dt.datetime,
+    previous_cutoff: dt.datetime,
+    off: Closed = NO_CLOSURES,
 ) -> list[Finding]:
     """Observed: landed bars over those due from exchanges that closed since the last cutoff; 1 when none closed."""
-    closed = {mic for mic in set(universe["mic"]) if last_closed(mic, cutoff) > last_closed(mic, previous_cutoff)}
+    mics = set(universe["mic"])
+    closed = {mic for mic in mics if last_closed(mic, cutoff, off) > last_closed(mic, previous_cutoff, off)}
     due = set(universe.loc[universe["mic"].isin(closed), "instrument"])
     landed = due & set(bars.loc[np.isfinite(bars["close"]), "instrument"])
     share = len(landed) / len(due) if due else 1.0
@@ -50,17 +61,44 @@ def universe_is_covered(
 
 
 def fx_is_fresh(fx: pd.DataFrame, currencies: Sequence[str], cutoff: dt.datetime) -> list[Finding]:
-    """Per currency. Observed: weekdays since the newest fixing; the euro's fixing calendar never closes for more than two."""
-    found = []
-    newest = fx[np.isfinite(fx["rate"])].groupby("currency")["session"].max().to_dict()
+    """Per currency. Observed: TARGET days since the newest fixing, days on which the ECB fixes rates."""
+    found, today = [], cutoff.date()
+    newest = newest_fixings(fx, today)
     for currency in currencies:
         if currency not in newest:
             age, message = float("nan"), "no rate was ever seen"
         else:
-            age = float(np.busday_count(newest[currency].date(), cutoff.date()))
-            message = f"the newest rate is {age:.0f} weekdays old"
-        outcome = "pass" if age <= FX_STALE_WEEKDAYS else "quarantine"
-        found.append(finding("fx_is_fresh", currency, outcome, age, FX_STALE_WEEKDAYS, message))
+            age = float(target_days(newest[currency], today))
+            message = f"the newest rate is {age:.0f} TARGET days old{_withdrawn(currency, today)}"
+        outcome = "pass" if age <= FX_STALE_TARGET_DAYS else "quarantine"
+        found.append(finding("fx_is_fresh", currency, outcome, age, FX_STALE_TARGET_DAYS, message))
+    return found
+
+
+def _withdrawn(currency: str, day: dt.date) -> str:
+    last = ECB_REFERENCE_RATES.get(currency, (None, None))[1]
+    return f"; the ECB publishes none since {last}" if last is not None and last < day else ""
+
+
+def fx_triangulates(fx: pd.DataFrame, second: pd.DataFrame) -> list[Finding]:
+    """Per pair and its newest common date. Observed: |our cross rate / a second source's direct rate - 1|.
+
+    `fx`: FX rows (base per unit of `currency`); the cross rate of a pair is rate(currency) / rate(quote). `second`: columns
+    `session`, `currency`, `quote`, `rate` (units of `quote` per unit of `currency`). A pair that our rates do not know on
+    any of the second source's dates gets a finding, too: what cannot be compared is not confirmed.
+    """
+    ours = fx.drop_duplicates(["session", "currency"], keep="last").set_index(["session", "currency"])["rate"]
+    found = []
+    for (currency, quote), group in second.groupby(["currency", "quote"]):
+        difference, message = float("nan"), "no date on which both sources have a rate"
+        for row in group.sort_values("session", ascending=False).itertuples():
+            legs = [float(ours.get((row.session, name), float("nan"))) for name in (currency, quote)]
+            if legs[0] > 0.0 and legs[1] > 0.0 and row.rate > 0.0:
+                difference = abs(legs[0] / legs[1] / row.rate - 1.0)
+                message = f"{row.session.date()}: {legs[0] / legs[1]:.6g} over the euro, {row.rate:.6g} elsewhere"
+                break
+        outcome = "pass" if difference <= FX_CROSS_WARN else "warn" if difference <= FX_CROSS_MAX else "quarantine"
+        found.append(finding("fx_triangulates", f"{currency}/{quote}", outcome, difference, FX_CROSS_WARN, message))
     return found
 
 

@@ -19,6 +19,7 @@ from marketbot_assets.normalization.listing_ends import NO_ENDS, ListingEnds
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_resources.calendars import next_open
+from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT
 
@@ -96,9 +97,14 @@ def is_rebalance(mandate: Mandate, session: dt.date) -> bool:
     return mandate.cadence == "daily" or mandate.rebalance_weekday == WEEKDAYS[session.weekday()]
 
 
-def send_windows(mics: Sequence[str], after: dt.datetime) -> tuple[tuple[dt.datetime, ...], tuple[dt.datetime, ...]]:
-    """(send_from, send_until) per instrument: from the cutoff until shortly before the next open of its own exchange."""
-    opens = {mic: next_open(mic, after + 2 * SEND_WINDOW)[1] for mic in sorted(set(mics))}
+def send_windows(
+    mics: Sequence[str], after: dt.datetime, off: Closed = NO_CLOSURES
+) -> tuple[tuple[dt.datetime, ...], tuple[dt.datetime, ...]]:
+    """(send_from, send_until) per instrument: from the cutoff until shortly before the next open of its own exchange.
+
+    `off`: closures that no calendar knows.
+    """
+    opens = {mic: next_open(mic, after + 2 * SEND_WINDOW, off)[1] for mic in sorted(set(mics))}
     return tuple(after for _ in mics), tuple(opens[mic] - SEND_WINDOW for mic in mics)
 
 
@@ -166,7 +172,7 @@ def portfolio_inputs(
     ended = np.array([name in market.ends.ended for name in names])
     can_trade = np.isfinite(price) & np.isfinite(fx) & fresh & ~stale & ~quarantined & ~ended
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
-    send_from, send_until = send_windows(tuple(rows["mic"]), cutoff)
+    send_from, send_until = send_windows(tuple(rows["mic"]), cutoff, mandate.calendar.closed)
     enough = counts >= mandate.limits.participation.min_observations
     return PortfolioInputs(
         session=session,

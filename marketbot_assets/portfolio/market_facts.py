@@ -43,12 +43,11 @@ def market_facts(
     mandate: Mandate,
     session: dt.date,
     cutoff: dt.datetime,
-    days: Sequence[dt.date],
 ) -> Market:
-    """The market at `cutoff`. `fx`, `actions`: FX and CORPORATE_ACTIONS rows; `days`: the last decision sessions, this one last."""
+    """The market at `cutoff`. `fx`, `actions`: FX and CORPORATE_ACTIONS rows known then."""
     base = mandate.base_currency
     currencies = set(instruments["currency"]) - {base}
-    stale = stale_currencies(fx, currencies, session, days, mandate.limits.fx_stale_sessions)
+    stale = stale_currencies(fx, currencies, session, mandate.limits.fx_stale_sessions)
     age, history = ages.at(cutoff)
     rates = {currency: float(rate) for currency, rate in zip(instruments["currency"], window.fx[-1], strict=True)}
     return Market(
@@ -62,7 +61,7 @@ def market_facts(
         history_sessions=history,
         fx_rates={**dict(sorted(rates.items())), base: 1.0},
         stale_currencies=frozenset(stale),
-        ends=listing_ends(actions, instruments, cutoff),
+        ends=listing_ends(actions, instruments, cutoff, mandate.calendar.closed),
     )
 
 

@@ -7,10 +7,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 import numpy as np
 
-from marketbot_resources.model import MINOR_UNIT_DIGITS
+from marketbot_resources.currencies import minor_digits
 
 LOT_TOLERANCE = Decimal("1e-9")
-MINOR_DIGITS = 2
 
 
 def exact(value: float) -> Decimal:
@@ -52,7 +51,7 @@ def lots_down_exact(value: Decimal, step: Decimal) -> Decimal:
 
 def minor_unit(currency: str) -> Decimal:
     """The smallest amount of a currency: 0.01, or 1 for yen."""
-    return Decimal(1).scaleb(-MINOR_UNIT_DIGITS.get(currency, MINOR_DIGITS))
+    return Decimal(1).scaleb(-minor_digits(currency))
 
 
 def money_up(amount: Decimal, currency: str) -> Decimal:

@@ -18,7 +18,7 @@ from marketbot_assets.features.registry import LOOKBACK_SESSIONS
 from marketbot_assets.features.scenarios import scenario_returns
 from marketbot_assets.normalization.build_window import build_base_returns, build_macro, build_window
 from marketbot_assets.normalization.freshness import BarAges
-from marketbot_assets.normalization.window import Floats, MacroWindow, MarketWindow
+from marketbot_assets.normalization.window import Flags, Floats, MacroWindow, MarketWindow
 from marketbot_resources.calendars import cutoffs, decision_sessions
 from marketbot_resources.errors import UsageError
 from marketbot_resources.holidays import FIRST
@@ -41,7 +41,7 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What one session knows: its windows and the tables that every decision reads."""
+    """What one session knows: its windows and the tables that every decision reads, of the instruments known by then."""
 
     session: dt.date
     cutoff: dt.datetime
@@ -54,6 +54,7 @@ class Known:
     training: MarketWindow
     fx: pd.DataFrame
     quarantined: frozenset[str]
+    ages: BarAges
 
 
 class History:
@@ -61,15 +62,16 @@ class History:
 
     def __init__(self, tables: Tables, mandate: Mandate, first: dt.date, last: dt.date) -> None:
         self.tables, self.mandate = tables, mandate
-        every = decision_sessions(mandate.calendar.mic, FIRST, last)
+        every = decision_sessions(mandate.calendar, FIRST, last)
         self.sessions = tuple(day for day in every if day >= first)
         if not self.sessions:
             raise UsageError(f"expected sessions of {mandate.calendar.mic} in {first} .. {last}, found none")
         self.days = every
         self._cutoffs = cutoffs(mandate.calendar, mandate.schedule, every)
         self._start = max(0, len(every) - len(self.sessions) - TRAINING_SESSIONS)
-        names = tuple(tables.instruments["instrument"])
-        currencies = dict(zip(names, tables.instruments["currency"], strict=True))
+        self._listings = tables.instruments.sort_values("instrument", ignore_index=True)
+        names = tuple(self._listings["instrument"])
+        currencies = dict(zip(names, self._listings["currency"], strict=True))
         frames = (tables.prices, tables.corporate_actions, tables.fx)
         base = mandate.base_currency
         near, limits = every[self._start :], self._cutoffs[self._start :]
@@ -80,7 +82,7 @@ class History:
             *frames, instruments=names, currencies=currencies, base=base, sessions=every, cutoffs=self._cutoffs
         )
         self._macro = build_macro(tables.macro, every, self._cutoffs)
-        self.ages = BarAges(tables.prices, names, tuple(tables.instruments["mic"]))
+        self._ages: dict[tuple[str, ...], BarAges] = {}
         bad = tables.prices[tables.prices["quarantine"]]
         self._rejected = list(zip(bad["known_at"], bad["instrument"], strict=True))
 
@@ -92,9 +94,12 @@ class History:
         """What was known at a session's computed cutoff."""
         place = self.days.index(session)
         end, cutoff, before = place - self._start, self._cutoffs[place], self._cutoffs[place - 1]
-        instruments = self._instruments(session)
-        window = self._window.upto(end, MODEL_SESSIONS)
-        recent, world = self._window.upto(end, LOOKBACK_SESSIONS), self._macro.upto(place, LOOKBACK_SESSIONS)
+        kept = (self._listings["known_at"] <= cutoff).to_numpy()
+        instruments = self._instruments(session, kept)
+        training = _only(self._window.upto(end, TRAINING_SESSIONS), kept)
+        last = len(training.sessions) - 1
+        window, recent = training.upto(last, MODEL_SESSIONS), training.upto(last, LOOKBACK_SESSIONS)
+        world = self._macro.upto(place, LOOKBACK_SESSIONS)
         filed = self.tables.fundamentals[self.tables.fundamentals["known_at"] <= cutoff]
         features = build_features(recent, world, filed, instruments, session)
         return Known(
@@ -105,25 +110,60 @@ class History:
             window=recent,
             macro=world,
             features=features,
-            factor_model=self._model(window, place, features, instruments),
-            training=self._window.upto(end, TRAINING_SESSIONS),
+            factor_model=self._model(window, place, features, instruments, kept),
+            training=training,
             fx=self.tables.fx[self.tables.fx["known_at"] <= cutoff],
             quarantined=frozenset(name for at, name in self._rejected if before < at <= cutoff),
+            ages=self._ages_of(instruments),
         )
 
     def _model(
-        self, window: MarketWindow, place: int, features: pd.DataFrame, instruments: pd.DataFrame
+        self, window: MarketWindow, place: int, features: pd.DataFrame, instruments: pd.DataFrame, kept: Flags
     ) -> FactorModel:
         macro = self._macro.upto(place, MODEL_SESSIONS)
         index = self._macro.series["SP500"][: place + 1]
         beta = shrunk_beta(window.base_return, macro.series["SP500"])
         past: Sequence[dt.date] = self.days[: place + 1]
-        stress = scenario_returns(self._returns[: place + 1], past, index, beta, self.days[place])
-        return estimate_factor_model(window, macro, features, list(instruments["sector"]), self.mandate, stress)
+        stress = scenario_returns(_columns(self._returns[: place + 1], kept), past, index, beta, self.days[place])
+        return estimate_factor_model(window, macro, features, instruments, self.mandate, stress)
 
-    def _instruments(self, session: dt.date) -> pd.DataFrame:
+    def _instruments(self, session: dt.date, kept: Flags) -> pd.DataFrame:
         """The listings as of a session: those that died later are alive, and nobody knows that they will."""
-        rows, day = self.tables.instruments, pd.Timestamp(session)
+        rows = self._listings[kept].reset_index(drop=True)
+        day = pd.Timestamp(session)
         dead = (rows["delisted_on"] < day).to_numpy()
         named = (rows["named_as"] != "").to_numpy() & (rows["listed_on"] <= day).to_numpy()
         return rows.assign(in_universe=np.asarray(named & ~dead), delisted_on=rows["delisted_on"].where(dead))
+
+    def _ages_of(self, instruments: pd.DataFrame) -> BarAges:
+        names = tuple(instruments["instrument"])
+        if names not in self._ages:
+            bars = self.tables.prices
+            own = bars if len(names) == len(self._listings) else bars[bars["instrument"].isin(names)]
+            self._ages[names] = BarAges(own, names, tuple(instruments["mic"]), self.mandate.calendar.closed)
+        return self._ages[names]
+
+
+def _columns(values: Floats, kept: Flags) -> Floats:
+    """The columns of some instruments, laid out as if there were no others: sums over them have the same bits."""
+    return values if kept.all() else np.compress(kept, values, axis=1)
+
+
+def _only(window: MarketWindow, kept: Flags) -> MarketWindow:
+    """A window of the instruments that are known; a listing of the future is no name without prices, it does not exist."""
+    if kept.all():
+        return window
+    return MarketWindow(
+        sessions=window.sessions,
+        instruments=tuple(name for name, known in zip(window.instruments, kept, strict=True) if known),
+        open=_columns(window.open, kept),
+        high=_columns(window.high, kept),
+        low=_columns(window.low, kept),
+        close=_columns(window.close, kept),
+        volume=_columns(window.volume, kept),
+        price_level=_columns(window.price_level, kept),
+        total_return=_columns(window.total_return, kept),
+        base_return=_columns(window.base_return, kept),
+        fx=_columns(window.fx, kept),
+        fresh=np.compress(kept, window.fresh, axis=1),
+    )

@@ -61,6 +61,7 @@ def opening_account(mandate: Mandate, history: History) -> PaperAccount:
         tables.fx,
         tables.instruments,
         base_currency=mandate.base_currency,
+        off=mandate.calendar.closed,
     )
     cash = {mandate.base_currency: mandate.opening_cash}
     opened = history.at(history.sessions[0]).previous_cutoff
@@ -113,14 +114,13 @@ def _session(
             features=known.features,
             forecasts=forecast(now.model, known.features, known.factor_model, mandate),
             factor_model=known.factor_model,
-            ages=history.ages,
+            ages=known.ages,
             quarantined=known.quarantined,
             fx=known.fx,
             actions=history.tables.corporate_actions,
             mandate=mandate,
             session=session,
             cutoff=known.cutoff,
-            days=history.days_to(session),
         ),
         account=account_facts(rolled.valuation, report.open_orders, state),
         platform=Platform((), "off", True, (), (), report.open_orders),
@@ -141,6 +141,7 @@ def _rolled(history: History, mandate: Mandate, held: Held, report: AccountRepor
         known.window,
         instruments=known.instruments,
         base=mandate.base_currency,
+        off=mandate.calendar.closed,
         after=known.previous_cutoff,
         until=known.cutoff,
     )
@@ -163,7 +164,7 @@ def _stepped(mandate: Mandate, now: _Running, rolled: Rolled, fills: tuple[Execu
         index_vol_20d=known.factor_model.index_vol_20d,
         clean=True,
         operator_rearm=False,
-        decision_sessions=decision_sessions(mandate.calendar.mic, session, session + AHEAD),
+        decision_sessions=decision_sessions(mandate.calendar, session, session + AHEAD),
         mandate=mandate,
         protective_ids=now.protective,
     )

@@ -19,8 +19,9 @@ from marketbot_assets.risk.projection import Projection, number, project, tradin
 from marketbot_assets.risk.state_controls import STATE_CONTROLS
 from marketbot_assets.risk.stress import STRESS_CONTROLS
 from marketbot_assets.risk.system_controls import SYSTEM_CONTROLS
+from marketbot_resources.currencies import minor_digits
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import MINOR_UNIT_DIGITS, Kind, Order, Side, Status, batch_sha256
+from marketbot_resources.model import Kind, Order, Side, Status, batch_sha256
 
 Test = Callable[[Projection], tuple[ControlResult, ...]]
 
@@ -76,7 +77,7 @@ def _floor(quantity: Decimal, keep: float, step: Decimal) -> Decimal:
 
 def _step(inputs: RiskInputs, order: Order) -> Decimal:
     if order.kind is Kind.FX:
-        return Decimal(1).scaleb(-MINOR_UNIT_DIGITS.get(order.currency, 2))
+        return Decimal(1).scaleb(-minor_digits(order.currency))
     return dict(zip(inputs.instruments, inputs.quantity_step, strict=True))[order.instrument]
 
 

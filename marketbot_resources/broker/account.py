@@ -11,7 +11,7 @@ from marketbot_resources.clock import Clock
 from marketbot_resources.errors import SessionRefused
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import TERMINAL_STATES, AccountReport, BrokerPort, OrderState
+from marketbot_resources.model import TERMINAL_STATES, AccountReport, BrokerPort, OrderState, QuotedHit
 from marketbot_resources.sessions import (
     book_cutoff_before,
     close_predecessors,
@@ -20,6 +20,7 @@ from marketbot_resources.sessions import (
     order_state,
     record_cutoff,
 )
+from marketbot_resources.stop_hits import hits_before
 
 BATCHES_WATCHED = 3
 REARMING_ACTION = "resume"
@@ -27,11 +28,14 @@ REARMING_ACTION = "resume"
 
 @dataclass(frozen=True, slots=True)
 class AccountAtCutoff:
-    """The broker's report (None without a broker), the recorded cutoff, operators' re-arming actions since the session before."""
+    """The broker's report (None without a broker), the recorded cutoff, what operators did to re-arm and which stops
+    quotes broke since the session before.
+    """
 
     report: AccountReport | None
     cutoff_at: dt.datetime
     operator: tuple[str, ...]
+    stop_hits: tuple[QuotedHit, ...]
 
 
 def take_account(
@@ -48,7 +52,7 @@ def take_account(
     report = broker.report(book_cutoff_before(ledger, session), cutoff_at) if broker is not None else None
     if broker is not None:
         record_finals(ledger, broker, mandate.account.id, session)
-    return AccountAtCutoff(report, cutoff_at, operator_actions(ledger, session))
+    return AccountAtCutoff(report, cutoff_at, operator_actions(ledger, session), hits_before(ledger, session))
 
 
 def record_finals(ledger: Ledger, broker: BrokerPort, account: str, session: dt.date) -> None:

@@ -5,10 +5,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from marketbot_resources.currencies import major_unit
 from marketbot_resources.market.listings import SampleListing, generator, real_listings, simulated_listings
 from marketbot_resources.market.shelf import Shelf, Transform
-from marketbot_resources.model import major_unit
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Delivery, whole
 
 FIRST_YEAR, LAST_YEAR = 2013, 2022
 FILED_AFTER = dt.timedelta(days=45)
@@ -86,6 +86,6 @@ class SampleFundamentals:
         self._size = size
         self._transform = transform
 
-    def filings(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def filings(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Figures by filing instant."""
-        return filing_shelf(self._size).body(since, until, self._transform)
+        return whole(filing_shelf(self._size).body(since, until, self._transform))

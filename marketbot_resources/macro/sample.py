@@ -16,7 +16,7 @@ from marketbot_resources.market.listings import generator
 from marketbot_resources.market.sample_world import FIRST, LAST, packaged, real_closes
 from marketbot_resources.market.shelf import Shelf, Transform
 from marketbot_resources.model import SESSIONS_PER_YEAR
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Delivery, whole
 
 Row = tuple[str, dt.date, float, str, dt.datetime, bool]
 _DAILY_LAG = dt.timedelta(minutes=15)
@@ -141,6 +141,6 @@ class SampleMacro:
     def __init__(self, transform: Transform | None = None) -> None:
         self._transform = transform
 
-    def series(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def series(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Observations by release."""
-        return macro_shelf().body(since, until, self._transform)
+        return whole(macro_shelf().body(since, until, self._transform))

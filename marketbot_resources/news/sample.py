@@ -6,7 +6,7 @@ from functools import lru_cache
 from marketbot_resources import calendars
 from marketbot_resources.market.listings import generator, real_listings, simulated_listings
 from marketbot_resources.market.shelf import Shelf, Transform
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Delivery, whole
 
 FIRST, LAST = dt.date(2014, 1, 2), dt.date(2022, 12, 28)
 PER_SESSION_MAX, REPEATED_SHARE = 3, 0.15
@@ -56,6 +56,6 @@ class SampleNews:
         self._size = size
         self._transform = transform
 
-    def headlines(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def headlines(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Headlines by crawl time."""
-        return headline_shelf(self._size).body(since, until, self._transform)
+        return whole(headline_shelf(self._size).body(since, until, self._transform))

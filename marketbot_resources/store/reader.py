@@ -12,7 +12,7 @@ from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import StoreError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
-from marketbot_resources.mandate import Mandate, parse_mandate
+from marketbot_resources.mandate import Calendar, Mandate, parse_mandate
 from marketbot_resources.sessions import is_skipped
 from marketbot_resources.store.index import STATIC, IndexRow, Read, read_of
 
@@ -190,9 +190,9 @@ class Reader:
         """The mandate as materialized."""
         return parse_mandate(str(self.read("mandate")["canonical_json"].iloc[0]))
 
-    def sessions_since(self, mic: str, day: dt.date) -> int:
+    def sessions_since(self, calendar: Calendar, day: dt.date) -> int:
         """Sessions of the decision calendar after a day, up to this one."""
-        return len(decision_sessions(mic, day, self.session)) - 1
+        return len(decision_sessions(calendar, day, self.session)) - 1
 
     def _check(self, asset: str) -> None:
         if self._allowed is not None and asset not in self._allowed:

@@ -83,6 +83,6 @@ def session_from_key(key: str) -> dt.date:
     calendar, _ = parse_calendar(settings.mandate_path().read_text(encoding="utf-8"))
     if not calendar.go_live <= day <= calendar.last_session:
         raise UsageError(f"expected a session from {calendar.go_live} to {calendar.last_session}, found {day}")
-    if not decision_sessions(calendar.mic, day, day):
+    if not decision_sessions(calendar, day, day):
         raise UsageError(f"expected a session of {calendar.mic}, found {day}, a day without trading")
     return day

@@ -13,11 +13,12 @@ from marketbot_assets.normalization.identity import normalize_instruments
 from marketbot_assets.normalization.series import normalize_corporate_actions, normalize_fx, normalize_prices
 from marketbot_resources.broker.paper import PaperBroker
 from marketbot_resources.broker.provider_market import provider_market
+from marketbot_resources.currencies import ECB_REFERENCE_RATES
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.market.sample import SampleMarket
 from marketbot_resources.model import Kind, Order, OrderState, Side
 from marketbot_resources.paper_market import TabularMarket
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Delivery
 
 MANDATE = mandate()
 SINCE = dt.datetime(2018, 11, 12, 23, 15, tzinfo=dt.UTC)
@@ -25,7 +26,8 @@ UNTIL = dt.datetime(2018, 11, 13, 23, 15, tzinfo=dt.UTC)  # a London name splits
 SPLIT_DAY = dt.date(2018, 11, 13)
 
 
-def raw(name: str, body: Body) -> pd.DataFrame:
+def raw(name: str, delivery: Delivery) -> pd.DataFrame:
+    (body,) = delivery.bodies
     return PARSERS[name](body.content, source=body.provider, blob_sha256="")
 
 
@@ -87,7 +89,10 @@ def test_rates(view: TabularMarket, normalized: dict[str, pd.DataFrame]) -> None
     """The newest rates bit for bit, the euro included; the base is 1."""
     fx = normalized["fx"]
     newest = fx[fx["session"] == pd.Timestamp(SPLIT_DAY)]
-    assert sorted(newest["currency"]) == ["EUR", "GBP", "HKD", "JPY", "USD"]
+    published = [
+        name for name, (first, last) in ECB_REFERENCE_RATES.items() if first <= SPLIT_DAY <= (last or SPLIT_DAY)
+    ]
+    assert sorted(newest["currency"]) == sorted({"EUR", *published})
     for row in newest.itertuples(index=False):
         assert view.rate(row.currency, UNTIL) == row.rate
     assert 1.1 < (view.rate("EUR", UNTIL) or 0.0) < 1.2

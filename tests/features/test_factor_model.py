@@ -20,7 +20,7 @@ def model():  # type: ignore[no-untyped-def]
     window, macro = world()
     frame = build_features(window, macro, FILED, INSTRUMENTS, DAYS[-1])
     stress = scenario_returns(window.base_return, DAYS, macro.series["SP500"], np.ones(N), DAYS[-1])
-    return estimate_factor_model(window, macro, frame, list(INSTRUMENTS["sector"]), MANDATE, stress)
+    return estimate_factor_model(window, macro, frame, INSTRUMENTS, MANDATE, stress)
 
 
 @pytest.mark.parametrize("shape", [(252, 10), (60, 40), (30, 5)])
@@ -97,6 +97,21 @@ def test_replay_compounds_and_gaps_are_proxied_by_beta() -> None:
     assert made.returns[row, 0] == pytest.approx(0.99 ** inside.sum() - 1, rel=1e-12)
     assert made.returns[row, 1] == pytest.approx(1.5 * -0.2)
     assert made.proxied[row].tolist() == [False, True]
+
+
+def test_windows_before_our_own_history_are_proxied_by_the_published_loss() -> None:
+    """A history that begins in 2015 still faces 2008: beta times the index's published loss, floored, marked; never left out."""
+    days = [dt.date(2015, 1, 1) + dt.timedelta(days=n) for n in range(400)]
+    returns, index = np.zeros((len(days), 2)), np.full(len(days), 100.0)
+    made = scenario_returns(returns, days, index, np.array([1.2, 3.0]), days[-1])
+    row = made.names.index("H2008")
+    assert made.returns[row] == pytest.approx([1.2 * -0.568, -0.95])
+    assert made.proxied[row].tolist() == [True, True]
+    inside = made.names.index("H2015")
+    assert made.returns[inside].tolist() == [0.0, 0.0]
+    assert not made.proxied[inside].any()
+    silent = scenario_returns(returns, days, np.full(len(days), np.nan), np.ones(2), days[-1])
+    assert silent.returns[silent.names.index("H1998")] == pytest.approx([-0.193] * 2)
 
 
 def test_published_index_losses_of_the_windows() -> None:

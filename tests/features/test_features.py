@@ -49,6 +49,7 @@ INSTRUMENTS = pd.DataFrame(
     {
         "instrument": IDS,
         "sector": ["A", "A", "A", "B", "B", "B"],
+        "kind": "EQUITY",
         "country": "US",
         "currency": "USD",
         "shares_outstanding": 1e6,

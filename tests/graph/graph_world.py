@@ -78,7 +78,8 @@ def command(
     more: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """The command line of a checkout in a process of its own; `more`: environment variables beside the home."""
-    environment = {"PATH": os.environ["PATH"], "MARKETBOT_HOME": str(home), **(more or {})}
+    kernels = {name: value for name, value in os.environ.items() if name.startswith(("OPENBLAS_", "OMP_"))}
+    environment = {"PATH": os.environ["PATH"], "MARKETBOT_HOME": str(home), **kernels, **(more or {})}
     environment |= {"MARKETBOT_MANDATE": str(mandate)} if mandate else {}
     script = [sys.executable, "-W", "ignore", "-m", "marketbot_assets.cli", *arguments]
     return subprocess.run(script, capture_output=True, text=True, env=environment, cwd=checkout, check=False)

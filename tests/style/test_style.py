@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from marketbot_resources.vendors import MODULES
+
 ROOT = Path(__file__).parents[2]
 STAGES = (
     "ingestion",
@@ -22,7 +24,7 @@ STAGES = (
     "research",
 )
 FREE = {"decision", "audit", "research"}
-WIRING = ("definitions", "jobs", "automation", "cli")
+WIRING = ("definitions", "jobs", "automation", "automation_intraday", "cli")
 PURE_THIRD_PARTY = {
     "numpy",
     "pandas",
@@ -42,12 +44,17 @@ PURE_RESOURCES = {
     "mandate",
     "mandate_limits",
     "calendars",
+    "closures",
+    "currencies",
     "holidays",
     "corporate_actions",
     "fillmodel",
     "paper",
     "paper_market",
     "paper_order",
+    "provider",
+    "rows",
+    "vendors",
 }
 IMPURE_STDLIB = {
     "os",
@@ -120,6 +127,15 @@ def test_r2_stage_modules_are_pure() -> None:
     for path in modules("marketbot_assets"):
         if stage_of(path) in STAGES and path.name not in ("assets.py", "checks.py", "__init__.py"):
             bad += [f"{name(path)} imports {imported}" for imported in pure_violations(path)]
+    assert bad == []
+
+
+def test_vendor_modules_are_pure() -> None:
+    """What describes a vendor says what to ask and how to read the answer; it asks nothing itself."""
+    files = [ROOT / "marketbot_resources" / f"{m.replace('.', '/')}.py" for ms in MODULES.values() for m in ms]
+    allowed = {"urllib"}  # urllib.parse puts addresses together
+    bad = [f"{name(p)} imports {i}" for p in files for i in imports(p) if i.split(".")[0] in IMPURE_STDLIB - allowed]
+    bad += [f"{name(p)} imports {i}" for p in files for i in imports(p) if i.startswith(("httpx", "urllib.request"))]
     assert bad == []
 
 

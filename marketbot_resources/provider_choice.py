@@ -1,0 +1,185 @@
+"""Which adapter serves each port, by the mandate's word; adapters are imported when they are asked for.
+
+A list of vendors becomes a chain over the fetcher of the home; `import` serves from the home's own imports, `none` nothing.
+Not here: the ports themselves (`provider`), what a vendor asks and reads (`vendors`).
+"""
+
+import datetime as dt
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketbot_resources.errors import ProviderError
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.provider import (
+    Body,
+    Delivery,
+    FundamentalsProvider,
+    MacroProvider,
+    MarketProvider,
+    NewsProvider,
+    QuoteProvider,
+    Subject,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from marketbot_resources.fetch.fetcher import Fetcher
+    from marketbot_resources.imports.provider import ImportProvider
+    from marketbot_resources.mandate import SyntheticWorld as SyntheticSection
+    from marketbot_resources.synthetic.provider import SyntheticWorld
+    from marketbot_resources.vendor_ports import Asked
+
+SEED_OF_JITTER = 20181001
+_FETCHERS: dict[Path, tuple[tuple[tuple[str, int], ...], "Fetcher"]] = {}
+
+
+def market_of(mandate: Mandate, home: Path, size: int | None) -> MarketProvider:
+    """Listings, bars, corporate actions and rates."""
+    named = mandate.providers
+    if named.market == "sample":
+        from marketbot_resources.market.sample import SampleMarket
+
+        return SampleMarket(size=size)
+    if named.market == "import":
+        return imported(home)
+    if named.market == "synthetic":
+        return synthetic(mandate.providers.synthetic).market
+    from marketbot_resources.vendor_ports import VendorMarket, listings
+
+    elsewhere = imported(home) if "import" in (named.instruments, named.fx) else None
+    return VendorMarket(_asked(mandate, home), mandate, listings(mandate), elsewhere)
+
+
+def macro_of(mandate: Mandate, home: Path) -> MacroProvider:
+    """Macro series."""
+    named = mandate.providers.macro
+    if named == "sample":
+        from marketbot_resources.macro.sample import SampleMacro
+
+        return SampleMacro()
+    if named == "import":
+        return imported(home)
+    if named == "synthetic":
+        return synthetic(mandate.providers.synthetic).macro
+    from marketbot_resources.macro.fred import SERIES
+    from marketbot_resources.vendor_ports import VendorMacro
+
+    return VendorMacro(_asked(mandate, home), named, tuple(SERIES))
+
+
+def fundamentals_of(mandate: Mandate, home: Path, size: int | None) -> FundamentalsProvider:
+    """Figures as filed."""
+    named = mandate.providers.fundamentals
+    if named == "sample":
+        from marketbot_resources.fundamentals.sample import SampleFundamentals
+
+        return SampleFundamentals(size=size)
+    if named == "none":
+        return Nothing()
+    if named == "import":
+        return imported(home)
+    if named == "synthetic":
+        return synthetic(mandate.providers.synthetic).fundamentals
+    from marketbot_resources.vendor_ports import VendorFundamentals, listings
+
+    return VendorFundamentals(_asked(mandate, home), named, listings(mandate))
+
+
+def news_of(mandate: Mandate, home: Path, size: int | None) -> NewsProvider:
+    """Headlines."""
+    named = mandate.providers.news
+    if named == "sample":
+        from marketbot_resources.news.sample import SampleNews
+
+        return SampleNews(size=size)
+    if named == "none":
+        return Nothing()
+    if named == "import":
+        return imported(home)
+    if named == "synthetic":
+        return synthetic(mandate.providers.synthetic).news
+    from marketbot_resources.model import listing_id
+    from marketbot_resources.vendor_ports import VendorNews, listings
+
+    feeds = [
+        Subject(listing_id(feed.mic, feed.ticker), feed.mic, feed.ticker, more={"feed": feed.address})
+        for feed in mandate.providers.feeds
+    ]
+    return VendorNews(_asked(mandate, home), named, listings(mandate), feeds)
+
+
+@lru_cache(maxsize=2)
+def synthetic(given: "SyntheticSection") -> "SyntheticWorld":
+    """The synthetic world of the mandate, made once per process. Raises UsageError for a size or range that it cannot have."""
+    from marketbot_resources.synthetic.provider import SyntheticWorld
+    from marketbot_resources.synthetic.spec import WorldSpec
+
+    return SyntheticWorld(WorldSpec(given.instruments, given.exchanges, given.first, given.last, given.seed))
+
+
+class Nothing:
+    """No figures and no headlines, because the mandate asks for none: tables without rows."""
+
+    def filings(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """No figures."""
+        return _empty("fundamentals")
+
+    def headlines(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """No headlines."""
+        return _empty("news")
+
+
+def _empty(kind: str) -> Delivery:
+    from marketbot_resources.imports.forms import FORMS
+
+    return whole(Body("none", f"none://{kind}", "text/csv", 200, (",".join(FORMS[kind].types) + "\n").encode()))
+
+
+def quotes_of(mandate: Mandate, size: int | None) -> QuoteProvider:
+    """Quotes while exchanges trade. Raises ProviderError when no adapter of the market's provider serves any."""
+    if mandate.providers.market == "sample":
+        from marketbot_resources.market.sample_quotes import SampleQuotes
+
+        return SampleQuotes(size=size)
+    raise ProviderError(
+        f"intraday: expected a market provider that serves quotes (sample), found {mandate.providers.market!r}; "
+        "take the key `intraday` out of the mandate"
+    )
+
+
+def imported(home: Path) -> "ImportProvider":
+    """What was imported into a home."""
+    from marketbot_resources.imports.provider import ImportProvider
+    from marketbot_resources.ledger.opening import open_ledger
+    from marketbot_resources.store.objects import LocalObjects
+
+    return ImportProvider(LocalObjects(home / "store"), open_ledger(home))
+
+
+def _asked(mandate: Mandate, home: Path) -> "Asked":
+    """Chains over the fetcher of a home, which lasts as long as the process: equal requests of a run are sent once."""
+    from marketbot_resources.vendor_ports import Asked
+
+    limits = tuple(sorted(mandate.providers.daily_requests.items()))
+    known = _FETCHERS.get(home)
+    if known is None or known[0] != limits:
+        known = _FETCHERS[home] = (limits, _fetcher(home, dict(limits)))
+    return Asked(known[1])
+
+
+def _fetcher(home: Path, daily_requests: dict[str, int]) -> "Fetcher":
+    import random
+    from dataclasses import replace
+
+    from marketbot_resources import settings
+    from marketbot_resources.fetch.fetcher import Fetcher
+    from marketbot_resources.fetch.policy import FEED_TERMS, Policy, Terms
+    from marketbot_resources.fetch.states import ProviderStates
+
+    terms = {"feeds": FEED_TERMS, **{name: Terms(per_day=count) for name, count in daily_requests.items()}}
+    if "feeds" in daily_requests:
+        terms["feeds"] = replace(FEED_TERMS, per_day=daily_requests["feeds"])
+    return Fetcher(
+        Policy(terms=terms), ProviderStates(home), secret=settings.variable, rng=random.Random(SEED_OF_JITTER)
+    )

@@ -1,0 +1,129 @@
+"""Bodies as received become Arrow tables, strictly: other columns, other types or empty cells are refused, nothing is repaired.
+
+`csv/1` and `parquet/1` are the forms of whole-table providers; any other parser is a vendor's (`vendors`). Pure but for the import
+of that vendor. Not here: which columns a raw table has (`marketbot_assets.ingestion.schema`).
+"""
+
+import csv as csv_rows
+import io
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from marketbot_resources.errors import ProviderError
+from marketbot_resources.provider import Body, Columns, Delivery
+
+CSV, PARQUET = "csv/1", "parquet/1"
+
+
+def arrow_rows(
+    content: bytes,
+    types: Mapping[str, pa.DataType],
+    required: Collection[str],
+    *,
+    parser: str,
+    asked: Mapping[str, str],
+    where: str,
+) -> pa.Table:
+    """Rows in the columns of `types`, in that order; a cell of a `required` column is never empty.
+
+    `where` begins every message. Raises ProviderError with what was expected and found.
+    """
+    if parser == CSV:
+        table = _csv(content, types, where)
+    elif parser == PARQUET:
+        table = _parquet(content, types, where)
+    else:
+        table = _vendor(content, types, parser, asked, where)
+    for name in types:
+        if name in required and pc.any(pc.is_null(table[name], nan_is_null=True)).as_py():
+            raise ProviderError(f"{where}: expected a value in every row of {name}, found empty cells")
+    return table
+
+
+def _csv(content: bytes, types: Mapping[str, pa.DataType], where: str) -> pa.Table:
+    from pyarrow import csv
+
+    try:
+        header = next(iter(content.decode("utf-8").splitlines()), "")
+    except UnicodeDecodeError as error:
+        raise ProviderError(f"{where}: expected UTF-8 text, found other bytes") from error
+    _same_columns([cell.strip('"') for cell in header.split(",")], types, where)
+    options = csv.ConvertOptions(
+        column_types=dict(types),
+        include_columns=list(types),
+        null_values=[""],
+        strings_can_be_null=False,
+        true_values=["true"],
+        false_values=["false"],
+    )
+    try:
+        return csv.read_csv(io.BytesIO(content), convert_options=options)
+    except pa.ArrowInvalid as error:
+        raise ProviderError(f"{where}: expected well-formed rows, found: {error}") from error
+
+
+def _parquet(content: bytes, types: Mapping[str, pa.DataType], where: str) -> pa.Table:
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(io.BytesIO(content))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ProviderError(f"{where}: expected a Parquet table, found: {' '.join(str(error).split())}") from error
+    _same_columns(table.column_names, types, where)
+    return _typed(table.select(list(types)), types, where)
+
+
+def _vendor(
+    content: bytes, types: Mapping[str, pa.DataType], parser: str, asked: Mapping[str, str], where: str
+) -> pa.Table:
+    from marketbot_resources.vendors import parser_of
+
+    columns = parser_of(parser)(content, asked)
+    _same_columns(list(columns), types, where)
+    try:
+        arrays = {name: pa.array(list(columns[name]), type=kind, from_pandas=True) for name, kind in types.items()}
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, TypeError) as error:
+        raise ProviderError(
+            f"{where}: expected typed rows of {parser}, found: {' '.join(str(error).split())}"
+        ) from error
+    return pa.table(arrays)
+
+
+def _typed(table: pa.Table, types: Mapping[str, pa.DataType], where: str) -> pa.Table:
+    try:
+        return table.cast(pa.schema(list(types.items())))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ProviderError(f"{where}: expected other types, found: {' '.join(str(error).split())}") from error
+
+
+def _same_columns(found: list[str], types: Mapping[str, pa.DataType], where: str) -> None:
+    if sorted(found) != sorted(types):
+        raise ProviderError(f"{where}: expected columns {list(types)}, found {found}")
+
+
+def cells(delivery: Delivery, names: Sequence[str]) -> Iterator[tuple[object, ...]]:
+    """Some columns of every row, whatever else the bodies hold: for a quick look. Raises ProviderError when one is missing."""
+    for body in delivery.bodies:
+        if body.status != 200:
+            raise ProviderError(f"{body.url}: expected status 200, found {body.status}")
+        columns = _loose(body)
+        missing = [name for name in names if name not in columns]
+        if missing:
+            raise ProviderError(f"{body.url}: expected columns {list(names)}, found none named {missing[0]}")
+        yield from zip(*(columns[name] for name in names), strict=True)
+
+
+def _loose(body: Body) -> Columns:
+    if body.parser == CSV:
+        reader = csv_rows.DictReader(io.StringIO(body.content.decode("utf-8", errors="replace")))
+        rows = list(reader)
+        return {name: [row[name] for row in rows] for name in reader.fieldnames or ()}
+    if body.parser == PARQUET:
+        from pyarrow import parquet
+
+        return parquet.read_table(io.BytesIO(body.content)).to_pydict()
+    from marketbot_resources.vendors import parser_of
+
+    return parser_of(body.parser)(body.content, body.asked)

@@ -1,0 +1,1 @@
+"""The big synthetic world: any number of instruments, exchanges and years, with its truth beside it."""

@@ -1,0 +1,238 @@
+"""The synthetic world behind the providers' ports: rows by the instant at which they became knowable, as CSV.
+
+A provider keeps the rows of the years that it was last asked for, and makes a year when it is asked for: the world up to
+that year's end, block by block, of which the year's rows stay. Small worlds keep all of their years.
+"""
+
+import dataclasses
+import datetime as dt
+from collections import OrderedDict
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+
+from marketbot_resources.market.shelf import csv_bytes
+from marketbot_resources.model import utc_text
+from marketbot_resources.provider import Body, Delivery, whole
+from marketbot_resources.synthetic.actions import Action
+from marketbot_resources.synthetic.grid import Grid, grid_of
+from marketbot_resources.synthetic.life import Life, life_of
+from marketbot_resources.synthetic.macro import fx_table, known_between, macro_table, sorted_by_release
+from marketbot_resources.synthetic.spec import SPLIT, WorldSpec
+from marketbot_resources.synthetic.tables import DAY, STAMP, TEXT
+from marketbot_resources.synthetic.venues import SECTOR_NAMES, VENUES
+from marketbot_resources.synthetic.world import Truth, chunks
+
+KEPT_ROWS_MAX, PROBED = 3_000_000, 8
+_KEYS = {
+    "prices": ("source_id", "session"),
+    "corporate_actions": ("source_id", "ex_session", "kind"),
+    "filings": ("source_id", "field", "period_end"),
+    "headlines": ("source_id", "headline_id"),
+}
+
+
+def answer(kind: str, table: pa.Table, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+    """A table as the provider's answer."""
+    plain = pa.table(
+        {
+            name: table[name].cast(TEXT) if pa.types.is_dictionary(table[name].type) else table[name]
+            for name in table.column_names
+        }
+    )
+    url = f"synthetic://{kind}?since={utc_text(since) if since else ''}&until={utc_text(until)}"
+    return whole(Body("synthetic", url, "text/csv", 200, csv_bytes(plain)))
+
+
+def _by_release(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:
+    place = table.column_names.index("source_id")  # a dictionary cannot be sorted by
+    return sorted_by_release(table.set_column(place, "source_id", table["source_id"].cast(TEXT)), keys)
+
+
+def _micros(at: dt.datetime) -> int:
+    return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+
+
+class Years:
+    """The rows of the world by the year in which they became knowable, made on demand, the oldest request forgotten first."""
+
+    def __init__(self, spec: WorldSpec, kept_rows_max: int = KEPT_ROWS_MAX) -> None:
+        self._spec = spec
+        self._kept: OrderedDict[int, tuple[dict[str, pa.Table], tuple[Action, ...]]] = OrderedDict()
+        self._most = max(1, kept_rows_max // (spec.instruments * 260))
+
+    def rows(self, kind: str, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
+        """Rows with since < known_at <= until, by `known_at`."""
+        last = self._clamped(until.year)
+        first = self._clamped(since.year if since is not None else self._spec.first.year)
+        after = None if since is None else _micros(since)
+        parts = [known_between(self._year(year)[0][kind], after, _micros(until)) for year in range(first, last + 1)]
+        return pa.concat_tables(parts)
+
+    def splits(self, year: int) -> tuple[Action, ...]:
+        """True splits of all listings known until the end of a year."""
+        return self._year(self._clamped(year))[1]
+
+    def _clamped(self, year: int) -> int:
+        return min(max(year, self._spec.first.year), self._spec.last.year + 1)
+
+    def _year(self, year: int) -> tuple[dict[str, pa.Table], tuple[Action, ...]]:
+        if year not in self._kept:
+            self._kept[year] = self._made(year)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(year)
+        return self._kept[year]
+
+    def _made(self, year: int) -> tuple[dict[str, pa.Table], tuple[Action, ...]]:
+        begin, end = (_micros(dt.datetime(y, 1, 1, tzinfo=dt.UTC)) for y in (year, year + 1))
+        until = dataclasses.replace(self._spec, last=min(self._spec.last, dt.date(year, 12, 31)))
+        found: dict[str, list[pa.Table]] = {kind: [] for kind in _KEYS}
+        splits: list[Action] = []
+        for chunk in chunks(until):
+            served = {"prices": chunk.bars, "corporate_actions": chunk.actions}
+            served |= {"filings": chunk.filings, "headlines": chunk.headlines}
+            for kind, table in served.items():
+                found[kind].append(known_between(table, begin - 1, end - 1))
+            splits += [action for action in chunk.true_actions if action.kind == SPLIT]
+        joined = {kind: pa.concat_tables(found[kind]).unify_dictionaries().combine_chunks() for kind in found}
+        return {kind: _by_release(table, _KEYS[kind]) for kind, table in joined.items()}, tuple(splits)
+
+
+class SyntheticMarket:
+    """Listings, bars, corporate actions and reference rates of a synthetic world."""
+
+    def __init__(self, spec: WorldSpec, years: Years) -> None:
+        self._spec = spec
+        self._years = years
+
+    def instruments(self, as_of: dt.datetime) -> Delivery:
+        """Listings that had begun to trade at the instant, with the ticker and state of then; the dead remain, as dead."""
+        instant = _micros(as_of)
+        splits: dict[int, list[Action]] = {}
+        for action in self._years.splits(as_of.year):
+            splits.setdefault(action.number, []).append(action)
+        rows = []
+        for number in range(self._spec.instruments):
+            life = life_of(self._spec, number)
+            grid = grid_of(life.mic, self._spec.first, self._spec.last)
+            if life.born < grid.count and grid.opens[life.born] <= instant:
+                rows.append(_listing(life, grid, instant, splits.get(number, [])))
+        table = pa.Table.from_pylist(rows, schema=_LISTING_SCHEMA)
+        return answer("instruments", table, None, as_of)
+
+    def prices(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Daily bars."""
+        return answer("prices", self._years.rows("prices", since, until), since, until)
+
+    def corporate_actions(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Corporate actions by announcement."""
+        return answer("corporate_actions", self._years.rows("corporate_actions", since, until), since, until)
+
+    def probe(self, mic: str) -> "SyntheticMarket":
+        """The first few listings of every exchange: a smaller world holds the same rows."""
+        few = dataclasses.replace(self._spec, instruments=min(self._spec.instruments, PROBED * len(self._spec.mics)))
+        return SyntheticMarket(few, Years(few))
+
+    def fx(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Reference rates."""
+        return _slice("fx", sorted_by_release(fx_table(self._spec), ("currency",)), since, until)
+
+
+_LISTING_SCHEMA = pa.schema(
+    [
+        *((name, TEXT) for name in ("source_id", "ticker", "name", "mic", "currency", "country", "sector")),
+        *((name, TEXT) for name in ("kind", "issuer", "quantity_step", "tick_size")),
+        ("listed_on", DAY),
+        ("delisted_on", DAY),
+        ("shares_outstanding", pa.float64()),
+        ("known_at", STAMP),
+        ("synthetic", pa.bool_()),
+    ]
+)
+
+
+def _listing(life: Life, grid: Grid, instant: int, splits: list[Action]) -> dict[str, object]:
+    """One row as described at the instant; `known_at` is when that description last changed."""
+    venue, changes = VENUES[life.mic], [int(grid.opens[life.born])]
+    renamed = life.renamed is not None and life.renamed < grid.count and grid.opens[life.renamed] <= instant
+    ended = life.end < grid.count and grid.closes[life.end] <= instant
+    if renamed and life.renamed is not None:
+        changes.append(int(grid.opens[life.renamed]))
+    if ended:
+        changes.append(int(grid.closes[life.end]))
+    shares = life.shares
+    for action in splits:
+        at = int(grid.opens[grid.sessions.index(action.ex_session)])
+        if at <= instant:
+            shares *= action.ratio
+            changes.append(at)
+    return {
+        "source_id": life.source_id,
+        "ticker": life.new_ticker if renamed else life.ticker,
+        "name": life.name,
+        "mic": life.mic,
+        "currency": venue.currency,
+        "country": venue.country,
+        "sector": SECTOR_NAMES[life.sector],
+        "kind": "EQUITY",
+        "issuer": life.name,
+        "quantity_step": str(venue.lot),
+        "tick_size": format(Decimal(str(life.tick)).normalize(), "f"),
+        "listed_on": grid.sessions[life.born],
+        "delisted_on": grid.sessions[life.end] if ended else None,
+        "shares_outstanding": float(np.round(shares)),
+        "known_at": dt.datetime.fromtimestamp(max(changes) / 1e6, tz=dt.UTC),
+        "synthetic": True,
+    }
+
+
+def _slice(kind: str, table: pa.Table, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+    return answer(kind, known_between(table, None if since is None else _micros(since), _micros(until)), since, until)
+
+
+class SyntheticMacro:
+    """Macro series of a synthetic world."""
+
+    def __init__(self, spec: WorldSpec) -> None:
+        self._table = sorted_by_release(macro_table(spec), ("series", "period"))
+
+    def series(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Observations and vintages by release."""
+        return _slice("series", self._table, since, until)
+
+
+class SyntheticFundamentals:
+    """Filed figures of a synthetic world."""
+
+    def __init__(self, years: Years) -> None:
+        self._years = years
+
+    def filings(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Figures by filing instant."""
+        return answer("filings", self._years.rows("filings", since, until), since, until)
+
+
+class SyntheticNews:
+    """Headlines of a synthetic world."""
+
+    def __init__(self, years: Years) -> None:
+        self._years = years
+
+    def headlines(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Headlines by crawl time."""
+        return answer("headlines", self._years.rows("headlines", since, until), since, until)
+
+
+class SyntheticWorld:
+    """One world: its four providers, and its truth."""
+
+    def __init__(self, spec: WorldSpec) -> None:
+        years = Years(spec)
+        self.spec = spec
+        self.market = SyntheticMarket(spec, years)
+        self.macro = SyntheticMacro(spec)
+        self.fundamentals = SyntheticFundamentals(years)
+        self.news = SyntheticNews(years)
+        self.truth = Truth(spec)

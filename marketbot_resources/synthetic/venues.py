@@ -1,0 +1,58 @@
+"""Exchanges of the synthetic world, their currencies, sectors and the parts of invented names. Pure.
+
+Missing are exchanges whose calendar the calendar library cannot build for all years. Rates are round and set scales only.
+"""
+
+from dataclasses import dataclass
+
+UNITS_PER_USD = {
+    "USD": 1.0, "EUR": 0.9, "GBP": 0.75, "JPY": 110.0, "HKD": 7.8, "AUD": 1.4, "CAD": 1.3, "CHF": 0.95, "SEK": 9.0,
+    "DKK": 6.5, "NOK": 8.5, "PLN": 3.8, "HUF": 290.0, "CZK": 22.0, "TRY": 6.0, "ZAR": 14.0, "INR": 70.0, "CNY": 6.7,
+    "KRW": 1150.0, "TWD": 30.0, "SGD": 1.35, "MYR": 4.1, "THB": 32.0, "IDR": 14000.0, "PHP": 51.0, "NZD": 1.5,
+    "BRL": 4.0, "MXN": 19.0, "CLP": 680.0, "PEN": 3.3, "COP": 3200.0, "ARS": 40.0, "RUB": 64.0, "ISK": 115.0, "PKR": 140.0,
+}  # fmt: skip
+_EURO = {
+    "XETR": "DE", "XFRA": "DE", "XDUS": "DE", "XHAM": "DE", "XSTU": "DE", "XPAR": "FR", "XAMS": "NL", "XBRU": "BE",
+    "XLIS": "PT", "XDUB": "IE", "XMAD": "ES", "XMIL": "IT", "XHEL": "FI", "XWBO": "AT", "XLUX": "LU", "XBRA": "SK",
+    "XLJU": "SI", "XTAL": "EE", "XRIS": "LV", "XLIT": "LT", "XZAG": "HR",
+}  # fmt: skip
+_OTHER = {
+    "XNYS": ("US", "USD"), "XNAS": ("US", "USD"), "XTSE": ("CA", "CAD"), "XLON": ("GB", "GBX"), "XTKS": ("JP", "JPY"),
+    "XHKG": ("HK", "HKD"), "XASX": ("AU", "AUD"), "XSWX": ("CH", "CHF"), "XSTO": ("SE", "SEK"), "XCSE": ("DK", "DKK"),
+    "XOSL": ("NO", "NOK"), "XICE": ("IS", "ISK"), "XWAR": ("PL", "PLN"), "XBUD": ("HU", "HUF"), "XPRA": ("CZ", "CZK"),
+    "XIST": ("TR", "TRY"), "XJSE": ("ZA", "ZAC"), "XBOM": ("IN", "INR"), "XSHG": ("CN", "CNY"), "XKRX": ("KR", "KRW"),
+    "XTAI": ("TW", "TWD"), "XSES": ("SG", "SGD"), "XKLS": ("MY", "MYR"), "XBKK": ("TH", "THB"), "XIDX": ("ID", "IDR"),
+    "XPHS": ("PH", "PHP"), "XNZE": ("NZ", "NZD"), "BVMF": ("BR", "BRL"), "XMEX": ("MX", "MXN"), "XSGO": ("CL", "CLP"),
+    "XLIM": ("PE", "PEN"), "XBOG": ("CO", "COP"), "XBUE": ("AR", "ARS"), "XMOS": ("RU", "RUB"), "XKAR": ("PK", "PKR"),
+}  # fmt: skip
+LOTS = {"XTKS": 100, "XHKG": 500, "XSHG": 100, "XSES": 100, "XKLS": 100, "XBKK": 100, "XIDX": 100, "XTAI": 1000}
+SECTORS = {
+    "Communication Services": "Media",
+    "Consumer Discretionary": "Retail",
+    "Consumer Staples": "Foods",
+    "Energy": "Energy",
+    "Financials": "Bank",
+    "Health Care": "Pharma",
+    "Industrials": "Works",
+    "Information Technology": "Systems",
+    "Materials": "Metals",
+    "Real Estate": "Property",
+    "Utilities": "Power",
+}
+SECTOR_NAMES = tuple(SECTORS)
+FIRST_WORDS = ("Alder", "Birch", "Cedar", "Delta", "Ember", "Fjord", "Grove", "Heron", "Ivory", "Juniper", "Kestrel")
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """Country of the issuers, ISO 3166 alpha-2; quotation currency (GBX, ZAC: hundredths); lot in shares."""
+
+    country: str
+    currency: str
+    lot: int
+
+
+VENUES = {
+    mic: Venue(country, currency, LOTS.get(mic, 1))
+    for mic, (country, currency) in {**{mic: (c, "EUR") for mic, c in _EURO.items()}, **_OTHER}.items()
+}

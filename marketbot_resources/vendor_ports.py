@@ -1,0 +1,174 @@
+"""The ports over web services: each asks a chain of vendors, in the mandate's order, about what the mandate names.
+
+Not here: what a vendor asks and reads (`vendors`), how a chain falls back (`chain`), how requests are sent (`fetch`).
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from marketbot_resources.chain import Chain
+from marketbot_resources.errors import MandateError, ProviderError
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import listing_id
+from marketbot_resources.provider import Delivery, MarketProvider, Refusal, Subject, Vendor, Window
+from marketbot_resources.vendors import vendors
+
+if TYPE_CHECKING:
+    from marketbot_resources.fetch.fetcher import Fetcher
+
+PROBED, SEC = 3, "sec"
+FILING_MICS = frozenset({"XNYS", "XNAS", "XASE", "ARCX", "BATS"})
+
+
+def listings(mandate: Mandate) -> tuple[Subject, ...]:
+    """The mandate's listings as subjects. Raises MandateError for `all`: a web service cannot be asked for everything."""
+    found = []
+    for mic, tickers in sorted(mandate.universe.listings.items()):
+        if tickers == "all":
+            raise MandateError(
+                f"mandate: universe.listings.{mic}: expected tickers, since web services serve the listings, found all"
+            )
+        former = mandate.universe.formerly.get(mic, {})
+        found += [Subject(listing_id(mic, former.get(ticker, ticker)), mic, ticker) for ticker in sorted(tickers)]
+    return tuple(found)
+
+
+def serving(table: str, names: Sequence[str]) -> list[Vendor]:
+    """The descriptions of a table by vendors, in their order. Raises MandateError when none of them has that table."""
+    found = vendors(table, names)
+    if not found:
+        raise MandateError(f"mandate: providers: expected a vendor of {table} among {', '.join(names)}, found none")
+    return found
+
+
+class Asked:
+    """One fetcher, and chains over it."""
+
+    def __init__(self, fetcher: "Fetcher") -> None:
+        self._fetcher = fetcher
+
+    def ask(
+        self,
+        table: str,
+        names: Sequence[str],
+        subjects: Sequence[Subject],
+        since: dt.datetime | None,
+        until: dt.datetime,
+    ) -> Delivery:
+        """What the chain of these vendors delivers. Raises ProviderError when nothing was served."""
+        return Chain(table, serving(table, names), self._fetcher).deliver(subjects, Window(since, until))
+
+
+class VendorMarket:
+    """Listings, bars, actions, rates. `elsewhere` serves the listings or the rates where the mandate says so."""
+
+    def __init__(
+        self,
+        asked: Asked,
+        mandate: Mandate,
+        subjects: Sequence[Subject],
+        elsewhere: MarketProvider | None = None,
+    ) -> None:
+        self._asked, self._mandate, self._elsewhere = asked, mandate, elsewhere
+        self._subjects = tuple(subjects)
+        assert isinstance(mandate.providers.market, tuple), "a market of vendors is a list"
+        self._names: tuple[str, ...] = mandate.providers.market
+
+    def instruments(self, as_of: dt.datetime) -> Delivery:
+        """The listings as the vendors describe them now; a listing that no vendor describes is a refusal."""
+        chain = self._mandate.providers.instruments or self._names
+        if isinstance(chain, str):
+            return self._other().instruments(as_of)
+        return self._asked.ask("raw_instruments", chain, self._subjects, None, as_of)
+
+    def prices(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Daily bars, with a few sessions from before the window."""
+        return self._asked.ask("raw_prices", self._names, self._subjects, since, until)
+
+    def corporate_actions(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Corporate actions, by those vendors of the chain that tell them."""
+        return self._asked.ask("raw_corporate_actions", self._names, self._subjects, since, until)
+
+    def fx(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Reference rates: all currencies in one answer."""
+        chain = self._mandate.providers.fx
+        if isinstance(chain, tuple):
+            return self._asked.ask("raw_fx", chain, (Subject("EUR"),), since, until)
+        return self._other().fx(since, until)
+
+    def probe(self, mic: str) -> "VendorMarket":
+        """The same vendors, asked for a few listings of one exchange."""
+        some = [one for one in self._subjects if one.mic == mic][:PROBED]
+        return VendorMarket(self._asked, self._mandate, some, self._elsewhere)
+
+    def _other(self) -> MarketProvider:
+        if self._elsewhere is None:
+            raise ProviderError("providers: expected another source beside the vendors, found none")
+        return self._elsewhere
+
+
+class VendorMacro:
+    """Macro series."""
+
+    def __init__(self, asked: Asked, names: Sequence[str], series: Sequence[str]) -> None:
+        self._asked, self._names, self._series = asked, names, series
+
+    def series(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Observations by release, each vintage."""
+        subjects = tuple(Subject(name) for name in sorted(self._series))
+        return self._asked.ask("raw_macro", self._names, subjects, since, until)
+
+
+class VendorFundamentals:
+    """Figures as filed by the issuers of the listings in the United States, by their CIK."""
+
+    def __init__(self, asked: Asked, names: Sequence[str], subjects: Sequence[Subject]) -> None:
+        self._asked, self._names, self._subjects = asked, names, tuple(subjects)
+
+    def filings(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Figures by filing instant; a listing without CIK is a refusal. The list of tickers is kept as evidence."""
+        from marketbot_resources.fundamentals.sec_issuers import edgar_ticker
+        from marketbot_resources.vendors import parser_of
+
+        ours = [one for one in self._subjects if one.mic in FILING_MICS]
+        tickers = self._asked.ask("sec_tickers", self._names, ours, None, until)
+        (body,) = tickers.bodies
+        rows = parser_of(body.parser)(body.content, body.asked)
+        ciks = {str(ticker): str(cik) for ticker, cik in zip(rows["ticker"], rows["cik"], strict=True)}
+        known = [
+            replace(one, more={**one.more, "cik": ciks[edgar_ticker(one.ticker)]})
+            for one in ours
+            if edgar_ticker(one.ticker) in ciks
+        ]
+        delivery = self._asked.ask("raw_fundamentals", self._names, known, since, until)
+        unknown = sorted({one.source_id for one in self._subjects} - {one.source_id for one in known})
+        missing = tuple(Refusal(SEC, name, "no CIK is known for it") for name in unknown)
+        return replace(delivery, refused=(*delivery.refused, *tickers.bodies), refusals=(*delivery.refusals, *missing))
+
+
+class VendorNews:
+    """Headlines: every vendor is asked, since each has its own."""
+
+    def __init__(
+        self, asked: Asked, names: Sequence[str], subjects: Sequence[Subject], feeds: Sequence[Subject]
+    ) -> None:
+        self._asked, self._names, self._subjects, self._feeds = asked, names, tuple(subjects), tuple(feeds)
+
+    def headlines(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Headlines. Raises ProviderError when no vendor answered."""
+        deliveries, failures = [], []
+        for name in self._names:
+            try:
+                about = self._feeds if name == "feeds" else self._subjects
+                deliveries.append(self._asked.ask("raw_news", (name,), about, since, until))
+            except ProviderError as error:
+                failures.append(str(error))
+        if not deliveries:
+            raise ProviderError(f"raw_news: expected an answer of a vendor, found none: {'; '.join(failures)}")
+        return Delivery(
+            tuple(body for one in deliveries for body in one.bodies),
+            tuple(body for one in deliveries for body in one.refused),
+            tuple(refusal for one in deliveries for refusal in one.refusals),
+        )
