@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from marketbot_resources.errors import ProviderError
-from marketbot_resources.fetch.policy import Failure
+from marketbot_resources.fetch.policy import Failure, one_line
 from marketbot_resources.fetch.query import full_address
 from marketbot_resources.provider import Body, Columns, Delivery, Refusal, Request, Response, Subject, Vendor, Window
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 ALL = "*"
 PAGES_MAX = 1000
 REASONS_MAX = 5
-_REASON_MAX = 600
 _TOKENS = ("token", "cursor")
 QUIET = frozenset({"raw_news"})  # having nothing to say about a subject is an answer here, even in a batch of subjects
 
@@ -139,7 +138,7 @@ class _Asking:
         return self._judged(readings, asked)
 
     def _refused_as_a_whole(self, reason: str) -> _Answer:
-        return _Answer(refusals=(Refusal(self._vendor.name, ALL, _line(reason)),))
+        return _Answer(refusals=(Refusal(self._vendor.name, ALL, one_line(reason)),))
 
     def _read(self, readings: Sequence[_Reading]) -> None:
         """Follows the pages of all requests, one page of each at a time."""
@@ -198,7 +197,8 @@ class _Asking:
                 if names:
                     one.fail(f"its body also answers for {min(names)}, which is not served by it", *one.bodies)
         refusals = [
-            Refusal(self._vendor.name, name, _line(self._mask(reason))) for name, reason in _reasons(readings, served)
+            Refusal(self._vendor.name, name, one_line(self._mask(reason)))
+            for name, reason in _reasons(readings, served)
         ]
         used = [one for one in good if served & one.serves()]
         unused = [one for one in good if not served & one.serves()]
@@ -262,7 +262,3 @@ def _sorted(bodies: Sequence[Body]) -> tuple[Body, ...]:
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, ProviderError) else f"{type(error).__name__}: {error}"
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:_REASON_MAX]

@@ -22,6 +22,7 @@ from marketbot_resources.provider import (
     Subject,
     whole,
 )
+from marketbot_resources.vendors import vendors
 
 if TYPE_CHECKING:
     from marketbot_resources.fetch.fetcher import Fetcher
@@ -103,7 +104,7 @@ def news_of(mandate: Mandate, home: Path, size: int | None) -> NewsProvider:
     from marketbot_resources.vendor_ports import VendorNews, listings
 
     feeds = [
-        Subject(listing_id(feed.mic, feed.ticker), feed.mic, feed.ticker, more={"feed": feed.address})
+        Subject(feed.address, more={"feed": feed.address, "listing": listing_id(feed.mic, feed.ticker)})
         for feed in mandate.providers.feeds
     ]
     return VendorNews(_asked(mandate, home), named, listings(mandate), feeds)
@@ -136,14 +137,19 @@ def _empty(kind: str) -> Delivery:
     return whole(Body("none", f"none://{kind}", "text/csv", 200, (",".join(FORMS[kind].types) + "\n").encode()))
 
 
-def quotes_of(mandate: Mandate, size: int | None) -> QuoteProvider:
+def quotes_of(mandate: Mandate, home: Path, size: int | None) -> QuoteProvider:
     """Quotes while exchanges trade. Raises ProviderError when no adapter of the market's provider serves any."""
+    named = mandate.providers.market
     if mandate.providers.market == "sample":
         from marketbot_resources.market.sample_quotes import SampleQuotes
 
         return SampleQuotes(size=size)
+    if isinstance(named, tuple) and vendors("raw_quotes", named):
+        from marketbot_resources.vendor_ports import VendorQuotes, listings
+
+        return VendorQuotes(_asked(mandate, home), named, listings(mandate))
     raise ProviderError(
-        f"intraday: expected a market provider that serves quotes (sample), found {mandate.providers.market!r}; "
+        f"intraday: expected a market provider that serves quotes (sample, alpaca), found {mandate.providers.market!r}; "
         "take the key `intraday` out of the mandate"
     )
 

@@ -109,6 +109,19 @@ class VendorMarket:
         return self._elsewhere
 
 
+class VendorQuotes:
+    """Quotes of held listings, by those vendors of the market's chain that have them."""
+
+    def __init__(self, asked: Asked, names: Sequence[str], subjects: Sequence[Subject]) -> None:
+        self._asked, self._names = asked, names
+        self._subjects = {one.source_id: one for one in subjects}
+
+    def quotes(self, source_ids: Sequence[str], at: dt.datetime) -> Delivery:
+        """The newest quotes; a listing that is not the mandate's any more cannot be asked for."""
+        known = [self._subjects[name] for name in sorted(source_ids) if name in self._subjects]
+        return self._asked.ask("raw_quotes", self._names, known, None, at)
+
+
 class VendorMacro:
     """Macro series."""
 

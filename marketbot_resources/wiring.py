@@ -90,7 +90,7 @@ class Ports(dg.ConfigurableResource):
         """Quotes while exchanges trade, for protective exits only."""
         from marketbot_resources.provider_choice import quotes_of
 
-        return quotes_of(self._named()[0], self.size)
+        return quotes_of(*self._named(), self.size)
 
 
 class BrokerResource(dg.ConfigurableResource):

@@ -16,7 +16,6 @@ from marketbot_resources import settings
 from marketbot_resources.calendars import computed_cutoff, decision_sessions
 from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.provider import Body
 
 if TYPE_CHECKING:
     from marketbot_assets.research.leakcheck import Result
@@ -119,7 +118,7 @@ def _session(text: str, found: Checked) -> dt.date:
         day = dt.date.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"session {text}: expected a date like 2018-12-24") from error
-    if not decision_sessions(mandate.calendar.mic, day, day) or not mandate.calendar.go_live <= day <= found.last:
+    if not decision_sessions(mandate.calendar, day, day) or not mandate.calendar.go_live <= day <= found.last:
         raise UsageError(
             f"session {text}: expected one of {mandate.calendar.mic} from {mandate.calendar.go_live} to {found.last}"
         )
@@ -141,20 +140,26 @@ def _rows() -> Checked:
 
 
 def _sample(mandate: Mandate) -> Checked:
-    from marketbot_assets.rebuild_data import Received, rows_of
+    from marketbot_assets.rebuild_data import ReceivedBody, rows_of
     from marketbot_assets.research.layers import tidy
-    from marketbot_resources.wiring import Ports
+    from marketbot_resources.fundamentals.sample import SampleFundamentals
+    from marketbot_resources.macro.sample import SampleMacro
+    from marketbot_resources.market.sample import SampleMarket
+    from marketbot_resources.news.sample import SampleNews
 
-    ports, last = Ports(), mandate.calendar.last_session
+    market, last = SampleMarket(), mandate.calendar.last_session
     until = computed_cutoff(mandate.schedule, last)
-    bodies: dict[str, Body] = {
-        "raw_instruments": ports.market.instruments(until),
-        "raw_prices": ports.market.prices(None, until),
-        "raw_corporate_actions": ports.market.corporate_actions(None, until),
-        "raw_fx": ports.market.fx(None, until),
-        "raw_macro": ports.macro.series(None, until),
-        "raw_fundamentals": ports.fundamentals.filings(None, until),
-        "raw_news": ports.news.headlines(None, until),
+    served = {
+        "raw_instruments": market.instruments(until),
+        "raw_prices": market.prices(None, until),
+        "raw_corporate_actions": market.corporate_actions(None, until),
+        "raw_fx": market.fx(None, until),
+        "raw_macro": SampleMacro().series(None, until),
+        "raw_fundamentals": SampleFundamentals().filings(None, until),
+        "raw_news": SampleNews().headlines(None, until),
     }
-    raw = {asset: rows_of(asset, Received(body.content, body.provider, "")) for asset, body in bodies.items()}
+    raw = {
+        asset: rows_of(asset, [ReceivedBody(b.content, b.provider, "", b.parser, b.asked) for b in delivery.bodies])
+        for asset, delivery in served.items()
+    }
     return Checked(raw, tidy(raw, mandate, until), mandate, last, None)

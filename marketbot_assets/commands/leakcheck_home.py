@@ -5,7 +5,7 @@ rows (`research.leakcheck`).
 """
 
 import datetime as dt
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -89,16 +89,24 @@ def home_rows(lake: "Lake") -> "tuple[World, World, Mandate, dt.date] | None":
 
 
 def _received(lake: "Lake", read: Reader, raw: str, asset: str, history: str) -> "pd.DataFrame":
-    """Raw rows of all partitions; before them the rows of the body that the bootstrap received."""
+    """Raw rows of all partitions; before them the rows of the bodies that the bootstrap received."""
     import pandas as pd
 
     if asset == "instruments":
         return read.read(raw)
     row = lake.index.newest(history, STATIC)
     assert row is not None, f"{history} is in every home that holds a session"
-    (name,) = cast("list[str]", lake.manifest(row)["blobs"])
-    (served, *_) = [body.provider for body in lake.index.blobs(history, STATIC) if body.blob_sha256 == name]
-    first = rebuild_data.rows_of(raw, rebuild_data.Received(lake.objects.get_blob(name), served, name))
+    bodies = [
+        rebuild_data.ReceivedBody(
+            lake.objects.get_blob(str(used["blob_sha256"])),
+            str(used["provider"]),
+            str(used["blob_sha256"]),
+            str(used["parser"]),
+            cast("Mapping[str, str]", used["asked"]),
+        )
+        for used in cast("Sequence[Mapping[str, object]]", lake.manifest(row)["received"])
+    ]
+    first = rebuild_data.rows_of(raw, bodies)
     frames = [first, *(lake.load(part) for part in lake.index.up_to(raw, read.part))]
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
 

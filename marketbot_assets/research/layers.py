@@ -109,7 +109,7 @@ class Layers:
         for day, (after, until) in self.limits(sessions).items():
             known = tidy(raw, self.mandate, until)
             prices, rates, world = known["prices"], known["fx"], known["macro"]
-            start = decision_sessions(self.mandate.calendar.mic, day - dt.timedelta(days=2 * PANEL_SESSIONS), day)[0]
+            start = decision_sessions(self.mandate.calendar, day - dt.timedelta(days=2 * PANEL_SESSIONS), day)[0]
             far = cutoffs(self.mandate.calendar, self.mandate.schedule, [start])[0]
             found = quality.assess(
                 bars=prices[(prices["known_at"] > after) & (prices["known_at"] <= until)],
@@ -122,6 +122,7 @@ class Layers:
                 cutoff=until,
                 previous_cutoff=after,
                 base=self.mandate.base_currency,
+                off=self.mandate.calendar.closed,
             )
             out[day, "data_quality"] = by_key(found, schema.DATA_QUALITY.key)
         return out
@@ -168,13 +169,13 @@ class Layers:
         features = build_features(window, macro, _until(world["fundamentals"], day), listed, session)
         beta = shrunk_beta(window.base_return, macro.series["SP500"])
         none = scenario_returns(window.base_return[:0], (), macro.series["SP500"][:0], beta, session)
-        model = estimate_factor_model(window, macro, features, list(listed["sector"]), self.mandate, none)
+        model = estimate_factor_model(window, macro, features, listed, self.mandate, none)
         return model_frames(model)["factor_model"][list(MODEL_OUTPUTS)]
 
     def _built(
         self, world: World, session: dt.date, sessions: int
     ) -> tuple[MarketWindow, MacroWindow, pd.DataFrame, dt.datetime]:
-        days = decision_sessions(self.mandate.calendar.mic, FIRST, session)[-sessions:]
+        days = decision_sessions(self.mandate.calendar, FIRST, session)[-sessions:]
         limits = cutoffs(self.mandate.calendar, self.mandate.schedule, days)
         listed = _until(world["instruments"], limits[-1])
         window = build_window(

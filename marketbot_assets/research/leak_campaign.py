@@ -32,7 +32,7 @@ from marketbot_resources.holidays import FIRST
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Side
 
-CUTS, SEED = 60, 20181224
+SEED = 20181224
 CUT_SESSIONS, LAST_SESSIONS, HISTORY_SESSIONS = 2000, 5, 1100
 MARKET_ROWS, DECISION_ROWS, FALL_SESSIONS = 3, 4, 12
 FUTURES, DEAR, DEARER = 3, 10, 20
@@ -87,7 +87,7 @@ class Reached:
 
 def sessions_of(mandate: Mandate, last: dt.date) -> dict[dt.date, dt.datetime]:
     """Session -> cutoff, as far back as the calendars reach."""
-    days = decision_sessions(mandate.calendar.mic, FIRST, last)
+    days = decision_sessions(mandate.calendar, FIRST, last)
     return dict(zip(days, cutoffs(mandate.calendar, mandate.schedule, days), strict=True))
 
 
@@ -109,17 +109,18 @@ def plan(
     layers = Layers(mandate, fits=set(every))
     ground = Ground(tidy, limits, every, rows=MARKET_ROWS, futures=FUTURES, seed=SEED)
     received = Ground(raw, limits, live, joint=False, seed=SEED)
-    market, rows = partial(check_order, make=layers.market), partial(check_future, make=layers.normalization)
+    ordered = partial(check_order, make=layers.normalization, group="normalization")
     return [
         Step("market", ground, partial(check_future, make=layers.market, group="market")),
-        Step("market", replace(ground, cuts=fewer), partial(market, group="market")),
+        Step("market", replace(ground, cuts=fewer), partial(check_order, make=layers.market, group="market")),
         Step(
             "market",
             replace(ground, cuts=fewer),
             partial(check_removal, make=layers.market, group="market", column="instrument", own=own),
         ),
         *_warm_ups(layers, replace(ground, cuts=fewer)),
-        Step("normalization", received, partial(rows, group="normalization")),
+        Step("normalization", received, partial(check_future, make=layers.normalization, group="normalization")),
+        Step("normalization", replace(received, cuts=live[-1:]), ordered),
         Step("quality", replace(received, rows=1), partial(check_future, make=layers.quality, group="quality")),
         *_decisions(mandate, replace(ground, cuts=live, rows=DECISION_ROWS, joint=False, futures=1), reached),
     ]

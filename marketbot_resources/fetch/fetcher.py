@@ -5,6 +5,7 @@ unpacking (`decoding`), addresses (`address`), breakers and counts (`states`).
 """
 
 import asyncio
+import functools
 import logging
 import random
 import ssl
@@ -19,7 +20,7 @@ from marketbot_resources.errors import MarketbotError, ProviderError
 from marketbot_resources.fetch.address import AddressGuard, Resolve, host_of, machine_resolve
 from marketbot_resources.fetch.exchange import Exchange, Trouble
 from marketbot_resources.fetch.pace import TokenBucket, backoff_seconds, retry_after_seconds
-from marketbot_resources.fetch.policy import Failure, Policy
+from marketbot_resources.fetch.policy import Failure, Policy, one_line
 from marketbot_resources.fetch.query import full_address
 from marketbot_resources.fetch.states import Gate, ProviderStates
 from marketbot_resources.provider import Request, Response
@@ -28,7 +29,7 @@ from marketbot_resources.redaction import Redactor
 OK, UNAUTHORIZED, TOO_MANY = 200, 401, 429
 RETRIED = frozenset({TOO_MANY, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_SAID_MAX, _REASON_MAX, _SAID_BYTES_MAX = 160, 600, 8192
+_SAID_MAX, _SAID_BYTES_MAX = 160, 8192
 _NOT_KEPT = frozenset({"set-cookie", "set-cookie2"})
 
 
@@ -70,7 +71,7 @@ class Fetcher:
     ) -> None:
         self.policy, self.states, self.time = policy, states, time or machine_time()
         self.secret, self.rng, self.resolve = secret, rng, resolve
-        self.tls = tls or httpx.create_ssl_context()
+        self.tls = tls or _public_trust()
         self.buckets: dict[tuple[str, str], TokenBucket] = {}
         self._memo: dict[tuple, Response] = {}
         self._memo_bytes = 0
@@ -100,6 +101,7 @@ class Fetcher:
         """One answer per request, in their order, at the deadline at the latest (default: `batch_seconds` from now).
 
         A Response has status 200 and a whole body. Equal requests are sent once. Raises HomeError; a provider raises nothing.
+        Runs an event loop of its own: not to be called inside of another one.
         """
         if not requests:
             return []
@@ -126,6 +128,12 @@ class Fetcher:
         if self._memo_bytes + len(response.content) <= self.policy.memo_bytes_max:
             self._memo[key] = response
             self._memo_bytes += len(response.content)
+
+
+@functools.lru_cache(maxsize=1)
+def _public_trust() -> ssl.SSLContext:
+    """The public authorities, read once."""
+    return httpx.create_ssl_context()
 
 
 async def _leave(loop: asyncio.AbstractEventLoop) -> None:
@@ -175,8 +183,10 @@ class _Batch:
         """The answer by the deadline, or why there is none. What a provider does never raises: this is the edge."""
         if (known := self._fetcher.remembered(key)) is not None:
             return known
+        if not (left := self._deadline - self._time.monotonic()) > 0:
+            return self._failure(request, "not asked: the deadline of the batch has passed")
         try:
-            async with asyncio.timeout(max(0.0, self._deadline - self._time.monotonic())):
+            async with asyncio.timeout(left):
                 answer = await self._tried(request)
         except TimeoutError:
             answer = self._failure(request, "no answer by the deadline of the batch")
@@ -324,8 +334,7 @@ class _Batch:
 
     def _failure(self, request: Request, reason: str, response: Response | None = None) -> Failure:
         url = self._redactor.text(full_address(request.url, request.params))
-        said = " ".join(self._redactor.text(f"{reason} [{url}]").split())
-        return Failure(self._provider, url, said[:_REASON_MAX], response)
+        return Failure(self._provider, url, one_line(self._redactor.text(f"{reason} [{url}]")), response)
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from marketbot_resources.provider import Response
 
 MEGABYTE = 1_000_000
+REASON_MAX = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Policy:
     def terms_of(self, provider: str) -> Terms:
         """The terms of a provider."""
         return self.terms.get(provider, self.default_terms)
+
+
+def one_line(text: str) -> str:
+    """A reason as it may stand in a terminal or a log: one line of printable characters, bounded."""
+    return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))[:REASON_MAX]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Headlines of news feeds (RSS 2.0 and Atom) whose addresses the user names, each for one listing.
 
-`Subject.more["feed"]` is the address (https only; the fetcher guards where it leads), `Subject.source_id` the listing.
+`Subject.source_id` names the feed, `more["feed"]` is its address (https only; the fetcher guards where it leads), `more["listing"]`
+the listing's source id. Identifiers begin with a digest of the address, since two feeds may call two entries the same.
 Known at: the window's end, when we read the feed: a feed proves nothing about earlier instants. A feed shows an entry for days
 and does not say when it appeared, so entries published before SEEN_LATE ahead of the window are left out as seen before, and an
 entry of that margin may come in two windows under one identifier. An entry dated after the window comes in a later one.
@@ -36,7 +37,8 @@ class Feeds:
         for subject in subjects:
             address = subject.more.get("feed", "")
             if address.startswith("https://"):
-                asked = {"source_id": subject.source_id, "feed": address, **window_asked(window)}
+                listing = subject.more.get("listing", subject.source_id)
+                asked = {"source_id": listing, "feed": address, **window_asked(window)}
                 out.append(((subject,), Request(address, headers=ACCEPT, asked=asked)))
         return out
 
@@ -49,6 +51,7 @@ class Feeds:
         """Entries published in the window or shortly before it."""
         root, window = read_xml(self.name, content), window_of(asked)
         entries, publisher = _entries(root)
+        feed = hashlib.sha256(asked["feed"].encode()).hexdigest()[:8]
         rows: dict[str, Headline] = {}
         dated = 0
         for number, entry in enumerate(entries):
@@ -57,7 +60,7 @@ class Feeds:
             if published is None or not _wanted(published, window):
                 continue
             title = _text(entry, "title", f"{ATOM}title")
-            headline_id = _identifier(entry, title, published)
+            headline_id = f"{feed}:{_identifier(entry, title, published)}"
             same = rows.get(headline_id)
             if same is not None and (same.headline, same.published_at) != (title[:HEADLINE_MAX], published):
                 headline_id += "#" + _digest(title, published)

@@ -18,7 +18,7 @@ _HOUR = 3_600_000_000
 class Action:
     """One action. `amount` and `ratio` per old share: cash or value paid, new shares. `known` in microseconds, UTC.
 
-    `detail`: the new ticker of a rename, the sister of a spin-off, the reason of a delisting, else empty.
+    `other`: the new ticker of a rename, the sister of a spin-off, the reason of a delisting, else empty.
     SPIN_OFF: amount is the value of `ratio` shares of the sister at its reference price; MERGER and DELISTING: what a
     holder gets after the last session, ratio 0.
     """
@@ -31,7 +31,7 @@ class Action:
     ratio: float
     currency: str
     known: int
-    detail: str
+    other: str
 
 
 def actions_of(block: Block) -> list[Action]:
@@ -45,12 +45,12 @@ def actions_of(block: Block) -> list[Action]:
 
 
 def _row(
-    block: Block, life: Life, place: int, kind: str, amount: float, ratio: float, known: int, detail: str = ""
+    block: Block, life: Life, place: int, kind: str, amount: float, ratio: float, known: int, other: str = ""
 ) -> Action | None:
     session = block.grid.session(place)
     if session is None:
         return None
-    return Action(life.number, life.source_id, session, kind, amount, ratio, block.currency, known, detail)
+    return Action(life.number, life.source_id, session, kind, amount, ratio, block.currency, known, other)
 
 
 def _priced(block: Block, column: int, event: Event) -> Action | None:

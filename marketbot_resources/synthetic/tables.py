@@ -90,7 +90,7 @@ def true_bars(block: Block) -> pa.Table:
 
 def served_actions(actions: Sequence[Action]) -> pa.Table:
     """Corporate actions in the columns of the raw table."""
-    return true_actions(actions).drop_columns(["detail"])
+    return true_actions(actions).drop_columns(["other"])
 
 
 def true_actions(actions: Sequence[Action]) -> pa.Table:
@@ -108,7 +108,7 @@ def true_actions(actions: Sequence[Action]) -> pa.Table:
     }
     columns["known_at"] = (STAMP, [action.known for action in actions])
     columns["synthetic"] = (pa.bool_(), [True] * len(actions))
-    columns["detail"] = (TEXT, [action.detail for action in actions])
+    columns["other"] = (TEXT, [action.other for action in actions])
     return _table(columns)
 
 

@@ -46,6 +46,13 @@ def test_any_split_gives_the_body(encoding: str, body: bytes, cuts: list[int]) -
     assert unpack(encoding, [packed[a:b] for a, b in itertools.pairwise(places)]) == body
 
 
+@pytest.mark.parametrize("size", [65535, 65536, 65537, 65800, 131073, 131330])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "deflate raw"])
+def test_what_the_unpacker_still_holds_comes_out(encoding: str, size: int) -> None:
+    """All of the input may be taken in while output is still to come: at the border of the steps."""
+    assert unpack(encoding, [PACKED[encoding](bytes(size))]) == bytes(size)
+
+
 @given(st.binary(min_size=1, max_size=500), st.data())
 def test_a_cut_body_is_never_a_body(body: bytes, data: st.DataObject) -> None:
     """Every proper beginning of a packed body is refused, but for no byte at all."""

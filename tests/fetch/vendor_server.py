@@ -64,6 +64,7 @@ class _Trouble:
 class VendorServer:
     """Serves routes until it is left. `url` has no slash at its end; `requests` is what was asked, in order of arrival.
 
+    `open_max`: how many requests were being answered at the same time, at most.
     `drip_seconds`: pause between the bytes of a slow answer. `tls`: serve https with this context.
     """
 
@@ -76,6 +77,7 @@ class VendorServer:
     ) -> None:
         self.requests: list[Asked] = []
         self.bytes_sent = 0
+        self.open_max = self._open = 0
         self.drip_seconds = drip_seconds
         self.closing = threading.Event()
         self._routes: dict[str, Answer] = {}
@@ -137,6 +139,18 @@ class VendorServer:
                     trouble.times = trouble.times and trouble.times - 1
                     return answer or Answer(b"[]"), trouble
         return answer or Answer(b'{"detail":"Not found."}', 404), None
+
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """Counts an answer while it is being given."""
+        with self._lock:
+            self._open += 1
+            self.open_max = max(self.open_max, self._open)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open -= 1
 
     def close(self) -> None:
         """Stops serving; hanging answers end."""
@@ -207,7 +221,11 @@ class _Door(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer, trouble = self.server.vendor.take(Asked(parts.path, query, headers))
+        with self.server.vendor.answering():
+            self.answer(*self.server.vendor.take(Asked(parts.path, query, headers)))
+
+    def answer(self, answer: Answer, trouble: _Trouble | None) -> None:
+        """The answer, or what the trouble makes of it."""
         if trouble is None:
             self.say(answer)
         elif trouble.name.isdigit():

@@ -17,7 +17,7 @@ from marketbot_resources.macro.fred import Fred
 from marketbot_resources.market.ecb import EcbRates, EcbReferencePage
 from marketbot_resources.news.alpaca import AlpacaNews
 from marketbot_resources.provider import Columns, Delivery, Request, Response, Subject, Vendor, Window
-from marketbot_resources.vendors import MODULES, parser_of, vendor, vendors_of
+from marketbot_resources.vendors import MODULES, parser_of, vendors, vendors_of
 
 KEYS = {
     "FRED_API_KEY": "k" * 32,
@@ -146,10 +146,9 @@ def test_one_issuer_without_facts_leaves_the_other(tmp_path: Path) -> None:
     assert (columns["source_id"], columns["known_at"]) == (["listing:XNAS:MSFT"], [utc("2024-11-07 03:00")])
 
 
-@pytest.mark.parametrize("name", ["fred", "sec", "feeds", "ecb", "eurofxref"])
+@pytest.mark.parametrize("name", sorted(MODULES))
 def test_stored_bodies_find_their_parsers(name: str) -> None:
     """Every table of a vendor is found by the vendor's name, and every parser by its own."""
     for one in vendors_of(name):
         assert parser_of(one.parser) == one.parse
-        assert vendor(one.name, one.table) is one
-    assert name in MODULES
+        assert one in vendors(one.table, [one.name])

@@ -10,7 +10,9 @@ from marketbot_resources.news.feeds import Feeds
 from marketbot_resources.provider import Response, Subject
 
 FEEDS = Feeds()
-LISTING = Subject("listing:XNAS:AAPL", more={"feed": "https://example.com/rss"})
+ADDRESS = "https://example.com/rss"
+LISTING = Subject(ADDRESS, more={"feed": ADDRESS, "listing": "listing:XNAS:AAPL"})
+FEED = hashlib.sha256(ADDRESS.encode()).hexdigest()[:8] + ":"
 SINCE, UNTIL = "2024-11-06 21:00", "2024-11-07 21:00"
 NAMES = ("headline_id", "headline", "publisher", "published_at", "known_at")
 
@@ -73,8 +75,8 @@ def test_entries_are_known_when_the_feed_was_read() -> None:
     found = FEEDS.parse(RSS, asked())
     demand_contract(TABLES["raw_news"], found, asked())
     assert rows(found, *NAMES) == [
-        ("https://example.com/2", "Apple <i>loses</i>", "Example Wire", utc("2024-11-06 20:00"), utc(UNTIL)),
-        ("wire-1", "Apple &amp; <b>friends</b> gain", "Example Wire", utc("2024-11-07 15:30"), utc(UNTIL)),
+        (FEED + "https://example.com/2", "Apple <i>loses</i>", "Example Wire", utc("2024-11-06 20:00"), utc(UNTIL)),
+        (FEED + "wire-1", "Apple &amp; <b>friends</b> gain", "Example Wire", utc("2024-11-07 15:30"), utc(UNTIL)),
     ]
     assert set(found["source_id"]) == {"listing:XNAS:AAPL"}
     assert len(FEEDS.parse(RSS, asked(None))["headline"]) == 3
@@ -87,8 +89,8 @@ def test_atom_entries_have_the_same_columns() -> None:
     digest = hashlib.sha256(b"2024-11-07T13:00:00+00:00 No identifier").hexdigest()[:24]
     assert sorted(rows(found, "headline_id", "headline", "publisher", "published_at")) == sorted(
         [
-            ("urn:1", "8-K Apple", "Filings", utc("2024-11-07 11:00")),
-            (digest, "No identifier", "Filings", utc("2024-11-07 13:00")),
+            (FEED + "urn:1", "8-K Apple", "Filings", utc("2024-11-07 11:00")),
+            (FEED + digest, "No identifier", "Filings", utc("2024-11-07 13:00")),
         ]
     )
 
@@ -101,9 +103,11 @@ def test_identifiers_are_stable_unique_and_short() -> None:
     found = FEEDS.parse(body, asked())
     other = hashlib.sha256(b"2024-11-07T10:00:00+00:00 b").hexdigest()[:24]
     assert sorted(rows(found, "headline_id", "headline")) == sorted(
-        [("same", "a"), (f"same#{other}", "b"), (hashlib.sha256(b"x" * 500).hexdigest(), "c")]
+        [(f"{FEED}same", "a"), (f"{FEED}same#{other}", "b"), (FEED + hashlib.sha256(b"x" * 500).hexdigest(), "c")]
     )
     assert FEEDS.parse(body, asked()) == found
+    elsewhere = FEEDS.parse(body, {**asked(), "feed": "https://example.com/other"})
+    assert not set(elsewhere["headline_id"]) & set(found["headline_id"])
 
 
 def test_only_https_addresses_are_asked() -> None:

@@ -214,7 +214,7 @@ def test_the_order_of_rows_and_absent_names_are_seen() -> None:
 def tidy(world: Tables, mandate: Mandate) -> World:
     """The sample world's tables with its headlines."""
     until = computed_cutoff(mandate.schedule, END)
-    raw = PARSERS["raw_news"](Ports().news.headlines(None, until).content, source="sample", blob_sha256="")
+    raw = PARSERS["raw_news"](Ports().news.headlines(None, until).bodies[0].content, source="sample", blob_sha256="")
     tables = {name: getattr(world, name) for name in Tables.__slots__}
     return {**tables, "news": normalize_news(raw, world.instruments)}
 

@@ -77,6 +77,14 @@ def test_bars_differ_exactly_where_the_truth_says() -> None:
     assert served(True).keys() <= served(False).keys()
 
 
+def test_the_true_bars_are_the_clean_world() -> None:
+    """The truth has a bar for each that a world without faults serves, with the same values, whatever the faults."""
+    true = {(r["source_id"], r["session"].isoformat()): r for r in world(True).truth.bars().to_pylist()}
+    assert true.keys() == served(False).keys()
+    for key, (clean,) in served(False).items():
+        assert [true[key][name] for name in NUMBERS] == [float(clean[name]) for name in NUMBERS]
+
+
 def test_revisions_bring_the_right_bar_a_day_later() -> None:
     """Exactly the revised bars are served twice: wrong, then as in the clean world."""
     revised = {(r["source_id"], r["session"].isoformat()) for r in truth() if r["kind"] == "REVISION"}

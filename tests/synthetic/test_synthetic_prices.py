@@ -176,7 +176,7 @@ def test_a_deal_price_is_reached() -> None:
 def test_a_spun_off_sister_begins_at_its_reference() -> None:
     """On the ex session the sister has its first bar, and closes at the value that the parent's holders were told, to a tick."""
     details = {
-        (row["source_id"], row["ex_session"].isoformat()): row["detail"]
+        (row["source_id"], row["ex_session"].isoformat()): row["other"]
         for row in world(True).truth.actions().to_pylist()
         if row["kind"] == "SPIN_OFF"
     }

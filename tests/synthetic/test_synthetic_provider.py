@@ -132,6 +132,7 @@ def test_restated_figures_come_later() -> None:
             assert (second["form"], second["value"] != first["value"]) == (first["form"] + "/A", True)
             again += 1
     filings = sum(key[1] == "NET_INCOME" for key in filed)
+    assert max(end for _, _, end in filed) == "2018-12-31"  # filed in the year after the world's last
     assert again / filings == pytest.approx(EventSpec().restated, abs=0.04)
 
 

@@ -48,6 +48,19 @@ def test_market_volatility_is_the_specified_one(truth: Truth) -> None:
     assert math.sqrt(float((np.diff(index) ** 2).sum()) / YEARS) == pytest.approx(expected, rel=0.25)
 
 
+def test_stochastic_volatility_keeps_the_level() -> None:
+    """Whatever the spread of log volatility, the mean variance is the spec's; without persistence ten years tell it apart."""
+    wild = RiskSpec(log_vol_sd=0.6, vol_persistence=0.0, market_jumps_per_year=0.0, jumps_per_year=0.0, drift=0.0)
+    range_ = (dt.date(2009, 1, 1), dt.date(2018, 12, 31))
+    truth = Truth(WorldSpec(20, ("XNYS",), *range_, 5, risk=wild, events=EventSpec(kinds=(), young=0.0)))
+    specific = truth.bars().to_pandas()["log_specific"]
+    variance = float((specific**2).mean()) * SESSIONS_PER_YEAR
+    assert variance == pytest.approx(wild.specific_vol**2, rel=0.12)  # exp(0.36) = 1.43 without the scale
+    macro = truth.macro().to_pandas()
+    index = np.log(macro.loc[macro["series"] == "SP500", "value"].to_numpy())
+    assert float((np.diff(index) ** 2).sum()) / YEARS == pytest.approx(wild.market_vol**2, rel=0.2)
+
+
 def test_tails_are_fatter_than_normal(bars: pd.DataFrame) -> None:
     """Student-t times log-normal volatility: kurtosis 3 * 3 * exp(4 sd**2) in theory, never near 3 in a sample."""
     specific = bars["log_specific"].to_numpy()
