@@ -88,13 +88,8 @@ def true_bars(block: Block) -> pa.Table:
     )
 
 
-def served_actions(actions: Sequence[Action]) -> pa.Table:
-    """Corporate actions in the columns of the raw table."""
-    return true_actions(actions).drop_columns(["other"])
-
-
-def true_actions(actions: Sequence[Action]) -> pa.Table:
-    """Corporate actions with what the raw table has no column for."""
+def action_table(actions: Sequence[Action]) -> pa.Table:
+    """Corporate actions, told or true, in the columns of the raw table."""
     columns: Columns = {
         name: (kind, [getattr(action, name) for action in actions])
         for name, kind in (
@@ -104,11 +99,11 @@ def true_actions(actions: Sequence[Action]) -> pa.Table:
             ("amount", pa.float64()),
             ("ratio", pa.float64()),
             ("currency", TEXT),
+            ("other", TEXT),
         )
     }
     columns["known_at"] = (STAMP, [action.known for action in actions])
     columns["synthetic"] = (pa.bool_(), [True] * len(actions))
-    columns["other"] = (TEXT, [action.other for action in actions])
     return _table(columns)
 
 

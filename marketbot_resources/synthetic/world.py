@@ -63,7 +63,7 @@ def chunk_of(block: Block) -> Chunk:
     return Chunk(
         mic=block.grid.mic,
         bars=tables.served_bars(block, serve(block)),
-        actions=tables.served_actions(serve_actions(block.spec, actions)[0]),
+        actions=tables.action_table(serve_actions(block.spec, actions)[0]),
         filings=tables.filing_table(filings_of(block)),
         headlines=tables.headline_table(headlines_of(block)),
         true_actions=tuple(actions),
@@ -82,7 +82,7 @@ class Truth:
 
     def actions(self, numbers: Sequence[int] | None = None) -> pa.Table:
         """All corporate actions, also those that are not served."""
-        return tables.true_actions([row for block in blocks(self._spec, numbers) for row in actions_of(block)])
+        return tables.action_table([row for block in blocks(self._spec, numbers) for row in actions_of(block)])
 
     def faults(self, numbers: Sequence[int] | None = None) -> pa.Table:
         """One row for each value that is served otherwise than it is."""
