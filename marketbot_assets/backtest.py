@@ -62,6 +62,7 @@ def tables_until(ports: Ports, mandate: Mandate, until: dt.datetime, keep: Calla
     """Everything that was known at an instant, normalized; `keep` stores a body and returns its hash."""
     from marketbot_assets.normalization import series
     from marketbot_assets.normalization.identity import normalize_instruments
+    from marketbot_assets.normalization.scan import flag_history
     from marketbot_assets.research.history import Tables
 
     def rows(asset: str, delivery: Delivery) -> "pd.DataFrame":
@@ -70,12 +71,13 @@ def tables_until(ports: Ports, mandate: Mandate, until: dt.datetime, keep: Calla
 
     market, listed = ports.market, mandate.universe.listings
     instruments = normalize_instruments(rows("raw_instruments", market.instruments(until)), listed, until)
+    bars = series.normalize_prices(rows("raw_prices", market.prices(None, until)), instruments)
+    received = rows("raw_corporate_actions", market.corporate_actions(None, until))
+    actions = series.normalize_corporate_actions(received, instruments)
     return Tables(
         instruments=instruments,
-        prices=series.normalize_prices(rows("raw_prices", market.prices(None, until)), instruments),
-        corporate_actions=series.normalize_corporate_actions(
-            rows("raw_corporate_actions", market.corporate_actions(None, until)), instruments
-        ),
+        prices=flag_history(bars, actions),
+        corporate_actions=actions,
         fx=series.normalize_fx(rows("raw_fx", market.fx(None, until)), mandate.base_currency),
         macro=series.normalize_macro(rows("raw_macro", ports.macro.series(None, until))),
         fundamentals=series.normalize_fundamentals(

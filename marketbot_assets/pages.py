@@ -6,12 +6,14 @@ import dagster as dg
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
 
 Shows = dict[str, dg.MetadataValue | str | int | float]
 BARS_SHOWN, ROWS_SHOWN = 12, 15
+HISTORY_SESSIONS, SUBJECTS_SHOWN = 60, 30
 
 
 def moves(bars: "pd.DataFrame", recent: "pd.DataFrame") -> Shows:
@@ -40,13 +42,69 @@ def coverage(frame: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
     return {"complete names": int(frame["complete"].sum()), "coverage of fundamentals": _md(table)}
 
 
-def outcomes(quality: "pd.DataFrame") -> Shows:
-    """How many findings had each outcome, and the first that did not pass."""
-    counts = quality["outcome"].value_counts()
+def outcomes(
+    quality: "pd.DataFrame",
+    before: "Sequence[tuple[dt.date, pd.DataFrame]]",
+    session: "dt.date",
+    instruments: "pd.DataFrame",
+) -> Shows:
+    """How many findings had each outcome, rule x subject as a heat map, the counts of the sessions before, the first bad ones.
+
+    `before`: DATA_QUALITY of earlier sessions, oldest first.
+    """
+    from marketbot_assets.audit.charts import line_chart
+    from marketbot_assets.normalization.schema import OUTCOMES
+
+    labels, tables = _labels(instruments), [*before, (session, quality)]
+    series = [(name, [float((frame["outcome"] == name).sum()) for _, frame in tables]) for name in OUTCOMES[1:]]
+    history = line_chart("Findings per session", [day.isoformat() for day, _ in tables], series)
     bad = quality[quality["outcome"] != "pass"].head(BARS_SHOWN)
-    lines = [f"{row.outcome}: {row.rule} {row.subject}: {row.message}" for row in bad.itertuples()]
-    shown: Shows = {f"{name} count": int(counts.get(name, 0)) for name in ("pass", "warn", "quarantine", "halt")}
-    return {**shown, "findings": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "every rule passed")}
+    lines = [
+        f"{row.outcome}: {row.rule} {labels.get(row.subject, row.subject)}: {row.message}" for row in bad.itertuples()
+    ]
+    counts: Shows = {f"{name} count": int((quality["outcome"] == name).sum()) for name in OUTCOMES}
+    return {
+        **counts,
+        "rule x subject": picture(_heat_map(quality, labels)),
+        "history": picture(history),
+        "findings": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "every rule passed"),
+    }
+
+
+def _heat_map(quality: "pd.DataFrame", labels: "dict[str, str]") -> str:
+    """Every rule against the subjects that are worst off, as many as can be read."""
+    from marketbot_assets.audit.charts import heat_map
+    from marketbot_assets.normalization.rules import RULES
+    from marketbot_assets.normalization.schema import OUTCOMES
+
+    level = {name: place + 1 for place, name in enumerate(OUTCOMES)}
+    cells = {(str(r.rule), str(r.subject)): level[str(r.outcome)] for r in quality.itertuples()}
+    worst = {
+        name: sorted((cell for (_, own), cell in cells.items() if own == name), reverse=True)
+        for name in quality["subject"]
+    }
+    subjects = sorted(worst, key=lambda name: ([-cell for cell in worst[name]], name))[:SUBJECTS_SHOWN]
+    rows = [(rule, [cells.get((rule, name), 0) for name in subjects]) for rule in RULES]
+    rows.sort(key=lambda row: (-max(row[1], default=0), row[0]))
+    hidden = len(worst) - len(subjects)
+    title = f"Rule x subject, worst first{f', {hidden} more subjects not shown' if hidden else ''}"
+    return heat_map(title, rows, [labels.get(name, name) for name in subjects], ["not judged", *OUTCOMES])
+
+
+def restated(frame: "pd.DataFrame") -> Shows:
+    """How many bars were sent again, how many say something else, and the largest differences."""
+    moved = frame[frame["relative_difference"] != 0.0]
+    largest = moved.reindex(moved["relative_difference"].abs().sort_values(ascending=False, kind="stable").index)
+    lines = [
+        f"| {row.instrument} | {row.session.date()} | {row.field} | {row.known:.6g} | {row.restated:.6g} |"
+        for row in largest.head(ROWS_SHOWN).itertuples()
+    ]
+    table = ["| instrument | session | field | we have | sent now |", "|---|---|---|---|---|", *lines]
+    return {
+        "bars sent again": len(frame.drop_duplicates(["instrument", "session"])),
+        "values restated": len(moved),
+        "largest": _md(table if lines else ["nothing was restated"]),
+    }
 
 
 def picture(svg: str) -> dg.MetadataValue:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from marketbot_resources.errors import SessionRefused
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.rows import PARQUET
-from marketbot_resources.sessions import BookOpen, book_open, last_cutoff_before
+from marketbot_resources.sessions import BookOpen, book_open, cutoff_of, last_cutoff_before, recorded_cutoffs
 from marketbot_resources.store.reader import Reader
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from marketbot_assets.normalization.restatement import Split
 
 PANEL_SESSIONS = 65
 
@@ -67,11 +69,27 @@ def instruments(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     return normalize_instruments(read.read("raw_instruments"), read.mandate().universe.listings, read.cutoff, known)
 
 
+def price_overlays(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """PRICE_OVERLAYS: every correction accepted before the cutoff."""
+    from marketbot_assets.normalization.overlays import overlay_rows
+
+    accepted = [(entry.seq, entry.body) for entry in ledger.entries("price_overlay")]
+    own = ledger.get("session_cutoff", read.part)
+    assert own is not None, f"session {read.part}: expected a recorded cutoff, found none"
+    return overlay_rows(accepted, recorded_cutoffs(ledger), until=own.seq)
+
+
 def corporate_actions(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """CORPORATE_ACTIONS announced since the last cutoff."""
+    """CORPORATE_ACTIONS announced since the last cutoff, and those that overlays corrected since."""
+    from marketbot_assets.normalization.overlays import corrected_actions, with_corrected
     from marketbot_assets.normalization.series import normalize_corporate_actions
 
-    return normalize_corporate_actions(read.read("raw_corporate_actions"), read.read("instruments"))
+    instruments = read.read("instruments")
+    currencies = dict(zip(instruments["instrument"], instruments["currency"], strict=True))
+    received = normalize_corporate_actions(read.read("raw_corporate_actions"), instruments)
+    overlays = read.read("price_overlays")
+    new = overlays[overlays["known_at"] > last_cutoff_before(ledger, read.session)]
+    return with_corrected(received, corrected_actions(new, currencies))
 
 
 def identifiers(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -89,13 +107,35 @@ def recent(read: Reader) -> "pd.DataFrame":
     return recent_bars(read.panel("prices", PANEL_SESSIONS, with_session=False), read.session)
 
 
-def prices(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """PRICES known since the last cutoff; bars that a quality rule rejects are flagged."""
-    from marketbot_assets.normalization.quality import bar_findings, flag_quarantine
+def _split(read: Reader) -> "Split":
+    """What raw_prices brings that is new, and what it says again of bars that we have."""
+    from marketbot_assets.normalization.restatement import split_bars
     from marketbot_assets.normalization.series import normalize_prices
 
     bars = normalize_prices(read.read("raw_prices"), read.read("instruments"))
-    return flag_quarantine(bars, bar_findings(bars, recent(read), read.panel("corporate_actions"), read.session))
+    known = read.panel("prices", PANEL_SESSIONS, with_session=False)
+    if len(bars) and len(known) and bars["session"].min() < known["session"].min():
+        known = read.panel("prices", with_session=False)
+    return split_bars(bars, known, read.cutoff)
+
+
+def prices(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """PRICES known since the last cutoff; bars that a quality rule rejects are flagged, overlays stand beside them."""
+    from marketbot_assets.normalization.overlays import corrected_bars
+    from marketbot_assets.normalization.quality import judged_bars
+
+    split, before, overlays = _split(read), recent(read), read.read("price_overlays")
+    previous = read.previous_session("prices")
+    since = None if previous is None else cutoff_of(ledger, previous)
+    new = overlays if since is None else overlays[overlays["known_at"] > since]
+    corrected = corrected_bars(read.panel("prices", with_session=False) if len(new) else before, new)
+    actions = read.panel("corporate_actions")
+    return judged_bars(split.fresh, corrected, before, split.restatements, actions, read.session)[0]
+
+
+def restatements(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """RESTATEMENTS: bars that were sent again, compared with what we have."""
+    return _split(read).restatements
 
 
 def fx(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -128,20 +168,27 @@ def news(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
 def data_quality(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """DATA_QUALITY: every rule on every instrument, currency and table."""
-    from marketbot_assets.normalization.quality import assess
+    from marketbot_assets.normalization.quality import Tables, assess
 
-    return assess(
+    tables = Tables(
         bars=read.read("prices"),
-        panel=read.panel("prices", PANEL_SESSIONS, with_session=False),
+        recent=recent(read),
+        restatements=read.read("restatements"),
         actions=read.panel("corporate_actions"),
         instruments=read.read("instruments"),
         fx=read.panel("fx", PANEL_SESSIONS),
+        raw_fx=read.read("raw_fx"),
         macro=read.panel("macro", PANEL_SESSIONS),
+    )
+    before = last_cutoff_before(ledger, read.session)
+    mandate = read.mandate()
+    return assess(
+        tables,
         session=read.session,
         cutoff=read.cutoff,
-        previous_cutoff=last_cutoff_before(ledger, read.session),
-        base=read.mandate().base_currency,
-        off=read.mandate().calendar.closed,
+        previous_cutoff=before,
+        base=mandate.base_currency,
+        off=mandate.calendar.closed,
     )
 
 
@@ -169,15 +216,20 @@ def instrument_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.Da
 
 
 def price_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
-    """PRICES known before the home's first session. Whole tables are normalized one by one: memory is that of the result."""
+    """PRICES known before the home's first session, flagged as its sessions would have flagged them.
+
+    Whole tables are normalized one by one: memory is that of the result.
+    """
     import pandas as pd
 
+    from marketbot_assets.normalization.scan import flag_history
     from marketbot_assets.normalization.series import normalize_prices
 
     known = read.read("instrument_history")
     groups = [[body] for body in bodies] if all(body.parser == PARQUET for body in bodies) else [bodies]
     frames = [normalize_prices(rows_of("raw_prices", group), known) for group in groups]
-    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    bars = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    return flag_history(bars, read.read("corporate_action_history"))
 
 
 def corporate_action_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
@@ -256,9 +308,11 @@ REBUILDS: Mapping[str, "Callable[[Reader, Ledger], pd.DataFrame]"] = {
     for function in (
         opening_balance,
         instruments,
+        price_overlays,
         corporate_actions,
         identifiers,
         prices,
+        restatements,
         fx,
         macro,
         fundamentals,

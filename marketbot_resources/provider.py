@@ -136,7 +136,7 @@ class MarketProvider(Protocol):
         ...
 
     def corporate_actions(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
-        """Corporate actions by announcement."""
+        """Splits, dividends and other events by announcement."""
         ...
 
     def fx(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:

@@ -48,8 +48,13 @@ def market_of(mandate: Mandate, home: Path, size: int | None) -> MarketProvider:
         return synthetic(mandate.providers.synthetic).market
     from marketbot_resources.vendor_ports import VendorMarket, listings
 
-    elsewhere = imported(home) if "import" in (named.instruments, named.fx) else None
-    return VendorMarket(_asked(mandate, home), mandate, listings(mandate), elsewhere)
+    listed_by = imported(home) if named.instruments == "import" else None
+    rates_by: MarketProvider | None = imported(home) if named.fx == "import" else None
+    if named.fx == "sample":
+        from marketbot_resources.market.sample import SampleMarket
+
+        rates_by = SampleMarket()
+    return VendorMarket(_asked(mandate, home), mandate, listings(mandate), listed_by, rates_by)
 
 
 def macro_of(mandate: Mandate, home: Path) -> MacroProvider:

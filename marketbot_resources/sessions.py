@@ -92,6 +92,11 @@ def last_cutoff_before(ledger: Ledger, session: dt.date) -> dt.datetime:
     return opened.history_until
 
 
+def recorded_cutoffs(ledger: Ledger) -> list[tuple[int, dt.datetime]]:
+    """(number in the ledger, instant) of every recorded cutoff, in order of recording."""
+    return [(entry.seq, _instant(entry.body["cutoff_at"])) for entry in ledger.entries("session_cutoff")]
+
+
 def is_skipped(ledger: Ledger, session: str) -> bool:
     """Whether a session (ISO date) is recorded as skipped: nothing that it stored is part of the book."""
     entry = ledger.get("session_end", session)

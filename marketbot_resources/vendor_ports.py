@@ -62,25 +62,27 @@ class Asked:
 
 
 class VendorMarket:
-    """Listings, bars, actions, rates. `elsewhere` serves the listings or the rates where the mandate says so."""
+    """Listings, bars, actions, rates. `listed_by` and `rates_by` serve listings and rates where the mandate says so."""
 
     def __init__(
         self,
         asked: Asked,
         mandate: Mandate,
         subjects: Sequence[Subject],
-        elsewhere: MarketProvider | None = None,
+        listed_by: MarketProvider | None = None,
+        rates_by: MarketProvider | None = None,
     ) -> None:
-        self._asked, self._mandate, self._elsewhere = asked, mandate, elsewhere
+        self._asked, self._mandate, self._listed_by, self._rates_by = asked, mandate, listed_by, rates_by
         self._subjects = tuple(subjects)
         assert isinstance(mandate.providers.market, tuple), "a market of vendors is a list"
         self._names: tuple[str, ...] = mandate.providers.market
 
     def instruments(self, as_of: dt.datetime) -> Delivery:
         """The listings as the vendors describe them now; a listing that no vendor describes is a refusal."""
+        if self._listed_by is not None:
+            return self._listed_by.instruments(as_of)
         chain = self._mandate.providers.instruments or self._names
-        if isinstance(chain, str):
-            return self._other().instruments(as_of)
+        assert isinstance(chain, tuple), "another source serves them"
         return self._asked.ask("raw_instruments", chain, self._subjects, None, as_of)
 
     def prices(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
@@ -93,20 +95,16 @@ class VendorMarket:
 
     def fx(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Reference rates: all currencies in one answer."""
+        if self._rates_by is not None:
+            return self._rates_by.fx(since, until)
         chain = self._mandate.providers.fx
-        if isinstance(chain, tuple):
-            return self._asked.ask("raw_fx", chain, (Subject("EUR"),), since, until)
-        return self._other().fx(since, until)
+        assert isinstance(chain, tuple), "another source serves them"
+        return self._asked.ask("raw_fx", chain, (Subject("EUR"),), since, until)
 
     def probe(self, mic: str) -> "VendorMarket":
         """The same vendors, asked for a few listings of one exchange."""
         some = [one for one in self._subjects if one.mic == mic][:PROBED]
-        return VendorMarket(self._asked, self._mandate, some, self._elsewhere)
-
-    def _other(self) -> MarketProvider:
-        if self._elsewhere is None:
-            raise ProviderError("providers: expected another source beside the vendors, found none")
-        return self._elsewhere
+        return VendorMarket(self._asked, self._mandate, some, self._listed_by, self._rates_by)
 
 
 class VendorQuotes:

@@ -1,6 +1,6 @@
 """Small charts as SVG text: the same numbers give the same bytes, and a chart is light enough for an event row. Pure.
 
-Three forms serve every plot of the reports: lines over sessions, horizontal bars, and bars in pairs. Colours tell apart,
+Four forms serve every plot of the reports: lines over sessions, horizontal bars, bars in pairs, and a heat map. Colours tell apart,
 labels tell what. Not here: where a chart stands on a page (`report`, `pages`).
 """
 
@@ -15,6 +15,8 @@ _GRID, _AXIS, _TEXT, _LIMIT, _BEFORE, _NEGATIVE = "#e3e8ee", "#9aa5b1", "#39424e
 _NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'
 _TICKS, _DATES, _LABEL_CHARS = 5, 4, 26
 _BARS_LEFT, _BARS_RIGHT = 190, 126
+_HEAT_TOP, _HEAT_STEP, _HEAT_RIGHT, _MARKS = 146, 19, 60, ("×", "!")
+HEAT = ("#f0f2f4", "#cfe3d4", "#e8b54a", "#c2571a", "#8c1d18")
 
 
 def inline(svg: str) -> str:
@@ -183,6 +185,54 @@ def bar_chart(
         near = mark is not None and math.isfinite(mark) and edge - 2 < scale(mark) < edge + 42
         body.append(_text((scale(mark) if near and mark is not None else edge) + 5, top + 12, text))
     return _svg(title, body, _TOP + step * len(rows) + 8)
+
+
+def heat_map(
+    title: str, rows: Sequence[tuple[str, Sequence[int]]], columns: Sequence[str], levels: Sequence[str]
+) -> str:
+    """One cell per row and column. Each row (label, cells (columns,)): a cell is a place in `levels`, mildest first; the first
+    two are unremarkable.
+
+    A remarkable cell tells row, column and level when pointed at; the worst two levels carry a mark, for colours alone tell
+    not everyone. Of a row only what differs from its commonest level is drawn by itself, so that a plot stays small.
+    """
+    if not rows or not columns:
+        return _svg(title, [_text(4, 42, "nothing to show")], 60)
+    wide = min((WIDTH - _BARS_LEFT - _HEAT_RIGHT) / len(columns), 2.0 * _HEAT_STEP)
+    body = _levels(levels)
+    for place, column in enumerate(columns):
+        x = _BARS_LEFT + wide * (place + 0.5)
+        turned = f'transform="rotate(-60 {x:.1f} {_HEAT_TOP - 6})" fill="{_TEXT}" font-size="11"'
+        body.append(f'<text x="{x:.1f}" y="{_HEAT_TOP - 6}" {turned}>{safe(_short(column))}</text>')
+    for number, (label, cells) in enumerate(rows):
+        y = _HEAT_TOP + _HEAT_STEP * number
+        common = max(sorted(set(cells)), key=list(cells).count)
+        body.append(_text(_BARS_LEFT - 8, y + 13, _short(label), anchor="end"))
+        body.append(_cell(_BARS_LEFT, y, wide * len(columns), common, ""))
+        for place, cell in enumerate(cells):
+            x = _BARS_LEFT + wide * place
+            if cell > 1:
+                body.append(_cell(x, y, wide, cell, f"{label}, {columns[place]}: {levels[cell]}"))
+            elif cell != common:
+                body.append(_cell(x, y, wide, cell, ""))
+            if cell >= len(levels) - 2:
+                body.append(_text(x + wide / 2, y + 13, _MARKS[cell - len(levels)], anchor="middle", fill="#ffffff"))
+    return _svg(title, body, _HEAT_TOP + _HEAT_STEP * len(rows) + 8)
+
+
+def _cell(x: float, y: float, wide: float, level: int, told: str) -> str:
+    box = f'x="{x + 0.5:.1f}" y="{y + 1}" width="{wide - 1:.1f}" height="{_HEAT_STEP - 2}" fill="{HEAT[level]}"'
+    return f"<rect {box}><title>{safe(told)}</title></rect>" if told else f"<rect {box}/>"
+
+
+def _levels(names: Sequence[str]) -> list[str]:
+    """What the colours of a heat map mean, in the line below the title."""
+    body, left = [], 4.0
+    for place, name in enumerate(names):
+        body.append(f'<rect x="{left:.1f}" y="24" width="10" height="10" fill="{HEAT[place]}"/>')
+        body.append(_text(left + 14, 33, name))
+        left += 6.2 * len(name) + 34
+    return body
 
 
 def paired_bars(

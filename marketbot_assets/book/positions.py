@@ -76,8 +76,8 @@ def effective_actions(
 ) -> tuple[CorporateAction, ...]:
     """Actions of CORPORATE_ACTIONS rows known at `until` that took effect in (after, until], in that order.
 
-    An ex date on which the exchange is closed counts from the next session on; `off`: closures; which version counts:
-    `tellings`. `mics`: instrument -> exchange; a missing one raises HaltError.
+    An ex date on which the exchange is closed counts from the next session on (`off`: closures); which version counts: `tellings`.
+    `mics`: instrument -> exchange; a missing one raises HaltError.
     """
     ex = actions["ex_session"]
     first = (after - dt.timedelta(days=CLOSED_DAYS_MAX)).date()

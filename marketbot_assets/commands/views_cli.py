@@ -203,8 +203,28 @@ def leakcheck(cuts: int, feature: str | None, session: str | None, as_json: bool
     return 0 if view["fine"] else 1
 
 
+@click.command()
+@click.option("--accept", "proposal", help="Accept the proposal with this id, or a unique beginning of it.")
+@click.option("--author", help="Who accepts it.")
+@REASON
+@click.option(
+    "--restated", is_flag=True, help="What was sent again with other values, and the decisions that used the old."
+)
+@JSON
+def repair(proposal: str | None, author: str | None, reason: str | None, restated: bool, as_json: bool) -> int:
+    """Propose what wrong bars and dividends should have been, or accept a proposal; data as received stay as they are."""
+    from marketbot_assets.commands.repair import accept_now, proposals_now, repair_lines, restated_now
+
+    if restated and proposal is not None:
+        raise UsageError("--restated: expected it without --accept")
+    look = restated_now if restated else proposals_now
+    view = _made(look if proposal is None else lambda: accept_now(proposal, author, reason))
+    _show(view, repair_lines, as_json)
+    return 0
+
+
 VIEW_COMMANDS: list[click.Command] = [
-    *(status, explain, blast_radius, report, halt, resume, reconcile),
+    *(status, explain, blast_radius, report, halt, resume, reconcile, repair),
     *(verify, replay, leakcheck, prove, export_audit),
 ]
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from marketbot_assets.normalization.bar_rules import SPLIT_CONFIRMED_BY, Finding, Market, Seen, finding
+from marketbot_assets.normalization.bar_rules import SPLIT_CONFIRMED_BY, Finding, finding
+from marketbot_assets.normalization.observation import Market, Seen
 from marketbot_resources.corporate_actions import (
     ACQUIRED,
     DELISTING,

@@ -10,6 +10,7 @@ from marketbot_assets.lineage import ingest, materialized, stage_asset
 from marketbot_assets.normalization import schema
 from marketbot_resources.provider import Delivery
 from marketbot_resources.sessions import BookOpen
+from marketbot_resources.store.reader import Reader
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.store.table import Table
 from marketbot_resources.wiring import Ports
@@ -29,9 +30,16 @@ def instruments(context: dg.AssetExecutionContext, store: StoreResource) -> dg.M
     return materialized(context, store, frame, schema.INSTRUMENTS)
 
 
-@stage_asset(schema.CORPORATE_ACTIONS, stage=STAGE, deps=["raw_corporate_actions", "instruments"])
+@stage_asset(schema.PRICE_OVERLAYS, stage=STAGE, deps=["account_snapshot"], domain="control")
+def price_overlays(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Corrections of bars, dividends and splits that someone accepted before the cutoff, each with author and reason."""
+    frame = rebuild_data.price_overlays(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.PRICE_OVERLAYS)
+
+
+@stage_asset(schema.CORPORATE_ACTIONS, stage=STAGE, deps=["raw_corporate_actions", "instruments", "price_overlays"])
 def corporate_actions(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Corporate actions announced since the last cutoff, per share in the listing currency."""
+    """Corporate actions announced or corrected since the last cutoff, per share in the listing currency."""
     frame = rebuild_data.corporate_actions(store.reader(context), store.lake.ledger)
     return materialized(context, store, frame, schema.CORPORATE_ACTIONS)
 
@@ -51,14 +59,31 @@ def identifiers(context: dg.AssetExecutionContext, store: StoreResource) -> dg.M
 @stage_asset(
     schema.PRICES,
     stage=STAGE,
-    deps=["raw_prices", "instruments", "price_history", "corporate_actions", "corporate_action_history"],
+    deps=[
+        "raw_prices",
+        "instruments",
+        "price_overlays",
+        "price_history",
+        "corporate_actions",
+        "corporate_action_history",
+    ],
     carries=True,
 )
 def prices(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Daily bars known since the last cutoff, unadjusted, in the listing currency; rejected bars are flagged, not edited."""
+    """Daily bars known since the last cutoff, unadjusted, in the listing currency; rejected bars are flagged, not edited.
+
+    A bar sent again is left out, a corrected one stands beside the one as received, with the version of its overlay.
+    """
     read = store.reader(context)
     frame = rebuild_data.prices(read, store.lake.ledger)
     return materialized(context, store, frame, schema.PRICES, shows=pages.moves(frame, rebuild_data.recent(read)))
+
+
+@stage_asset(schema.RESTATEMENTS, stage=STAGE, deps=["raw_prices", "instruments", "prices", "price_history"])
+def restatements(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Bars that a provider sent again, compared with what we have: equal, or restated by how much."""
+    frame = rebuild_data.restatements(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.RESTATEMENTS, shows=pages.restated(frame))
 
 
 @stage_asset(schema.FX, stage=STAGE, deps=["mandate", "raw_fx"])
@@ -97,8 +122,10 @@ def news(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Material
         "instruments",
         "prices",
         "price_history",
+        "restatements",
         "corporate_actions",
         "corporate_action_history",
+        "raw_fx",
         "fx",
         "fx_history",
         "macro",
@@ -108,8 +135,12 @@ def news(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Material
 )
 def data_quality(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Every quality rule on every instrument, currency and table: pass, warn, quarantine or halt, with what was measured."""
-    frame = rebuild_data.data_quality(store.reader(context), store.lake.ledger)
-    return materialized(context, store, frame, schema.DATA_QUALITY, shows=pages.outcomes(frame))
+    read = store.reader(context)
+    frame = rebuild_data.data_quality(read, store.lake.ledger)
+    page = Reader(store.lake, read.session, allowed={"data_quality"})  # what the plot shows is no input of the table
+    before = page.each("data_quality", pages.HISTORY_SESSIONS, with_session=False)
+    shows = pages.outcomes(frame, before, read.session, read.read("instruments"))
+    return materialized(context, store, frame, schema.DATA_QUALITY, shows=shows)
 
 
 @dataclass(frozen=True)
@@ -147,6 +178,7 @@ def bootstrap_asset(source: Bootstrap) -> dg.AssetsDefinition:
     """The bootstrap asset of one table: everything known before the home's first session, loaded once."""
     table: Table = schema.HISTORY[source.asset]
     deps = ["mandate"] if source.asset == "instrument_history" else ["mandate", "instrument_history"]
+    deps += ["corporate_action_history"] if source.asset == "price_history" else []
     text = f"Rows of the table behind `{source.raw}` that were known before the home's first session; loaded once, then served."
 
     @stage_asset(table, stage=STAGE, deps=deps, domain=source.domain, description=text)
@@ -158,4 +190,17 @@ def bootstrap_asset(source: Bootstrap) -> dg.AssetsDefinition:
 
 
 HISTORIES = [bootstrap_asset(source) for source in BOOTSTRAPS]
-ASSETS = [instruments, corporate_actions, identifiers, prices, fx, macro, fundamentals, news, data_quality, *HISTORIES]
+ASSETS = [
+    instruments,
+    price_overlays,
+    corporate_actions,
+    identifiers,
+    prices,
+    restatements,
+    fx,
+    macro,
+    fundamentals,
+    news,
+    data_quality,
+    *HISTORIES,
+]

@@ -2,7 +2,8 @@
 
 Numbered as it runs: 1 drop bars that are quarantined or without a close; 2 assign each bar to the first decision session
 whose cutoff is not before its `known_at`; 3 drop a bar that came after a newer one was already used, and a repeat of a
-session that was: a closed history is not rewritten; 4 growth of each own session against the bar before, with the splits
+session that was: a closed history is not rewritten, but an overlay corrects the newest level from the row that learned of
+it, as a return of that row without volume; 4 growth of each own session against the bar before, with the splits
 and dividends between them as they were known at that row's cutoff; 5 compound several bars of one session; 6 carry levels
 forward, give every listing that ended its last return; 7 add rates. Every number depends only on rows known by its row's
 cutoff, in whatever order they are given.
@@ -166,8 +167,10 @@ def _land(
     order = _order(prices, usable, cell * _SPAN + day, known[usable])
     place = column[usable[order]] * _SPAN + day[order]  # ascends within an instrument where history goes forward
     newest = np.concatenate([[-1], np.maximum.accumulate(place)[:-1]])[: len(place)]
-    kept = place > newest
-    chosen, place, cell = usable[order][kept], place[kept], cell[order][kept]
+    overlay = prices["overlay"].to_numpy() > 0 if "overlay" in prices else np.zeros(len(prices), dtype=bool)
+    mends = overlay[usable[order]] & (place == newest)
+    kept = (place > newest) | mends
+    chosen, place, cell, mends = usable[order][kept], place[kept], cell[order][kept], mends[kept]
     growth = _growth(close[chosen], place, row[chosen], actions, names, limits)
     # of the bars up to the first cutoff only the last one stays, as the level to start from
     in_first = row[chosen] == 0
@@ -179,7 +182,7 @@ def _land(
         row=row[chosen][stays],
         cell=cell[stays],
         growth=np.where(in_first, np.nan, growth)[stays],
-        fresh=(~in_first | (place % _SPAN >= opening))[stays],
+        fresh=((~in_first | (place % _SPAN >= opening)) & ~mends)[stays],
         fields={name: prices[name].to_numpy(dtype=float)[chosen[stays]] for name in fields},
     )
 

@@ -63,6 +63,7 @@ PRICES = Table(
     (
         Column("session", "date", "session of the instrument's own exchange"),
         INSTRUMENT,
+        SOURCE,
         Column("mic", "text", "exchange, ISO 10383"),
         CURRENCY,
         Column("open", "number", "listing currency", nullable=True),
@@ -74,8 +75,48 @@ PRICES = Table(
         Column("close_adjusted_by_source", "flag", "true when the source back-adjusted the close"),
         KNOWN_AT,
         Column("quarantine", "flag", "true when a quality rule forbids to trade on this bar"),
+        Column(
+            "overlay", "integer", "version of the accepted correction that this bar carries; 0: as received", at_least=0
+        ),
         SYNTHETIC,
         Column("synthetic_fields", "text", "comma-separated names of the simulated fields; empty when none"),
+    ),
+)
+
+OVERLAY_FIELDS = ("open", "high", "low", "close", "volume", "dividend", "split")
+PRICE_OVERLAYS = Table(
+    "price_overlays",
+    "one value of one bar or corporate action that someone corrected, with author and reason",
+    ("instrument", "session", "field", "version"),
+    (
+        INSTRUMENT,
+        Column("session", "date", "session of the bar, or ex session"),
+        Column("field", "text", "what is corrected", one_of=OVERLAY_FIELDS),
+        Column("version", "integer", "counts from 1 per instrument and session; the last one holds", at_least=1),
+        Column("found", "number", "value as received"),
+        Column("proposed", "number", "value in its place", at_least=0),
+        Column("rule", "text", "rule that proposed it"),
+        Column("author", "text", "who accepted it"),
+        Column("reason", "text", "why, in the author's words"),
+        KNOWN_AT,
+    ),
+)
+
+RESTATEMENTS = Table(
+    "restatements",
+    "one value that a provider sent again for a bar that we have; an equal bar has one row for its close",
+    ("instrument", "session", "field", "source"),
+    (
+        INSTRUMENT,
+        Column("session", "date", "session of the bar"),
+        Column("field", "text", "field of the bar", one_of=OVERLAY_FIELDS[:5]),
+        Column("known", "number", "what we have: the first usable print or its overlay", nullable=True),
+        Column("restated", "number", "what was sent now", nullable=True),
+        Column("relative_difference", "number", "restated over known, minus 1; 0 when equal", nullable=True),
+        Column("known_source", "text", "provider of what we have"),
+        SOURCE,
+        Column("corrects", "flag", "true when what we have is quarantined: the new bar then stands in its place"),
+        KNOWN_AT,
     ),
 )
 
@@ -194,4 +235,4 @@ HISTORY = {
     "fundamentals_history": replace(FUNDAMENTALS, asset="fundamentals_history"),
     "news_history": replace(NEWS, asset="news_history"),
 }
-TABLES = (*DAILY, IDENTIFIERS, DATA_QUALITY, *HISTORY.values())
+TABLES = (*DAILY, IDENTIFIERS, PRICE_OVERLAYS, RESTATEMENTS, DATA_QUALITY, *HISTORY.values())

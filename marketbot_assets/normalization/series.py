@@ -28,7 +28,7 @@ def normalize_prices(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFra
     frame = with_instrument(raw, instruments, "raw_prices")
     for name in PRICE_FIELDS:
         frame[name] = frame[name] / frame["price_divisor"]
-    frame["quarantine"] = False
+    frame["quarantine"], frame["overlay"] = False, 0
     return _ordered(frame, PRICES)
 
 

@@ -19,7 +19,9 @@ from marketbot_resources.currencies import ECB_REFERENCE_RATES, target_days
 GAP_WARN, GAP_QUARANTINE = 1, 3
 COVERAGE_WARN, COVERAGE_HALT = 0.98, 0.50
 FX_STALE_TARGET_DAYS, FX_MOVE_MAX = 2, 0.08
-FX_CROSS_WARN, FX_CROSS_MAX = 0.01, 0.03
+TRIANGLE_TOLERANCE = 1e-9
+COUNT_SESSIONS, COUNT_SESSIONS_MIN, COUNT_DRIFT = 20, 5, 0.10
+TIME_ZONES = pd.Timedelta(hours=14)  # where the day that a value describes begins first
 MACRO_REQUIRED, MACRO_STALE_DAYS_WARN = ("SP500", "VIX"), 10
 
 
@@ -60,6 +62,62 @@ def universe_is_covered(
     return [finding("universe_is_covered", "*", outcome, share, COVERAGE_WARN, message)]
 
 
+def row_counts_are_steady(panel: pd.DataFrame, session: dt.date) -> list[Finding]:
+    """Observed: bars of the newest own session over the median count of the 20 before, minus 1; 0 while too few are known.
+
+    `panel`: recent bars and this session's. What is missing at the newest session is judged by `universe_is_covered`.
+    """
+    name = "row_counts_are_steady"
+    keys = panel[["session", "instrument"]].drop_duplicates()
+    counts = keys[keys["session"] <= pd.Timestamp(session)].groupby("session").size().to_numpy(dtype=float)
+    if len(counts) <= COUNT_SESSIONS_MIN:
+        return [finding(name, "*", "pass", 0.0, COUNT_DRIFT, "")]
+    usual = float(np.median(counts[-COUNT_SESSIONS - 1 : -1]))
+    drift = float(counts[-1] / usual - 1.0)
+    message = f"{counts[-1]:.0f} bars of the newest session, {usual:.0f} as a rule"
+    outcome = "pass" if abs(counts[-1] - usual) <= COUNT_DRIFT * usual else "warn"
+    return [finding(name, "*", outcome, drift, COUNT_DRIFT, message)]
+
+
+def rates_triangulate(fx: pd.DataFrame, raw: pd.DataFrame, currencies: Sequence[str], base: str) -> list[Finding]:
+    """Per currency. Observed: the largest relative gap between its rate and that over the euro in the source's own quotes.
+
+    `raw`: this session's quotes, units per euro; a currency that was not quoted passes, `fx_is_fresh` judges that.
+    """
+    quotes = {**{(day, "EUR"): 1.0 for day in raw["session"]}}
+    quotes |= dict(zip(zip(raw["session"], raw["currency"], strict=True), raw["units_per_eur"], strict=True))
+    found = []
+    for currency in currencies:
+        own = fx[fx["currency"] == currency]
+        gaps = [
+            abs(rate * quotes[day, currency] / quotes.get((day, base), float("nan")) - 1.0)
+            for day, rate in zip(own["session"], own["rate"], strict=True)
+            if (day, currency) in quotes
+        ]
+        gap = float(np.max(gaps)) if gaps else 0.0
+        outcome = "pass" if gap <= TRIANGLE_TOLERANCE else "quarantine"
+        message = f"the rate is off the triangle over the euro by {gap:.2e}"
+        found.append(finding("rates_triangulate", currency, outcome, gap, TRIANGLE_TOLERANCE, message))
+    return found
+
+
+def macro_is_not_early(macro: pd.DataFrame) -> list[Finding]:
+    """Per series. Observed: values that claim to have been known before the day that they describe began, UTC."""
+    begun = macro["known_at"] >= pd.to_datetime(macro["period"]).dt.tz_localize("UTC") - TIME_ZONES
+    early = (~begun).groupby(macro["series"]).sum()
+    return [
+        finding(
+            "macro_is_not_early",
+            str(series),
+            "quarantine" if count else "pass",
+            float(count),
+            0.0,
+            f"{count} values are early",
+        )
+        for series, count in sorted(early.items())
+    ]
+
+
 def fx_is_fresh(fx: pd.DataFrame, currencies: Sequence[str], cutoff: dt.datetime) -> list[Finding]:
     """Per currency. Observed: TARGET days since the newest fixing, days on which the ECB fixes rates."""
     found, today = [], cutoff.date()
@@ -78,28 +136,6 @@ def fx_is_fresh(fx: pd.DataFrame, currencies: Sequence[str], cutoff: dt.datetime
 def _withdrawn(currency: str, day: dt.date) -> str:
     last = ECB_REFERENCE_RATES.get(currency, (None, None))[1]
     return f"; the ECB publishes none since {last}" if last is not None and last < day else ""
-
-
-def fx_triangulates(fx: pd.DataFrame, second: pd.DataFrame) -> list[Finding]:
-    """Per pair and its newest common date. Observed: |our cross rate / a second source's direct rate - 1|.
-
-    `fx`: FX rows (base per unit of `currency`); the cross rate of a pair is rate(currency) / rate(quote). `second`: columns
-    `session`, `currency`, `quote`, `rate` (units of `quote` per unit of `currency`). A pair that our rates do not know on
-    any of the second source's dates gets a finding, too: what cannot be compared is not confirmed.
-    """
-    ours = fx.drop_duplicates(["session", "currency"], keep="last").set_index(["session", "currency"])["rate"]
-    found = []
-    for (currency, quote), group in second.groupby(["currency", "quote"]):
-        difference, message = float("nan"), "no date on which both sources have a rate"
-        for row in group.sort_values("session", ascending=False).itertuples():
-            legs = [float(ours.get((row.session, name), float("nan"))) for name in (currency, quote)]
-            if legs[0] > 0.0 and legs[1] > 0.0 and row.rate > 0.0:
-                difference = abs(legs[0] / legs[1] / row.rate - 1.0)
-                message = f"{row.session.date()}: {legs[0] / legs[1]:.6g} over the euro, {row.rate:.6g} elsewhere"
-                break
-        outcome = "pass" if difference <= FX_CROSS_WARN else "warn" if difference <= FX_CROSS_MAX else "quarantine"
-        found.append(finding("fx_triangulates", f"{currency}/{quote}", outcome, difference, FX_CROSS_WARN, message))
-    return found
 
 
 def fx_moves_plausibly(fx: pd.DataFrame, currencies: Sequence[str]) -> list[Finding]:

@@ -129,8 +129,7 @@ class History:
 
     def _instruments(self, session: dt.date, kept: Flags) -> pd.DataFrame:
         """The listings as of a session: those that died later are alive, and nobody knows that they will."""
-        rows = self._listings[kept].reset_index(drop=True)
-        day = pd.Timestamp(session)
+        rows, day = self._listings[kept].reset_index(drop=True), pd.Timestamp(session)
         dead = (rows["delisted_on"] < day).to_numpy()
         named = (rows["named_as"] != "").to_numpy() & (rows["listed_on"] <= day).to_numpy()
         return rows.assign(in_universe=np.asarray(named & ~dead), delisted_on=rows["delisted_on"].where(dead))

@@ -111,13 +111,19 @@ class Layers:
             prices, rates, world = known["prices"], known["fx"], known["macro"]
             start = decision_sessions(self.mandate.calendar, day - dt.timedelta(days=2 * PANEL_SESSIONS), day)[0]
             far = cutoffs(self.mandate.calendar, self.mandate.schedule, [start])[0]
-            found = quality.assess(
+            quoted = raw["raw_fx"]
+            tables = quality.Tables(
                 bars=prices[(prices["known_at"] > after) & (prices["known_at"] <= until)],
-                panel=prices[(prices["known_at"] > far) & (prices["known_at"] <= after)],
+                recent=quality.recent_bars(prices[(prices["known_at"] > far) & (prices["known_at"] <= after)], day),
+                restatements=schema.RESTATEMENTS.arrow_schema.empty_table().to_pandas(),
                 actions=_until(known["corporate_actions"], until),
                 instruments=known["instruments"],
                 fx=_until(rates[rates["known_at"] > far], until),
+                raw_fx=quoted[(quoted["known_at"] > after) & (quoted["known_at"] <= until)],
                 macro=_until(world, until),
+            )
+            found = quality.assess(
+                tables,
                 session=day,
                 cutoff=until,
                 previous_cutoff=after,

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from marketbot_resources.market.shelf import csv_bytes
 from marketbot_resources.model import utc_text
@@ -45,9 +46,13 @@ def answer(kind: str, table: pa.Table, since: dt.datetime | None, until: dt.date
     return whole(Body("synthetic", url, "text/csv", 200, csv_bytes(plain)))
 
 
-def _by_release(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:
-    place = table.column_names.index("source_id")  # a dictionary cannot be sorted by
-    return sorted_by_release(table.set_column(place, "source_id", table["source_id"].cast(TEXT)), keys)
+def _by_release(parts: list[pa.Table], keys: tuple[str, ...]) -> pa.Table:
+    """One table by `known_at`, then keys, without more copies than the result."""
+    table = pa.concat_tables(parts).unify_dictionaries()
+    order = pa.table(
+        {name: table[name].cast(TEXT) if name == "source_id" else table[name] for name in ("known_at", *keys)}
+    )
+    return table.take(pc.sort_indices(order, [(name, "ascending") for name in order.column_names]))
 
 
 def _micros(at: dt.datetime) -> int:
@@ -96,8 +101,7 @@ class Years:
             for kind, table in served.items():
                 found[kind].append(known_between(table, begin - 1, end - 1))
             splits += [action for action in chunk.true_actions if action.kind == SPLIT]
-        joined = {kind: pa.concat_tables(found[kind]).unify_dictionaries().combine_chunks() for kind in found}
-        return {kind: _by_release(table, _KEYS[kind]) for kind, table in joined.items()}, tuple(splits)
+        return {kind: _by_release(found.pop(kind), _KEYS[kind]) for kind in _KEYS}, tuple(splits)
 
 
 class SyntheticMarket:

@@ -89,7 +89,7 @@ def true_bars(block: Block) -> pa.Table:
 
 
 def action_table(actions: Sequence[Action]) -> pa.Table:
-    """Corporate actions, told or true, in the columns of the raw table."""
+    """Corporate actions in the columns of the raw table."""
     columns: Columns = {
         name: (kind, [getattr(action, name) for action in actions])
         for name, kind in (

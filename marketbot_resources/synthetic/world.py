@@ -20,7 +20,7 @@ from marketbot_resources.synthetic.life import Life, life_of
 from marketbot_resources.synthetic.macro import macro_table
 from marketbot_resources.synthetic.spec import WorldSpec
 
-CHUNK = 250
+CHUNK = 60
 
 
 @dataclass(frozen=True, slots=True)

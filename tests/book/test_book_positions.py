@@ -280,3 +280,11 @@ def test_only_fresh_closes_count() -> None:
     got = session_closes(window)
     assert got["A"] == 3.0
     assert math.isnan(got["B"])
+
+
+def test_of_several_versions_of_an_action_the_last_known_takes_effect() -> None:
+    """A corrected dividend is paid once and as corrected; a version of after the cutoff is not read."""
+    after, until = OPEN - dt.timedelta(days=1), OPEN + dt.timedelta(hours=9)
+    amounts = ((2.0, OPEN), (1.0, OPEN - dt.timedelta(days=3)), (3.0, until + dt.timedelta(seconds=1)))
+    frame = pd.concat([actions_frame([("N", EX, "CASH_DIVIDEND", paid, 1.0)], known) for paid, known in amounts])
+    assert [a.amount for a in effective_actions(frame, {"N": "XNYS"}, after=after, until=until)] == [2.0]

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from marketbot_resources.chain import Chain
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.fetch.policy import Terms
-from marketbot_resources.provider import Columns, Delivery, Refusal, Request, Response
+from marketbot_resources.provider import Columns, Delivery, Refusal, Request, Response, Subject, Window
 
 KEY = "key-canary-0123456789"
 
@@ -169,6 +170,39 @@ def test_a_body_that_answers_for_a_subject_of_another_vendor_is_not_used(tmp_pat
         assert urls(delivery) == [("one", "a"), ("three", "b")]
         assert [found.content for found in delivery.refused] == [body("ab")]
         assert any("also answers for a" in one.reason for one in delivery.refusals)
+
+
+def test_bodies_stand_in_the_order_of_their_names_not_of_the_vendors(tmp_path: Path) -> None:
+    """By provider and address, whoever was asked first."""
+    with VendorServer({"/z?ids=b": body("b"), "/a?ids=c": body("c"), "/a?ids=d": body("d")}) as server:
+        vendors = JsonVendor("z", server.url, covers="b"), JsonVendor("a", server.url)
+        assert urls(ask(make_fetcher(tmp_path), "dcb", *vendors)) == [("a", "c"), ("a", "d"), ("z", "b")]
+
+
+class YearlyVendor(JsonVendor):
+    """Two requests for each group of subjects, one a year."""
+
+    def requests(self, subjects: Sequence[Subject], window: Window) -> list[tuple[tuple[Subject, ...], Request]]:
+        return [
+            (group, replace(request, params={"year": year, **request.params}))
+            for group, request in super().requests(subjects, window)
+            for year in ("2024", "2025")
+        ]
+
+
+def test_a_subject_needs_all_of_its_requests(tmp_path: Path) -> None:
+    """Half of its years are no answer: none of its bodies is used, and the next vendor serves it whole."""
+    with VendorServer({"/one": body("ab"), "/two?ids=a": body("a"), "/two?ids=b": body("b")}) as server:
+        server.serve("/one?ids=a&year=2024", body("a"))
+        server.serve("/one?ids=a&year=2025", body("a"))
+        server.serve("/one?ids=b&year=2024", body("b"))
+        server.misbehave("404", route="/one?ids=b&year=2025")
+        server.misbehave("404", route="/one?ids=a,b&year=2025")
+        two = JsonVendor("two", server.url)
+        alone = ask(make_fetcher(tmp_path), "ab", YearlyVendor("one", server.url), two)
+        assert urls(alone) == [("one", "a"), ("one", "a"), ("two", "b")]
+        together = ask(make_fetcher(tmp_path), "ab", YearlyVendor("one", server.url, size=2), two)
+        assert urls(together) == [("two", "a"), ("two", "b")]
 
 
 def test_a_missing_key_refuses_a_vendor_by_its_name(tmp_path: Path) -> None:

@@ -239,5 +239,39 @@ def test_the_order_of_rows_changes_nothing(seed: int, name: str, level: float) -
     shuffled = [part.sample(frac=1.0, random_state=seed) for part in (frame, PAST, actions)]
     pd.testing.assert_frame_equal(plain, bar_findings(*shuffled, day))
     clean = bar_findings(bars(HISTORY), PAST, actions, day)
-    others = plain["subject"] != name
+    others = (plain["subject"] != name) & (plain["rule"] != "moves_fit_the_market")  # measured against all names
     pd.testing.assert_frame_equal(plain[others], clean[others])
+
+
+def test_a_move_apart_from_the_market_is_told_of() -> None:
+    """A fall by 18 % in a quiet market warns and is usable; 9 % is below what is asked about."""
+    frame = bars(HISTORY, {"N03": 0.82, "N05": 0.91})
+    flagged, outcomes = judge(frame)
+    assert outcomes == {("moves_fit_the_market", "N03"): "warn"}
+    assert not flagged["quarantine"].any()
+
+
+@pytest.mark.parametrize(("sessions", "outcome"), [(4, "pass"), (5, "warn"), (14, "warn"), (15, "quarantine")])
+def test_a_close_that_stands_still_is_stale(sessions: int, outcome: str) -> None:
+    """Other numbers of the bar may move: a close that is the same for weeks is carried forward, not traded."""
+    past = PAST.copy()
+    last = past["session"].isin(DAYS[HISTORY - sessions : HISTORY]) & (past["instrument"] == "N02")
+    past.loc[last, "close"] = 100.0
+    past.loc[last, ["low", "open", "high"]] = [99.0, 100.0, 101.0]
+    frame = bars(HISTORY)
+    frame.loc[2, ["open", "high", "low", "close"]] = [100.0, 101.0, 99.0, 100.0]
+    assert judge(frame, past=past)[1].get(("closes_are_not_stale", "N02"), "pass") == outcome
+
+
+@pytest.mark.parametrize(("turnover", "sessions"), [(1.0, 10), (5.0, 10), (7.0, 1)])
+def test_a_crash_on_its_turnover_is_no_missed_split(turnover: float, sessions: int) -> None:
+    """A fall by 52 % counts as true after one session if value and shares traded are both six times the usual."""
+    past, flags = PAST, []
+    for day in range(HISTORY, HISTORY + 12):
+        frame = bars(day, {"N00": 0.48})
+        if day == HISTORY:
+            frame.loc[0, "volume"] *= turnover / 0.48
+        flagged, _ = judge(frame, past=past)
+        flags.append(bool(flagged["quarantine"].iloc[0]))
+        past = pd.concat([past, flagged], ignore_index=True)
+    assert flags == [True] * sessions + [False] * (12 - sessions)

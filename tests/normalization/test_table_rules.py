@@ -99,35 +99,6 @@ def test_a_withdrawn_currency_says_since_when() -> None:
     assert found[0][5] == "the newest rate is 3 TARGET days old; the ECB publishes none since 2022-03-01"
 
 
-SECOND = ["session", "currency", "quote", "rate"]
-
-
-@pytest.mark.parametrize(
-    ("direct", "outcome"),
-    [
-        (0.8, "pass"),
-        (0.792, "warn"),
-        (0.78, "warn"),
-        (0.77, "quarantine"),
-        (80.0, "quarantine"),
-        (np.nan, "quarantine"),
-    ],
-)
-def test_cross_rates_agree_with_a_second_source(direct: float, outcome: str) -> None:
-    """1.04 USD per EUR over 1.30 USD per GBP are 0.80 GBP per EUR; 1 % is told of, 3 % closes, no number confirms nothing."""
-    fx = rates([("EUR", "2018-12-21", 1.04), ("GBP", "2018-12-21", 1.30), ("EUR", "2018-12-24", 9.9)])
-    second = pd.DataFrame([[pd.Timestamp("2018-12-21"), "EUR", "GBP", direct]], columns=SECOND)
-    assert [row[:3] for row in rules.fx_triangulates(fx, second)] == [("fx_triangulates", "EUR/GBP", outcome)]
-
-
-def test_cross_rates_are_compared_on_the_newest_common_date() -> None:
-    """An older disagreement is history; a pair without a common date is not confirmed."""
-    fx = rates([(name, day, 1.0) for name in ("EUR", "USD") for day in ("2018-12-21", "2018-12-24")])
-    rows = [["2018-12-21", "EUR", "USD", 2.0], ["2018-12-24", "EUR", "USD", 1.0], ["2018-12-24", "EUR", "JPY", 125.0]]
-    second = pd.DataFrame(rows, columns=SECOND).assign(session=lambda frame: pd.to_datetime(frame["session"]))
-    assert [row[1:3] for row in rules.fx_triangulates(fx, second)] == [("EUR/JPY", "quarantine"), ("EUR/USD", "pass")]
-
-
 @pytest.mark.parametrize(
     ("last", "outcome"), [(1.30, "pass"), (1.40, "pass"), (1.41, "quarantine"), (np.nan, "quarantine")]
 )
@@ -199,3 +170,37 @@ def test_stale_currencies_count_target_days(fixing: str, rate: float, stale: dic
 def test_every_currency_asked_for_is_judged() -> None:
     """A currency that no row speaks of is stale, whatever others there are."""
     assert stale_currencies(rates([("EUR", "2018-12-27", 1.1)]), ["GBP", "EUR"], DAY, 2) == {"GBP": None}
+
+
+@pytest.mark.parametrize(
+    ("landed", "outcome"), [(20, "pass"), (18, "pass"), (17, "warn"), (22, "pass"), (23, "warn"), (40, "warn")]
+)
+def test_row_counts_drift_against_the_sessions_before(landed: int, outcome: str) -> None:
+    """20 names a day for two weeks: two more or fewer pass, three warn; a bar sent twice counts once."""
+    days = [str(day.date()) for day in pd.bdate_range("2018-12-10", periods=10)]
+    rows = [(f"N{n:02d}", day, 1.0, False) for day in days for n in range(20)]
+    last = [(f"N{n:02d}", "2018-12-26", 1.0, False) for n in range(landed)]
+    found = rules.row_counts_are_steady(bar_frame([*rows, *last, *last[:3]]), dt.date(2018, 12, 26))
+    assert [row[2:4] for row in found] == [(outcome, pytest.approx(landed / 20 - 1.0))]
+
+
+@pytest.mark.parametrize(
+    ("gbp", "outcome"), [(1.25, "pass"), (1.25 * (1 + 1e-7), "quarantine"), (np.nan, "quarantine")]
+)
+def test_a_rate_closes_the_triangle(gbp: float, outcome: str) -> None:
+    """One euro is 1.10 dollars and 0.88 pounds: a pound is 1.25 dollars, and nothing else."""
+    session = pd.to_datetime(["2018-12-24"] * 2)
+    raw = pd.DataFrame({"session": session, "currency": ["USD", "GBP"], "units_per_eur": [1.10, 0.88]})
+    fx = pd.DataFrame({"session": session, "currency": ["GBP", "EUR"], "rate": [gbp, 1.10]})
+    found = {row[1]: row[2] for row in rules.rates_triangulate(fx, raw, ["EUR", "GBP", "JPY"], "USD")}
+    assert found == {"EUR": "pass", "GBP": outcome, "JPY": "pass"}
+
+
+def test_a_value_known_before_its_day_is_early() -> None:
+    """Where the day begins first, at UTC+14, is the limit; a value of the day after is a leak or a wrong date."""
+    known = pd.to_datetime(["2018-12-23T10:00Z", "2018-12-23T09:59Z", "2018-12-26T00:00Z"], utc=True)
+    macro = pd.DataFrame({"series": ["A", "B", "B"], "period": pd.to_datetime(["2018-12-24"] * 3), "known_at": known})
+    assert [(row[1], row[2], row[3]) for row in rules.macro_is_not_early(macro)] == [
+        ("A", "pass", 0),
+        ("B", "quarantine", 1),
+    ]

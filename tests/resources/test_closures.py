@@ -71,15 +71,8 @@ def test_a_bar_that_cannot_be_is_not_missed() -> None:
 
 def test_an_ex_date_on_a_closed_day_counts_from_the_next_session() -> None:
     """A split of the closed day takes effect with the first price that knows it."""
-    row = {
-        "instrument": "A",
-        "ex_session": pd.Timestamp("2018-10-03"),
-        "kind": "SPLIT",
-        "amount": 0.0,
-        "ratio": 2.0,
-        "other": "",
-    }
-    actions = pd.DataFrame([{**row, "currency": "USD", "known_at": pd.Timestamp("2018-09-03", tz="UTC")}])
+    row = {"instrument": "A", "ex_session": pd.Timestamp("2018-10-03"), "kind": "SPLIT", "amount": 0.0, "ratio": 2.0}
+    actions = pd.DataFrame([{**row, "other": "", "currency": "USD", "known_at": pd.Timestamp("2018-09-03", tz="UTC")}])
     until = dt.datetime(2018, 10, 5, tzinfo=UTC)
     found = effective_actions(actions, {"A": "XNYS"}, after=EVENING, until=until, off=CLOSED)
     assert [action.effective_at.date() for action in found] == [DAY(2018, 10, 4)]

@@ -156,9 +156,9 @@ FAULTS = st.builds(
 SPECS = st.builds(
     WorldSpec,
     instruments=st.integers(1, 12),
-    mics=st.lists(st.sampled_from((*MICS, "XHKG", "XETR", "XNAS", "XTSE")), min_size=1, max_size=4, unique=True).map(
-        tuple
-    ),
+    mics=st.lists(
+        st.sampled_from((*MICS, "XHKG", "XETR", "XNAS", "XTSE", "XTAE")), min_size=1, max_size=4, unique=True
+    ).map(tuple),
     first=st.just(FIRST),
     last=st.dates(dt.date(2015, 1, 9), dt.date(2016, 3, 31)),
     seed=st.integers(0, 2**32 - 1),
