@@ -94,7 +94,12 @@ def effective_actions(
 
 
 def silent_delistings(
-    actions: pd.DataFrame, instruments: pd.DataFrame, *, after: dt.datetime, until: dt.datetime
+    actions: pd.DataFrame,
+    instruments: pd.DataFrame,
+    *,
+    after: dt.datetime,
+    until: dt.datetime,
+    off: Closed = NO_CLOSURES,
 ) -> tuple[CorporateAction, ...]:
     """Delistings of unknown value that no action tells of: listings whose last session is over since (after, until].
 
@@ -106,7 +111,7 @@ def silent_delistings(
         if row.instrument in told:
             continue
         day = row.delisted_on.date() + dt.timedelta(days=1)
-        at = first_open(row.mic, day) if (until.date() - day).days <= CLOSED_DAYS_MAX else None
+        at = first_open(row.mic, day, off) if (until.date() - day).days <= CLOSED_DAYS_MAX else None
         if at is not None and after < at <= until:
             numbers = (math.nan, 0.0, row.currency, at, UNKNOWN, row.mic)
             found.append(CorporateAction(row.instrument, day, DELISTING, *numbers))

@@ -85,7 +85,7 @@ def roll(
         dict(zip(instruments["instrument"], instruments[name], strict=True)) for name in ("mic", "currency")
     )
     told = effective_actions(actions, mics, after=after, until=until, off=off)
-    silent = silent_delistings(actions, instruments, after=after, until=until)
+    silent = silent_delistings(actions, instruments, after=after, until=until, off=off)
     applied = tuple(sorted((*told, *silent), key=lambda action: action.order))
     holdings, events = roll_positions(before.holdings, fills, applied, base_currency=base, closes_before=before.prices)
     valuation = value_positions(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from marketbot_resources.calendars import next_open
+from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import ACQUIRED, DELISTING, ENDS, TRANSFER
 
 
@@ -28,8 +29,10 @@ class ListingEnds:
 NO_ENDS = ListingEnds()
 
 
-def listing_ends(actions: pd.DataFrame, instruments: pd.DataFrame, cutoff: dt.datetime) -> ListingEnds:
-    """Ends known at the cutoff. `actions`: CORPORATE_ACTIONS rows; `instruments`: INSTRUMENTS of the session."""
+def listing_ends(
+    actions: pd.DataFrame, instruments: pd.DataFrame, cutoff: dt.datetime, off: Closed = NO_CLOSURES
+) -> ListingEnds:
+    """Ends known at the cutoff. `actions`: CORPORATE_ACTIONS rows; `instruments`: INSTRUMENTS of the session; `off`: closures."""
     rows = actions[actions["kind"].isin(sorted(ENDS)) & (actions["known_at"] <= cutoff)]
     out = {
         row.instrument: row.ex_session.date()
@@ -39,7 +42,7 @@ def listing_ends(actions: pd.DataFrame, instruments: pd.DataFrame, cutoff: dt.da
     last = zip(dated["instrument"], dated["delisted_on"], strict=True)
     out = {**{name: day.date() + dt.timedelta(days=1) for name, day in last}, **out}
     mics = dict(zip(instruments["instrument"], instruments["mic"], strict=True))
-    opens = {mic: next_open(mic, cutoff)[0] for mic in sorted({mics[name] for name in out if name in mics})}
+    opens = {mic: next_open(mic, cutoff, off)[0] for mic in sorted({mics[name] for name in out if name in mics})}
     ended = frozenset(name for name, day in out.items() if name in mics and day <= opens[mics[name]])
     ending = frozenset(out) - ended
     paid = rows.loc[(rows["kind"] != DELISTING) | rows["other"].isin([ACQUIRED, TRANSFER]), "instrument"]

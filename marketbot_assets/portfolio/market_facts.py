@@ -61,7 +61,7 @@ def market_facts(
         history_sessions=history,
         fx_rates={**dict(sorted(rates.items())), base: 1.0},
         stale_currencies=frozenset(stale),
-        ends=listing_ends(actions, instruments, cutoff),
+        ends=listing_ends(actions, instruments, cutoff, mandate.calendar.closed),
     )
 
 
