@@ -124,13 +124,14 @@ def known_listings(home: Path) -> dict[str, dict[str, str]]:
     if not (home / "index.sqlite").exists():
         return {}
     lake = open_lake(home)
-    rows = lake.index.up_to("instruments", "9999") or [lake.index.newest("instrument_history", STATIC)]
-    if rows[-1] is None:
+    rows = [lake.index.newest("instrument_history", STATIC), *lake.index.up_to("instruments", "9999")]
+    newest = rows[-1]
+    if newest is None:
         return {}
     return {
         str(row["source_id"]): {name: str(row[name]) for name in KNOWN_OF_LISTINGS if row[name] not in (None, "")}
         | {"listed_on": str(row["listed_on"])[:10]}
-        for row in lake.records(rows[-1])
+        for row in lake.records(newest)
     }
 
 

@@ -32,6 +32,7 @@ def vendor_mandate(folder: Path) -> Path:
     """The default mandate, of which two web services serve the US equities."""
     plain = yaml.safe_load((ROOT / "mandate.yaml").read_text(encoding="utf-8"))
     plain["providers"] |= {"market": ["yahoo", "tiingo"], "fx": "sample", "fundamentals": "none", "news": "none"}
+    plain["schedule"]["decide_at"] = "20:30"  # Tiingo's bars of a day are there from 20:00 on
     named = plain["universe"]["listings"]
     plain["universe"]["listings"] = {mic: named[mic] for mic in ("XNYS", "XNAS")}
     path = folder / "mandate.yaml"
@@ -50,6 +51,7 @@ def routes() -> dict[str, bytes]:
     for bars in us_bars():
         found[CHART + bars.listing.ticker] = chart(bars)
         found[f"{TIINGO}{bars.listing.ticker}/prices"] = tiingo(bars)
+        found[f"{TIINGO}{bars.listing.ticker}"] = head(bars)
     return found
 
 
@@ -82,6 +84,19 @@ def chart(bars: Bars) -> bytes:
     return json.dumps({"chart": {"result": [result], "error": None}}).encode()
 
 
+def head(bars: Bars) -> bytes:
+    """Tiingo's description of one listing."""
+    told = {
+        "ticker": bars.listing.ticker,
+        "name": bars.listing.name,
+        "exchangeCode": "NASDAQ" if bars.listing.mic == "XNAS" else "NYSE",
+        "startDate": "2014-01-02",
+        "endDate": str(LAST),
+        "description": "",
+    }
+    return json.dumps(told).encode()
+
+
 def tiingo(bars: Bars) -> bytes:
     """Tiingo's daily prices of one listing."""
     names = ("open", "high", "low", "close", "volume")
@@ -104,8 +119,8 @@ class Services:
     def down(self, address: str) -> None:
         """A service answers 503 to everything until `up`."""
         for bars in us_bars():
-            ending = "/prices" if address == TIINGO else ""
-            self.server.misbehave("503", route=f"{address}{bars.listing.ticker}{ending}")
+            for ending in ("", "/prices") if address == TIINGO else ("",):
+                self.server.misbehave("503", route=f"{address}{bars.listing.ticker}{ending}")
 
     def up(self) -> None:
         """All services answer again, and their breakers have rested."""
