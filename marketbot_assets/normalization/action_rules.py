@@ -59,9 +59,9 @@ def told_of(bars: pd.DataFrame, recent: pd.DataFrame, actions: pd.DataFrame) -> 
     return found
 
 
-def distributions_match_price_jumps(seen: Seen, told: Told, market: Market) -> Finding:
+def payouts_match_price_jumps(seen: Seen, told: Told, market: Market) -> Finding:
     """Observed: by which fraction the price missed the fall that special dividends and spin-offs ask for."""
-    name = "distributions_match_price_jumps"
+    name = "payouts_match_price_jumps"
     if not told.distributed or not len(seen.closes):
         return finding(name, seen.instrument, "pass", 0.0, DISTRIBUTED_OFF_MAX, "")
     move = seen.move
@@ -82,17 +82,17 @@ def spin_offs_have_a_value(seen: Seen, told: Told, market: Market) -> Finding:
     return finding("spin_offs_have_a_value", seen.instrument, outcome, float(told.unvalued), 0.0, text)
 
 
-def ended_listings_do_not_trade(seen: Seen, told: Told, market: Market) -> Finding:
+def bars_end_with_the_listing(seen: Seen, told: Told, market: Market) -> Finding:
     """Observed: 1 for a bar of a listing that had ended: the symbol may be used again, or the end was told wrongly."""
     outcome = "quarantine" if told.ended else "pass"
     text = "a bar of a listing that has ended: another instrument's, or the end is wrong"
-    return finding("ended_listings_do_not_trade", seen.instrument, outcome, float(told.ended), 0.0, text)
+    return finding("bars_end_with_the_listing", seen.instrument, outcome, float(told.ended), 0.0, text)
 
 
 ACTION_RULES: tuple[Callable[[Seen, Told, Market], Finding], ...] = (
-    distributions_match_price_jumps,
+    payouts_match_price_jumps,
     spin_offs_have_a_value,
-    ended_listings_do_not_trade,
+    bars_end_with_the_listing,
 )
 SILENT = Told(False, False, False)
 

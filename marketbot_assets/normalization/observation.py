@@ -19,6 +19,7 @@ RECENT_DAYS = 120
 MOVE_MAX = 0.20
 HISTORY_MAX, VOLUME_SESSIONS = 61, 20
 MARKET_NAMES_MIN, MARKET_SHARE, MARKET_SPREADS = 10, 0.25, 5.0
+EXPLAINED_MAX = float(np.log(2.0))
 SPREAD_MIN = 0.02
 DOUBLED_DAYS, DOUBLED_RATIO = 7, 2.0
 MAD_TO_SD = 1.4826
@@ -61,8 +62,12 @@ class Market:
     spread: float
 
     def explains(self, log_move: float) -> bool:
-        """Whether a move lies within what the other names did on a day on which most of them moved."""
-        return self.moved and abs(log_move - self.median) <= MARKET_SPREADS * self.spread
+        """Whether a move lies within what the other names did on a day on which most of them moved.
+
+        Nothing explains more than a halving or a doubling: many wrong units on one day are no market.
+        """
+        within = abs(log_move - self.median) <= MARKET_SPREADS * self.spread
+        return self.moved and within and abs(log_move) <= EXPLAINED_MAX
 
 
 def observe(bars: pd.DataFrame, recent: pd.DataFrame, actions: pd.DataFrame) -> list[Seen]:

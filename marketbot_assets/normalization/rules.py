@@ -69,6 +69,15 @@ _RULES = (
         TOLD,
     ),
     Rule(
+        "payouts_match_price_jumps",
+        "the price falls by what a special dividend or a spin-off paid",
+        (PASS, WARN, QUARANTINE),
+        "bar",
+        CLOSED,
+    ),
+    Rule("spin_offs_have_a_value", "what a spin-off gave is known", (PASS, WARN, QUARANTINE), "bar", CLOSED),
+    Rule("bars_end_with_the_listing", "no bar comes after a listing's end", (PASS, QUARANTINE), "bar", CLOSED),
+    Rule(
         "providers_agree",
         "two providers agree on a close; unit, currency and adjustment never switch silently",
         (PASS, WARN, QUARANTINE),
@@ -89,6 +98,8 @@ _RULES = (
         "instrument",
         NAME,
     ),
+    Rule("ends_match_last_prices", "a deal pays about the last close", (PASS, WARN, QUARANTINE), "instrument", TOLD),
+    Rule("delistings_are_told", "an action says what a listing that is over paid", (PASS, WARN), "instrument", TOLD),
     Rule("universe_is_covered", "the bars that are due have landed", (PASS, WARN, QUARANTINE, HALT), "table", HALTED),
     Rule(
         "row_counts_are_steady",

@@ -12,6 +12,7 @@ Incremental requests start OVERLAP_SESSIONS before `since`, so that late and res
 
 import datetime as dt
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -24,6 +25,7 @@ from marketbot_resources.model import utc_text
 from marketbot_resources.provider import Subject, Window
 
 OVERLAP_SESSIONS = 5
+DRIFT_DAYS, DRIFT_EVERY = 365, 61
 HISTORY_FIRST = dt.date(calendars.FIRST_YEAR, 1, 1)
 _LOOKBACK_DAYS = 21
 
@@ -120,11 +122,17 @@ def listing_of(subject: Subject, symbol: str) -> Listing:
     return Listing(subject.source_id, subject.mic, subject.ticker, symbol, subject.currency, more)
 
 
-def first_date(window: Window, mics: Sequence[str]) -> dt.date:
-    """The first date to ask for: OVERLAP_SESSIONS sessions of each exchange before `since`; HISTORY_FIRST without `since`."""
+def first_date(window: Window, mics: Sequence[str], source_id: str = "") -> dt.date:
+    """The first date to ask for: OVERLAP_SESSIONS sessions of each exchange before `since`; HISTORY_FIRST without `since`.
+
+    The one listing `source_id` is asked for DRIFT_DAYS back on one day in DRIFT_EVERY, a day of its own: whether a vendor
+    still says of old days what it said then shows in `restatements`.
+    """
     if window.since is None:
         return HISTORY_FIRST
     last = window.since.date()
+    if source_id and zlib.crc32(source_id.encode()) % DRIFT_EVERY == window.until.toordinal() % DRIFT_EVERY:
+        return max(HISTORY_FIRST, last - dt.timedelta(days=DRIFT_DAYS))
     return max(HISTORY_FIRST, min((_overlap(mic, last) for mic in sorted(set(mics))), default=last))
 
 

@@ -39,7 +39,7 @@ class StooqPrices:
             symbol = stooq_symbol(subject.mic, subject.ticker)
             if symbol is None or not subject.currency:
                 continue
-            first = first_date(window, [subject.mic])
+            first = first_date(window, [subject.mic], subject.source_id)
             params = {"s": symbol, "d1": f"{first:%Y%m%d}", "d2": f"{window.until:%Y%m%d}", "i": "d"}
             asked = Question(NAME, (listing_of(subject, symbol),), window.since, window.until).asked()
             found.append(((subject,), Request(ADDRESS, params, asked=asked)))

@@ -45,7 +45,7 @@ class _TiingoDaily:
             if symbol is None:
                 continue
             params = {
-                "startDate": first_date(window, [subject.mic]).isoformat(),
+                "startDate": first_date(window, [subject.mic], subject.source_id).isoformat(),
                 "endDate": window.until.date().isoformat(),
                 "format": "json",
                 "resampleFreq": "daily",

@@ -51,7 +51,7 @@ class _YahooChart:
             symbol = yahoo_symbol(subject.mic, subject.ticker)
             if symbol is None or not self._covers(subject):
                 continue
-            first = local_instant(subject.mic, first_date(window, [subject.mic]), 0)
+            first = local_instant(subject.mic, first_date(window, [subject.mic], subject.source_id), 0)
             asked = Question(NAME, (listing_of(subject, symbol),), window.since, window.until).asked()
             params = {
                 "period1": str(int(first.timestamp())),

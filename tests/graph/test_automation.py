@@ -291,14 +291,15 @@ def ends(lake: Lake) -> list[tuple[str, str, str]]:
 
 def test_both_are_off_by_default_and_belong_to_the_definitions() -> None:
     repository = build_definitions().get_repository_def()
-    assert [one.name for one in repository.sensor_defs] == ["daily_sensor"]
+    assert [one.name for one in repository.sensor_defs] == ["daily_sensor", "intraday_sensor"]
+    assert repository.get_sensor_def("intraday_sensor").default_status is dg.DefaultSensorStatus.STOPPED
     assert [one.name for one in repository.schedule_defs] == ["daily_schedule"]
     assert [one.name for one in (*SENSORS, *SCHEDULES)] == ["daily_sensor", "daily_schedule"]
     assert repository.get_sensor_def("daily_sensor").default_status is dg.DefaultSensorStatus.STOPPED
     assert repository.get_schedule_def("daily_schedule").default_status is dg.DefaultScheduleStatus.STOPPED
     assert repository.get_sensor_def("daily_sensor").minimum_interval_seconds == 60
     assert repository.get_schedule_def("daily_schedule").execution_timezone == "America/New_York"
-    assert {one.job_name for one in (*repository.sensor_defs, *repository.schedule_defs)} == {"daily"}
+    assert {one.job_name for one in (*repository.sensor_defs, *repository.schedule_defs)} == {"daily", "intraday"}
 
 
 @pytest.mark.parametrize(("decide_at", "cron"), [("17:45", "45 17 * * 1-5"), ("00:05", "5 0 * * 1-5")])

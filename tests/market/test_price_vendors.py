@@ -11,7 +11,7 @@ from market.price_bodies import ALL, OTHER, SECONDS, SESSIONS, TEST, UNTIL, Case
 
 from marketbot_assets.ingestion import schema
 from marketbot_resources.errors import ProviderError
-from marketbot_resources.market.question import Question
+from marketbot_resources.market.question import Question, first_date
 from marketbot_resources.market.vendor_rows import BarRow, bar_row, columns
 from marketbot_resources.provider import Response, Subject, Window
 from marketbot_resources.vendors import KEYS, MODULES, parser_of, vendors, vendors_of
@@ -273,6 +273,17 @@ def test_keys_of_vendors_are_those_that_their_requests_name() -> None:
             for _, request in vendor.requests(about, ALL):
                 named[vendor.name] |= {*request.secret_params.values(), *request.secret_headers.values()}
     assert named == {name: set(keys) for name, keys in KEYS.items()}
+
+
+def test_every_listing_is_asked_for_its_past_year_once_in_sixty_one_days() -> None:
+    """Vendor drift: on its own day a year back, on the other sixty the overlap alone; a bootstrap asks for everything."""
+    days = [dt.datetime(2024, 3, 1, 22, tzinfo=dt.UTC) + dt.timedelta(days=n) for n in range(61)]
+    windows = [Window(day - dt.timedelta(days=1), day) for day in days]
+    for name in ("listing:XNYS:A", "listing:XNAS:B"):
+        back = [(window.since.date() - first_date(window, ["XNYS"], name)).days for window in windows]
+        assert sorted(back)[-1] == 365
+        assert max(sorted(back)[:-1]) <= 12
+    assert first_date(Window(None, days[0]), ["XNYS"], "listing:XNYS:A").year == 1997
 
 
 def test_two_rows_of_one_key_and_infinite_numbers_are_refused() -> None:

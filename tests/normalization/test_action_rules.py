@@ -53,7 +53,7 @@ def path(before: float, after: float, count: int = 6) -> list[float]:
 def test_a_distribution_that_shows_in_the_price_passes(kind: str) -> None:
     """100 falls to 70 when 30 are distributed: no rule rejects the bar. Without the action it is a jump that nobody explains."""
     actions = told(kind, 30.0, 0.5, "B" if kind == "SPIN_OFF" else "")
-    for rule in ("distributions_match_price_jumps", "closes_move_plausibly", "spin_offs_have_a_value"):
+    for rule in ("payouts_match_price_jumps", "closes_move_plausibly", "spin_offs_have_a_value"):
         assert set(outcomes(path(100.0, 70.0), actions, rule)) == {"pass"}
     assert outcomes(path(100.0, 70.0), told(kind, 30.0, ex=900), "closes_move_plausibly")[5] == "quarantine"
 
@@ -61,7 +61,7 @@ def test_a_distribution_that_shows_in_the_price_passes(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["SPECIAL_DIVIDEND", "SPIN_OFF"])
 def test_a_distribution_that_does_not_show_is_refused(kind: str) -> None:
     """12 of 100 are said to go and the price stays: refused until ten bars stand there; 30 for good, by the rule on jumps."""
-    found = outcomes(path(100.0, 100.0, 13), told(kind, 12.0, 0.5), "distributions_match_price_jumps")
+    found = outcomes(path(100.0, 100.0, 13), told(kind, 12.0, 0.5), "payouts_match_price_jumps")
     assert found == ["pass"] * 5 + ["quarantine"] * 10 + ["warn"] + ["pass"] * 2
     assert set(outcomes(path(100.0, 100.0, 13), told(kind, 30.0, 0.5), "closes_move_plausibly")[5:]) == {"quarantine"}
 
@@ -87,7 +87,7 @@ def test_a_spin_off_of_unknown_value_is_refused_until_it_is_known() -> None:
 )
 def test_a_bar_of_a_listing_that_has_ended_is_refused(actions: pd.DataFrame, expected: str) -> None:
     """A symbol that is used again is not the old instrument; before the end nothing is refused."""
-    found = outcomes(path(100.0, 100.0), actions, "ended_listings_do_not_trade")
+    found = outcomes(path(100.0, 100.0), actions, "bars_end_with_the_listing")
     assert found == ["pass"] * 5 + [expected] * 6
 
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from marketbot_assets.normalization.action_rules import ACTION_RULES
 from marketbot_assets.normalization.bar_rules import BAR_RULES
 from marketbot_assets.normalization.rules import RULES
 from marketbot_assets.normalization.schema import OUTCOMES
@@ -22,7 +23,7 @@ def test_the_reference_lists_every_rule_as_it_is() -> None:
 
 def test_every_bar_rule_is_named_and_judges_bars() -> None:
     """A rule on bars that the list does not have could not be read on the heat map."""
-    names = {rule.__name__ for rule in BAR_RULES} | {"providers_agree"}
+    names = {rule.__name__ for rule in (*BAR_RULES, *ACTION_RULES)} | {"providers_agree"}
     assert names == {rule.name for rule in RULES.values() if rule.subject == "bar"}
 
 
