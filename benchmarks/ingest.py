@@ -104,8 +104,10 @@ class Place:
         from marketbot_assets.checks import schema_problems
         from marketbot_assets.normalization import schema
         from marketbot_assets.normalization.identity import normalize_instruments
+        from marketbot_assets.normalization.scan import flag_history
         from marketbot_assets.normalization.series import normalize_prices
         from marketbot_assets.rebuild_data import ReceivedBody, rows_of
+        from marketbot_resources.store.content import to_frame
         from marketbot_resources.store.index import Origin
 
         def received(delivery: object) -> list[ReceivedBody]:
@@ -117,6 +119,8 @@ class Place:
         frames = [normalize_prices(rows_of("raw_prices", [body]), instruments) for body in bodies]
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
         del frames, bodies
+        if asset in schema.HISTORY:
+            frame = flag_history(frame, to_frame(schema.CORPORATE_ACTIONS.arrow_schema.empty_table()))
         target = schema.HISTORY[asset] if asset in schema.HISTORY else schema.PRICES
         row = self.lake.commit(
             frame, target, part, reads=[], blobs=[], origin=Origin("benchmark", "0", "", {}),

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 
 from marketbot_assets.normalization.schema import INSTRUMENTS
@@ -14,11 +15,13 @@ from marketbot_resources.model import instrument_id
 UNKNOWN_SECTOR = "UNKNOWN"
 
 
-def instrument_ids(source: pd.Series, source_id: pd.Series) -> list[str]:
-    """Our ids of provider rows, computed once per distinct pair."""
-    pairs = list(zip(source, source_id, strict=True))
-    known = {pair: instrument_id(*pair) for pair in set(pairs)}
-    return [known[pair] for pair in pairs]
+def instrument_ids(source: pd.Series, source_id: pd.Series) -> pd.Series:
+    """Our ids of provider rows, text on the same index, computed once per distinct pair."""
+    sources, named = pd.factorize(source)
+    ids, known = pd.factorize(source_id)
+    pairs, place = np.unique(sources.astype(np.int64) * (len(known) + 1) + ids, return_inverse=True)
+    ours = [instrument_id(str(named[pair // (len(known) + 1)]), str(known[pair % (len(known) + 1)])) for pair in pairs]
+    return pd.Series(pd.array(ours, dtype="str").take(place), index=source.index)
 
 
 def normalize_instruments(
@@ -116,19 +119,22 @@ def with_instrument(raw: pd.DataFrame, instruments: pd.DataFrame, table: str) ->
     """
     keys = instruments[["instrument", "mic", "currency"]]
     left = raw.drop(columns="blob_sha256").rename(columns={"currency": "quoted"})
-    left["instrument"] = pd.Series(instrument_ids(raw["source"], raw["source_id"]), index=raw.index, dtype="str")
-    joined = left.merge(keys, on="instrument", how="left", validate="many_to_one")
+    left["instrument"] = instrument_ids(raw["source"], raw["source_id"])
+    place, names = pd.factorize(left["instrument"])
+    assert keys["instrument"].is_unique, "one row per instrument"
+    found = keys.set_index("instrument").reindex(names)
+    joined = left.assign(**{name: found[name].array.take(place) for name in ("mic", "currency")})
     strangers = joined.loc[joined["mic"].isna(), "source_id"]
     if len(strangers):
         raise ProviderError(
             f"{table}: expected rows of known listings, found {strangers.iloc[0]}, which no listing has"
         )
-    units = {quoted: major_unit(quoted) for quoted in set(joined["quoted"])}
-    foreign = joined[joined["quoted"].map({quoted: unit[0] for quoted, unit in units.items()}) != joined["currency"]]
-    if len(foreign):
-        row = foreign.iloc[0]
+    quoted, units = pd.factorize(joined["quoted"])
+    majors, divisors = ([major_unit(str(unit))[n] for unit in units] for n in (0, 1))
+    foreign = pd.array(majors, dtype="str").take(quoted) != joined["currency"].array
+    if foreign.any():
+        row = joined[foreign].iloc[0]
         raise ProviderError(
             f"{table}: expected {row['currency']} for {row['source_id']} as its listing says, found {row['quoted']}"
         )
-    divisors = {quoted: float(unit[1]) for quoted, unit in units.items()}
-    return joined.assign(price_divisor=joined["quoted"].map(divisors).astype(float)).drop(columns="quoted")
+    return joined.assign(price_divisor=np.asarray(divisors, dtype=float)[quoted]).drop(columns="quoted")

@@ -110,9 +110,13 @@ def _value_parts(array: pa.Array) -> list[bytes]:
 
     kind = array.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_decimal(kind):
-        text = pc.fill_null(array.cast(pa.string()), "").to_pylist()
-        encoded = [value.encode() for value in text]
-        return [np.asarray([len(value) for value in encoded], dtype="<i8").tobytes(), b"".join(encoded)]
+        text = pc.fill_null(array.cast(pa.string()).cast(pa.large_string()), "")
+        _, ends, data = text.buffers()
+        if not len(text):
+            return [b"", b""]
+        offsets = np.frombuffer(ends, dtype="<i8")[text.offset : text.offset + len(text) + 1]
+        inside = b"" if data is None else memoryview(data)[offsets[0] : offsets[-1]]
+        return [np.diff(offsets).astype("<i8").tobytes(), bytes(inside)]
     if pa.types.is_list(kind):
         lists = pc.fill_null(pc.list_value_length(array), 0)
         flat = pc.list_flatten(array)
