@@ -49,6 +49,7 @@ services:
 bench: install
 	$(BIN)/python benchmarks/day.py
 	$(BIN)/python benchmarks/ledger.py
+	$(BIN)/python benchmarks/ingest.py
 
 clean:
 	find dagster_home -mindepth 1 ! -name dagster.yaml -delete
