@@ -63,19 +63,25 @@ def universe_is_covered(
 
 
 def row_counts_are_steady(panel: pd.DataFrame, session: dt.date) -> list[Finding]:
-    """Observed: bars of the newest own session over the median count of the 20 before, minus 1; 0 while too few are known.
+    """Observed: bars of the newest session over what its exchanges have as a rule, minus 1; 0 while too few sessions are known.
 
-    `panel`: recent bars and this session's. What is missing at the newest session is judged by `universe_is_covered`.
+    `panel`: recent bars and this session's. As a rule: the median of an exchange's 20 own sessions before; an exchange that is
+    closed, or of which nothing landed, does not count: what is missing altogether is judged by `universe_is_covered`.
     """
     name = "row_counts_are_steady"
-    keys = panel[["session", "instrument"]].drop_duplicates()
-    counts = keys[keys["session"] <= pd.Timestamp(session)].groupby("session").size().to_numpy(dtype=float)
-    if len(counts) <= COUNT_SESSIONS_MIN:
+    keys = panel.loc[panel["session"] <= pd.Timestamp(session), ["session", "mic", "instrument"]].drop_duplicates()
+    counts = keys.groupby(["mic", "session"]).size()
+    if keys["session"].nunique() <= COUNT_SESSIONS_MIN:
         return [finding(name, "*", "pass", 0.0, COUNT_DRIFT, "")]
-    usual = float(np.median(counts[-COUNT_SESSIONS - 1 : -1]))
-    drift = float(counts[-1] / usual - 1.0)
-    message = f"{counts[-1]:.0f} bars of the newest session, {usual:.0f} as a rule"
-    outcome = "pass" if abs(counts[-1] - usual) <= COUNT_DRIFT * usual else "warn"
+    newest, usual, landed = keys["session"].max(), 0.0, 0.0
+    for _, own in counts.groupby(level="mic"):
+        days = own.droplevel("mic")
+        if days.index[-1] == newest and len(days) > COUNT_SESSIONS_MIN:
+            usual += float(np.median(days.to_numpy()[-COUNT_SESSIONS - 1 : -1]))
+            landed += float(days.iloc[-1])
+    drift = landed / usual - 1.0 if usual else 0.0
+    message = f"{landed:.0f} bars of the newest session, {usual:.0f} as a rule"
+    outcome = "pass" if abs(landed - usual) <= COUNT_DRIFT * usual else "warn"
     return [finding(name, "*", outcome, drift, COUNT_DRIFT, message)]
 
 
