@@ -252,6 +252,13 @@ class Mandate(Section):
             raise ValueError("rebalance_weekday belongs to cadence: weekly, and to it alone")
         return self
 
+    @model_validator(mode="after")
+    def _web_services_are_asked_by_ticker(self) -> Self:
+        whole = [mic for mic, tickers in sorted(self.universe.listings.items()) if tickers == "all"]
+        if isinstance(self.providers.market, tuple) and whole:
+            raise ValueError(f"universe.listings.{whole[0]}: expected tickers beside web services, found all")
+        return self
+
     def canonical(self) -> bytes:
         """The mandate as canonical JSON bytes: the same meaning gives the same bytes."""
         plain = self.model_dump(mode="json", by_alias=True)
@@ -296,6 +303,8 @@ def _plain(text: str) -> dict[str, object]:
 def _first(error: ValidationError) -> str:
     problems = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
     problem = problems[0]
+    if problem["type"] == "value_error" and not problem["loc"]:
+        return f"mandate: {problem['ctx']['error']}"
     where = ".".join(str(part) for part in problem["loc"] if part != "list[str]") or "mandate"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"mandate: {where}: {problem['msg'].lower()}, found {problem['input']!r:.80}{more}"

@@ -5,6 +5,7 @@ it only says what the ledger says, and refuses a session whose predecessor is st
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions, previous_session
@@ -136,12 +137,18 @@ def record_cutoff(ledger: Ledger, session: dt.date, at: dt.datetime) -> dt.datet
 
 
 def end_state(ledger: Ledger, session: dt.date) -> EndState | None:
-    """The recorded end, else the newest failure of a run of that session, else None."""
+    """The recorded end, else the first failure of the newest run of that session that failed, else None."""
     entry = ledger.get("session_end", session.isoformat())
     if entry is not None:
         return EndState(session, str(entry.body["state"]), str(entry.body["reason"]))
-    failures = ledger.entries("run_failed", session.isoformat() + "/")
-    return EndState(session, "failed", str(failures[-1].body["reason"])) if failures else None
+    first = first_failure(ledger.entries("run_failed", session.isoformat() + "/"))
+    return EndState(session, "failed", str(first.body["reason"])) if first is not None else None
+
+
+def first_failure(failures: Sequence[Entry]) -> Entry | None:
+    """The first failed step of the newest run among these: what fails after it often fails because of it."""
+    runs = [entry.key.split("/")[:2] for entry in failures]
+    return next((entry for entry, run in zip(failures, runs, strict=True) if run == runs[-1]), None)
 
 
 def record_end(ledger: Ledger, session: dt.date, state: str, reason: str, facts: dict[str, Json] | None = None) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from marketbot_resources.fetch.fetcher import Fetcher
 
 PROBED, SEC = 3, "sec"
+DESCRIBED = dt.timedelta(days=1)  # a description needs no history
 FILING_MICS = frozenset({"XNYS", "XNAS", "XASE", "ARCX", "BATS"})
 
 
@@ -88,7 +89,7 @@ class VendorMarket:
             return self._listed_by.instruments(as_of)
         chain = self._mandate.providers.instruments or self._names
         assert isinstance(chain, tuple), "another source serves them"
-        return self._asked.ask("raw_instruments", chain, self._subjects, None, as_of)
+        return self._asked.ask("raw_instruments", chain, self._subjects, as_of - DESCRIBED, as_of)
 
     def prices(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Daily bars, with a few sessions from before the window."""

@@ -13,7 +13,7 @@ from marketbot_assets.commands.home import existing_lake, instance, load_mandate
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.sessions import book_open, end_state
+from marketbot_resources.sessions import book_open, end_state, first_failure
 from marketbot_resources.store.resource import session_from_key
 
 if TYPE_CHECKING:
@@ -111,10 +111,8 @@ def result_of(lake: "Lake", session: dt.date, *, failed: bool = False) -> Sessio
     state = "failed" if failed and (end is None or end.state == SENT) else end.state if end else "not run"
     reason = "" if end is None else end.reason
     if failed and end is not None and end.state == SENT:
-        failures = lake.ledger.entries("run_failed", part + "/")
-        reason = (
-            str(failures[-1].body["reason"]) if failures else "a check or a report failed after the orders were sent"
-        )
+        first = first_failure(lake.ledger.entries("run_failed", part + "/"))
+        reason = str(first.body["reason"]) if first else "a check or a report failed after the orders were sent"
     nav, drawdown, rung = _book(lake, rows)
     verdict = _frame(lake, rows, "risk_verdict")
     explanation = _frame(lake, rows, "target_explanation")

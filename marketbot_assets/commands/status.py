@@ -14,7 +14,7 @@ from marketbot_resources.errors import UsageError
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.model import plain
-from marketbot_resources.sessions import book_open, end_state
+from marketbot_resources.sessions import book_open, end_state, first_failure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,9 +77,9 @@ def _sessions(lake: "Lake") -> View:
 def _failure(lake: "Lake") -> View | None:
     """Where and why the newest run failed; None once a later session ended or that session was completed."""
     failures, ends = lake.ledger.entries("run_failed"), lake.ledger.entries("session_end")
-    if not failures:
+    newest = first_failure(failures)
+    if newest is None:
         return None
-    newest = failures[-1]
     part = newest.key.split("/")[0]
     ended_later = any(entry.seq > newest.seq for entry in ends)
     if ended_later or lake.index.newest(LAST_ASSET, part) is not None:

@@ -35,6 +35,11 @@ TEXT = (Path(__file__).parents[2] / "mandate.yaml").read_text(encoding="utf-8")
         ("base_currency: USD", "base_currency: usd", "base_currency"),
         ("    XLON: all", "    XLON: []", "XLON"),
         ("clock: replay", "clock: guess", "providers.clock"),
+        ("market: sample", "market: [yahoo, yahoo]", "a vendor is named twice"),
+        ("market: sample", "market: [yahoo]", "a source of exchange rates"),
+        ("market: sample", "market: [yahoo], fx: [ecb]", "universe.listings.XETR: expected tickers"),
+        ("news: sample", "news: sample, feeds: [{address: 'https://x.example/f', mic: XNAS, ticker: A}]", "feeds"),
+        ("news: sample", "news: [feeds], feeds: [{address: 'http://x.example/f', mic: XNAS, ticker: A}]", "address"),
     ],
 )
 def test_a_wrong_mandate_is_one_line(old: str, new: str, named: str) -> None:
