@@ -147,7 +147,7 @@ def _withdrawn(currency: str, day: dt.date) -> str:
 def fx_moves_plausibly(fx: pd.DataFrame, currencies: Sequence[str]) -> list[Finding]:
     """Per currency. Observed: absolute change between the last two fixings; 0 while there is only one."""
     found = []
-    ordered = fx.sort_values(["session", "known_at"])
+    ordered = fx.sort_values(["session", "known_at"]).drop_duplicates(["session", "currency"], keep="last")
     rates = {name: group["rate"].to_numpy(dtype=float)[-2:] for name, group in ordered.groupby("currency")}
     for currency in currencies:
         last = rates.get(currency, np.array([float("nan")]))

@@ -107,6 +107,8 @@ def test_rates_move_plausibly(last: float, outcome: str) -> None:
     """More than 8 % in one fixing, or no number, closes the currency."""
     fx = rates([("GBP", "2018-12-21", 1.3), ("GBP", "2018-12-24", last)])
     assert rules.fx_moves_plausibly(fx.iloc[::-1], ["GBP"])[0][2] == outcome
+    again = pd.concat([fx, fx], ignore_index=True)  # a source that serves its overlap again tells nothing new
+    assert rules.fx_moves_plausibly(again, ["GBP"])[0][2] == outcome
 
 
 def test_a_currency_or_series_that_was_never_seen_is_no_pass() -> None:
