@@ -133,6 +133,25 @@ def test_a_thousand_bad_ticks_are_caught_and_reach_no_decision() -> None:
         np.testing.assert_array_equal(quarantined[name], values, err_msg=name)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
+def test_wrong_units_of_many_names_on_one_day_are_no_market(share: float) -> None:
+    """A vendor that switches a unit hits many names at once: 10, 100 and 1,000 times and their inverses are caught all the same."""
+    closes = CLOSES.iloc[:900]
+    bars = sets.closes_as_bars(closes)
+    before = scan(bars, sets.NO_ACTIONS).quarantine
+    days = np.sort(bars["session"].unique())[200:860:60]
+    names = sorted(bars["instrument"].unique())
+    hit = names[: round(share * len(names))]
+    bad, slots = bars.copy(), []
+    for number, day in enumerate(days):
+        rows = np.flatnonzero((bars["session"] == day) & bars["instrument"].isin(hit) & ~before)
+        factor = (10.0, 0.01, 100.0, 0.1, 1000.0, 0.001)[number % 6]
+        bad.loc[rows, ["open", "high", "low", "close"]] *= factor
+        slots += rows.tolist()
+    assert len(slots) > 50
+    assert scan(bad, sets.NO_ACTIONS).quarantine[slots].all()
+
+
 def test_two_hundred_unannounced_splits_fire_no_stop() -> None:
     """F18: each of 200 splits that no one told of is quarantined on its day, and in the nine sessions after it no stop
     fires that the true prices would not have fired. Lots entered the day before; ATR is 2 % of the entry."""
