@@ -19,7 +19,7 @@ from marketbot_assets.rebuild_data import FROM_BODY, ReceivedBody
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import utc_text
-from marketbot_resources.provider import Body, Delivery, Refusal
+from marketbot_resources.provider import Body, Delivery, NothingServed, Refusal
 from marketbot_resources.redaction import redacting, redactor
 from marketbot_resources.store.index import STATIC, BlobRow, IndexRow, Origin
 from marketbot_resources.store.reader import UNPARTITIONED
@@ -242,7 +242,7 @@ def ingest(
     served = stored(context, store, table)
     if served is not None:
         return served
-    return _from_bodies(context, store, table, fetch(), fetched_at, [])
+    return _from_bodies(context, store, table, fetch, fetched_at, [])
 
 
 def collect(
@@ -255,7 +255,7 @@ def collect(
     """Asks again on every run and adds a version that is made of all bodies of the partition, the earlier ones first."""
     row = store.lake.index.newest(table.asset, part_of(context, table.asset))
     earlier = [] if row is None else _bodies_of(store, row)
-    return _from_bodies(context, store, table, fetch(), fetched_at, earlier)
+    return _from_bodies(context, store, table, fetch, fetched_at, earlier)
 
 
 def _bodies_of(store: StoreResource, row: IndexRow) -> list[ReceivedBody]:
@@ -276,10 +276,16 @@ def _from_bodies(
     context: dg.AssetExecutionContext,
     store: StoreResource,
     table: Table,
-    delivery: Delivery,
+    fetch: Callable[[], Delivery],
     fetched_at: dt.datetime,
     earlier: Sequence[ReceivedBody],
 ) -> dg.MaterializeResult:
+    try:
+        delivery = fetch()
+    except NothingServed as error:
+        for body in error.refused:
+            keep_body(context, store, table.asset, body, fetched_at)
+        raise
     kept = [(keep_body(context, store, table.asset, body, fetched_at), body) for body in delivery.bodies]
     refused = [keep_body(context, store, table.asset, body, fetched_at) for body in delivery.refused]
     received = [*earlier, *(ReceivedBody(x.content, x.provider, name, x.parser, x.asked) for name, x in kept)]

@@ -13,7 +13,18 @@ from urllib.parse import parse_qsl, urlsplit
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.fetch.policy import Failure, one_line
 from marketbot_resources.fetch.query import full_address
-from marketbot_resources.provider import Body, Columns, Delivery, Refusal, Request, Response, Subject, Vendor, Window
+from marketbot_resources.provider import (
+    Body,
+    Columns,
+    Delivery,
+    NothingServed,
+    Refusal,
+    Request,
+    Response,
+    Subject,
+    Vendor,
+    Window,
+)
 
 if TYPE_CHECKING:
     from marketbot_resources.fetch.fetcher import Fetcher
@@ -37,7 +48,7 @@ class Chain:
     def deliver(self, subjects: Sequence[Subject], window: Window) -> Delivery:
         """The bodies of every subject that a vendor serves; the others are refusals.
 
-        Raises ProviderError when at least one subject was asked for and none was served.
+        Raises NothingServed when at least one subject was asked for and none was served.
         """
         asked = {subject.source_id: subject for subject in sorted(subjects, key=lambda one: one.source_id)}
         left, deadline = dict(asked), self._fetcher.deadline()
@@ -54,7 +65,7 @@ class Chain:
             left = {name: subject for name, subject in left.items() if name not in answer.served}
         refusals += self._uncovered(left, refusals)
         if asked and len(left) == len(asked):
-            raise ProviderError(self._none_served(refusals))
+            raise NothingServed(self._none_served(refusals), _sorted(refused))
         order = sorted(refusals, key=lambda one: (one.provider, one.subject, one.reason))
         return Delivery(_sorted(bodies), _sorted(refused), tuple(order))
 

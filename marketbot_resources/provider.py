@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from marketbot_resources.errors import ProviderError
+
 Columns = Mapping[str, Sequence[object]]
 
 
@@ -178,6 +180,14 @@ class QuoteProvider(Protocol):
     def quotes(self, source_ids: Sequence[str], at: dt.datetime) -> Delivery:
         """The newest quote of each of these listings at the instant; none of a listing whose exchange is closed."""
         ...
+
+
+class NothingServed(ProviderError):
+    """No provider had an answer that could be used. `refused`: what they answered, to be kept as evidence."""
+
+    def __init__(self, message: str, refused: Sequence[Body] = ()) -> None:
+        super().__init__(message)
+        self.refused = tuple(refused)
 
 
 def whole(body: Body) -> Delivery:

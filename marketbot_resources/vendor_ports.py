@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from marketbot_resources.chain import Chain
-from marketbot_resources.errors import MandateError, ProviderError
+from marketbot_resources.errors import MandateError
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import listing_id
-from marketbot_resources.provider import Delivery, MarketProvider, Refusal, Subject, Vendor, Window
+from marketbot_resources.provider import Body, Delivery, MarketProvider, NothingServed, Refusal, Subject, Vendor, Window
 from marketbot_resources.vendors import vendors
 
 if TYPE_CHECKING:
@@ -174,18 +174,22 @@ class VendorNews:
         self._asked, self._names, self._subjects, self._feeds = asked, names, tuple(subjects), tuple(feeds)
 
     def headlines(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
-        """Headlines. Raises ProviderError when no vendor answered."""
-        deliveries, failures = [], []
+        """Headlines. Raises NothingServed when no vendor answered."""
+        deliveries: list[Delivery] = []
+        failures: list[str] = []
+        refused: list[Body] = []
         for name in self._names:
             try:
                 about = self._feeds if name == "feeds" else self._subjects
                 deliveries.append(self._asked.ask("raw_news", (name,), about, since, until))
-            except ProviderError as error:
+            except NothingServed as error:
                 failures.append(str(error))
+                refused += error.refused
         if not deliveries:
-            raise ProviderError(f"raw_news: expected an answer of a vendor, found none: {'; '.join(failures)}")
+            told = f"raw_news: expected an answer of a vendor, found none: {'; '.join(failures)}"
+            raise NothingServed(told, refused)
         return Delivery(
             tuple(body for one in deliveries for body in one.bodies),
-            tuple(body for one in deliveries for body in one.refused),
+            (*(body for one in deliveries for body in one.refused), *refused),
             tuple(refusal for one in deliveries for refusal in one.refusals),
         )

@@ -53,6 +53,8 @@ def test_fallback_outage_and_recovery(services: Services, tmp_path: Path) -> Non
     assert (home.lake.ledger.entries("batch_frozen"), home.lake.ledger.entries("order_intent")) == before
     assert "expected an answer of a provider, found none" in str(home.lake.ledger.entries("run_failed")[-1].body)
     assert end_state(home.lake.ledger, session_from_key(NEXT)).state == "failed"
+    refused = [blob for _, blob in home.lake.index.numbered_blobs() if blob.part == NEXT and blob.provider == "tiingo"]
+    assert {blob.status for blob in refused} == {503}  # what the services said is kept
 
     services.up()
     assert home.run(NEXT, PORTS), home.lake.ledger.entries("run_failed")[-1].body

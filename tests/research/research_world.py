@@ -22,7 +22,7 @@ from marketbot_resources.wiring import Ports
 
 ROOT = Path(__file__).parents[2]
 MANDATE_TEXT = (ROOT / "mandate.yaml").read_text(encoding="utf-8")
-END = dt.date(2019, 9, 27)
+END = dt.date(2019, 12, 31)
 START = dt.date(2019, 5, 15)
 
 

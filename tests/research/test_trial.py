@@ -18,7 +18,7 @@ from marketbot_assets.research.history import History, Tables
 from marketbot_resources.mandate import Mandate
 
 QUARTER = (dt.date(2019, 5, 15), dt.date(2019, 9, 6))
-YEAR = (dt.date(2018, 10, 1), END)
+YEAR = (dt.date(2019, 1, 2), END)
 HOW = "250 sessions: pytest -m long tests/research/test_trial.py, or MARKETBOT_LONG=1"
 
 # (row of the table, column, largest share of ordinary days, where the bound comes from)
