@@ -80,11 +80,13 @@ class Bare:
     def _reading(self) -> Iterator[Reader]:
         yield Reader(self.lake, self.session, allowed=None)
 
-    def _keep(self, table: Table, frame: Any, read: Reader, blobs: tuple[str, ...] = ()) -> None:
+    def _keep(
+        self, table: Table, frame: Any, read: Reader, blobs: tuple[str, ...] = (), facts: dict[str, Any] | None = None
+    ) -> None:
         part = STATIC if table.asset in UNPARTITIONED else self.part
         cutoff = self.lake.ledger.get("session_cutoff", self.part)
         known = self.lake.index.newest("mandate", STATIC)
-        extra: dict[str, Any] = {"mandate_content_sha256": known.content_sha256 if known else ""}
+        extra: dict[str, Any] = {"mandate_content_sha256": known.content_sha256 if known else "", **(facts or {})}
         origin = Origin(RUN, CODE, str(cutoff.body["cutoff_at"]) if cutoff else "", extra)
         row = self.lake.commit(frame, table, part, reads=read.reads, blobs=blobs, origin=origin)
         table.pandera_schema.validate(self.lake.load(row), lazy=True)
@@ -132,7 +134,8 @@ class Bare:
         self.lake.put_blob(body.content, BlobRow(name, *told, table.asset, self.part))
         received = [rebuild_data.ReceivedBody(body.content, body.provider, name, body.parser, body.asked)]
         with self._reading() as read:
-            self._keep(table, rebuild_data.FROM_BODY[table.asset](read, self.lake.ledger, received), read, (name,))
+            frame = rebuild_data.FROM_BODY[table.asset](read, self.lake.ledger, received)
+            self._keep(table, frame, read, (name,), rebuild_data.received_facts(received, [], []))
 
     def _account(self) -> None:
         from marketbot_assets.ingestion.snapshot import snapshot_frame

@@ -15,11 +15,11 @@ import dagster as dg
 
 from marketbot_assets.checks import schema_check, schema_check_spec, schema_problems
 from marketbot_assets.partitions import sessions
-from marketbot_assets.rebuild_data import FROM_BODY, ReceivedBody
+from marketbot_assets.rebuild_data import FROM_BODY, ReceivedBody, received_facts
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import utc_text
-from marketbot_resources.provider import Body, Delivery, NothingServed, Refusal
+from marketbot_resources.provider import Body, Delivery, NothingServed
 from marketbot_resources.redaction import redacting, redactor
 from marketbot_resources.store.index import STATIC, BlobRow, IndexRow, Origin
 from marketbot_resources.store.reader import UNPARTITIONED
@@ -293,18 +293,6 @@ def _from_bodies(
     facts = received_facts(received, refused, delivery.refusals)
     names = sorted({*(body.sha256 for body in received), *refused})
     return materialized(context, store, frame, table, blobs=names, facts=facts, shows=_served_by(frame, delivery))
-
-
-def received_facts(
-    received: Sequence[ReceivedBody], refused: Sequence[str], refusals: Sequence[Refusal]
-) -> dict[str, Json]:
-    """What a manifest says of the bodies of a raw or bootstrap asset."""
-    used: list[Json] = [
-        {"blob_sha256": body.sha256, "provider": body.provider, "parser": body.parser, "asked": dict(body.asked)}
-        for body in received
-    ]
-    told: list[Json] = [{"provider": x.provider, "subject": x.subject, "reason": x.reason} for x in refusals]
-    return {"received": used, "refused_blobs": list(refused), "refusals": told}
 
 
 def _served_by(frame: "pd.DataFrame", delivery: Delivery) -> dict[str, dg.MetadataValue | str | int | float]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from marketbot_resources.errors import SessionRefused
 from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Json
+from marketbot_resources.provider import Refusal
 from marketbot_resources.rows import PARQUET
 from marketbot_resources.sessions import BookOpen, book_open, cutoff_of, last_cutoff_before, recorded_cutoffs
 from marketbot_resources.store.reader import Reader
@@ -35,6 +37,18 @@ class ReceivedBody:
 
 
 Received = Sequence[ReceivedBody]
+
+
+def received_facts(
+    received: Sequence[ReceivedBody], refused: Sequence[str], refusals: Sequence[Refusal]
+) -> dict[str, Json]:
+    """What a manifest says of the bodies of a raw or bootstrap asset."""
+    used: list[Json] = [
+        {"blob_sha256": body.sha256, "provider": body.provider, "parser": body.parser, "asked": dict(body.asked)}
+        for body in received
+    ]
+    told: list[Json] = [{"provider": x.provider, "subject": x.subject, "reason": x.reason} for x in refusals]
+    return {"received": used, "refused_blobs": list(refused), "refusals": told}
 
 
 def rows_of(raw: str, bodies: Received) -> "pd.DataFrame":
