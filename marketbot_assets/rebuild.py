@@ -27,9 +27,11 @@ def features(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """FEATURES as known at the cutoff."""
     from marketbot_assets.features.build import build_features
     from marketbot_assets.features.registry import LOOKBACK_SESSIONS
+    from marketbot_assets.features.shares import with_filed_shares
 
-    known = market(read, LOOKBACK_SESSIONS)
-    return build_features(known.window, known.macro, read.as_of("fundamentals"), known.instruments, read.session)
+    known, filed = market(read, LOOKBACK_SESSIONS), read.as_of("fundamentals")
+    listed = with_filed_shares(known.instruments, filed, read.as_of("corporate_actions"), read.session)
+    return build_features(known.window, known.macro, filed, listed, read.session)
 
 
 def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":

@@ -16,6 +16,7 @@ from marketbot_assets.features.factor_model import estimate_factor_model, shrunk
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.features.registry import LOOKBACK_SESSIONS
 from marketbot_assets.features.scenarios import scenario_returns
+from marketbot_assets.features.shares import with_filed_shares
 from marketbot_assets.normalization.build_window import build_base_returns, build_macro, build_window
 from marketbot_assets.normalization.freshness import BarAges
 from marketbot_assets.normalization.window import Flags, Floats, MacroWindow, MarketWindow
@@ -101,7 +102,9 @@ class History:
         window, recent = training.upto(last, MODEL_SESSIONS), training.upto(last, LOOKBACK_SESSIONS)
         world = self._macro.upto(place, LOOKBACK_SESSIONS)
         filed = self.tables.fundamentals[self.tables.fundamentals["known_at"] <= cutoff]
-        features = build_features(recent, world, filed, instruments, session)
+        told = self.tables.corporate_actions
+        listed = with_filed_shares(instruments, filed, told[told["known_at"] <= cutoff], session)
+        features = build_features(recent, world, filed, listed, session)
         return Known(
             session=session,
             cutoff=cutoff,

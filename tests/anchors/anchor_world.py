@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -132,6 +133,13 @@ class WitnessProcess:
     @property
     def said(self) -> str:
         return self._errors.read_text()
+
+    def comes_to_say(self, words: str) -> bool:
+        """Whether it writes these words within five seconds: an answer may arrive before the line about it is written."""
+        until = time.monotonic() + 5
+        while words not in self.said and time.monotonic() < until:
+            time.sleep(0.01)
+        return words in self.said
 
     @property
     def spec(self) -> str:
