@@ -115,7 +115,9 @@ class Providers(Section):
     fx: Literal["import", "sample"] | Annotated[tuple[Literal["ecb", "eurofxref"], ...], Field(min_length=1)] | None = (
         None
     )
-    macro: Literal["sample", "synthetic", "import"] | Annotated[tuple[Literal["fred"], ...], Field(min_length=1)]
+    macro: (
+        Literal["sample", "synthetic", "import"] | Annotated[tuple[Literal["yahoo", "fred"], ...], Field(min_length=1)]
+    )
     fundamentals: (
         Literal["sample", "synthetic", "import", "none"] | Annotated[tuple[Literal["sec"], ...], Field(min_length=1)]
     )

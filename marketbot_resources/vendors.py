@@ -13,7 +13,7 @@ from marketbot_resources.provider import Columns, Vendor
 
 Parser = Callable[[bytes, Mapping[str, str]], Columns]
 MODULES: Mapping[str, tuple[str, ...]] = {
-    "yahoo": ("market.yahoo",),
+    "yahoo": ("market.yahoo", "market.yahoo_index"),
     "tiingo": ("market.tiingo", "market.tiingo_listings", "news.tiingo"),
     "alpaca": ("market.alpaca", "market.alpaca_actions", "market.alpaca_assets", "market.alpaca_quotes", "news.alpaca"),
     "stooq": ("market.stooq",),
