@@ -196,7 +196,7 @@ def _asked(mandate: Mandate, home: Path) -> "Asked":
     known = _FETCHERS.get(home)
     if known is None or known[0] != limits:
         known = _FETCHERS[home] = (limits, _fetcher(home, dict(limits)))
-    return Asked(known[1])
+    return Asked(known[1], lambda: _fetcher(home, dict(limits)))
 
 
 def _fetcher(home: Path, daily_requests: dict[str, int]) -> "Fetcher":

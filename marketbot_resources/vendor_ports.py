@@ -4,7 +4,7 @@ Not here: what a vendor asks and reads (`vendors`), how a chain falls back (`cha
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -50,10 +50,14 @@ def serving(table: str, names: Sequence[str]) -> list[Vendor]:
 
 
 class Asked:
-    """One fetcher, and chains over it."""
+    """One fetcher, and chains over it. `make`: another fetcher of the same home, that remembers no answer."""
 
-    def __init__(self, fetcher: "Fetcher") -> None:
-        self._fetcher = fetcher
+    def __init__(self, fetcher: "Fetcher", make: "Callable[[], Fetcher]") -> None:
+        self._fetcher, self._make = fetcher, make
+
+    def anew(self) -> "Asked":
+        """The same without what was answered before: for a question that is asked again because the answer may have changed."""
+        return type(self)(self._make(), self._make)
 
     def ask(
         self,
@@ -108,9 +112,9 @@ class VendorMarket:
         return self._asked.ask("raw_fx", chain, (Subject("EUR"),), since, until)
 
     def probe(self, mic: str) -> "VendorMarket":
-        """The same vendors, asked for a few listings of one exchange."""
+        """The same vendors, asked anew for a few listings of one exchange: a sensor's process lives long."""
         some = [one for one in self._subjects if one.mic == mic][:PROBED]
-        return VendorMarket(self._asked, self._mandate, some, self._listed_by, self._rates_by)
+        return VendorMarket(self._asked.anew(), self._mandate, some, self._listed_by, self._rates_by)
 
 
 class VendorQuotes:

@@ -1,5 +1,6 @@
 """The main job on two web services: one fails, the other serves; both fail, nothing is decided; they come back, nothing is lost."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,14 @@ import pytest
 from fetch.harness import PatientTime
 from fetch.vendor_server import VendorServer
 from graph_world import FIRST, NEXT, SECOND, Home, command
-from vendor_world import CHART, KEY, TIINGO, Services, VendorPorts, routes, us_bars, vendor_mandate
+from vendor_world import CHART, KEY, TIINGO, Services, VendorPorts, asked, chart, routes, us_bars, vendor_mandate
 
+from marketbot_assets.automation import has_landed
+from marketbot_resources.mandate import parse_mandate
+from marketbot_resources.market.sample import SampleMarket
 from marketbot_resources.sessions import end_state
 from marketbot_resources.store.resource import session_from_key
+from marketbot_resources.vendor_ports import VendorMarket, listings
 
 pytestmark = pytest.mark.graph
 PORTS = {"ports": VendorPorts()}
@@ -31,6 +36,20 @@ def closes(home: Home, session: str) -> dict[str, float]:
     frame = home.frame("prices", session)
     own = frame[frame["session"] == session]
     return dict(zip(own["instrument"], own["close"], strict=True))
+
+
+def test_a_sensor_that_asks_again_sees_what_has_landed_since(services: Services) -> None:
+    """A probe from a process that lives long is no memory of the first answer: the day's bar is seen once it is there."""
+    mandate = parse_mandate((services.home.parent / "mandate.yaml").read_text(encoding="utf-8"))
+    market = VendorMarket(asked(services), mandate, listings(mandate), rates_by=SampleMarket())
+    session, evening = session_from_key(FIRST), dt.datetime(2018, 12, 13, 1, 45, tzinfo=dt.UTC)
+    for bars in us_bars():
+        services.server.serve(CHART + bars.listing.ticker, chart(bars, session - dt.timedelta(days=1)))
+        services.server.serve(f"{TIINGO}{bars.listing.ticker}/prices", b"[]")
+    assert not has_landed(market, "XNYS", mandate.schedule, session, evening)
+    for bars in us_bars():
+        services.server.serve(CHART + bars.listing.ticker, chart(bars, session))
+    assert has_landed(market, "XNYS", mandate.schedule, session, evening)
 
 
 def test_fallback_outage_and_recovery(services: Services, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from market.test_price_chain import Local
 
 from marketbot_resources import calendars
 from marketbot_resources.chain import Chain
+from marketbot_resources.fetch.fetcher import Fetcher
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.market.sample import SampleMarket
 from marketbot_resources.market.sample_world import Bars, world
@@ -55,14 +56,14 @@ def routes() -> dict[str, bytes]:
     return found
 
 
-def _rows(bars: Bars) -> Sequence[tuple[Any, ...]]:
+def _rows(bars: Bars, last: dt.date = LAST) -> Sequence[tuple[Any, ...]]:
     columns = (bars.sessions, bars.open, bars.high, bars.low, bars.close, bars.volume)
-    return [row for row in zip(*columns, strict=True) if dt.date(2014, 1, 2) <= row[0] <= LAST]
+    return [row for row in zip(*columns, strict=True) if dt.date(2014, 1, 2) <= row[0] <= last]
 
 
-def chart(bars: Bars) -> bytes:
-    """Yahoo's chart of one listing."""
-    rows = _rows(bars)
+def chart(bars: Bars, last: dt.date = LAST) -> bytes:
+    """Yahoo's chart of one listing up to a day."""
+    rows = _rows(bars, last)
     days = [row[0] for row in rows]
     meta = {
         "currency": "USD",
@@ -131,11 +132,9 @@ class Services:
 class _LocalAsked(Asked):
     """Chains whose vendors are led to the server on this machine."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        keys: Mapping[str, str] = {"TIINGO_API_KEY": KEY}
-        self._made = make_fetcher(services.home, services.time, secrets=keys, memo_bytes_max=0)
-        super().__init__(self._made)
+    def __init__(self, fetcher: Fetcher, make: Callable[[], Fetcher], services: Services | None = None) -> None:
+        super().__init__(fetcher, make)
+        self.services = services or VendorPorts.services
 
     def ask(
         self,
@@ -145,8 +144,17 @@ class _LocalAsked(Asked):
         since: dt.datetime | None,
         until: dt.datetime,
     ) -> Delivery:
-        vendors = [Local(vendor, self._services.server) for vendor in serving(table, names)]
-        return Chain(table, vendors, self._made).deliver(subjects, Window(since, until))
+        vendors = [Local(vendor, self.services.server) for vendor in serving(table, names)]
+        return Chain(table, vendors, self._fetcher).deliver(subjects, Window(since, until))
+
+
+def asked(services: Services) -> Asked:
+    """Chains over the services, with a fetcher that remembers answers as the product's does."""
+
+    def make() -> Fetcher:
+        return make_fetcher(services.home, services.time, secrets={"TIINGO_API_KEY": KEY})
+
+    return _LocalAsked(make(), make, services)
 
 
 class VendorPorts(Ports):
@@ -158,7 +166,7 @@ class VendorPorts(Ports):
     def market(self) -> MarketProvider:
         mandate: Mandate = parse_mandate((self.services.home.parent / "mandate.yaml").read_text(encoding="utf-8"))
         return VendorMarket(
-            _LocalAsked(self.services),
+            asked(self.services),
             mandate,
             listings(mandate, known_listings(self.services.home)),
             rates_by=SampleMarket(),
