@@ -58,8 +58,10 @@ def rows_of(raw: str, bodies: Received) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    from marketbot_assets.ingestion.parse import PARSERS
+    from marketbot_assets.ingestion.parse import PARSERS, no_rows
 
+    if not bodies:
+        return no_rows(raw)
     frames = [
         PARSERS[raw](body.content, source=body.provider, blob_sha256=body.sha256, parser=body.parser, asked=body.asked)
         for body in bodies

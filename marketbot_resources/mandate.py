@@ -139,6 +139,10 @@ class Providers(Section):
                 raise ValueError(f"{name}: a vendor is named twice")
         if isinstance(self.market, tuple) and self.fx is None:
             raise ValueError("fx: expected a source of exchange rates beside price vendors, like [ecb]")
+        if isinstance(self.market, str) and self.instruments is not None:
+            raise ValueError("instruments: expected none beside a market of whole tables, which has its own listings")
+        if isinstance(self.news, tuple) and "feeds" in self.news and not self.feeds:
+            raise ValueError("feeds: expected at least one address, since news names feeds")
         if self.feeds and (not isinstance(self.news, tuple) or "feeds" not in self.news):
             raise ValueError("feeds: expected feeds among the vendors of news")
         return self

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from marketbot_resources.imports.provider import ImportProvider
     from marketbot_resources.mandate import SyntheticWorld as SyntheticSection
     from marketbot_resources.synthetic.provider import SyntheticWorld
-    from marketbot_resources.vendor_ports import Asked
+    from marketbot_resources.vendor_ports import Asked, Rates
 
 SEED_OF_JITTER = 20181001
 KNOWN_OF_LISTINGS = ("kind", "name", "quantity_step")
@@ -38,24 +38,40 @@ _FETCHERS: dict[Path, tuple[tuple[tuple[str, int], ...], "Fetcher"]] = {}
 
 def market_of(mandate: Mandate, home: Path, size: int | None) -> MarketProvider:
     """Listings, bars, corporate actions and rates."""
-    named = mandate.providers
-    if named.market == "sample":
+    from marketbot_resources.vendor_ports import RatesFrom, VendorMarket, listings
+
+    named, rates = mandate.providers, _rates_of(mandate, home, size)
+    if isinstance(named.market, str):
+        market = _whole_market(mandate, home, size)
+        return market if rates is None else RatesFrom(market, rates)
+    listed_by = imported(home) if named.instruments == "import" else None
+    return VendorMarket(_asked(mandate, home), mandate, listings(mandate, known_listings(home)), listed_by, rates)
+
+
+def _whole_market(mandate: Mandate, home: Path, size: int | None) -> MarketProvider:
+    if mandate.providers.market == "sample":
         from marketbot_resources.market.sample import SampleMarket
 
         return SampleMarket(size=size)
-    if named.market == "import":
+    if mandate.providers.market == "import":
         return imported(home)
-    if named.market == "synthetic":
-        return synthetic(mandate.providers.synthetic).market
-    from marketbot_resources.vendor_ports import VendorMarket, listings
+    return synthetic(mandate.providers.synthetic).market
 
-    listed_by = imported(home) if named.instruments == "import" else None
-    rates_by: MarketProvider | None = imported(home) if named.fx == "import" else None
-    if named.fx == "sample":
+
+def _rates_of(mandate: Mandate, home: Path, size: int | None) -> "Rates | None":
+    """Where the rates come from when it is not the market itself."""
+    chain = mandate.providers.fx
+    if chain is None or chain == mandate.providers.market:
+        return None
+    if chain == "import":
+        return imported(home).fx
+    if chain == "sample":
         from marketbot_resources.market.sample import SampleMarket
 
-        rates_by = SampleMarket()
-    return VendorMarket(_asked(mandate, home), mandate, listings(mandate, known_listings(home)), listed_by, rates_by)
+        return SampleMarket(size=size).fx
+    from marketbot_resources.vendor_ports import rates_of_vendors
+
+    return rates_of_vendors(_asked(mandate, home), chain)
 
 
 def macro_of(mandate: Mandate, home: Path) -> MacroProvider:

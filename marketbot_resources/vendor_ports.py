@@ -18,8 +18,9 @@ from marketbot_resources.vendors import vendors
 if TYPE_CHECKING:
     from marketbot_resources.fetch.fetcher import Fetcher
 
-PROBED, SEC = 3, "sec"
+PROBED, SEC, NO_CIK = 3, "sec", "no CIK is known for it"
 DESCRIBED = dt.timedelta(days=1)  # a description needs no history
+Rates = Callable[[dt.datetime | None, dt.datetime], Delivery]
 FILING_MICS = frozenset({"XNYS", "XNAS", "XASE", "ARCX", "BATS"})
 
 
@@ -71,8 +72,13 @@ class Asked:
         return Chain(table, serving(table, names), self._fetcher).deliver(subjects, Window(since, until))
 
 
+def rates_of_vendors(asked: Asked, names: Sequence[str]) -> Rates:
+    """Reference rates of a chain: all currencies in one answer."""
+    return lambda since, until: asked.ask("raw_fx", names, (Subject("EUR"),), since, until)
+
+
 class VendorMarket:
-    """Listings, bars, actions, rates. `listed_by` and `rates_by` serve listings and rates where the mandate says so."""
+    """Listings, bars, actions; `listed_by` serves the listings where the mandate says so, `rates` the rates."""
 
     def __init__(
         self,
@@ -80,9 +86,9 @@ class VendorMarket:
         mandate: Mandate,
         subjects: Sequence[Subject],
         listed_by: MarketProvider | None = None,
-        rates_by: MarketProvider | None = None,
+        rates: Rates | None = None,
     ) -> None:
-        self._asked, self._mandate, self._listed_by, self._rates_by = asked, mandate, listed_by, rates_by
+        self._asked, self._mandate, self._listed_by, self._rates = asked, mandate, listed_by, rates
         self._subjects = tuple(subjects)
         assert isinstance(mandate.providers.market, tuple), "a market of vendors is a list"
         self._names: tuple[str, ...] = mandate.providers.market
@@ -104,17 +110,31 @@ class VendorMarket:
         return self._asked.ask("raw_corporate_actions", self._names, self._subjects, since, until)
 
     def fx(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
-        """Reference rates: all currencies in one answer."""
-        if self._rates_by is not None:
-            return self._rates_by.fx(since, until)
-        chain = self._mandate.providers.fx
-        assert isinstance(chain, tuple), "another source serves them"
-        return self._asked.ask("raw_fx", chain, (Subject("EUR"),), since, until)
+        """Reference rates."""
+        assert self._rates is not None, "the mandate names a source of rates beside web services"
+        return self._rates(since, until)
 
     def probe(self, mic: str) -> "VendorMarket":
         """The same vendors, asked anew for a few listings of one exchange: a sensor's process lives long."""
         some = [one for one in self._subjects if one.mic == mic][:PROBED]
-        return VendorMarket(self._asked.anew(), self._mandate, some, self._listed_by, self._rates_by)
+        return VendorMarket(self._asked.anew(), self._mandate, some, self._listed_by, self._rates)
+
+
+class RatesFrom:
+    """A whole-table market whose rates another source serves, as the mandate's `fx` says."""
+
+    def __init__(self, market: MarketProvider, rates: Rates) -> None:
+        self._market, self._rates = market, rates
+        self.instruments, self.prices = market.instruments, market.prices
+        self.corporate_actions = market.corporate_actions
+
+    def fx(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
+        """Reference rates of the other source."""
+        return self._rates(since, until)
+
+    def probe(self, mic: str) -> MarketProvider:
+        """The market alone: rates say nothing of bars."""
+        return self._market.probe(mic)
 
 
 class VendorQuotes:
@@ -154,6 +174,8 @@ class VendorFundamentals:
         from marketbot_resources.vendors import parser_of
 
         ours = [one for one in self._subjects if one.mic in FILING_MICS]
+        if not ours:
+            return Delivery((), refusals=tuple(Refusal(SEC, one.source_id, NO_CIK) for one in self._subjects))
         tickers = self._asked.ask("sec_tickers", self._names, ours, None, until)
         (body,) = tickers.bodies
         rows = parser_of(body.parser)(body.content, body.asked)
@@ -165,7 +187,7 @@ class VendorFundamentals:
         ]
         delivery = self._asked.ask("raw_fundamentals", self._names, known, since, until)
         unknown = sorted({one.source_id for one in self._subjects} - {one.source_id for one in known})
-        missing = tuple(Refusal(SEC, name, "no CIK is known for it") for name in unknown)
+        missing = tuple(Refusal(SEC, name, NO_CIK) for name in unknown)
         return replace(delivery, refused=(*delivery.refused, *tickers.bodies), refusals=(*delivery.refusals, *missing))
 
 

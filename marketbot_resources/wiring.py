@@ -112,7 +112,8 @@ class BrokerResource(dg.ConfigurableResource):
 
 def _traded_in(mandate: Mandate, ports: Ports, home: Path) -> MarketProvider:
     """The paper broker's market: the data provider's, or what was received of web services, which are not asked twice."""
-    if isinstance(mandate.providers.market, str):
+    named = mandate.providers
+    if isinstance(named.market, str) and not isinstance(named.fx, tuple):
         return ports.market
     from marketbot_resources.market.stored import StoredMarket
     from marketbot_resources.store.lake import open_lake

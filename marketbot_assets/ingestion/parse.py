@@ -36,6 +36,13 @@ def parse(
     return frame[[column.name for column in table.columns]]
 
 
+def no_rows(raw: str) -> pd.DataFrame:
+    """A raw table of which nobody was asked anything: no subject is covered by a provider."""
+    (table,) = (one for one in schema.TABLES if one.asset == raw)
+    frame: pd.DataFrame = table.arrow_schema.empty_table().to_pandas(date_as_object=False)
+    return frame
+
+
 PARSERS: dict[str, Callable[..., pd.DataFrame]] = {
     table.asset: partial(parse, table)
     for table in (*schema.TABLES, schema.RAW_QUOTES)

@@ -17,17 +17,11 @@ import pyarrow.compute as pc
 from marketbot_resources import calendars
 from marketbot_resources.errors import UsageError
 from marketbot_resources.imports.forms import DAY, DECIMAL, FLAG, INSTANT, KNOWN_AT, NUMBER, TEXT, Form
+from marketbot_resources.market.venues import VENUES
 from marketbot_resources.model import listing_id
 
 BAR_LAG = dt.timedelta(minutes=15)
 FIXING_HOUR = 15
-COUNTRY_OF: Mapping[str, str] = {
-    "XNYS": "US", "XNAS": "US", "BATS": "US", "ARCX": "US", "XASE": "US", "XLON": "GB", "XETR": "DE", "XFRA": "DE", "XPAR": "FR",
-    "XAMS": "NL", "XBRU": "BE", "XLIS": "PT", "XMIL": "IT", "XMAD": "ES", "XSWX": "CH", "XSTO": "SE", "XHEL": "FI", "XCSE": "DK",
-    "XOSL": "NO", "XWBO": "AT", "XDUB": "IE", "XWAR": "PL", "XTKS": "JP", "XHKG": "HK", "XASX": "AU", "XNZE": "NZ", "XTSE": "CA",
-    "XBOM": "IN", "XNSE": "IN", "XKRX": "KR", "XTAI": "TW", "XSES": "SG", "XJSE": "ZA", "BVMF": "BR", "XMEX": "MX", "XSHG": "CN",
-    "XSHE": "CN",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -180,12 +174,12 @@ def _by_pair(left: pa.Array, right: pa.Array, make: Callable[[str, str], str]) -
 
 def _country(mic: pa.Array) -> pa.Array:
     codes = mic.dictionary_encode()
-    unknown = sorted(set(codes.dictionary.to_pylist()) - set(COUNTRY_OF))
+    unknown = sorted(set(codes.dictionary.to_pylist()) - set(VENUES))
     if unknown:
         raise UsageError(
             f"import: expected a column country for exchange {unknown[0]}, found none; give --set country=XX"
         )
-    return pa.array([COUNTRY_OF[name] for name in codes.dictionary.to_pylist()], type=TEXT).take(codes.indices)
+    return pa.array([VENUES[name].country for name in codes.dictionary.to_pylist()], type=TEXT).take(codes.indices)
 
 
 def _level(close: pa.Array, adjusted: pa.Array) -> pa.Array:

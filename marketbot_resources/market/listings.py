@@ -59,7 +59,7 @@ VENUES = {
     "XHKG": ("HKD", "HK", 0.01, "Harbour", "Ltd"),
 }
 PER_VENUE = 10
-_NOUNS = {
+NOUNS = {
     "Communication Services": "Media",
     "Consumer Discretionary": "Retail",
     "Consumer Staples": "Foods",
@@ -157,7 +157,7 @@ def _simulated(mic: str, number: int) -> SampleListing:
     return SampleListing(
         source_id=f"{country}-{ticker}",
         ticker=ticker,
-        name=f"{first} {_NOUNS[sector]} {letter} {suffix}",
+        name=f"{first} {NOUNS[sector]} {letter} {suffix}",
         mic=mic,
         currency=currency,
         country=country,

@@ -37,15 +37,17 @@ class StoredMarket:
         self._lake = lake
 
     def instruments(self, as_of: dt.datetime) -> Delivery:
-        """The listings as last received."""
-        daily, history = _ASSETS["instruments"]
-        rows = [row for row in self._lake.index.up_to(daily, "9999") if row.asset == daily]
-        known = rows[-1] if rows else self._lake.index.newest(history, STATIC)
-        if known is None:
+        """Every listing that was ever described, each as last received: one that no vendor described today is still held."""
+        parts = [self._rows("instruments", row) for row in self._stored("instruments")]
+        if not parts:
             raise ProviderError(
                 "stored market: expected listings in the store, found none; run the session's data first"
             )
-        return _delivery("instruments", self._rows("instruments", known))
+        newest: dict[str, tuple[int, int]] = {}
+        for n, part in enumerate(parts):
+            newest |= {name: (n, place) for place, name in enumerate(part["source_id"].to_pylist())}
+        kept = [parts[n].slice(place, 1) for _, (n, place) in sorted(newest.items())]
+        return _delivery("instruments", pa.concat_tables(kept))
 
     def prices(self, since: dt.datetime | None, until: dt.datetime) -> Delivery:
         """Bars known in the window, each as first received."""
@@ -64,15 +66,18 @@ class StoredMarket:
         return self
 
     def _window(self, kind: str, since: dt.datetime | None, until: dt.datetime) -> Delivery:
-        daily, history = _ASSETS[kind]
-        first = self._lake.index.newest(history, STATIC)
-        stored = [*([first] if first else []), *self._lake.index.up_to(daily, "9999")]
-        parts = [self._rows(kind, row) for row in stored]
+        parts = [self._rows(kind, row) for row in self._stored(kind)]
         rows = pa.concat_tables(parts) if parts else pa.schema(list(FORMS[kind].types.items())).empty_table()
         inside = pc.less_equal(rows[KNOWN_AT], pa.scalar(until, INSTANT))
         if since is not None:
             inside = pc.and_(inside, pc.greater(rows[KNOWN_AT], pa.scalar(since, INSTANT)))
         return _delivery(kind, _first_known(rows.filter(inside), FORMS[kind].key))
+
+    def _stored(self, kind: str) -> list[IndexRow]:
+        """The versions that hold rows of a kind, oldest session first."""
+        daily, history = _ASSETS[kind]
+        first = self._lake.index.newest(history, STATIC)
+        return [*([first] if first else []), *self._lake.index.up_to(daily, "9999")]
 
     def _rows(self, kind: str, row: IndexRow) -> pa.Table:
         """The rows in the bodies of one stored version."""

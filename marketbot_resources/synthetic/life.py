@@ -12,12 +12,13 @@ from functools import lru_cache
 import numpy as np
 
 from marketbot_resources.currencies import major_unit
+from marketbot_resources.market.listings import NOUNS
 from marketbot_resources.model import SESSIONS_PER_YEAR
 from marketbot_resources.synthetic import spec as words
 from marketbot_resources.synthetic.factors import STYLES
 from marketbot_resources.synthetic.spec import WorldSpec
 from marketbot_resources.synthetic.streams import stream
-from marketbot_resources.synthetic.venues import FIRST_WORDS, SECTOR_NAMES, SECTORS, UNITS_PER_USD, VENUES
+from marketbot_resources.synthetic.venues import FIRST_WORDS, SECTOR_NAMES, UNITS_PER_USD, VENUES
 
 LEAD = 10  # sessions from announcement to ex session, and the least distance between two events that move the price
 QUARTER = 63
@@ -102,7 +103,7 @@ def life_of(spec: WorldSpec, number: int) -> Life:
         number=number,
         source_id=source_id(number),
         mic=mic,
-        name=f"{FIRST_WORDS[number % len(FIRST_WORDS)]} {SECTORS[SECTOR_NAMES[sector]]} {number}",
+        name=f"{FIRST_WORDS[number % len(FIRST_WORDS)]} {NOUNS[SECTOR_NAMES[sector]]} {number}",
         sector=sector,
         ticker=_ticker(place, ""),
         renamed=fate.renamed,

@@ -5,6 +5,8 @@ Every stock exchange that the calendars know. Rates are round and set scales onl
 
 from dataclasses import dataclass
 
+from marketbot_resources.market.listings import NOUNS
+
 UNITS_PER_USD = {
     "USD": 1.0, "EUR": 0.9, "GBP": 0.75, "JPY": 110.0, "HKD": 7.8, "AUD": 1.4, "CAD": 1.3, "CHF": 0.95, "SEK": 9.0,
     "DKK": 6.5, "NOK": 8.5, "PLN": 3.8, "HUF": 290.0, "CZK": 22.0, "TRY": 6.0, "ZAR": 14.0, "INR": 70.0, "CNY": 6.7,
@@ -29,20 +31,7 @@ _OTHER = {
     "XBEL": ("RS", "RSD"), "XBSE": ("RO", "RON"), "XSAU": ("SA", "SAR"), "XTAE": ("IL", "ILA"), "AIXK": ("KZ", "KZT"),
 }  # fmt: skip
 LOTS = {"XTKS": 100, "XHKG": 500, "XSHG": 100, "XSES": 100, "XKLS": 100, "XBKK": 100, "XIDX": 100, "XTAI": 1000}
-SECTORS = {
-    "Communication Services": "Media",
-    "Consumer Discretionary": "Retail",
-    "Consumer Staples": "Foods",
-    "Energy": "Energy",
-    "Financials": "Bank",
-    "Health Care": "Pharma",
-    "Industrials": "Works",
-    "Information Technology": "Systems",
-    "Materials": "Metals",
-    "Real Estate": "Property",
-    "Utilities": "Power",
-}
-SECTOR_NAMES = tuple(SECTORS)
+SECTOR_NAMES = tuple(NOUNS)
 FIRST_WORDS = ("Alder", "Birch", "Cedar", "Delta", "Ember", "Fjord", "Grove", "Heron", "Ivory", "Juniper", "Kestrel")
 
 

@@ -41,7 +41,7 @@ def closes(home: Home, session: str) -> dict[str, float]:
 def test_a_sensor_that_asks_again_sees_what_has_landed_since(services: Services) -> None:
     """A probe from a process that lives long is no memory of the first answer: the day's bar is seen once it is there."""
     mandate = parse_mandate((services.home.parent / "mandate.yaml").read_text(encoding="utf-8"))
-    market = VendorMarket(asked(services), mandate, listings(mandate), rates_by=SampleMarket())
+    market = VendorMarket(asked(services), mandate, listings(mandate), rates=SampleMarket().fx)
     session, evening = session_from_key(FIRST), dt.datetime(2018, 12, 13, 1, 45, tzinfo=dt.UTC)
     for bars in us_bars():
         services.server.serve(CHART + bars.listing.ticker, chart(bars, session - dt.timedelta(days=1)))
@@ -59,8 +59,14 @@ def test_fallback_outage_and_recovery(services: Services, tmp_path: Path) -> Non
     assert set(home.frame("raw_prices", FIRST)["source"]) == {"yahoo"}
     assert home.end(FIRST).state == "sent"
     services.down(CHART)
+    undescribed = us_bars()[0].listing
+    services.server.misbehave(
+        "404", route=f"{TIINGO}{undescribed.ticker}"
+    )  # its bars are served, its description is not
     assert home.run(SECOND, PORTS), home.lake.ledger.entries("run_failed")[-1].body
     assert set(home.frame("raw_prices", SECOND)["source"]) == {"tiingo"}
+    today = home.frame("instruments", SECOND).set_index("ticker")
+    assert (len(today), bool(today.loc[undescribed.ticker, "in_universe"])) == (20, False)  # known, held, not bought
     manifest = home.lake.manifest(home.lake.index.newest("raw_prices", SECOND))
     assert {one["provider"] for one in manifest["refusals"]} == {"yahoo"}
     quality = home.frame("data_quality", SECOND)
@@ -73,7 +79,7 @@ def test_fallback_outage_and_recovery(services: Services, tmp_path: Path) -> Non
     assert "expected an answer of a provider, found none" in str(home.lake.ledger.entries("run_failed")[-1].body)
     assert end_state(home.lake.ledger, session_from_key(NEXT)).state == "failed"
     refused = [blob for _, blob in home.lake.index.numbered_blobs() if blob.part == NEXT and blob.provider == "tiingo"]
-    assert {blob.status for blob in refused} == {503}  # what the services said is kept
+    assert 503 in {blob.status for blob in refused}  # what the services said is kept
 
     services.up()
     assert home.run(NEXT, PORTS), home.lake.ledger.entries("run_failed")[-1].body

@@ -169,5 +169,5 @@ class VendorPorts(Ports):
             asked(self.services),
             mandate,
             listings(mandate, known_listings(self.services.home)),
-            rates_by=SampleMarket(),
+            rates=SampleMarket().fx,
         )

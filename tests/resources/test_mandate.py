@@ -38,6 +38,8 @@ TEXT = (Path(__file__).parents[2] / "mandate.yaml").read_text(encoding="utf-8")
         ("market: sample", "market: [yahoo, yahoo]", "a vendor is named twice"),
         ("market: sample", "market: [yahoo]", "a source of exchange rates"),
         ("market: sample", "market: [yahoo], fx: [ecb]", "universe.listings.XETR: expected tickers"),
+        ("market: sample", "market: sample, instruments: import", "which has its own listings"),
+        ("news: sample", "news: [feeds]", "at least one address"),
         ("news: sample", "news: sample, feeds: [{address: 'https://x.example/f', mic: XNAS, ticker: A}]", "feeds"),
         ("news: sample", "news: [feeds], feeds: [{address: 'http://x.example/f', mic: XNAS, ticker: A}]", "address"),
     ],
