@@ -196,6 +196,18 @@ def risk_verdict(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     return verdict_frame(judge(known, orders, read.mandate()), known)
 
 
+def risk_report(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """RISK_REPORT of the book after the approved batch."""
+    from marketbot_assets.portfolio.order_frame import orders_from_frame
+    from marketbot_assets.risk.risk_report import risk_report as measure
+    from marketbot_assets.risk.schema import APPROVED
+    from marketbot_assets.risk.verdict_frame import approved_from_frame, verdict_of
+
+    verdict, planned = read.read("risk_verdict"), orders_from_frame(read.read("order_plan"))
+    batch = approved_from_frame(verdict, planned) if verdict_of(verdict) == APPROVED else ()
+    return measure(facts.judged(read, ledger), batch, read.mandate())
+
+
 def orders(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """ORDERS: the approved batch; empty when the verdict is REJECTED or HALT. Raises NoVerdict when there is none for this plan."""
     from marketbot_assets.portfolio.order_frame import orders_frame, orders_from_frame
@@ -233,6 +245,7 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
         order_plan,
         stress_results,
         risk_verdict,
+        risk_report,
         orders,
         execution_costs,
     )

@@ -104,13 +104,15 @@ def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]
     from marketbot_assets.book.step import step_book
     from marketbot_assets.book.stops import unjudged_lots
     from marketbot_assets.features.factor_model import from_frame
+    from marketbot_assets.risk.forecasting import with_record
     from marketbot_resources.calendars import decision_sessions
 
     now, known, fills = rolled(read, ledger), market(read, NEAR_SESSIONS), read.read("fills")
     snapshot, mandate = read.read("account_snapshot"), read.mandate()
     close, atr20 = session_closes(known.window), atr_levels(read.read("features"), known.window)
+    previous, model = previous_state(read), from_frame(read.read("factor_model"))
     state = step_book(
-        previous_state(read),
+        previous,
         quoted=stop_hits_of(snapshot),
         session=read.session,
         valuation=now.valuation,
@@ -118,12 +120,22 @@ def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]
         actions=now.actions,
         close=close,
         atr20=atr20,
-        index_vol_20d=from_frame(read.read("factor_model")).index_vol_20d,
+        index_vol_20d=model.index_vol_20d,
         clean=is_clean(read.read("reconciliation")),
         operator_rearm=bool((snapshot["kind"] == "OPERATOR").any()),
         decision_sessions=decision_sessions(mandate.calendar, read.session, read.session + dt.timedelta(days=60)),
         mandate=mandate,
         protective_ids=protective_ids(ledger, fills),
+    )
+    state = with_record(
+        state,
+        previous,
+        before=held_before(read),
+        rolled=now,
+        model=model,
+        currencies=dict(zip(known.instruments["instrument"], known.instruments["currency"], strict=True)),
+        follows=read.sessions_since(mandate.calendar, previous.session) == 1,
+        mandate=mandate,
     )
     return state, unjudged_lots(state.lots, close, atr20)
 
@@ -211,6 +223,7 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
             window=known.window,
             features=read.read("features"),
             forecasts=read.read("forecasts"),
+            forecasts_before=read.previous("forecasts"),
             factor_model=from_frame(read.read("factor_model")),
             ages=ages,
             quarantined=quarantined_names(read.read("data_quality"), listings[0]),

@@ -71,7 +71,8 @@ def step_book(
     in price units, both in listing currency, NaN = unknown; `index_vol_20d` per year. `decision_sessions` reach beyond
     the block of RC-64. `protective_ids`: client order ids of exits and cures: no discretionary turnover.
     `quoted`: stops that quotes broke since `previous`; they count like hits at the close of the session before.
-    Raises HaltError when the session does not follow, NAV is no positive number, or lots and holdings disagree.
+    The state has no forecast yet (`forecast_record`). Raises HaltError when the session does not follow, NAV is no positive
+    number, or lots and holdings disagree.
     """
     if session <= previous.session:
         raise HaltError(f"book_state: expected a session after {previous.session}, found {session}")
@@ -119,6 +120,7 @@ def step_book(
             block_sessions=mandate.stops.block_sessions,
         ),
         passive=passive_breaches(previous.passive, valuation.weights(), mandate.limits.passive_breach),
+        risk_days=previous.risk_days,
     )
 
 

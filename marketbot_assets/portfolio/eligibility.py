@@ -35,6 +35,7 @@ class Market:
     `instruments`: frame with the columns of the INSTRUMENTS table, sorted by instrument. `quarantined`: names whose newest bar
     a quality rule rejected. `price_age`: (n,) own sessions since the last bar, 0 when fresh, NaN when there is none.
     `stale_currencies`: currencies whose newest rate is too old. `ends`: listings that are over or known to end.
+    `forecasts_before`: the forecasts of the newest session before, None when there is none.
     """
 
     instruments: pd.DataFrame
@@ -48,6 +49,7 @@ class Market:
     fx_rates: Mapping[str, float]
     stale_currencies: Collection[str]
     ends: ListingEnds = NO_ENDS
+    forecasts_before: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from marketbot_assets.portfolio.facts import Facts
 from marketbot_assets.portfolio.funding import funding_of
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import ConeLimit, Limit, LinearLimit, ShortfallLimit, TopLimit
+from marketbot_assets.portfolio.model_state import volatility_multiple
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.mandate_limits import Cap
+from marketbot_resources.mandate_section import Cap
 from marketbot_resources.model import SESSIONS_PER_YEAR
 
 FUND_BUCKET, UNKNOWN_SECTOR = "FUND", "UNKNOWN"
@@ -75,7 +76,10 @@ def feasible(limit: Shape, bounds: Bounds, weights_now: Floats) -> Shape:
 
 def all_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tuple[Shape, ...]:
     """Every limit but cash, as the mandate has it."""
-    return (*linear_limits(inputs, facts, mandate), *curved_limits(facts, mandate, inputs.book.multiple))
+    return (
+        *linear_limits(inputs, facts, mandate),
+        *curved_limits(facts, mandate, volatility_multiple(inputs, mandate)),
+    )
 
 
 def linear_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tuple[LinearLimit, ...]:

@@ -43,8 +43,12 @@ def market_facts(
     mandate: Mandate,
     session: dt.date,
     cutoff: dt.datetime,
+    forecasts_before: pd.DataFrame | None = None,
 ) -> Market:
-    """The market at `cutoff`. `fx`, `actions`: FX and CORPORATE_ACTIONS rows known then."""
+    """The market at `cutoff`. `fx`, `actions`: FX and CORPORATE_ACTIONS rows known then.
+
+    `forecasts_before`: FORECASTS of the newest session before; None when there is none.
+    """
     base = mandate.base_currency
     currencies = set(instruments["currency"]) - {base}
     stale = stale_currencies(fx, currencies, session, mandate.limits.fx_stale_sessions)
@@ -62,6 +66,7 @@ def market_facts(
         fx_rates={**dict(sorted(rates.items())), base: 1.0},
         stale_currencies=frozenset(stale),
         ends=listing_ends(actions, instruments, cutoff, mandate.calendar.closed),
+        forecasts_before=forecasts_before,
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+import pandas as pd
+
 from marketbot_assets.book.positions import Holdings, session_closes
 from marketbot_assets.book.roll import Held, Rolled, atr_levels, roll
 from marketbot_assets.book.state import BookState
@@ -19,6 +21,7 @@ from marketbot_assets.insight.return_model import ReturnModel, fit_return_model,
 from marketbot_assets.portfolio.market_facts import account_facts, market_facts
 from marketbot_assets.research.history import History, Known
 from marketbot_assets.risk.build import Platform
+from marketbot_assets.risk.forecasting import with_record
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import HaltError
 from marketbot_resources.mandate import Mandate
@@ -50,6 +53,7 @@ class _Running:
     model: ReturnModel | None
     fitted: int
     protective: frozenset[str]
+    forecasts: pd.DataFrame | None = None
 
 
 def opening_account(mandate: Mandate, history: History) -> PaperAccount:
@@ -103,6 +107,7 @@ def _session(
     state = _stepped(mandate, now, rolled, report.executions, known)
     _refit(now, mandate, known, history.sessions.index(session))
     assert now.model is not None
+    forecasts = forecast(now.model, known.features, known.factor_model, mandate)
     situation = Situation(
         session=session,
         cutoff=known.cutoff,
@@ -112,7 +117,8 @@ def _session(
             instruments=known.instruments,
             window=known.window,
             features=known.features,
-            forecasts=forecast(now.model, known.features, known.factor_model, mandate),
+            forecasts=forecasts,
+            forecasts_before=now.forecasts,
             factor_model=known.factor_model,
             ages=known.ages,
             quarantined=known.quarantined,
@@ -127,7 +133,7 @@ def _session(
     )
     decision = decide(situation, mandate)
     answers = [account.submit(order, known.cutoff + SEND_DELAY) for order in decision.batch]
-    now.held, now.state = rolled.held, state
+    now.held, now.state, now.forecasts = rolled.held, state, forecasts
     now.protective = frozenset(order.client_order_id for order in decision.batch if order.leg == "P")
     refused = sum(answer.state is OrderState.REJECTED for answer in answers)
     return Day(known, report.executions, rolled, state, decision, refused)
@@ -153,7 +159,7 @@ def _rolled(history: History, mandate: Mandate, held: Held, report: AccountRepor
 
 def _stepped(mandate: Mandate, now: _Running, rolled: Rolled, fills: tuple[Execution, ...], known: Known) -> BookState:
     session = known.session
-    return step_book(
+    state = step_book(
         now.state,
         session=session,
         valuation=rolled.valuation,
@@ -167,6 +173,16 @@ def _stepped(mandate: Mandate, now: _Running, rolled: Rolled, fills: tuple[Execu
         decision_sessions=decision_sessions(mandate.calendar, session, session + AHEAD),
         mandate=mandate,
         protective_ids=now.protective,
+    )
+    return with_record(
+        state,
+        now.state,
+        before=now.held,
+        rolled=rolled,
+        model=known.factor_model,
+        currencies=dict(zip(known.instruments["instrument"], known.instruments["currency"], strict=True)),
+        follows=True,
+        mandate=mandate,
     )
 
 

@@ -1,4 +1,4 @@
-"""Assets of the risk stage: stress losses of the book after the plan, and the verdict on it."""
+"""Assets of the risk stage: stress losses of the book after the plan, the verdict, the risk numbers of what was approved."""
 
 import dagster as dg
 
@@ -26,4 +26,11 @@ def risk_verdict(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
     return materialized(context, store, frame, schema.RISK_VERDICT, shows=pages.verdict(frame))
 
 
-ASSETS = [stress_results, risk_verdict]
+@stage_asset(schema.RISK_REPORT, stage=STAGE, deps=[*DEPS, "risk_verdict"], domain="risk")
+def risk_report(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Value at risk, shortfall and volatility by method, what they are made of, and how earlier forecasts did."""
+    frame = rebuild.risk_report(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.RISK_REPORT)
+
+
+ASSETS = [stress_results, risk_verdict, risk_report]

@@ -11,6 +11,7 @@ import numpy as np
 from marketbot_assets.book.state import Rung
 from marketbot_assets.risk.control import ControlResult, Rule, cap, within
 from marketbot_assets.risk.inputs import Floats
+from marketbot_assets.risk.model_state import model_multiple
 from marketbot_assets.risk.projection import WITH, Projection, base_rate, number, numbers, texts, times
 from marketbot_assets.risk.state_controls import ladder_multiple
 from marketbot_resources.model import SESSIONS_PER_YEAR, Status
@@ -220,10 +221,11 @@ def _rolling(p: Projection, share: Floats) -> ControlResult:
 
 
 def volatility(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-42: the larger of the EWMA and the Ledoit-Wolf volatility, per year, against the ladder's volatility target.
+    """RC-42: the larger of the EWMA and the Ledoit-Wolf volatility, per year, against the volatility target in force.
 
     EWMA: sum of lambda_t (r_t w)^2; Ledoit-Wolf (2004): (1 - s) mean (r_t w)^2 + s m |w|^2 over its window; means are zero.
-    Below half the target it is noted, unless the book is being built up or the ladder holds it back.
+    In force: the mandate's, times the ladder's factor, times the models' (`model_state`). Below half the target it is noted,
+    unless the book is being built up or one of these factors holds it back.
     """
     model, limit, book = p.inputs.factor_model, p.mandate.limits.ex_ante_vol, p.inputs.book
     columns, weights = aligned(p)
@@ -243,7 +245,7 @@ def volatility(p: Projection) -> tuple[ControlResult, ...]:
     shrunk = shrunk + model.shrinkage * model.shrink_variance * (weights**2).sum(axis=0)
     # np.maximum hands NaN on; max would drop it when it comes second.
     vol = np.sqrt(np.maximum(ewma, shrunk) * SESSIONS_PER_YEAR)
-    multiple = ladder_multiple(p)
+    multiple = ladder_multiple(p) * model_multiple(p)
     target = p.mandate.volatility.target_per_year * multiple
     upper = cap(VOLATILITY, p, vol, hard=limit.hard_multiple * target, warn=limit.warn_multiple * target, key="upper")
     low = limit.low_warn_multiple * target

@@ -18,6 +18,7 @@ from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.eligibility import Account, Market
 from marketbot_assets.portfolio.target import Target
 from marketbot_assets.risk.inputs import Flags, Floats, OptimizerAnswer, ReconciliationBreak, RiskInputs
+from marketbot_assets.risk.model_facts import model_facts
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OpenOrder, Side
 
@@ -173,5 +174,6 @@ def risk_inputs(
         rebalance=rebalance,
         sent_client_order_ids=frozenset(),
         unknown_broker_instruments=platform.unknown_instruments,
+        models=model_facts(market),
         open_buys=open_buys(platform.open_orders),
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from marketbot_assets.book.state import BookState
 from marketbot_assets.features.model import FactorModel
+from marketbot_assets.risk.model_facts import ModelFacts
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -61,6 +62,7 @@ class RiskInputs:
     `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
     `open_buys`: per currency quantity * limit of the buys that the broker still works; a currency that is missing although
     `open_quantity` holds buys in it counts at the last close and the widest collar.
+    `models`: what the controls on models judge on.
     The fields are not validated here: a control that cannot read one answers with its fail status.
     """
 
@@ -101,4 +103,5 @@ class RiskInputs:
     rebalance: bool
     sent_client_order_ids: frozenset[str]
     unknown_broker_instruments: tuple[str, ...]
+    models: ModelFacts
     open_buys: Mapping[str, Decimal] = field(default_factory=dict)

@@ -68,4 +68,25 @@ RISK_VERDICT = Table(
     ),
 )
 
-TABLES = (STRESS_RESULTS, RISK_VERDICT)
+RISK_KINDS = ("VAR", "ES", "VOLATILITY", "NAME", "CURRENCY", "FACTOR", "BACKTEST", "MODEL")
+
+RISK_REPORT = Table(
+    "risk_report",
+    "one risk number of the book after the approved batch, or of the record of its forecasts",
+    ("kind", "key"),
+    (
+        Column(
+            "kind",
+            "text",
+            "VAR, ES, VOLATILITY; NAME, CURRENCY, FACTOR: parts of the volatility; BACKTEST; MODEL",
+            one_of=RISK_KINDS,
+        ),
+        Column("key", "text", "method and level, instrument, currency, factor or statistic; empty: why there are none"),
+        Column("value", "number", "the number in its unit; null when it cannot be computed", nullable=True),
+        Column("share", "number", "a part's share of the whole volatility; null elsewhere", nullable=True),
+        Column("unit", "text", "unit of value"),
+        Column("text", "text", "the zone in words, an exposure, or why a number is missing; often empty"),
+    ),
+)
+
+TABLES = (STRESS_RESULTS, RISK_VERDICT, RISK_REPORT)

@@ -12,13 +12,17 @@ import numpy as np
 
 from marketbot_assets.risk.book_controls import BOOK_CONTROLS
 from marketbot_assets.risk.control import ControlResult, Judgement, Rule, worst
+from marketbot_assets.risk.exposure_controls import EXPOSURE_CONTROLS
 from marketbot_assets.risk.funding import CASH, cash
 from marketbot_assets.risk.inputs import RiskInputs
+from marketbot_assets.risk.model_controls import MODEL_CONTROLS
+from marketbot_assets.risk.model_facts import ModelFacts
 from marketbot_assets.risk.order_controls import IDENTITY, ORDER_CONTROLS, ORDER_VALUE
 from marketbot_assets.risk.projection import Projection, number, project, trading_cost
 from marketbot_assets.risk.state_controls import STATE_CONTROLS
 from marketbot_assets.risk.stress import STRESS_CONTROLS
 from marketbot_assets.risk.system_controls import SYSTEM_CONTROLS
+from marketbot_assets.risk.tail_controls import TAIL_CONTROLS
 from marketbot_resources.currencies import minor_digits
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Kind, Order, Side, Status, batch_sha256
@@ -27,14 +31,24 @@ Test = Callable[[Projection], tuple[ControlResult, ...]]
 
 CONTROLS: tuple[tuple[Rule, Test], ...] = tuple(
     sorted(
-        (*ORDER_CONTROLS, (CASH, cash), *BOOK_CONTROLS, *STRESS_CONTROLS, *STATE_CONTROLS, *SYSTEM_CONTROLS),
+        (
+            *ORDER_CONTROLS,
+            (CASH, cash),
+            *BOOK_CONTROLS,
+            *TAIL_CONTROLS,
+            *EXPOSURE_CONTROLS,
+            *STRESS_CONTROLS,
+            *STATE_CONTROLS,
+            *MODEL_CONTROLS,
+            *SYSTEM_CONTROLS,
+        ),
         key=lambda pair: pair[0].id,
     )
 )
 ROUNDS_MAX = 3
 SHRINKING = (Status.SHRINK, Status.REJECT_ORDER, Status.REDUCE_ONLY)
 # G5: what a batch of risk-reducing orders alone bypasses; RC-60 and RC-61 know it themselves.
-BYPASSED = frozenset(f"RC-{n}" for n in (*range(30, 48), 49))
+BYPASSED = frozenset(f"RC-{n}" for n in (*range(30, 48), 49, 50, 52, 54, 71, 72))
 # A batch that names what does not exist, or has an impossible size, is corrupt as a whole: not even its reductions go.
 FINAL = frozenset({IDENTITY.id, ORDER_VALUE.id})
 LOT_TOLERANCE = Decimal("1e-9")
@@ -198,6 +212,8 @@ def judge(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Judg
     """
     planned = tuple(sorted(orders, key=lambda order: str(order.client_order_id)))
     seen, batch = _hash(planned), planned
+    if isinstance(inputs, RiskInputs) and isinstance(inputs.models, ModelFacts):
+        inputs = replace(inputs, models=inputs.models.with_plan(planned))
     rounds: list[tuple[ControlResult, ...]] = []
     causes: dict[str, str] = {}
     for number_of_round in range(ROUNDS_MAX):

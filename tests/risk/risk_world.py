@@ -1,15 +1,19 @@
 """A small world for the risk tests: twelve names, a calm book, an ordinary batch that passes every control."""
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 
-from marketbot_assets.book.state import BookState, Rung
+from marketbot_assets.book.state import BookState, Forecast, Rung
 from marketbot_assets.features.model import FactorModel
+from marketbot_assets.risk.control import ControlResult
 from marketbot_assets.risk.inputs import OptimizerAnswer, RiskInputs
+from marketbot_assets.risk.model_facts import ModelFacts
+from marketbot_assets.risk.projection import Projection, project
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.model import Kind, Order, Side
 
@@ -63,6 +67,7 @@ def book_state(**changes: object) -> BookState:
         session=SESSION, nav=NAV, inception_high=NAV, reference_high=NAV, drawdown=0.0, drawdown_inception=0.0,
         rung=Rung.FULL, multiple=1.0, sessions_in_rung=30, sessions_since_step=30, rearms=(), halt_class="", no_buys="",
         sessions_since_build=3, nav_history=(NAV,) * 6, turnover=(0.01,) * 20, lots=(), stop_hits=(), blocked=(), passive=(),
+        forecast=Forecast(0.004, 0.002),
     )  # fmt: skip
     return replace(state, **changes)  # type: ignore[arg-type]
 
@@ -93,6 +98,16 @@ def factor_model(names: tuple[str, ...] = NAMES, **changes: object) -> FactorMod
     return replace(model, **changes)  # type: ignore[arg-type]
 
 
+def model_facts(**changes: object) -> ModelFacts:
+    """Scores that hardly moved since the session before; an equal benchmark; no language-model tilt."""
+    n = len(NAMES)
+    scores = np.linspace(-1.5, 1.5, n)
+    facts = ModelFacts(
+        scores=scores, scores_before=scores + 0.01, llm_tilt=np.zeros(n), llm_influence=None, benchmark=np.full(n, 1.0 / n)
+    )  # fmt: skip
+    return replace(facts, **changes)  # type: ignore[arg-type]
+
+
 def inputs(mandate: Mandate = MANDATE, **changes: object) -> RiskInputs:
     """The calm book: seven names of 2 % each, the rest in cash."""
     rows = [LISTINGS[name] for name in NAMES]
@@ -108,7 +123,7 @@ def inputs(mandate: Mandate = MANDATE, **changes: object) -> RiskInputs:
         factor_model=factor_model(), coverage_universe=1.0, coverage_held=1.0, quality_halts=(), quarantined=frozenset(),
         incomplete=frozenset(), breaks=(), halt_flag="off", ledger_ready=True,
         optimizer=OptimizerAnswer("optimal", "mean_variance", 1e-9), rebalance=True, sent_client_order_ids=frozenset(),
-        unknown_broker_instruments=(),
+        unknown_broker_instruments=(), models=model_facts(),
     )  # fmt: skip
     return replace(facts, **changes)  # type: ignore[arg-type]
 
@@ -148,3 +163,21 @@ def batch() -> tuple[Order, ...]:
 def buys(orders: tuple[Order, ...]) -> tuple[Order, ...]:
     """Equity buys of a batch."""
     return tuple(o for o in orders if o.kind is Kind.EQUITY and o.side is Side.BUY)
+
+
+def answers(
+    test: Callable[[Projection], tuple[ControlResult, ...]],
+    facts: RiskInputs,
+    orders: tuple[Order, ...] = (),
+    mandate: Mandate = MANDATE,
+) -> dict[str, ControlResult]:
+    """Key -> answer of one control."""
+    with np.errstate(all="ignore"):
+        return {result.key: result for result in test(project(facts, orders, mandate))}
+
+
+def crashes(loss: float, days: int = 4) -> FactorModel:
+    """300 sessions in which nothing moves but for some on which every name loses the same."""
+    returns = np.zeros((300, len(NAMES)))
+    returns[::40][:days] = -loss
+    return factor_model(returns=returns)

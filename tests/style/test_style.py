@@ -43,6 +43,8 @@ PURE_RESOURCES = {
     "errors",
     "mandate",
     "mandate_limits",
+    "mandate_model_limits",
+    "mandate_section",
     "calendars",
     "closures",
     "currencies",
