@@ -10,6 +10,7 @@ from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 
+from marketbot_assets.risk.accounted import ACCOUNTED, unaccounted
 from marketbot_assets.risk.book_controls import BOOK_CONTROLS
 from marketbot_assets.risk.control import ControlResult, Judgement, Rule, worst
 from marketbot_assets.risk.exposure_controls import EXPOSURE_CONTROLS
@@ -54,16 +55,28 @@ FINAL = frozenset({IDENTITY.id, ORDER_VALUE.id})
 LOT_TOLERANCE = Decimal("1e-9")
 
 
-def run_controls(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> tuple[ControlResult, ...]:
-    """All controls on one batch, none skipped. A control that raises answers its fail status with the reason (G2, G3)."""
+def run_controls(
+    inputs: RiskInputs,
+    orders: Sequence[Order],
+    mandate: Mandate,
+    controls: Sequence[tuple[Rule, Test]] = CONTROLS,
+) -> tuple[ControlResult, ...]:
+    """All controls on one batch, none skipped. A control that raises answers its fail status with the reason (G2, G3).
+
+    A limit without its control, or a control without its limit, halts.
+    """
+    problems = unaccounted(mandate, [rule.id for rule, _ in controls])
+    halts = (
+        (ACCOUNTED.result(ACCOUNTED.fail, "; ".join(problems), observed=len(problems), limit=0),) if problems else ()
+    )
     with np.errstate(all="ignore"):
         try:
             projection = project(inputs, orders, mandate)
         # Whatever cannot even be read fails every control; the reason is kept, nothing is sent.
         except Exception as error:
             text = f"the book cannot be projected: {type(error).__name__}: {error}"
-            return tuple(rule.result(rule.fail, text) for rule, _ in CONTROLS)
-        return tuple(result for rule, test in CONTROLS for result in _answers(rule, test, projection))
+            return (*halts, *(rule.result(rule.fail, text) for rule, _ in controls))
+        return (*halts, *(result for rule, test in controls for result in _answers(rule, test, projection)))
 
 
 def _answers(rule: Rule, test: Test, projection: Projection) -> tuple[ControlResult, ...]:
@@ -204,7 +217,12 @@ def _hash(orders: Sequence[Order]) -> str:
         return ""
 
 
-def judge(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Judgement:
+def judge(
+    inputs: RiskInputs,
+    orders: Sequence[Order],
+    mandate: Mandate,
+    controls: Sequence[tuple[Rule, Test]] = CONTROLS,
+) -> Judgement:
     """The verdict on a planned batch (DESIGN: the verdict; G1 to G5).
 
     At most three rounds of judging and shrinking; if the last still fails, the risk-reducing orders alone are judged once.
@@ -217,7 +235,7 @@ def judge(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Judg
     rounds: list[tuple[ControlResult, ...]] = []
     causes: dict[str, str] = {}
     for number_of_round in range(ROUNDS_MAX):
-        rounds.append(run_controls(inputs, batch, mandate))
+        rounds.append(run_controls(inputs, batch, mandate, controls))
         status = worst(rounds[-1])
         if status <= Status.WARN or status is Status.HALT or _is_final(rounds[-1]):
             return _judgement(planned, batch, rounds, causes, seen)
@@ -237,7 +255,7 @@ def judge(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Judg
             {o.client_order_id: blame for o in batch if o.client_order_id not in {x.client_order_id for x in last}}
         )
         batch = last
-        rounds.append(run_controls(inputs, batch, mandate))
+        rounds.append(run_controls(inputs, batch, mandate, controls))
     return _judgement(planned, batch, rounds, causes, seen)
 
 
