@@ -25,6 +25,7 @@ from marketbot_assets.features.stress_windows import BUDGET, INSTANT, MARKET, WI
 from marketbot_assets.normalization.window import Flags, Floats
 
 Places = NDArray[np.intp]
+Groups = list[Flags]
 COVERAGE_MIN = 0.95
 LOSS_FLOOR = -0.95
 PEERS_MIN, RATIO_MIN, RATIO_MAX = 3, 0.5, 2.0
@@ -80,7 +81,8 @@ def scenario_returns(past: Past, beta: Floats, session: dt.date, universe: Unive
     needed = [rows for rows in places if rows is not None]
     union = np.unique(np.concatenate(needed)) if needed else np.empty(0, dtype=np.intp)
     factors = estimate_stress_factors(past, known, beta, union)
-    rows = [_window_row(past, known, beta, factors, window, place) for window, place in zip(due, places, strict=True)]
+    groups = [known.in_sector(sector) for sector in known.sectors()]
+    rows = [_window_row(past, groups, beta, factors, window, place) for window, place in zip(due, places, strict=True)]
     return _stacked([*rows, *_shocks(past, known, factors)], count)
 
 
@@ -106,10 +108,10 @@ def _inside(past: Past, window: Window) -> Places | None:
 
 
 def _window_row(
-    past: Past, universe: Universe, beta: Floats, factors: StressFactors, window: Window, rows: Places | None
+    past: Past, groups: Groups, beta: Floats, factors: StressFactors, window: Window, rows: Places | None
 ) -> _Row:
     index = _index_path(past, window, rows)
-    replayed, proxied = _replay(past, universe, beta, index[-1], rows)
+    replayed, proxied = _replay(past, groups, beta, index[-1], rows)
     return _Row(
         name=window.name,
         kind=window.kind,
@@ -135,17 +137,14 @@ def _index_path(past: Past, window: Window, rows: Places | None) -> Floats:
     return np.full(PATH_POINTS, window.index_return)
 
 
-def _replay(
-    past: Past, universe: Universe, beta: Floats, index_return: float, rows: Places | None
-) -> tuple[Floats, Flags]:
+def _replay(past: Past, groups: Groups, beta: Floats, index_return: float, rows: Places | None) -> tuple[Floats, Flags]:
     """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
     own = past.base_returns[:0] if rows is None else past.base_returns[rows]
     known = np.isfinite(own)
     covered = known.sum(axis=0) >= COVERAGE_MIN * max(len(own), 1)
     replayed = np.prod(1.0 + np.where(known, own, 0.0), axis=0) - 1.0
     proxy = beta * index_return
-    for sector in universe.sectors():
-        group = universe.in_sector(sector)
+    for group in groups:
         peers = group & covered
         middle = float(np.median(beta[peers])) if peers.sum() >= PEERS_MIN else float("nan")
         if middle > 0.0:

@@ -156,8 +156,8 @@ def _series(past: Past, universe: Universe, rows: Rows) -> tuple[tuple[str, ...]
     sorted_from = universe.equity & universe.home
     pool = sorted_from if sorted_from.sum() >= HOME_MIN else universe.equity
     columns = {MARKET: market}
-    columns[SIZE] = _fixed_spread(returns, -universe.log_market_value, pool)
-    columns[VALUE] = _fixed_spread(returns, universe.book_to_price, pool)
+    columns[SIZE] = _spread(returns, *_legs(-universe.log_market_value, pool))
+    columns[VALUE] = _spread(returns, *_legs(universe.book_to_price, pool))
     columns[MOMENTUM], columns[LOW_VOLATILITY] = _monthly_spreads(past, pool, rows)
     yields = np.full(len(past.sessions), np.nan)
     yields[1:] = np.diff(past.rates) / 100.0
@@ -172,45 +172,44 @@ def _series(past: Past, universe: Universe, rows: Rows) -> tuple[tuple[str, ...]
     return tuple(columns), np.column_stack(list(columns.values()))
 
 
-def _mean(values: Floats, least: int = 1) -> Floats:
-    """(R,) mean of the known values of each row; NaN with fewer than `least`."""
-    known = np.isfinite(values)
+def _mean(values: Floats, least: int = 1, members: Flags | None = None) -> Floats:
+    """(R,) mean of the known values of each row, of `members` (R, n) if given; NaN with fewer than `least`."""
+    known = np.isfinite(values) if members is None else np.isfinite(values) & members
     count = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1)
     return np.divide(total, count, out=np.full(len(values), np.nan), where=count >= max(least, 1))
 
 
-def _legs(scores: Floats, pool: Flags) -> tuple[Rows, Rows] | None:
-    """Columns of the highest and the lowest third of the pool's known scores; None when a third has fewer than three names."""
+def _legs(scores: Floats, pool: Flags) -> tuple[Flags, Flags]:
+    """(n,) flags of the highest and the lowest third of the pool's known scores; nobody when a third has fewer than three names."""
     known = np.flatnonzero(pool & np.isfinite(scores))
     count = len(known) // LEG
-    if count < LEG_MIN:
-        return None
-    order = known[np.argsort(scores[known], kind="stable")]
-    return order[-count:], order[:count]
+    high, low = np.zeros(len(scores), dtype=bool), np.zeros(len(scores), dtype=bool)
+    if count >= LEG_MIN:
+        order = known[np.argsort(scores[known], kind="stable")]
+        high[order[-count:]], low[order[:count]] = True, True
+    return high, low
 
 
-def _spread(returns: Floats, legs: tuple[Rows, Rows] | None) -> Floats:
-    if legs is None:
-        return np.full(len(returns), np.nan)
-    high, low = legs
-    return _mean(returns[:, high], LEG_MIN) - _mean(returns[:, low], LEG_MIN)
-
-
-def _fixed_spread(returns: Floats, scores: Floats, pool: Flags) -> Floats:
-    return _spread(returns, _legs(scores, pool))
+def _spread(returns: Floats, high: Flags, low: Flags) -> Floats:
+    """(R,) mean of one leg minus mean of the other. Flags: (R, n) or (n,)."""
+    return _mean(returns, LEG_MIN, high) - _mean(returns, LEG_MIN, low)
 
 
 def _monthly_spreads(past: Past, pool: Flags, rows: Rows) -> tuple[Floats, Floats]:
     """(momentum, low volatility): sorted on returns before each calendar month's first session."""
-    first_days = [past.sessions[row].replace(day=1) for row in rows]
-    momentum, calm = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    for month, group in itertools.groupby(range(len(rows)), key=first_days.__getitem__):
-        start = past.after(month - dt.timedelta(days=1))
-        inside = list(group)
-        returns = past.base_returns[rows[inside]]
-        momentum[inside] = _spread(returns, _legs(momentum_of(past.base_returns, start), pool))
+    own = np.ascontiguousarray(past.base_returns[:, pool])
+    everybody = np.ones(own.shape[1], dtype=bool)
+    members = np.zeros((4, len(rows), own.shape[1]), dtype=bool)
+    days = [past.sessions[row] for row in rows]
+    months = np.array([12 * day.year + day.month for day in days])
+    edges = np.flatnonzero(np.diff(months, prepend=-1, append=-1))
+    for first, last in itertools.pairwise(edges.tolist()):
+        start = past.after(days[first].replace(day=1) - dt.timedelta(days=1))
+        inside = slice(first, last)
+        members[0, inside], members[1, inside] = _legs(momentum_of(own, start), everybody)
         if start >= VOLATILITY_SESSIONS:
-            spread = -past.base_returns[start - VOLATILITY_SESSIONS : start].std(axis=0)
-            calm[inside] = _spread(returns, _legs(spread, pool))
-    return momentum, calm
+            calm = -own[start - VOLATILITY_SESSIONS : start].std(axis=0)
+            members[2, inside], members[3, inside] = _legs(calm, everybody)
+    returns = own[rows]
+    return _spread(returns, members[0], members[1]), _spread(returns, members[2], members[3])
