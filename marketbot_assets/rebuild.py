@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from marketbot_assets import session_facts as facts
-from marketbot_assets.panels import long_returns, market
+from marketbot_assets.panels import long_past, market
 from marketbot_resources.errors import HaltError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.store.reader import Reader
@@ -37,12 +37,14 @@ def features(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """FACTOR_MODEL with every stress window that ended before the session."""
     from marketbot_assets.features.factor_model import estimate_factor_model, shrunk_beta, to_frame
+    from marketbot_assets.features.past import universe_of
     from marketbot_assets.features.scenarios import scenario_returns
 
-    known, past = market(read, MODEL_SESSIONS), long_returns(read)
+    known, past = market(read, MODEL_SESSIONS), long_past(read)
     beta = shrunk_beta(known.window.base_return, known.macro.series["SP500"])
-    stress = scenario_returns(past.base_returns, past.sessions, past.index, beta, read.session)
     features, instruments = read.read("features"), known.instruments
+    universe = universe_of(features, instruments, known.mandate.base_currency)
+    stress = scenario_returns(past, beta, read.session, universe)
     return to_frame(estimate_factor_model(known.window, known.macro, features, instruments, known.mandate, stress))
 
 

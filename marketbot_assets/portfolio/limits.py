@@ -24,6 +24,7 @@ from marketbot_resources.model import SESSIONS_PER_YEAR
 FUND_BUCKET, UNKNOWN_SECTOR = "FUND", "UNKNOWN"
 INSTANT_MARKET, INSTANT_SECTOR, INSTANT_USD = 0.30, 0.40, 0.15
 TOP_COUNT = 10
+SHOWN = "history"  # a kind of scenario without a limit
 SHORTFALL_TAIL = 0.025
 PROGRESS, ROOM = 0.9, 1e-6
 Shape = LinearLimit | ConeLimit | TopLimit | ShortfallLimit
@@ -133,7 +134,7 @@ def _totals(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
 
 
 def _stress(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Iterator[LinearLimit]:
-    """RC-46: one row per scenario; a budget scenario may cost what the drawdown leaves of the hard budget."""
+    """RC-46: one row per scenario and version; a budget scenario may cost what the drawdown leaves of the hard budget."""
     limits, model = mandate.limits, inputs.factor_model
     budget = limits.drawdown_budget
     drawdown = inputs.book.drawdown if np.isfinite(inputs.book.drawdown) else budget.hard
@@ -141,12 +142,18 @@ def _stress(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Iterator
     bounds = {
         "crash": (limits.crash_replay.constraint, limits.crash_replay.hard),
         "bear": (limits.bear_replay.constraint, limits.bear_replay.hard),
+        "instant": (limits.instant.constraint, limits.instant.hard),
         "budget": (max(budget.floor, budget.target_margin * left), max(budget.floor, left)),
     }
     for number in sorted(range(len(model.scenarios)), key=lambda k: model.scenarios[k]):
-        kind = model.scenario_kinds[number]
+        kind, name = model.scenario_kinds[number], model.scenarios[number]
+        if kind == SHOWN:
+            continue
         bound, hard = bounds[kind]
-        yield LinearLimit("RC-46", f"{kind} {model.scenarios[number]}", -facts.scenario_returns[number], bound, hard)
+        replay, factors = -facts.scenario_returns[number], -facts.scenario_factor_returns[number]
+        yield LinearLimit("RC-46", f"{kind} {name}", replay, bound, hard)
+        if not np.array_equal(replay, factors):
+            yield LinearLimit("RC-46", f"{kind} {name} by factors", factors, bound, hard)
     fed = limits.fed_severe
     yield LinearLimit("RC-46", "fed severe", fed.equity_loss * facts.beta, fed.constraint, fed.hard)
     yield from _instant(inputs, facts, mandate)

@@ -10,7 +10,8 @@ STATUSES = tuple(status.name for status in Status)
 APPROVED = "APPROVED"
 VERDICTS = ("APPROVED", "REJECTED", "HALT")
 
-STRESS_KINDS = ("crash", "bear", "budget", "fed", "instant", "unknown")
+REVERSE, UNKNOWN = "reverse", "unknown"
+STRESS_KINDS = ("crash", "bear", "budget", "fed", "instant", "history", REVERSE, UNKNOWN)
 
 STRESS_RESULTS = Table(
     "stress_results",
@@ -21,7 +22,8 @@ STRESS_RESULTS = Table(
         Column(
             "kind",
             "text",
-            "crash, bear, budget, fed or instant; unknown when it cannot be computed",
+            "crash, bear, budget, fed or instant; history has no limit; reverse: the shock that just loses this much; "
+            "unknown when it cannot be computed",
             one_of=STRESS_KINDS,
         ),
         Column(
@@ -30,15 +32,42 @@ STRESS_RESULTS = Table(
             "loss, fraction of NAV, positive is a loss; null when it cannot be computed",
             nullable=True,
         ),
-        Column("limit", "number", "hard limit, fraction of NAV", nullable=True, at_least=0),
+        Column("limit", "number", "hard limit, fraction of NAV; null where there is none", nullable=True, at_least=0),
         Column(
-            "proxied_share",
+            "replay_loss", "number", "loss by the names' own returns in the window, stand-ins included", nullable=True
+        ),
+        Column(
+            "factor_loss", "number", "loss by betas times factor returns; the larger one is the loss", nullable=True
+        ),
+        Column(
+            "idiosyncratic",
             "number",
-            "share of the gross book replayed by beta times the index",
+            "2.33 standard deviations of single names over the window, fraction of NAV, no part of the loss",
             nullable=True,
             at_least=0,
         ),
-        Column("worst_contributors", "text", "up to five instruments with their part of the loss, fraction of NAV"),
+        Column(
+            "path_drawdown", "number", "deepest fall within the window at twelve dates of it", nullable=True, at_least=0
+        ),
+        Column(
+            "proxied_share",
+            "number",
+            "share of the gross book replayed by its peers or by beta times the index",
+            nullable=True,
+            at_least=0,
+        ),
+        Column(
+            "shock",
+            "number",
+            "reverse: fraction of the market, sector or name, or standard deviations of 21 sessions (factors)",
+            nullable=True,
+            at_least=0,
+        ),
+        Column(
+            "worst_contributors",
+            "text",
+            "up to five instruments with their part of the loss, fraction of NAV; reverse: of what it is made",
+        ),
         Column("status", "text", "what RC-46 says to it", one_of=STATUSES),
     ),
 )

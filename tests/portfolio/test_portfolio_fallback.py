@@ -112,7 +112,7 @@ def with_nan(inputs: PortfolioInputs, field: str, row: int) -> PortfolioInputs:
         values = getattr(model, field).copy()
         values[row] = NAN
         return replace(inputs, factor_model=replace(model, **{field: values}))
-    if field in ("returns", "scenario_returns"):
+    if field in ("returns", "scenario_returns", "scenario_factor_returns"):
         values = getattr(model, field).copy()
         values[-1, row] = NAN
         return replace(inputs, factor_model=replace(model, **{field: values}))
@@ -122,7 +122,7 @@ def with_nan(inputs: PortfolioInputs, field: str, row: int) -> PortfolioInputs:
 
 
 FIELDS = ("price", "fx", "adv", "sigma_daily", "cost_buy", "cost_sell", "expected_return")
-RISK_FIELDS = ("exposures", "specific_variance", "beta", "returns", "scenario_returns")
+RISK_FIELDS = ("exposures", "specific_variance", "beta", "returns", "scenario_returns", "scenario_factor_returns")
 
 
 @pytest.fixture(scope="module")

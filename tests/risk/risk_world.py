@@ -94,6 +94,8 @@ def factor_model(names: tuple[str, ...] = NAMES, **changes: object) -> FactorMod
         sigma_daily=np.full(n, 0.012), ewma_halflife=33, ledoit_wolf_sessions=252, shrinkage=0.1, shrink_variance=1.4e-4,
         index_vol_20d=0.2, scenarios=("H2008L", "H2008", "WORST5"), scenario_kinds=("crash", "bear", "budget"),
         scenario_returns=moves, scenario_proxied=np.zeros((3, n), dtype=np.bool_),
+        scenario_factor_returns=0.9 * moves, scenario_paths=np.stack([0.5 * moves, 1.1 * moves, moves], axis=1),
+        scenario_years=np.array([0.19, 1.41, 0.02]),
     )  # fmt: skip
     return replace(model, **changes)  # type: ignore[arg-type]
 

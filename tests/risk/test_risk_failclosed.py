@@ -120,7 +120,9 @@ def test_a_garbage_factor_model_never_buys(field: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("field", ["returns", "beta", "specific_variance", "scenario_returns"])
+@pytest.mark.parametrize(
+    "field", ["returns", "beta", "specific_variance", "scenario_returns", "scenario_factor_returns"]
+)
 def test_a_garbage_risk_number_never_buys(field: str, value: float) -> None:
     """G3: one bad number of a held name in the factor model."""
     array = np.array(getattr(inputs().factor_model, field))
