@@ -43,6 +43,7 @@ PURE_RESOURCES = {
     "errors",
     "mandate",
     "mandate_limits",
+    "mandate_portfolio",
     "calendars",
     "closures",
     "currencies",
