@@ -35,7 +35,7 @@ class Cvar(Section):
     """Keys of the mandate's section cvar; `mandate.yaml` says what each value does."""
 
     tail: Annotated[float, Field(gt=0.0, le=0.5, allow_inf_nan=False)] = 0.025
-    aversion: Positive = 1.0
+    aversion: Positive = 0.1
 
 
 class MultiPeriod(Section):

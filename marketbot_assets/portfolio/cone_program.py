@@ -186,8 +186,7 @@ def add_limits(program: Program, limits: Sequence[Limit], *, tail: bool, trades:
             room = limit.bound - limit.rounding - float(limit.row @ np.abs(program.fixed))
             program.add(cp.Constant(limit.row[program.moves]) @ absolute(program.weights) <= room, number)
         elif isinstance(limit, TopLimit):
-            if limit.count < len(program.moves) + int(np.count_nonzero(program.fixed)):
-                program.add(sum_largest(_whole(program), limit.count) <= limit.bound, number)
+            program.add(_top(program, limit.count) <= limit.bound, number)
         elif isinstance(limit, ShortfallLimit) and tail:
             program.add(_shortfall(program, limit), number)
 
@@ -206,6 +205,12 @@ def _add_rows(program: Program, limits: Sequence[Limit], *, trades: bool) -> Non
         constraint = cp.Constant(matrix[:, program.moves]) @ variable <= room
         program.constraints.append(constraint)
         program.prices |= {k: (constraint, place) for place, (k, _) in enumerate(block)}
+
+
+def _top(program: Program, count: int) -> cp.Expression:
+    """Sum of the largest weights; of all weights where there are no more than that."""
+    whole = _whole(program)
+    return sum_largest(whole, count) if count < whole.size else total(whole)
 
 
 def _whole(program: Program) -> cp.Expression:
