@@ -67,7 +67,18 @@ def _direction(loadings: Floats, weight: Floats, slope: Floats, matrix: Floats, 
     n, k = loadings.shape
     matrix[:, :] = 0.0
     side[:] = 0.0
-    for i in range(n):
+    # Four names at a time: the lower triangle, in blocks of LANES columns, is read and written once for all of them.
+    whole = n - n % 4
+    for i in range(0, whole, 4):
+        for a in range(k):
+            s0, s1 = weight[i] * loadings[i, a], weight[i + 1] * loadings[i + 1, a]
+            s2, s3 = weight[i + 2] * loadings[i + 2, a], weight[i + 3] * loadings[i + 3, a]
+            side[a] += (s0 * slope[i] + s1 * slope[i + 1]) + (s2 * slope[i + 2] + s3 * slope[i + 3])
+            for b in range((a // LANES + 1) * LANES):
+                matrix[a, b] += (s0 * loadings[i, b] + s1 * loadings[i + 1, b]) + (
+                    s2 * loadings[i + 2, b] + s3 * loadings[i + 3, b]
+                )
+    for i in range(whole, n):
         for a in range(k):
             scaled = weight[i] * loadings[i, a]
             side[a] += scaled * slope[i]
@@ -97,10 +108,13 @@ def _direction(loadings: Floats, weight: Floats, slope: Floats, matrix: Floats, 
             value -= matrix[c, a] * side[c]
         side[a] = value / matrix[a, a]
     for i in range(n):
-        inner = 0.0
-        for j in range(k):
-            inner += loadings[i, j] * side[j]
-        step[i] = weight[i] * (inner - slope[i])
+        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+        for j in range(0, k, 4):
+            s0 += loadings[i, j] * side[j]
+            s1 += loadings[i, j + 1] * side[j + 1]
+            s2 += loadings[i, j + 2] * side[j + 2]
+            s3 += loadings[i, j + 3] * side[j + 3]
+        step[i] = weight[i] * (((s0 + s1) + (s2 + s3)) - slope[i])
     return True
 
 
@@ -134,7 +148,7 @@ def _length(loadings: Floats, specific: Floats, budgets: Floats, x: Floats, fact
     return 0.0
 
 
-def _parity(
+def _settle(
     loadings: Floats, specific: Floats, budgets: Floats, x: Floats, tolerance: float, rounds: int
 ) -> tuple[float, int, int]:
     """(error, sweeps, Newton steps); x (n,) is the start and becomes the answer. loadings (n, k), k a multiple of LANES.
@@ -176,6 +190,66 @@ def _parity(
     return error, sweeps, steps
 
 
+def _parity(root: Floats, specific: Floats, budgets: Floats, tolerance: float, rounds: int) -> Floats:
+    """X (n,) with x_i (Sx)_i = b_i / sum of b for S = root'root + diag(specific), root (k, n); 0 where there is no budget.
+
+    In units of each name's own volatility, so that the problem has no scale. All NaN for numbers that are not finite, negative,
+    no budget at all, and a budget without variance.
+    """
+    k, n = root.shape
+    answer, spread, names = np.full(n, np.nan), np.zeros(n), np.zeros(n, dtype=np.int64)
+    total, many, square = 0.0, 0, 0.0
+    for i in range(n):
+        square += specific[i]
+        if not (specific[i] >= 0.0 and budgets[i] >= 0.0):
+            return answer
+        spread[i] = specific[i]
+        total += budgets[i]
+        if budgets[i] > 0.0:
+            names[many] = i
+            many += 1
+    for j in range(k):
+        for i in range(n):
+            spread[i] += root[j, i] * root[j, i]
+    for i in range(n):
+        square += spread[i]
+        if budgets[i] > 0.0 and not spread[i] > 0.0:
+            return answer
+    if not (many > 0 and total < np.inf and square < np.inf):
+        return answer
+    loadings = np.zeros((many, max(LANES, (k + LANES - 1) // LANES * LANES)))
+    own, share, x = np.zeros(many), np.zeros(many), np.zeros(many)
+    for place in range(many):
+        i = names[place]
+        own[place] = specific[i] / spread[i]
+        spread[i] = 1.0 / np.sqrt(spread[i])
+        share[place] = budgets[i] / total
+        x[place] = np.sqrt(share[place])
+        for j in range(k):
+            loadings[place, j] = root[j, i] * spread[i]
+    _scale(loadings, own, x)
+    _settle(loadings, own, share, x, tolerance, rounds)
+    answer[:] = 0.0
+    for place in range(many):
+        answer[names[place]] = x[place] * spread[names[place]]
+    return answer
+
+
+def _scale(loadings: Floats, specific: Floats, x: Floats) -> None:
+    """Divide x by the root of x'Sx, where that is positive."""
+    n, k = loadings.shape
+    factor, risk = np.zeros(k), 0.0
+    for i in range(n):
+        risk += specific[i] * x[i] * x[i]
+        for j in range(k):
+            factor[j] += loadings[i, j] * x[i]
+    for j in range(k):
+        risk += factor[j] * factor[j]
+    if risk > 0.0:
+        for i in range(n):
+            x[i] /= np.sqrt(risk)
+
+
 def _compiled(function: Callable[..., object]) -> Callable[..., object]:
     """The machine code of a kernel, kept beside the source; where no folder can be written it is compiled per process."""
     try:
@@ -184,6 +258,6 @@ def _compiled(function: Callable[..., object]) -> Callable[..., object]:
         return numba.njit(error_model="numpy")(function)
 
 
-for _part in (_sweep, _slopes, _direction, _length):
+for _part in (_sweep, _slopes, _direction, _length, _scale, _settle):
     globals()[_part.__name__] = _compiled(_part)
-parity: Callable[[Floats, Floats, Floats, Floats, float, int], tuple[float, int, int]] = _compiled(_parity)  # type: ignore[assignment]
+parity: Callable[[Floats, Floats, Floats, float, int], Floats] = _compiled(_parity)  # type: ignore[assignment]

@@ -49,36 +49,17 @@ def parity_weights(root: Floats, specific: Floats, budgets: Floats) -> Floats:
     |w_i (Sw)_i / w'Sw - b_i|, is measured in plain numpy. Raises ArithmeticError for numbers that are not finite, names with
     budget but without variance, and where no answer within ERROR_MAX exists (names that hedge each other without risk).
     """
-    from marketbot_assets.portfolio.parity_kernel import LANES, parity
+    from marketbot_assets.portfolio.parity_kernel import parity
 
+    root, specific, budgets = (np.ascontiguousarray(a, dtype=np.float64) for a in (root, specific, budgets))
+    x = parity(root, specific, budgets, TOLERANCE, ROUNDS_MAX)
     with np.errstate(all="ignore"):
-        total, names = float(np.sum(budgets)), np.flatnonzero(budgets > 0.0)
-        spread = np.sqrt((root**2).sum(axis=0) + specific)
-    known = np.isfinite(total) and np.isfinite(spread).all() and (specific >= 0.0).all() and (budgets >= 0.0).all()
-    if not known or len(names) == 0 or not (spread[names] > 0.0).all():
-        raise ArithmeticError("risk parity: expected finite budgets and positive variances")
-    # In units of each name's own volatility the problem has no scale.
-    share, spread, k = budgets[names] / total, spread[names], len(root)
-    loadings = np.zeros((len(names), -(-max(k, 1) // LANES) * LANES))
-    loadings[:, :k] = (root[:, names] / spread).T
-    own = specific[names] / spread**2
-    x = np.sqrt(share)
-    with np.errstate(all="ignore"):
-        x /= np.sqrt(_risk(loadings, own, x).sum())
-        parity(loadings, own, share, x, TOLERANCE, ROUNDS_MAX)
-        contributions = _risk(loadings, own, x)
-        error = float(np.max(np.abs(contributions / contributions.sum() - share)))
-        x = x / spread
-    if not (error <= ERROR_MAX and np.isfinite(x).all() and (x > 0.0).all()):
-        raise ArithmeticError(f"risk parity did not settle: error {error}")
-    weights = np.zeros(len(budgets))
-    weights[names] = x / x.sum()
-    return weights
-
-
-def _risk(loadings: Floats, own: Floats, x: Floats) -> Floats:
-    """(n,) contributions x_i (Sx)_i for loadings (n, k)."""
-    return np.asarray(x * (loadings @ (loadings.T @ x) + own * x))
+        contributions = x * (root.T @ (root @ x) + specific * x)
+        error = float(np.abs(contributions / contributions.sum() - budgets / budgets.sum()).max(initial=0.0))
+        weights = x / x.sum()
+    if not (error <= ERROR_MAX and np.isfinite(weights).all() and weights.min(initial=0.0) >= 0.0):
+        raise ArithmeticError(f"risk parity: no weights found for these budgets, error {error}")
+    return np.asarray(weights)
 
 
 def largest_multiple(shape: Floats, limits: LimitSet, most: float = 1.0) -> Floats:
