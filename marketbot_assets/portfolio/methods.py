@@ -41,13 +41,13 @@ OWN_SOLVERS: Mapping[str, Solver] = MappingProxyType(
 def chain_of(method: str, solvers: Sequence[tuple[str, Solver]]) -> Sequence[tuple[str, Solver]]:
     """(method, solver) in the order in which they are asked; `solvers`: the chain of mean variance.
 
-    Black-Litterman is asked of every solver of mean variance. A method that the chain knows starts there.
+    A chain that names the method starts there. Black-Litterman is asked of every solver of mean variance.
     """
+    names = [name for name, _ in solvers]
+    if method in names:
+        return solvers[names.index(method) :]
     after = [pair for pair in solvers if pair[0] != MEAN_VARIANCE]
     if method == BLACK_LITTERMAN:
         asked = [solver for name, solver in solvers if name == MEAN_VARIANCE]
         return [*((method, partial(black_litterman, solver=solver)) for solver in asked), *after]
-    if method in OWN_SOLVERS:
-        return [(method, OWN_SOLVERS[method]), *after]
-    names = [name for name, _ in solvers]
-    return solvers[names.index(method) :] if method in names else solvers
+    return [(method, OWN_SOLVERS[method]), *after] if method in OWN_SOLVERS else solvers
