@@ -137,10 +137,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for n in SIZES:
             for budgets in ("equal", "given"):
-                rows += measured(n, budgets, chosen.repetitions, pythons, Path(folder))
+                found = measured(n, budgets, chosen.repetitions, pythons, Path(folder))
+                rows += found
+                print("\n".join(json.dumps(row) for row in found), flush=True)
     print(shown(rows))
-    for row in rows:
-        print(json.dumps(row))
     plain = [row["cpu_ratio"] for row in rows if row["solver"] == "cvxpy" and "cpu_ratio" in row]
     worst = max(row["error"] for row in rows if row["solver"] == "marketbot")
     met = bool(plain) and min(plain) >= TARGET and worst <= ERROR_TARGET

@@ -12,6 +12,7 @@ from small_problem import asking
 from marketbot_assets.book.state import BookState, Rung
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.benchmark import market_weights, of_known_risk
+from marketbot_assets.portfolio.explanation import explain
 from marketbot_assets.portfolio.facts import facts_of
 from marketbot_assets.portfolio.fallback import DEFAULT_SOLVERS, problem_of, solve_target
 from marketbot_assets.portfolio.inputs import PortfolioInputs
@@ -131,6 +132,15 @@ def test_the_tracking_error_stands_among_the_limits(build: Build, mandate: Manda
     shown = target.limits[-1]
     assert (shown.control, shown.name, shown.unit) == ("TE", "tracking error", "per year")
     assert shown.left == pytest.approx(np.sqrt(gap @ covariance @ gap), rel=1e-4)
+
+
+@pytest.mark.parametrize("method", [MIN_VARIANCE, RISK_PARITY])
+def test_what_reads_no_forecast_is_not_explained_by_one(build: Build, mandate: Mandate, method: str) -> None:
+    """The reason of a buy names the method, not a return that played no part."""
+    inputs, asked = build(2, n=20), asking(mandate, method=method)
+    bought = [f.reason for f in explain(inputs, solve_target(inputs, asked), asked) if f.weight_after > f.weight_before]
+    assert bought
+    assert all(reason.startswith(f"{method.replace('_', ' ')} raises it to") for reason in bought)
 
 
 def crash(problem: Problem) -> Answer:
