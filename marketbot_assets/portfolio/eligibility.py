@@ -17,6 +17,7 @@ from marketbot_assets.features.liquidity import traded_value
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.normalization.listing_ends import NO_ENDS, ListingEnds
 from marketbot_assets.normalization.window import MarketWindow
+from marketbot_assets.portfolio.benchmark import market_weights
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_resources.calendars import next_open
 from marketbot_resources.closures import NO_CLOSURES, Closed
@@ -212,4 +213,5 @@ def portfolio_inputs(
         fx_send_until=min(send_until) if send_until else cutoff + SEND_WINDOW,
         rebalance=is_rebalance(mandate, session),
         book=account.book,
+        benchmark=market_weights(window, rows),
     )

@@ -4,10 +4,11 @@ Lives here: the cleaned arrays that the limits, the optimizer and its fallbacks 
 who may be bought by the rules of the universe (`eligibility`), the limits themselves (`limits`, `bounds`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from marketbot_assets.portfolio.benchmark import of_known_risk
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_resources.mandate import Mandate
 
@@ -23,6 +24,7 @@ class Facts:
     factor_root' factor_root + diag(specific). `vol_roots`: per estimator (name, root (m, n)) with root'root the covariance
     per session. `returns` (T, n) per session, `scenario_returns` and `scenario_factor_returns` (S, n), `beta` (n,).
     `sellable`: priced, not short, without open order. `no_buys` is empty or the reason why nothing may be bought.
+    `benchmark`: (n,) weights that sum to 1, empty when unknown.
     """
 
     weights_now: Floats
@@ -39,6 +41,7 @@ class Facts:
     buyable: Flags
     sellable: Flags
     no_buys: str
+    benchmark: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 def held(inputs: PortfolioInputs) -> Flags:
@@ -99,6 +102,7 @@ def facts_of(inputs: PortfolioInputs, mandate: Mandate) -> Facts:
         buyable=np.asarray(buyable),
         sellable=np.asarray(tradable),
         no_buys=refusal,
+        benchmark=of_known_risk(inputs.benchmark, np.asarray(risk_known), mandate.limits.coverage.universe),
     )
 
 

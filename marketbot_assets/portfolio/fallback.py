@@ -1,12 +1,12 @@
 """From inputs to a target that may be used: the chain of methods, each answer measured again (RC-53). Pure.
 
-mean variance -> risk parity -> the previous book scaled down -> risk-reducing orders only. An answer counts when its status is
-`optimal`, its weights are finite, plain numpy finds no limit broken by more than the mandate's residual, and it is not worse
-than the previous book scaled down. The reason why a method was not used is kept. A ladder that goes to cash needs no solver,
-a session without rebalance mends what is broken and buys nothing.
+the mandate's method (`methods`) -> risk parity -> the previous book scaled down -> risk-reducing orders only. An answer counts
+when its status is `optimal`, its weights are finite, plain numpy finds no limit broken by more than the mandate's residual, and
+(mean variance) it is not worse than the previous book scaled down. The reason why a method was not used is kept. A ladder that
+goes to cash needs no solver, a session without rebalance mends what is broken and buys nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cvxpy as cp
@@ -17,6 +17,8 @@ from marketbot_assets.portfolio.facts import Facts, facts_of, held, nav_known, p
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import LinearLimit
 from marketbot_assets.portfolio.limits import LimitSet, cure_set, limit_set
+from marketbot_assets.portfolio.long_short import with_shorts
+from marketbot_assets.portfolio.methods import Solver, chain_of
 from marketbot_assets.portfolio.optimizer import mean_variance
 from marketbot_assets.portfolio.risk_parity import largest_multiple, risk_parity
 from marketbot_assets.portfolio.target import (
@@ -36,7 +38,6 @@ from marketbot_assets.portfolio.target import (
 )
 from marketbot_resources.mandate import Mandate
 
-Solver = Callable[[Problem], Answer]
 REPAIRS = (0.0, 1e-5, 1e-4, 1e-3)
 CURE_ROUNDS = 200
 HALVINGS = 40
@@ -59,7 +60,8 @@ DEFAULT_SOLVERS: tuple[tuple[str, Solver], ...] = (
 def solve_target(
     inputs: PortfolioInputs, mandate: Mandate, *, solvers: Sequence[tuple[str, Solver]] = DEFAULT_SOLVERS
 ) -> Target:
-    """The target of the session. `solvers`: (method, solver) in order; those before the mandate's method are left out.
+    """The target of the session. `solvers`: (method, solver) of mean variance and what follows; `methods` puts the mandate's
+    method before what follows.
 
     Never raises for a solver that fails and never answers with a book that breaks a limit of the mandate: the last resort
     keeps what is held, sells what must go and buys nothing (status `no_answer`).
@@ -75,11 +77,11 @@ def solve_target(
         return _target(inputs, facts, limits, on_grid(cured(limits), limits), method)
     problem = problem_of(inputs, facts, mandate)
     failures: list[tuple[str, str]] = []
-    for method, solver in _from_method(solvers, mandate.portfolio.method):
+    for method, solver in chain_of(mandate.portfolio.method, solvers):
         answer, reason = _attempt(problem, method, solver)
         if answer is not None:
             target = _target(inputs, facts, problem.limits, answer.weights, method, failures=tuple(failures))
-            states = limit_states(problem.limits, answer.weights, answer.duals)
+            states = (*limit_states(problem.limits, answer.weights, answer.duals), *answer.own)
             return replace(target, limits=states, solver=answer.solver, objective=problem.utility(answer.weights))
         failures.append((method, reason.replace(";", ",")))
     limits = cure_set(inputs, facts, mandate)
@@ -90,12 +92,8 @@ def solve_target(
 def problem_of(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Problem:
     """What every solver of the session gets."""
     is_base = tuple(currency == mandate.base_currency for currency in inputs.currency)
-    return Problem(facts, limit_set(inputs, facts, mandate), mandate, is_base)
-
-
-def _from_method(solvers: Sequence[tuple[str, Solver]], first: str) -> Sequence[tuple[str, Solver]]:
-    names = [name for name, _ in solvers]
-    return solvers[names.index(first) :] if first in names else solvers
+    limits = with_shorts(limit_set(inputs, facts, mandate), facts, mandate.portfolio.long_short)
+    return Problem(facts, limits, mandate, is_base)
 
 
 def _attempt(problem: Problem, method: str, solver: Solver) -> tuple[Answer | None, str]:

@@ -5,7 +5,10 @@ from marketbot_assets.portfolio.order_columns import ORDER_COLUMNS
 from marketbot_resources.store.table import Column, Table
 
 CASH = "CASH"
-METHODS = ("mean_variance", "risk_parity", "scaled_previous", "to_cash", "cures_only", "risk_reducing_only")
+METHODS = (
+    *("mean_variance", "risk_parity", "scaled_previous", "to_cash", "cures_only", "risk_reducing_only"),
+    *("min_variance", "black_litterman", "cvar", "tracking_error", "multi_period", "long_short"),
+)
 STATUSES = ("optimal", "no_answer")
 PURPOSES = ("TARGET", "PROTECTIVE", "LIMIT_CURE", "FX")
 

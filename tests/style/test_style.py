@@ -45,6 +45,7 @@ PURE_RESOURCES = {
     "mandate_limits",
     "mandate_model_limits",
     "mandate_section",
+    "mandate_portfolio",
     "calendars",
     "closures",
     "currencies",
