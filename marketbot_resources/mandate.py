@@ -18,20 +18,9 @@ from pydantic import Field, ValidationError, model_validator
 from marketbot_resources.closures import NO_CLOSURES, Closed, expanded
 from marketbot_resources.errors import MandateError
 from marketbot_resources.holiday_table import refusal
-from marketbot_resources.mandate_limits import (
-    Bps,
-    Cap,
-    Count,
-    Currency,
-    Fraction,
-    Ladder,
-    Limits,
-    LossRules,
-    Mic,
-    Positive,
-    Section,
-    Stops,
-)
+from marketbot_resources.mandate_limits import Ladder, Limits, LossRules, Stops
+from marketbot_resources.mandate_trade_limits import Restricted
+from marketbot_resources.mandate_values import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Section
 
 
 def _refuse_unknown(mics: Iterable[str]) -> None:
@@ -46,6 +35,8 @@ class Account(Section):
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
     type: Literal["margin", "cash"]
     leverage: Annotated[float, Field(ge=0.1, le=1.0)]
+    margin_regime: Literal["intraday_margin", "pdt_legacy"]
+    tax_mode: Literal["ignore", "note", "avoid"]
 
 
 class Calendar(Section):
@@ -242,6 +233,7 @@ class Mandate(Section):
     broker: Broker
     benchmark: Literal["market_value"]
     universe: Universe
+    restricted: Restricted
     portfolio: Portfolio
     costs_bps: Costs
     volatility: Volatility

@@ -45,6 +45,16 @@ class StopHit:
 
 
 @dataclass(frozen=True, slots=True)
+class Sale:
+    """What the sells of one name brought at one instant, after costs, in `currency`."""
+
+    instrument: str
+    sold_at: dt.datetime
+    currency: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class BookState:
     """State of the book after session `session`, in base currency and fractions.
 
@@ -54,6 +64,8 @@ class BookState:
     turnover of the last 20 sessions, oldest first. `sessions_since_build`: sessions since the book last started from cash.
     `blocked`: instrument -> first session on which it may be bought again. `passive`: instrument -> sessions above 6 %.
     `rearms`: sessions on which the ladder re-armed. `halt_class` is empty, B or C.
+    `bought`, `sold_at_loss`: instrument -> day of its last buy, of its last sale below the entry price (RC-22), as long as that
+    matters. `unsettled`: sales of the last days, whose cash a cash account may not spend yet (RC-19).
     """
 
     session: dt.date
@@ -76,6 +88,9 @@ class BookState:
     stop_hits: tuple[StopHit, ...]
     blocked: tuple[tuple[str, dt.date], ...]
     passive: tuple[tuple[str, int], ...]
+    bought: tuple[tuple[str, dt.date], ...] = ()
+    sold_at_loss: tuple[tuple[str, dt.date], ...] = ()
+    unsettled: tuple[Sale, ...] = ()
 
     @property
     def risk_reducing_only(self) -> bool:

@@ -43,6 +43,8 @@ PURE_RESOURCES = {
     "errors",
     "mandate",
     "mandate_limits",
+    "mandate_trade_limits",
+    "mandate_values",
     "calendars",
     "closures",
     "currencies",
