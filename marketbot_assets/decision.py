@@ -68,7 +68,7 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
 
 
 def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance: bool) -> RiskInputs:
-    """What the risk engine reads; of the target only its status, method and residual."""
+    """What the risk engine reads; of the target its status, method and residual, and its weights for RC-09 alone."""
     return risk_inputs(
         situation.market,
         situation.account,
@@ -76,6 +76,7 @@ def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance
         target,
         mandate,
         session=situation.session,
+        cutoff=situation.cutoff,
         days=situation.days,
         rebalance=rebalance,
     )

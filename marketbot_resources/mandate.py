@@ -21,6 +21,7 @@ from marketbot_resources.holiday_table import refusal
 from marketbot_resources.mandate_limits import Ladder, Limits, LossRules, Stops
 from marketbot_resources.mandate_portfolio import BlackLitterman, Cvar, LongShort, Method, MultiPeriod
 from marketbot_resources.mandate_section import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Section
+from marketbot_resources.mandate_trade_limits import Restricted
 
 
 def _refuse_unknown(mics: Iterable[str]) -> None:
@@ -35,6 +36,8 @@ class Account(Section):
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
     type: Literal["margin", "cash"]
     leverage: Annotated[float, Field(ge=0.1, le=1.0)]
+    margin_regime: Literal["intraday_margin", "pdt_legacy"]
+    tax_mode: Literal["ignore", "note", "avoid"]
 
 
 class Calendar(Section):
@@ -237,6 +240,7 @@ class Mandate(Section):
     broker: Broker
     benchmark: Literal["market_value"]
     universe: Universe
+    restricted: Restricted
     portfolio: Portfolio
     costs_bps: Costs
     volatility: Volatility

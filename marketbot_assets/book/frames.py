@@ -15,9 +15,9 @@ import pandas as pd
 from marketbot_assets.book.positions import Holdings, Valuation, without_zeros
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import BOOK_STATE, CASH, EVENT, POSITION
-from marketbot_assets.book.state import BookState, Forecast, Lot, RiskDay, Rung, StopHit
+from marketbot_assets.book.state import BookState, Forecast, Lot, RiskDay, Rung, Sale, StopHit
 from marketbot_resources.errors import HaltError
-from marketbot_resources.model import plain
+from marketbot_resources.model import plain, utc_text
 
 Value = float | str
 
@@ -84,6 +84,11 @@ def _name_items(state: BookState) -> Iterator[tuple[str, str, Value]]:
         yield "stop.level", hit.instrument, hit.level
     yield from (("blocked", name, day.isoformat()) for name, day in state.blocked)
     yield from (("passive", name, float(count)) for name, count in state.passive)
+    yield from (("bought", name, day.isoformat()) for name, day in state.bought)
+    yield from (("sold_at_loss", name, day.isoformat()) for name, day in state.sold_at_loss)
+    for n, sale in enumerate(state.unsettled):
+        text = f"{utc_text(sale.sold_at)} {sale.currency} {plain(sale.amount)}"
+        yield f"sale.{n:04d}", sale.instrument, text
 
 
 def state_of(frame: pd.DataFrame) -> BookState:
@@ -122,6 +127,9 @@ def _state(numbers: Mapping[tuple[str, str], float], texts: Mapping[tuple[str, s
         passive=tuple((name, _count(numbers["passive", name])) for name in _names(numbers, "passive")),
         forecast=_forecast(numbers),
         risk_days=_risk_days(numbers),
+        bought=_days(texts, "bought"),
+        sold_at_loss=_days(texts, "sold_at_loss"),
+        unsettled=tuple(_sale(name, texts[item, name]) for item, name in sorted(texts) if item.startswith("sale.")),
     )
 
 
@@ -136,6 +144,15 @@ def _risk_days(numbers: Mapping[tuple[str, str], float]) -> tuple[RiskDay, ...]:
     series = [_series(numbers, prefix, 3) for prefix in ("risk_loss.", "risk_var_99.", "risk_volatility.")]
     triples = ([numbers[key] for key in keys] for keys in zip(*series, strict=True))
     return tuple(RiskDay(loss, Forecast(var, volatility)) for loss, var, volatility in triples)
+
+
+def _days(texts: Mapping[tuple[str, str], str], item: str) -> tuple[tuple[str, dt.date], ...]:
+    return tuple((name, dt.date.fromisoformat(texts[item, name])) for name in _names(texts, item))
+
+
+def _sale(name: str, text: str) -> Sale:
+    sold_at, currency, amount = text.split(" ")
+    return Sale(name, dt.datetime.fromisoformat(sold_at), currency, Decimal(amount))
 
 
 def _count(number: float) -> int:

@@ -67,6 +67,16 @@ class RiskDay:
 
 
 @dataclass(frozen=True, slots=True)
+class Sale:
+    """What the sells of one name brought at one instant, after costs, in `currency`."""
+
+    instrument: str
+    sold_at: dt.datetime
+    currency: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class BookState:
     """State of the book after session `session`, in base currency and fractions.
 
@@ -77,6 +87,8 @@ class BookState:
     `blocked`: instrument -> first session on which it may be bought again. `passive`: instrument -> sessions above 6 %.
     `rearms`: sessions on which the ladder re-armed. `halt_class` is empty, B or C. `forecast`: risk of the book as held now,
     None before it was measured; `risk_days`: the last sessions that were forecast, oldest first (`forecast_record`).
+    `bought`, `sold_at_loss`: instrument -> day of its last buy, of its last sale below the entry price (RC-22), as long as that
+    matters. `unsettled`: sales of the last days, whose cash a cash account may not spend yet (RC-19).
     """
 
     session: dt.date
@@ -101,6 +113,9 @@ class BookState:
     passive: tuple[tuple[str, int], ...]
     forecast: Forecast | None = None
     risk_days: tuple[RiskDay, ...] = ()
+    bought: tuple[tuple[str, dt.date], ...] = ()
+    sold_at_loss: tuple[tuple[str, dt.date], ...] = ()
+    unsettled: tuple[Sale, ...] = ()
 
     @property
     def risk_reducing_only(self) -> bool:

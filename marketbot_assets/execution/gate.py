@@ -20,8 +20,7 @@ GROSS_MAX = Decimal("1.50")
 FX_BUY_LEG_MAX = Decimal("0.25")
 LIMIT_BEYOND_REFERENCE_MAX = Decimal("0.06")
 PRICE_AGE_SESSIONS = 2
-APPROVED, HALT_OFF, FX_LEG = "APPROVED", "off", "F"
-_DIGITS = 100
+APPROVED, HALT_OFF, FX_LEG, _DIGITS = "APPROVED", "off", "F", 100
 _MAPPINGS = ("reference_price", "fx", "price_age", "decided_positions", "broker_positions", "own_fills")
 
 
@@ -137,7 +136,7 @@ def _account(_: object, facts: GateFacts) -> Iterator[str]:
 
 
 def _batch(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
-    """Orders out are orders approved, none of them twice, not too many."""
+    """Orders out are orders approved, one per name, not too many."""
     batch = orders if facts.batch is None else facts.batch
     if not all(isinstance(held, list | tuple) and all(type(o) is Order for o in held) for held in (orders, batch)):
         yield "expected a sequence of orders, found something else"
@@ -148,7 +147,8 @@ def _batch(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
         yield f"found {len(batch)} orders, limit {ORDERS_PER_BATCH_MAX}"
     yield from (f"expected approved orders, found {order.client_order_id}" for order in orders if order not in approved)
     for held in (batch, orders):
-        counts = Counter(key for o in held for key in (o.client_order_id, place(o.instrument, o.side)))
+        keys = [(o.client_order_id, place(o.instrument, o.side), o if o.leg == FX_LEG else o.instrument) for o in held]
+        counts = Counter(key for row in keys for key in row)
         yield from (f"expected every order once, found {key} {n} times" for key, n in counts.items() if not n == 1)
 
 
@@ -169,7 +169,7 @@ def _totals(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
 
 
 def _place(order: Order, facts: GateFacts) -> Iterator[str]:
-    """Limit orders in known shares, or currency legs without limit; of this session, inside the window, open or sent nowhere."""
+    """Limit orders in known shares, or currency legs without limit; of this session, in the window, nothing open in the name."""
     if not (isinstance(order.client_order_id, str) and order.client_order_id and isinstance(order.side, Side)):
         yield "expected an id and a side, found none"
     is_leg = order.kind is Kind.FX and order.leg == FX_LEG and order.instrument == f"FX:{order.currency}"
@@ -180,7 +180,7 @@ def _place(order: Order, facts: GateFacts) -> Iterator[str]:
         yield f"expected session {facts.session}, found {order.session}"
     if not order.send_from <= facts.now <= order.send_until:
         yield f"found now {facts.now}, window {order.send_from} to {order.send_until}"
-    taken = {key for o in facts.open_orders for key in (o.client_order_id, place(o.instrument, o.side))}
+    taken = {key for o in facts.open_orders for key in (o.client_order_id, *(place(o.instrument, s) for s in Side))}
     if found := {order.client_order_id, place(order.instrument, order.side)} & (taken | facts.already_sent):
         yield f"expected a new order, found {' and '.join(sorted(found))} open or sent already"
 

@@ -28,6 +28,7 @@ class PortfolioInputs:
     `cash` per currency; `fx_rates` base per unit for every currency with cash or instruments; `nav` in base currency.
     `can_buy`: may be increased; `can_trade`: may be traded at all (a False forbids sells, too); `force_exit`: a stop is due;
     `reasons`: why a name may not be bought, empty when it may. `send_from`, `send_until`: window of the next open auction.
+    `issuer`: ultimate issuer, a fund's own id, empty when unknown; no issuer at all stands for one of its own each.
     `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
     `benchmark`: (n,) weights of the mandate's benchmark, empty when unknown.
     """
@@ -68,6 +69,7 @@ class PortfolioInputs:
     rebalance: bool
     book: BookState
     benchmark: Floats = field(default_factory=lambda: np.zeros(0))
+    issuer: tuple[str, ...] = ()
 
     def weights_now(self) -> Floats:
         """(n,) current weights with open orders counted as filled, fraction of NAV; 0 for a name without price and position."""

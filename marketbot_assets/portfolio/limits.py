@@ -6,6 +6,7 @@ becomes what nine tenths of that selling reach; otherwise the bound stands and t
 limits (`limit`), single names (`bounds`), cash (`funding`), limits that only the verdict knows.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -84,8 +85,13 @@ def all_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tuple
 
 
 def linear_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tuple[LinearLimit, ...]:
-    """Rows over weights or buys in a fixed order: groups, gross and cash, buys, stress scenarios; not relaxed."""
-    rows = (*_groups(inputs, mandate), *_totals(inputs, mandate), *_stress(inputs, facts, mandate))
+    """Rows over weights or buys in a fixed order: groups, issuers, gross and cash, buys, stress scenarios; not relaxed."""
+    rows = (
+        *_groups(inputs, mandate),
+        *_issuers(inputs, mandate),
+        *_totals(inputs, mandate),
+        *_stress(inputs, facts, mandate),
+    )
     return tuple(rows)
 
 
@@ -113,6 +119,14 @@ def _groups(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
         yield _group(
             "RC-35", f"country {country}", np.array([c == country for c in inputs.country]), limits.country_ex_home
         )
+
+
+def _issuers(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
+    """RC-33: the listings of one issuer share the position cap; names of unknown issuer count as one."""
+    for issuer, count in sorted(Counter(inputs.issuer).items()):
+        if count > 1:
+            member = np.array([name == issuer for name in inputs.issuer])
+            yield _group("RC-33", f"issuer {issuer or UNKNOWN_SECTOR}", member, mandate.limits.position)
 
 
 def _totals(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:

@@ -15,6 +15,7 @@ from marketbot_assets.features.model import FactorModel
 from marketbot_assets.normalization.currencies import stale_currencies
 from marketbot_assets.normalization.freshness import BarAges
 from marketbot_assets.normalization.listing_ends import listing_ends
+from marketbot_assets.normalization.near_events import near_events
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.eligibility import Account, Market
 from marketbot_resources.mandate import Mandate
@@ -67,6 +68,7 @@ def market_facts(
         stale_currencies=frozenset(stale),
         ends=listing_ends(actions, instruments, cutoff, mandate.calendar.closed),
         forecasts_before=forecasts_before,
+        events=near_events(actions, instruments, cutoff, mandate.calendar.closed),
     )
 
 

@@ -22,6 +22,7 @@ from marketbot_assets.portfolio.market_facts import account_facts, market_facts
 from marketbot_assets.research.history import History, Known
 from marketbot_assets.risk.build import Platform
 from marketbot_assets.risk.forecasting import with_record
+from marketbot_assets.risk.trade_build import Traffic
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import HaltError
 from marketbot_resources.mandate import Mandate
@@ -53,6 +54,7 @@ class _Running:
     model: ReturnModel | None
     fitted: int
     protective: frozenset[str]
+    planned: dict[str, Decimal]
     forecasts: pd.DataFrame | None = None
 
 
@@ -89,6 +91,7 @@ def run_days(
         None,
         0,
         frozenset(),
+        {},
     )
     for session in history.sessions:
         day = _session(history, mandate, account, now, session, environment)
@@ -129,14 +132,20 @@ def _session(
             cutoff=known.cutoff,
         ),
         account=account_facts(rolled.valuation, report.open_orders, state),
-        platform=Platform((), "off", True, (), (), report.open_orders),
+        platform=Platform((), "off", True, (), (), report.open_orders, Traffic(report.executions, now.planned)),
     )
     decision = decide(situation, mandate)
     answers = [account.submit(order, known.cutoff + SEND_DELAY) for order in decision.batch]
     now.held, now.state, now.forecasts = rolled.held, state, forecasts
+    now.planned = _still_waited_for(now.planned, report) | {o.client_order_id: o.quantity for o in decision.batch}
     now.protective = frozenset(order.client_order_id for order in decision.batch if order.leg == "P")
     refused = sum(answer.state is OrderState.REJECTED for answer in answers)
     return Day(known, report.executions, rolled, state, decision, refused)
+
+
+def _still_waited_for(planned: dict[str, Decimal], report: AccountReport) -> dict[str, Decimal]:
+    """Quantities of the orders that the broker still works."""
+    return {o.client_order_id: planned[o.client_order_id] for o in report.open_orders if o.client_order_id in planned}
 
 
 def _rolled(history: History, mandate: Mandate, held: Held, report: AccountReport, known: Known) -> Rolled:

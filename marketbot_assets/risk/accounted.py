@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from marketbot_assets.risk.control import Rule
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.mandate_limits import Cap, Limits, Section, Stops
+from marketbot_resources.mandate_limits import Limits, Stops
+from marketbot_resources.mandate_section import Cap, Section
 from marketbot_resources.model import Status
 
 ACCOUNTED = Rule("G3", "every control has its limit", Status.HALT, "controls")

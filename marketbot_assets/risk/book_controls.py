@@ -1,5 +1,5 @@
 """Controls on the projected book: RC-30 position, RC-32 sector, RC-34 funds, RC-35 currency and country, RC-36 gross, RC-37
-net and short, RC-38 cash, RC-39 concentration, RC-40 ten largest, RC-41 turnover, RC-42 volatility, RC-44 expected shortfall.
+net, RC-38 cash, RC-39 concentration, RC-40 ten largest, RC-41 turnover, RC-42 volatility, RC-44 expected shortfall.
 
 Risk-reducing orders alone bypass these (the engine says so, `verdict`). Not here: stress losses (`stress`).
 """
@@ -21,7 +21,7 @@ SECTOR = Rule("RC-32", "sector cap", Status.SHRINK)
 FUNDS = Rule("RC-34", "fund bucket", Status.SHRINK)
 CURRENCY = Rule("RC-35", "currency and country", Status.SHRINK)
 GROSS = Rule("RC-36", "gross exposure", Status.REJECT_BATCH)
-NET = Rule("RC-37", "net exposure, no shorts", Status.REJECT_BATCH)
+NET = Rule("RC-37", "net exposure", Status.REJECT_BATCH)
 CASH_FLOOR = Rule("RC-38", "cash floor", Status.REJECT_BATCH)
 HHI = Rule("RC-39", "concentration", Status.SHRINK, "sum of squared weights")
 TOP_TEN = Rule("RC-40", "ten largest", Status.SHRINK)
@@ -132,18 +132,14 @@ def gross(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def net(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-37: the net exposure lies in [0, 1] and no name is sold beyond what is held (long only)."""
-    results = [cap(NET, p, p.weights.sum(axis=0), hard=1.0, key="net")]
-    sold = np.zeros(len(p.price) + 1)
-    np.add.at(sold, p.rows, np.where(p.signs < 0, p.quantity, 0.0))
-    short = np.flatnonzero(~(p.available - sold[:-1] >= 0.0))
-    for row in short:
-        selling = (p.rows == row) & (p.signs < 0)
-        status = NET.fail if selling.any() else Status.WARN
-        name = p.inputs.instruments[row]
-        observed = float(p.available[row] - sold[row])
-        text = f"{name}: {observed:g} shares would be left"
-        results.append(NET.result(status, text, key=name, observed=observed, limit=0.0, is_floor=True, unit="shares"))
+    """RC-37: the net exposure lies in [0, 1]; that no single name is sold short is RC-20's."""
+    total = p.weights.sum(axis=0)
+    results = [cap(NET, p, total, hard=1.0, key="net")]
+    if not within(0.0, float(total[WITH])):
+        status = NET.fail if bool((p.signs < 0).any()) else Status.WARN
+        results.append(
+            NET.result(status, "net short", key="short", observed=float(total[WITH]), limit=0.0, is_floor=True)
+        )
     return tuple(results)
 
 

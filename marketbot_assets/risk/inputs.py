@@ -1,6 +1,7 @@
 """What the risk stage judges on: facts about the account, the market and the platform at the cutoff. Named result types.
 
-No weight of the optimizer is in here: every left side is recomputed from positions, prices and orders (`projection`).
+Every left side is recomputed from positions, prices and orders (`projection`); of the optimizer's weights only RC-09 knows, as the
+size that an order may not exceed by much.
 Not here: how assets and the backtest fill it (`decision`), the limits (the mandate), the controls (`*_controls`).
 """
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from marketbot_assets.book.state import BookState
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.risk.model_facts import ModelFacts
+from marketbot_assets.risk.trade_facts import TradeFacts
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -63,6 +65,7 @@ class RiskInputs:
     `open_buys`: per currency quantity * limit of the buys that the broker still works; a currency that is missing although
     `open_quantity` holds buys in it counts at the last close and the widest collar.
     `models`: what the controls on models judge on.
+    `trade`: what the controls on single orders know beyond that.
     The fields are not validated here: a control that cannot read one answers with its fail status.
     """
 
@@ -104,4 +107,5 @@ class RiskInputs:
     sent_client_order_ids: frozenset[str]
     unknown_broker_instruments: tuple[str, ...]
     models: ModelFacts
+    trade: TradeFacts
     open_buys: Mapping[str, Decimal] = field(default_factory=dict)

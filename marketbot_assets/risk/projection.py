@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketbot_assets.risk.inputs import Flags, Floats, RiskInputs
+from marketbot_assets.risk.trade_facts import guarded
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT, Kind, Order, Side
 
@@ -63,13 +64,12 @@ class Projection:
         return self.ids(self.increasing & (inside | ~known))
 
     def tradeable(self, row: int) -> bool:
-        """Whether an order in this instrument can exist at all: fresh price, fresh rate, no quarantine."""
+        """Whether an order in this instrument can exist at all: fresh price, fresh rate, no quarantine, no event ahead (RC-24)."""
         fresh = 0.0 <= self.age[row] < self.mandate.limits.price_freshness.stale_sessions
         priced = np.isfinite(self.price[row]) and np.isfinite(self.rate[row])
         stale = self.inputs.currency[row] in members(self.inputs.stale_currencies)
-        return bool(
-            fresh and priced and not stale and self.inputs.instruments[row] not in members(self.inputs.quarantined)
-        )
+        closed = {*members(self.inputs.quarantined), *members(self.inputs.trade.ended), *guarded(self.inputs.trade)}
+        return bool(fresh and priced and not stale and self.inputs.instruments[row] not in closed)
 
 
 def number(value: object) -> float:

@@ -86,7 +86,7 @@ RISK_VERDICT = Table(
         Column("headroom", "number", "room to the limit, negative beyond it", nullable=True),
         Column("unit", "text", "unit of observed and limit"),
         Column("status", "text", "answer in the last round", one_of=STATUSES),
-        Column("message", "text", "why, empty when it passes"),
+        Column("message", "text", "why; of a pass what was not checked, else empty"),
         Column("planned_quantity", "decimal", "ORDER: quantity in the plan", nullable=True),
         Column("approved_quantity", "decimal", "ORDER: quantity approved, 0 when dropped", nullable=True),
         Column("batch_seen_sha256", "text", "hash of the planned batch"),

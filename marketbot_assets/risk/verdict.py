@@ -10,6 +10,7 @@ from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 
+from marketbot_assets.risk.account_controls import ACCOUNT_CONTROLS
 from marketbot_assets.risk.accounted import ACCOUNTED, unaccounted
 from marketbot_assets.risk.book_controls import BOOK_CONTROLS
 from marketbot_assets.risk.control import ControlResult, Judgement, Rule, worst
@@ -19,7 +20,9 @@ from marketbot_assets.risk.inputs import RiskInputs
 from marketbot_assets.risk.model_controls import MODEL_CONTROLS
 from marketbot_assets.risk.model_facts import ModelFacts
 from marketbot_assets.risk.order_controls import IDENTITY, ORDER_CONTROLS, ORDER_VALUE
+from marketbot_assets.risk.permission_controls import PERMISSION_CONTROLS
 from marketbot_assets.risk.projection import Projection, number, project, trading_cost
+from marketbot_assets.risk.size_controls import SIZE_CONTROLS
 from marketbot_assets.risk.state_controls import STATE_CONTROLS
 from marketbot_assets.risk.stress import STRESS_CONTROLS
 from marketbot_assets.risk.system_controls import SYSTEM_CONTROLS
@@ -33,8 +36,11 @@ Test = Callable[[Projection], tuple[ControlResult, ...]]
 CONTROLS: tuple[tuple[Rule, Test], ...] = tuple(
     sorted(
         (
+            *PERMISSION_CONTROLS,
             *ORDER_CONTROLS,
+            *SIZE_CONTROLS,
             (CASH, cash),
+            *ACCOUNT_CONTROLS,
             *BOOK_CONTROLS,
             *TAIL_CONTROLS,
             *EXPOSURE_CONTROLS,
@@ -206,7 +212,17 @@ def _reductions(inputs: RiskInputs, batch: tuple[Order, ...], mandate: Mandate) 
         return ()
     dropped = set(increasing)
     left = tuple(order for order in batch if order.client_order_id not in dropped)
-    return _refit_legs(inputs, mandate, batch, left, {}) if any(order.kind is not Kind.FX for order in left) else ()
+    if all(order.kind is Kind.FX for order in left):
+        return ()
+    kept = _refit_legs(inputs, mandate, batch, left, {})
+    paid = {order.currency for order in kept if order.kind is not Kind.FX and order.side is Side.BUY}
+    return tuple(order for order in kept if not _pays_nothing(inputs, order, paid))
+
+
+def _pays_nothing(inputs: RiskInputs, order: Order, paid: Collection[str]) -> bool:
+    """Whether this is a BUY leg of a currency in which nothing is bought and nothing is owed."""
+    cash = number(inputs.cash.get(order.currency, 0)) if isinstance(inputs.cash, Mapping) else float("nan")
+    return order.kind is Kind.FX and order.side is Side.BUY and order.currency not in paid and not cash < 0.0
 
 
 def _hash(orders: Sequence[Order]) -> str:

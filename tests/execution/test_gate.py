@@ -166,6 +166,9 @@ BOUNDARIES: list[tuple[str, tuple[Order, ...], dict[str, Any], str]] = [
     ("no id", (order(client_order_id=""),), {}, "expected an id"),
     ("twice the id", (order(1), order(2, client_order_id="mb1-001")), {}, "mb1-001 2 times"),
     ("twice the place", (order(1), order(2, instrument="MB1")), {}, "MB1|BUY 2 times"),
+    ("both sides", (order(1), sell(2, instrument="MB1")), {}, "MB1 2 times"),
+    ("other side open", (order(),), {"open_orders": (open_order(instrument="MB1"),)}, "MB1|BUY open"),
+    ("both legs", (leg("1000"), leg("1000", Side.SELL, client_order_id="mb1-901")), {}, ""),
     ("id open", (order(),), {"open_orders": (open_order(client_order_id="mb1-001"),)}, "mb1-001 open"),
     ("place open", (order(),), {"open_orders": (open_order(instrument="MB1", side=Side.BUY),)}, "MB1|BUY open"),
     ("other order open", (order(),), {"open_orders": (open_order(),)}, ""),
@@ -214,7 +217,9 @@ def test_open_sells_count_against_the_position() -> None:
     )
     within = ask(sell(1, "70"), open_orders=(sale,), **free)
     buy = open_order(instrument="MB1", side=Side.BUY, remaining=Decimal(30))
-    assert ask(sell(1, "100"), open_orders=(buy,), **free) == ()
+    bought = ask(sell(1, "100"), open_orders=(buy,), **free)
+    assert len(bought) == 1
+    assert "expected a new order, found MB1|SELL open" in bought[0]
     assert all("sells of" not in text for text in within)
 
 

@@ -14,6 +14,7 @@ from marketbot_assets.risk.control import ControlResult
 from marketbot_assets.risk.inputs import OptimizerAnswer, RiskInputs
 from marketbot_assets.risk.model_facts import ModelFacts
 from marketbot_assets.risk.projection import Projection, project
+from marketbot_assets.risk.trade_facts import NextSession, TradeFacts
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.model import Kind, Order, Side
 
@@ -110,6 +111,21 @@ def model_facts(**changes: object) -> ModelFacts:
     return replace(facts, **changes)  # type: ignore[arg-type]
 
 
+def trade(**changes: object) -> TradeFacts:
+    """Old listings of one issuer each, no event, nothing sent, nothing filled; targets of 5 % of NAV."""
+    n = len(NAMES)
+    day = dt.date(2018, 12, 12)
+    facts = TradeFacts(
+        cutoff=CUTOFF, listed_on=(dt.date(2000, 1, 3),) * n, ticker=tuple(name[-1] for name in NAMES),
+        name=tuple(f"Company {name[-1]}" for name in NAMES), issuer=tuple(f"Issuer {name[-1]}" for name in NAMES),
+        ended=frozenset(), ending=frozenset(), price_level=np.array([LISTINGS[name][7] for name in NAMES]),
+        history_sessions=np.full(n, 300.0), move=np.full(n, 0.01), target=np.full(n, 0.05),
+        next_sessions={mic: NextSession(day, at, at + dt.timedelta(hours=6)) for mic, at in OPENS.items()},
+        price_difference={}, quotes={}, events=(), open_orders=(), sent=(), fills=(), unsettled={},
+    )  # fmt: skip
+    return replace(facts, **changes)  # type: ignore[arg-type]
+
+
 def inputs(mandate: Mandate = MANDATE, **changes: object) -> RiskInputs:
     """The calm book: seven names of 2 % each, the rest in cash."""
     rows = [LISTINGS[name] for name in NAMES]
@@ -125,7 +141,7 @@ def inputs(mandate: Mandate = MANDATE, **changes: object) -> RiskInputs:
         factor_model=factor_model(), coverage_universe=1.0, coverage_held=1.0, quality_halts=(), quarantined=frozenset(),
         incomplete=frozenset(), breaks=(), halt_flag="off", ledger_ready=True,
         optimizer=OptimizerAnswer("optimal", "mean_variance", 1e-9), rebalance=True, sent_client_order_ids=frozenset(),
-        unknown_broker_instruments=(), models=model_facts(),
+        unknown_broker_instruments=(), models=model_facts(), trade=trade(),
     )  # fmt: skip
     return replace(facts, **changes)  # type: ignore[arg-type]
 

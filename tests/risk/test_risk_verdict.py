@@ -19,9 +19,9 @@ from marketbot_resources.errors import NoVerdict
 from marketbot_resources.model import Status, batch_sha256
 
 LISTED = (
-    "RC-01 RC-05 RC-07 RC-08 RC-10 RC-13 RC-16 RC-18 RC-30 RC-31 RC-32 RC-34 RC-35 RC-36 RC-37 RC-38 RC-39 RC-40 RC-41 RC-42 "
-    "RC-43 RC-44 RC-45 RC-46 RC-47 RC-49 RC-50 RC-52 RC-53 RC-54 RC-60 RC-61 RC-62 RC-63 RC-64 RC-67 RC-71 RC-72 RC-80 RC-84 "
-    "RC-87"
+    "RC-01 RC-02 RC-03 RC-04 RC-05 RC-06 RC-07 RC-08 RC-09 RC-10 RC-11 RC-12 RC-13 RC-14 RC-15 RC-16 RC-17 RC-18 RC-19 RC-20 "
+    "RC-21 RC-22 RC-23 RC-24 RC-25 RC-26 RC-30 RC-31 RC-32 RC-33 RC-34 RC-35 RC-36 RC-37 RC-38 RC-39 RC-40 RC-41 RC-42 RC-43 "
+    "RC-44 RC-45 RC-46 RC-47 RC-49 RC-50 RC-52 RC-53 RC-54 RC-60 RC-61 RC-62 RC-63 RC-64 RC-67 RC-71 RC-72 RC-80 RC-84 RC-87"
 ).split()
 TIGHT = tweaked(MANDATE, "limits.turnover.buys_per_day.hard", 0.02)
 HALVED = replace(inputs(), mandate_sha256=TIGHT.sha256)

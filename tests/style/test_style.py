@@ -46,6 +46,7 @@ PURE_RESOURCES = {
     "mandate_model_limits",
     "mandate_section",
     "mandate_portfolio",
+    "mandate_trade_limits",
     "calendars",
     "closures",
     "currencies",
