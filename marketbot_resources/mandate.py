@@ -18,20 +18,8 @@ from pydantic import Field, ValidationError, model_validator
 from marketbot_resources.closures import NO_CLOSURES, Closed, expanded
 from marketbot_resources.errors import MandateError
 from marketbot_resources.holiday_table import refusal
-from marketbot_resources.mandate_limits import (
-    Bps,
-    Cap,
-    Count,
-    Currency,
-    Fraction,
-    Ladder,
-    Limits,
-    LossRules,
-    Mic,
-    Positive,
-    Section,
-    Stops,
-)
+from marketbot_resources.mandate_limits import Cap, Ladder, Limits, LossRules, Stops
+from marketbot_resources.mandate_section import Bps, Count, Currency, Fraction, Mic, Positive, Section
 
 
 def _refuse_unknown(mics: Iterable[str]) -> None:

@@ -3,24 +3,13 @@
 Lives here: what a limit's values may be. Not here: the whole mandate and its parsing (`mandate`).
 """
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from marketbot_resources.errors import MandateError
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Bps = Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=10_000)]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-Mic = Annotated[str, Field(pattern=r"^[A-Z0-9]{4}$")]
-
-
-class Section(BaseModel):
-    """A section of the mandate: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+from marketbot_resources.mandate_operation_limits import OperationLimits
+from marketbot_resources.mandate_section import Count, Fraction, Positive, Section
 
 
 class Limit(Section):
@@ -159,7 +148,7 @@ class Coverage(Section):
     held: Fraction
 
 
-class Limits(Section):
+class Limits(OperationLimits):
     """Keys of the mandate's section limits; `mandate.yaml` says what each value does."""
 
     price_freshness: PriceFreshness = Field(alias="RC-05_price_freshness")

@@ -15,6 +15,8 @@ from marketbot_assets.risk.control import ControlResult, Judgement, Rule, worst
 from marketbot_assets.risk.funding import CASH, cash
 from marketbot_assets.risk.inputs import RiskInputs
 from marketbot_assets.risk.order_controls import IDENTITY, ORDER_CONTROLS, ORDER_VALUE
+from marketbot_assets.risk.platform_controls import PLATFORM_CONTROLS
+from marketbot_assets.risk.post_trade_controls import POST_TRADE_CONTROLS
 from marketbot_assets.risk.projection import Projection, number, project, trading_cost
 from marketbot_assets.risk.state_controls import STATE_CONTROLS
 from marketbot_assets.risk.stress import STRESS_CONTROLS
@@ -27,7 +29,10 @@ Test = Callable[[Projection], tuple[ControlResult, ...]]
 
 CONTROLS: tuple[tuple[Rule, Test], ...] = tuple(
     sorted(
-        (*ORDER_CONTROLS, (CASH, cash), *BOOK_CONTROLS, *STRESS_CONTROLS, *STATE_CONTROLS, *SYSTEM_CONTROLS),
+        (
+            *(*ORDER_CONTROLS, (CASH, cash), *BOOK_CONTROLS, *STRESS_CONTROLS, *STATE_CONTROLS, *SYSTEM_CONTROLS),
+            *(*POST_TRADE_CONTROLS, *PLATFORM_CONTROLS),
+        ),
         key=lambda pair: pair[0].id,
     )
 )
