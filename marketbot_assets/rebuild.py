@@ -5,6 +5,7 @@ stands here; each function hands what was read to the pure modules of its stage.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from marketbot_assets import session_facts as facts
@@ -190,12 +191,14 @@ def stress_results(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
 def risk_verdict(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """RISK_VERDICT on the plan."""
+    from marketbot_assets.operations import operation_facts
     from marketbot_assets.portfolio.order_frame import orders_from_frame
     from marketbot_assets.risk.verdict import judge
     from marketbot_assets.risk.verdict_frame import verdict_frame
 
     known, orders = facts.judged(read, ledger), orders_from_frame(read.read("order_plan"))
-    return verdict_frame(judge(known, orders, read.mandate()), known)
+    known = replace(known, operations=operation_facts(read, ledger))
+    return verdict_frame(judge(known, orders, read.mandate()), known, read.mandate())
 
 
 def risk_report(read: Reader, ledger: Ledger) -> "pd.DataFrame":

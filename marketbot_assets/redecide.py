@@ -121,7 +121,7 @@ def _under(lake: "Lake", part: str, pins: Mapping[tuple[str, str], str], mandate
     read = _Under(lake, dt.date.fromisoformat(part), allowed=None, pins=pins)
     read.other = mandate
     decided = decide(situation(read, lake.ledger), mandate)
-    frame = verdict_frame(decided.judgement, decided.risk)
+    frame = verdict_frame(decided.judgement, decided.risk, mandate)
     return _outcome(frame, decided.batch)
 
 

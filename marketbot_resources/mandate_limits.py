@@ -1,7 +1,8 @@
 """The limits of the mandate as typed, frozen facts: caps, floors, ladder, stops. Pure.
 
 Lives here: what a limit's values may be. Not here: what caps and floors are (`mandate_section`), the limits of orders beyond the
-first ones (`mandate_trade_limits`) and on models (`mandate_model_limits`), the whole mandate and its parsing (`mandate`).
+first ones, on models and on operations (`mandate_trade_limits`, `mandate_model_limits`, `mandate_operation_limits`), the whole
+mandate and its parsing (`mandate`).
 """
 
 from typing import Self
@@ -9,6 +10,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from marketbot_resources.mandate_model_limits import ModelLimits
+from marketbot_resources.mandate_operation_limits import OperationLimits
 from marketbot_resources.mandate_section import Cap, Count, Floor, Fraction, Limit, Positive, Section
 from marketbot_resources.mandate_trade_limits import TradeLimits
 
@@ -105,7 +107,7 @@ class Coverage(Section):
     held: Fraction
 
 
-class Limits(TradeLimits, ModelLimits):
+class Limits(TradeLimits, ModelLimits, OperationLimits):
     """Keys of the mandate's section limits; `mandate.yaml` says what each value does."""
 
     price_freshness: PriceFreshness = Field(alias="RC-05_price_freshness")

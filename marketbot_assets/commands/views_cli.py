@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from marketbot_resources.errors import HomeError, UsageError
-from marketbot_resources.model import plain, utc_text
+from marketbot_resources.model import HaltLevel, plain, utc_text
 from marketbot_resources.redaction import redactor
 
 View = dict[str, object]
@@ -86,12 +86,13 @@ def report(session: str | None, out: str | None, as_json: bool) -> int:
 
 @click.command()
 @REASON
+@click.option("--level", type=click.Choice(list(HaltLevel)), default=HaltLevel.HALT.value, help="How much stops.")
 @JSON
-def halt(reason: str | None, as_json: bool) -> int:
-    """Stop now: nothing is sent until `resume`."""
+def halt(reason: str | None, level: str, as_json: bool) -> int:
+    """Stop now: nothing is sent until `resume`; a level stops less, cancels open orders, too, or sells everything."""
     from marketbot_assets.commands.halt import halt_lines, halt_now
 
-    view = made(lambda: halt_now(reason))
+    view = made(lambda: halt_now(reason, HaltLevel(level)))
     shown(view, halt_lines, as_json)
     if view["problem"]:
         click.echo(redactor().text(f"marketbot: {view['problem']}"), err=True)

@@ -13,14 +13,11 @@ from decimal import Context, Decimal, localcontext
 
 from marketbot_resources.model import Kind, OpenOrder, Order, Side, batch_sha256
 
-ORDERS_PER_BATCH_MAX = 200
-ORDER_VALUE_MAX = Decimal("0.07")
-BUYS_MAX = Decimal("0.25")
-GROSS_MAX = Decimal("1.50")
-FX_BUY_LEG_MAX = Decimal("0.25")
-LIMIT_BEYOND_REFERENCE_MAX = Decimal("0.06")
-PRICE_AGE_SESSIONS = 2
-APPROVED, HALT_OFF, FX_LEG, _DIGITS = "APPROVED", "off", "F", 100
+ORDERS_PER_BATCH_MAX, PRICE_AGE_SESSIONS, _DIGITS = 200, 2, 100
+ORDER_VALUE_MAX, LIMIT_BEYOND_REFERENCE_MAX = Decimal("0.07"), Decimal("0.06")
+BUYS_MAX, FX_BUY_LEG_MAX, GROSS_MAX = Decimal("0.25"), Decimal("0.25"), Decimal("1.50")
+APPROVED, FX_LEG, PAPER = "APPROVED", "F", "paper"
+HALT_OFF, HALT_SELLS = ("off", "no-new-runs"), ("reduce-only", "flatten")
 _MAPPINGS = ("reference_price", "fx", "price_age", "decided_positions", "broker_positions", "own_fills")
 
 
@@ -36,7 +33,7 @@ class GateFacts:
     the base currency itself; `price_age`: an order's instrument, `FX:<currency>` for a leg -> sessions since that price. Positions
     in shares: as decided upon, as the broker reports them, and `own_fills`, our signed fills in between. `already_sent`: client
     order ids and `place`s that other batches of the session sent. `batch`: the approved batch, whose hash, count and totals are
-    judged, when the orders asked about are only what is left of it to send; None = they are all of it.
+    judged, when the orders asked about are only what is left of it to send; None = they are all of it. `environment`: the broker's.
     """
 
     session: dt.date
@@ -56,6 +53,7 @@ class GateFacts:
     known_instruments: frozenset[str]
     own_fills: Mapping[str, Decimal] = field(default_factory=dict)
     batch: tuple[Order, ...] | None = None
+    environment: str = ""
 
 
 def place(instrument: str, side: Side) -> str:
@@ -104,11 +102,13 @@ def _value(order: Order, facts: GateFacts) -> Decimal:
     return value / _number(facts.nav, "the NAV", positive=True)
 
 
-def _permission(_: object, facts: GateFacts) -> Iterator[str]:
-    """Verdict, halt flag, NAV, the present, and the type of every collection: a text would pass for a set of texts."""
-    for what, word, wanted in (("verdict", facts.verdict, APPROVED), ("halt flag", facts.halt_status, HALT_OFF)):
-        if not (isinstance(word, str) and word == wanted):
-            yield f"expected the {what} to be {wanted}, found {word!s:.40}"
+def _permission(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
+    """Verdict, broker, halt flag (two levels let sells go), NAV, the present; a text would pass for a collection of texts."""
+    off = HALT_OFF + (HALT_SELLS if all(order.side is Side.SELL for order in orders) else ())
+    words = (("verdict", facts.verdict, (APPROVED,)), ("broker", facts.environment, (PAPER,)))
+    for what, word, wanted in (*words, ("halt flag", facts.halt_status, off)):
+        if not (isinstance(word, str) and word in wanted):
+            yield f"expected the {what} to be {wanted[0]}, found {word!s:.40}"
     if type(facts.session) is not dt.date or facts.now.utcoffset() is None:
         yield f"expected a session and an instant with zone, found {facts.session} and {facts.now}"
     kinds = {tuple: ("open_orders",), frozenset: ("already_sent", "known_instruments"), Mapping: _MAPPINGS}

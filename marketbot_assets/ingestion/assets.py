@@ -9,7 +9,7 @@ import dagster as dg
 from marketbot_assets.ingestion import schema
 from marketbot_assets.lineage import collect, ingest, materialized, stage_asset, stored
 from marketbot_assets.session_facts import held_listings
-from marketbot_resources.broker.account import take_account
+from marketbot_resources.broker.account import refuse_new_run, take_account
 from marketbot_resources.governance import admit, take
 from marketbot_resources.provider import Delivery
 from marketbot_resources.sessions import last_cutoff_before, open_book
@@ -138,10 +138,11 @@ def account_snapshot(
     served = stored(context, store, schema.ACCOUNT_SNAPSHOT)
     if served is not None:
         return served
-    mandate, flag = store.reader(context).mandate(), halt.open().read()
-    account = take_account(store.lake.ledger, broker.open(mandate, ports), clock.open(), mandate, session_of(context))
+    mandate, flag, session = store.reader(context).mandate(), halt.open().read(), session_of(context)
+    refuse_new_run(store.lake.ledger, flag, session)
+    account = take_account(store.lake.ledger, broker.open(mandate, ports), clock.open(), mandate, session)
     frame = snapshot_frame(
-        account.report, account.cutoff_at, flag.status, flag.reason, account.operator, account.stop_hits
+        account.report, account.cutoff_at, flag.word, flag.reason, account.operator, account.stop_hits
     )
     return materialized(context, store, frame, schema.ACCOUNT_SNAPSHOT)
 

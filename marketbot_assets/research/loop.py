@@ -6,7 +6,7 @@ It stops at a halt of class C, which only an operator can lift, and says so. Not
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pandas as pd
@@ -20,8 +20,10 @@ from marketbot_assets.insight.forecasts import forecast
 from marketbot_assets.insight.return_model import ReturnModel, fit_return_model, needs_refit, spec_sha256
 from marketbot_assets.portfolio.market_facts import account_facts, market_facts
 from marketbot_assets.research.history import History, Known
+from marketbot_assets.research.operations import Past, facts_of_day, past_after
 from marketbot_assets.risk.build import Platform
 from marketbot_assets.risk.forecasting import with_record
+from marketbot_assets.risk.operation_facts import Breach
 from marketbot_assets.risk.trade_build import Traffic
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import HaltError
@@ -45,6 +47,7 @@ class Day:
     state: BookState
     decision: Decision
     refused: int
+    breaches: tuple[Breach, ...]
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class _Running:
     protective: frozenset[str]
     planned: dict[str, Decimal]
     forecasts: pd.DataFrame | None = None
+    past: Past = field(default_factory=Past)
 
 
 def opening_account(mandate: Mandate, history: History) -> PaperAccount:
@@ -97,7 +101,8 @@ def run_days(
         day = _session(history, mandate, account, now, session, environment)
         seen(day)
         yield day
-        if day.state.halt_class == "C" and not day.rolled.valuation.holdings.shares:
+        flat = not day.rolled.valuation.holdings.shares
+        if (day.state.halt_class == "C" and flat) or any(breach.halt_class == "C" for breach in day.breaches):
             return
 
 
@@ -133,14 +138,16 @@ def _session(
         ),
         account=account_facts(rolled.valuation, report.open_orders, state),
         platform=Platform((), "off", True, (), (), report.open_orders, Traffic(report.executions, now.planned)),
+        operations=facts_of_day(now.past, history, mandate, now.model, known, report, now.held, rolled),
     )
     decision = decide(situation, mandate)
     answers = [account.submit(order, known.cutoff + SEND_DELAY) for order in decision.batch]
     now.held, now.state, now.forecasts = rolled.held, state, forecasts
+    now.past = past_after(now.past, decision, answers, known, report, mandate)
     now.planned = _still_waited_for(now.planned, report) | {o.client_order_id: o.quantity for o in decision.batch}
     now.protective = frozenset(order.client_order_id for order in decision.batch if order.leg == "P")
     refused = sum(answer.state is OrderState.REJECTED for answer in answers)
-    return Day(known, report.executions, rolled, state, decision, refused)
+    return Day(known, report.executions, rolled, state, decision, refused, now.past.breaches)
 
 
 def _still_waited_for(planned: dict[str, Decimal], report: AccountReport) -> dict[str, Decimal]:

@@ -7,6 +7,7 @@ comparison. Not here: limits and statuses (`control` and the `*_controls`).
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from marketbot_assets.risk.trade_facts import guarded
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT, Kind, Order, Side
 
+T = TypeVar("T")
 WITH, WITHOUT, REDUCTIONS = 0, 1, 2
 NAN = float("nan")
 
@@ -100,7 +102,7 @@ def texts(values: object, n: int) -> tuple[str, ...]:
     return tuple(value if isinstance(value, str) else "" for value in values)
 
 
-def members(values: Iterable[str]) -> Collection[str]:
+def members(values: Iterable[T]) -> Collection[T]:
     """The collection itself; raises TypeError for None or a bare text, which would look like an empty collection."""
     if not isinstance(values, tuple | list | set | frozenset | dict):
         raise TypeError(f"expected a collection, found {type(values).__name__}")

@@ -74,15 +74,26 @@ STRESS_RESULTS = Table(
 
 RISK_VERDICT = Table(
     "risk_verdict",
-    "one answer of a control (CONTROL), one planned order (ORDER), or the verdict on the batch (BATCH)",
+    "one answer of a control (CONTROL), one planned order (ORDER), the verdict on the batch (BATCH), one breach in the register"
+    " (BREACH), or one of the newest fills with its cost (TRADE)",
     ("kind", "key"),
     (
-        Column("kind", "text", "what the row is about", one_of=("CONTROL", "ORDER", "BATCH")),
-        Column("key", "text", "control and its group, client order id, or verdict"),
+        Column("kind", "text", "what the row is about", one_of=("CONTROL", "ORDER", "BATCH", "BREACH", "TRADE")),
+        Column("key", "text", "control and its group, client order id, verdict, or execution id"),
         Column("control", "text", "the control; of an order: the one that made it smaller, else empty"),
-        Column("name", "text", "name of the control; of an order: its instrument"),
-        Column("observed", "number", "left side; null when not a number", nullable=True),
-        Column("limit", "number", "right side; null where there is none", nullable=True),
+        Column("name", "text", "name of the control; of an order or fill: its instrument; of a breach: its group"),
+        Column(
+            "observed",
+            "number",
+            "left side; of a breach: verdicts since it opened; of a fill: shortfall; null when not a number",
+            nullable=True,
+        ),
+        Column(
+            "limit",
+            "number",
+            "right side; of a breach: how long it may stay; of a fill: shortfall expected; null where there is none",
+            nullable=True,
+        ),
         Column("headroom", "number", "room to the limit, negative beyond it", nullable=True),
         Column("unit", "text", "unit of observed and limit"),
         Column("status", "text", "answer in the last round", one_of=STATUSES),
@@ -94,6 +105,9 @@ RISK_VERDICT = Table(
         Column("verdict", "text", "verdict on the whole batch", one_of=VERDICTS),
         Column("mandate_sha256", "text", "hash of the mandate judged by"),
         Column("rounds", "integer", "rounds of judgement", at_least=1),
+        Column("opened", "text", "BREACH: session that opened it; empty elsewhere"),
+        Column("cause", "text", "BREACH: active or passive; empty elsewhere", one_of=("", "active", "passive")),
+        Column("halt_class", "text", "BREACH: A, B or C when it halts; empty elsewhere", one_of=("", "A", "B", "C")),
     ),
 )
 

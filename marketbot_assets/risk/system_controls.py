@@ -10,7 +10,7 @@ import numpy as np
 from marketbot_assets.risk.control import TOLERANCE, ControlResult, Rule, within
 from marketbot_assets.risk.inputs import HALT_FLAG_OFF, OPTIMAL
 from marketbot_assets.risk.projection import Projection, members, number
-from marketbot_resources.model import Status
+from marketbot_resources.model import SELLING_LEVELS, HaltLevel, Status
 
 OPTIMIZER = Rule("RC-53", "optimizer integrity", Status.REDUCE_ONLY, "largest violation, fraction of NAV")
 RECONCILIATION = Rule("RC-67", "reconciliation", Status.HALT, "unexplained breaks")
@@ -50,10 +50,17 @@ def reconciliation(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def halt_flag(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-80: anything but a readable `off` halts."""
-    off = p.inputs.halt_flag == HALT_FLAG_OFF
-    text = "" if off else f"the halt flag is {p.inputs.halt_flag}"
-    return (HALT_FLAG.result(Status.PASS if off else HALT_FLAG.fail, text, observed=float(not off), limit=0),)
+    """RC-80: reduce-only and flatten let reductions go, no-new-runs a session that was begun; all else but `off` halts."""
+    word = p.inputs.halt_flag
+    off = word == HALT_FLAG_OFF
+    text = "" if off else f"the halt flag is {word}"
+    if isinstance(word, str) and word in SELLING_LEVELS:
+        status, ids = _reduce_only(p, HALT_FLAG, text)
+        status = Status.REDUCE_ONLY if ids else status
+        return (HALT_FLAG.result(status, text, observed=1.0, limit=0, order_ids=ids, keep=0.0),)
+    begun = isinstance(word, str) and word == HaltLevel.NO_NEW_RUNS.value
+    status = Status.PASS if off else Status.WARN if begun else HALT_FLAG.fail
+    return (HALT_FLAG.result(status, text, observed=float(not off), limit=0),)
 
 
 def ledger(p: Projection) -> tuple[ControlResult, ...]:

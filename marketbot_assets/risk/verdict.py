@@ -21,6 +21,8 @@ from marketbot_assets.risk.model_controls import MODEL_CONTROLS
 from marketbot_assets.risk.model_facts import ModelFacts
 from marketbot_assets.risk.order_controls import IDENTITY, ORDER_CONTROLS, ORDER_VALUE
 from marketbot_assets.risk.permission_controls import PERMISSION_CONTROLS
+from marketbot_assets.risk.platform_controls import PLATFORM_CONTROLS
+from marketbot_assets.risk.post_trade_controls import POST_TRADE_CONTROLS
 from marketbot_assets.risk.projection import Projection, number, project, trading_cost
 from marketbot_assets.risk.size_controls import SIZE_CONTROLS
 from marketbot_assets.risk.state_controls import STATE_CONTROLS
@@ -48,6 +50,8 @@ CONTROLS: tuple[tuple[Rule, Test], ...] = tuple(
             *STATE_CONTROLS,
             *MODEL_CONTROLS,
             *SYSTEM_CONTROLS,
+            *POST_TRADE_CONTROLS,
+            *PLATFORM_CONTROLS,
         ),
         key=lambda pair: pair[0].id,
     )

@@ -80,6 +80,7 @@ def facts(*orders: Order, **changes: Any) -> GateFacts:
         "open_orders": (),
         "already_sent": frozenset(),
         "known_instruments": NAMES,
+        "environment": "paper",
     }
     return GateFacts(**{**known, **changes})
 
@@ -329,6 +330,33 @@ def test_faults_never_raises_and_finds_junk(data: st.DataObject) -> None:
 def test_faults_never_raises_on_junk_arguments(orders: Any, known: Any) -> None:
     """Neither argument needs to be what it should."""
     assert faults(orders, known) != ()
+
+
+@pytest.mark.parametrize(
+    ("word", "buys", "sells"),
+    [
+        ("off", True, True),
+        ("no-new-runs", True, True),
+        ("reduce-only", False, True),
+        ("flatten", False, True),
+        ("on", False, False),
+        ("cancel-all", False, False),
+        ("unreadable", False, False),
+        ("", False, False),
+    ],
+)
+def test_the_gate_knows_the_halt_levels(word: str, buys: bool, sells: bool) -> None:
+    """RC-80: two levels let a wave of sells go, none of them a wave with a buy."""
+    bought, sold = order(1), sell(2)
+    assert (ask(bought, halt_status=word) == ()) is buys
+    assert (ask(sold, halt_status=word) == ()) is sells
+    assert (ask(bought, sold, halt_status=word) == ()) is buys
+
+
+@pytest.mark.parametrize("word", ["", "live", "PAPER", None, 1])
+def test_the_gate_knows_whose_money_it_is(word: Any) -> None:
+    """RC-82: anything but the paper broker's account is a fault."""
+    assert any("broker" in text for text in ask(order(1), environment=word))
 
 
 def test_the_gate_stands_alone() -> None:

@@ -13,6 +13,7 @@ from marketbot_assets.features.model import FactorModel
 from marketbot_assets.risk.control import ControlResult
 from marketbot_assets.risk.inputs import OptimizerAnswer, RiskInputs
 from marketbot_assets.risk.model_facts import ModelFacts
+from marketbot_assets.risk.operation_facts import FeatureDrift, FillQuality, OperationFacts, TradeCost
 from marketbot_assets.risk.projection import Projection, project
 from marketbot_assets.risk.trade_facts import NextSession, TradeFacts
 from marketbot_resources.mandate import Mandate, parse_mandate
@@ -126,6 +127,19 @@ def trade(**changes: object) -> TradeFacts:
     return replace(facts, **changes)  # type: ignore[arg-type]
 
 
+def operations(**changes: object) -> OperationFacts:
+    """An ordinary session: one clean fill, nothing open, everything reconciled, the model in force."""
+    scores = tuple(sorted(MANDATE.portfolio.score_weights))
+    facts = OperationFacts(
+        session=SESSION, environment="paper", clock_skew_seconds=0.0, fills=(FillQuality("e1", "MBA", 2.0, -0.01, -0.002),),
+        overfills=(), unknown_fills=(), cash_differences=(), overdue_orders=(), pnl_unexplained=0.5,
+        trades=(TradeCost("e1", "MBA", 3.0, 3.5),), breaches=(), operator=False, other_sessions=(), heartbeat_sessions=1,
+        refused_in_a_row=0, refused=0, sent=4, model_spec="a" * 64, mandate_spec="a" * 64, model_scores=scores,
+        features=("instrument", *scores), drift=(FeatureDrift("momentum_12_1", 0.05, 0.4),), drift_sessions=10,
+    )  # fmt: skip
+    return replace(facts, **changes)  # type: ignore[arg-type]
+
+
 def inputs(mandate: Mandate = MANDATE, **changes: object) -> RiskInputs:
     """The calm book: seven names of 2 % each, the rest in cash."""
     rows = [LISTINGS[name] for name in NAMES]
@@ -142,6 +156,7 @@ def inputs(mandate: Mandate = MANDATE, **changes: object) -> RiskInputs:
         incomplete=frozenset(), breaks=(), halt_flag="off", ledger_ready=True,
         optimizer=OptimizerAnswer("optimal", "mean_variance", 1e-9), rebalance=True, sent_client_order_ids=frozenset(),
         unknown_broker_instruments=(), models=model_facts(), trade=trade(),
+        operations=operations(),
     )  # fmt: skip
     return replace(facts, **changes)  # type: ignore[arg-type]
 

@@ -229,4 +229,5 @@ def test_a_control_that_raises_answers_its_fail_status() -> None:
         "RC-24": Status.REJECT_ORDER,
         "RC-47": Status.WARN,
         "RC-67": Status.HALT,
+        "RC-74": Status.HALT,
     }
