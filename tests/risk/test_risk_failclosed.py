@@ -129,7 +129,7 @@ def test_a_garbage_risk_number_never_buys(field: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("value", GARBAGE, ids=repr)
-@pytest.mark.parametrize("field", ["status", "residual"])
+@pytest.mark.parametrize("field", ["status", "residual", "doubts"])
 def test_a_garbage_answer_never_buys(field: str, value: object) -> None:
     """G3: the optimizer's answer."""
     assert no_buys(inputs(optimizer=replace(OptimizerAnswer("optimal", "mean_variance", 0.0), **{field: value})))
