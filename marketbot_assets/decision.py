@@ -13,6 +13,7 @@ from marketbot_assets.portfolio.fallback import solve_target
 from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.market_facts import unpriced_held
 from marketbot_assets.portfolio.order_plan import plan_orders, to_orders
+from marketbot_assets.portfolio.second_opinion import asked
 from marketbot_assets.portfolio.target import Target
 from marketbot_assets.risk.build import Platform, risk_inputs
 from marketbot_assets.risk.control import Judgement
@@ -98,7 +99,7 @@ def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance
 def decide(situation: Situation, mandate: Mandate) -> Decision:
     """The whole decision. The same situation and mandate give the same orders, bit for bit on the same environment."""
     inputs = inputs_of(situation, mandate)
-    target = solve_target(inputs, mandate)
+    target = solve_target(inputs, mandate, second_opinion=asked(situation.session))
     planned = plan_orders(inputs, target, mandate)
     orders = to_orders(planned, inputs)
     risk = risk_of(situation, target, mandate, rebalance=inputs.rebalance)

@@ -36,6 +36,7 @@ TARGET_PORTFOLIO = Table(
             "residual", "number", "largest violation of a limit, recomputed in numpy; null when unknown", nullable=True
         ),
         Column("failures", "text", "methods that were tried before and why they were not used"),
+        Column("doubts", "text", "why the answer deserves a look: a solver that failed, a second opinion that differs"),
         Column("no_buys", "text", "why nothing may be bought, empty when something may"),
         Column("solver", "text", "solver and tolerance"),
         Column(

@@ -86,6 +86,7 @@ class Target:
 
     `status`: optimal, or no_answer when every method failed. `failures`: (method, why it was not used). `residual`: largest
     violation, recomputed in plain numpy. `objective`: utility per year. `no_buys`: empty or why nothing may be bought.
+    `doubts`: why the answer deserves a look although it keeps every limit: the first solver failed, or the second one differs.
     """
 
     weights: Floats
@@ -99,6 +100,7 @@ class Target:
     failures: tuple[tuple[str, str], ...]
     no_buys: str
     solver: str
+    doubts: tuple[str, ...] = ()
 
     @property
     def duals(self) -> tuple[tuple[str, str, float, float], ...]:

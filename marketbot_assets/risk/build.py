@@ -174,7 +174,7 @@ def risk_inputs(
         breaks=platform.breaks,
         halt_flag=platform.halt_flag,
         ledger_ready=platform.ledger_ready,
-        optimizer=OptimizerAnswer(target.status, target.method, target.residual),
+        optimizer=OptimizerAnswer(target.status, target.method, target.residual, target.doubts),
         rebalance=rebalance,
         sent_client_order_ids=frozenset(),
         unknown_broker_instruments=platform.unknown_instruments,

@@ -43,11 +43,13 @@ class OptimizerAnswer:
     """How the target came about: `status` is `optimal` or says what went wrong, `method` which fallback answered.
 
     `residual`: largest violation of any constraint, recomputed in numpy, fraction of NAV; NaN when there is no answer.
+    `doubts`: why a usable answer deserves a look.
     """
 
     status: str
     method: str
     residual: float
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,12 @@ def _reduce_only(p: Projection, rule: Rule, text: str) -> tuple[Status, tuple[st
 
 
 def optimizer(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-53: without an optimal answer and a small residual only risk is reduced; the same off the rebalance days."""
+    """RC-53: without an optimal answer and a small residual only risk is reduced; the same off the rebalance days.
+
+    The answer of a fallback, a solver that failed and a second opinion that differs warn.
+    """
+    if not isinstance(p.inputs.optimizer.doubts, tuple):
+        raise TypeError("the doubts about the optimizer's answer are missing")
     answer, hard = p.inputs.optimizer, p.mandate.limits.residual.hard
     residual = number(answer.residual)
     solved = answer.status == OPTIMAL and within(residual, hard) and residual <= hard * (1.0 + TOLERANCE)
@@ -33,6 +38,8 @@ def optimizer(p: Projection) -> tuple[ControlResult, ...]:
     status, ids = _reduce_only(p, OPTIMIZER, text)
     if solved and answer.method != p.mandate.portfolio.method:
         status, text = Status.WARN, f"answered by the fallback {answer.method}"
+    if solved and answer.doubts:
+        status, text = Status.WARN, "; ".join([text, *answer.doubts] if text else answer.doubts)
     first = OPTIMIZER.result(status, text, key="answer", observed=residual, limit=hard, order_ids=ids, keep=0.0)
     idle = "" if p.inputs.rebalance is True else "the cadence allows exits and cures only"
     status, ids = _reduce_only(p, OPTIMIZER, idle)

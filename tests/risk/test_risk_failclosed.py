@@ -191,7 +191,7 @@ def test_garbage_inside_a_trade_fact_never_buys_it(case: str) -> None:
 
 
 @pytest.mark.parametrize("value", GARBAGE, ids=repr)
-@pytest.mark.parametrize("field", ["status", "residual"])
+@pytest.mark.parametrize("field", ["status", "residual", "doubts"])
 def test_a_garbage_answer_never_buys(field: str, value: object) -> None:
     """G3: the optimizer's answer."""
     assert no_buys(inputs(optimizer=replace(OptimizerAnswer("optimal", "mean_variance", 0.0), **{field: value})))

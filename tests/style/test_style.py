@@ -99,7 +99,7 @@ def imports(path: Path) -> Iterator[str]:
 
 def stage_of(path: Path) -> str | None:
     parts = path.relative_to(ROOT).parts
-    return parts[1] if parts[0] == "marketbot_assets" and len(parts) == 3 else None
+    return parts[1] if parts[0] == "marketbot_assets" and len(parts) >= 3 else None
 
 
 def name(path: Path) -> str:
