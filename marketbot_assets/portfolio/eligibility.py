@@ -204,8 +204,9 @@ def portfolio_inputs(
     can_trade = np.isfinite(price) & np.isfinite(fx) & fresh & ~stale & ~quarantined & ~over
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
     send_from, send_until = send_windows(tuple(rows["mic"]), cutoff, mandate.calendar.closed)
-    mics = dict(zip(names, rows["mic"], strict=True))
-    waiting = unsettled(account.book.unsettled, mics, cutoff, mandate.calendar.closed)
+    waiting = unsettled(
+        account.book.unsettled, dict(zip(names, rows["mic"], strict=True)), cutoff, mandate.calendar.closed
+    )
     enough = counts >= mandate.limits.participation.min_observations
     return PortfolioInputs(
         session=session,

@@ -15,11 +15,14 @@ from marketbot_resources.model import Status
 ACCOUNTED = Rule("G3", "every control has its limit", Status.HALT, "controls")
 # Controls whose limit stands in another section than `limits` and `stops`, and those that judge without a number.
 LIMIT_ELSEWHERE: Mapping[str, tuple[str, ...]] = {
+    "RC-03": ("restricted",),
+    "RC-25": ("universe.floor",),
+    "RC-33": ("limits.position",),
     "RC-34": ("universe.fund_bucket",),
     "RC-60": ("ladder.halt", "ladder.to_cash", "ladder.reduce_only", "ladder.absolute_floor"),
     "RC-61": ("loss_rules.day", "loss_rules.week", "loss_rules.halt_day"),
 }
-WITHOUT_LIMIT = frozenset({"RC-01", "RC-13", "RC-16", "RC-37", "RC-67", "RC-80", "RC-84"})
+WITHOUT_LIMIT = frozenset(f"RC-{n}" for n in ("01 02 04 13 16 17 19 20 21 37 66 67 69 80 81 82 84 88 92").split())
 
 
 @lru_cache(maxsize=1)

@@ -62,20 +62,23 @@ def split_ratio(actions: pd.DataFrame, instrument: str, after: dt.date, until: d
 
 
 def fill_breaks(traded: Traded) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(messages of orders filled beyond their quantity, after splits; messages of fills without such an order), sorted."""
+    """(messages of orders filled beyond their quantity, after splits; messages of fills without such an order), sorted.
+
+    Of this session's fills, with earlier ones of the same order: what was found before stands in the register.
+    """
     filled: dict[str, Decimal] = {}
     over, unknown = [], []
     for fill in traded.recent:
         filled[fill.client_order_id] = filled.get(fill.client_order_id, Decimal(0)) + fill.quantity
-    for fill in traded.recent:
+    for fill in traded.fills:
         order = traded.orders.get(fill.client_order_id)
         if order is None or (order.instrument, order.side, order.kind) != (fill.instrument, fill.side, fill.kind):
             what = (
                 "no order of ours has this id" if order is None else f"the order is to {order.side} {order.instrument}"
             )
             unknown.append(f"fill {fill.execution_id} of {fill.client_order_id}: {what}")
-    for name, quantity in filled.items():
-        order = traded.orders.get(name)
+    for name in {fill.client_order_id for fill in traded.fills}:
+        order, quantity = traded.orders.get(name), filled[name]
         if order is None:
             continue
         allowed = order.quantity

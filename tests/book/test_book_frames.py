@@ -49,9 +49,9 @@ def states(draw):  # type: ignore[no-untyped-def]
         hits,
         tuple((name, draw(dates)) for name in draw(names)),
         tuple((name, draw(counts)) for name in draw(names)),
-        tuple((name, draw(dates)) for name in draw(names)),
-        tuple((name, draw(dates)) for name in draw(names)),
-        tuple(Sale(name, draw(instants), "EUR", Decimal(draw(counts)) / 100) for name in draw(names)),
+        bought=tuple((name, draw(dates)) for name in draw(names)),
+        sold_at_loss=tuple((name, draw(dates)) for name in draw(names)),
+        unsettled=tuple(Sale(name, draw(instants), "EUR", Decimal(draw(counts)) / 100) for name in draw(names)),
     )
 
 

@@ -44,6 +44,7 @@ def small_problem(
         vol_roots=(),
         returns=scenarios,
         scenario_returns=np.zeros((0, n)),
+        scenario_factor_returns=np.zeros((0, n)),
         beta=np.ones(n),
         buyable=yes,
         sellable=yes,

@@ -90,6 +90,14 @@ def test_overfills_and_strangers(fills: tuple[Execution, ...], split: bool, over
     assert tuple(map(len, found)) == (over, unknown)
 
 
+def test_earlier_fills_count_for_an_order_that_fills_again_and_are_not_told_twice() -> None:
+    """RC-66: 60 yesterday and 41 today are too many; a stranger's fill of yesterday is the register's, not today's."""
+    old = (fill(quantity="60", execution_id="a-0"), fill("x", execution_id="x-0"))
+    today = fill(quantity="41")
+    assert tuple(map(len, fill_breaks(traded(today, recent=(*old, today))))) == (1, 0)
+    assert fill_breaks(traded(recent=old)) == ((), ())
+
+
 def test_a_fill_against_limit_auction_and_range() -> None:
     """RC-65: bought at 10.02: 20 bps above the open of 10, 0.48 below the limit of 10.5, 0.01 above the high of 10.01."""
     (seen,) = fill_qualities(traded(fill()))

@@ -61,8 +61,8 @@ def test_a_control_without_limit_halts() -> None:
 def test_a_limit_that_was_taken_away_halts(path: str, value: object, control: str) -> None:
     """The control is there, its number is not."""
     mandate = tweaked(MANDATE, path, value)
-    (problem,) = unaccounted(mandate, IMPLEMENTED)
-    assert problem.startswith(f"{control} has a control but no limit at ")
+    problems = unaccounted(mandate, IMPLEMENTED)
+    assert any(problem.startswith(f"{control} has a control but no limit at ") for problem in problems)
     assert judge(inputs(mandate_sha256=MANDATE.sha256), batch(), mandate).verdict == "HALT"
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from risk_world import MANDATE, SESSION, batch, buys, inputs, operations, tweaked
 
@@ -63,7 +63,7 @@ def test_an_ordinary_session_passes_and_says_what_is_not_there() -> None:
     results = run_controls(inputs(), batch(), MANDATE)
     assert {r.status for r in results} == {Status.PASS}
     told = {r.control: r.message for r in results if r.message}
-    assert set(told) == {"RC-73", "RC-85", "RC-92"}
+    assert {"RC-73", "RC-85", "RC-92"} <= set(told)
     assert "no alert transport is configured" in told["RC-92"]
 
 
@@ -209,7 +209,8 @@ def test_cost_drift_halves_the_participation_of_buys() -> None:
     facts = inputs(operations=operations(trades=trades(*[50.0] * 20)))
     adv = facts.adv.copy()
     adv[facts.instruments.index("MBD")] = 2_000_000.0
-    judged = judge(replace(facts, adv=adv), batch(), MANDATE)
+    small = tweaked(MANDATE, "universe.floor.adv_usd", 1e6)
+    judged = judge(replace(facts, adv=adv, mandate_sha256=small.sha256), batch(), small)
     sizes = {order.instrument: order.quantity for order in judged.approved}
     assert (sizes["MBD"], sizes["MBL"], sizes["MBA"]) == (Decimal(100), Decimal(100), Decimal(100))
 
@@ -323,6 +324,7 @@ def test_counts_of_refusals_that_contradict_each_other_halt(row: object, refused
 NUMBERS = st.floats(min_value=0.0, max_value=1e4)
 
 
+@settings(max_examples=25)
 @given(NUMBERS, NUMBERS)
 def test_worse_facts_are_never_judged_milder(one: float, other: float) -> None:
     """I7: slippage, cash, clock and unexplained earnings answer no milder for a larger value."""
