@@ -21,9 +21,9 @@ from marketbot_assets.portfolio.structured.linear_algebra import bounded_quadrat
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
-OUTER_MAX, TRIALS = 60, 40
+OUTER_MAX, TRIALS, STEPS_SHARE = 60, 40, 20
 GROWTH = 10.0
-RADIUS_SHARE = 1e-10
+RADIUS_SHARE, CONE_DAMPING = 1e-10, 1e-12
 
 
 @njit(error_model="numpy")
@@ -102,7 +102,7 @@ def steer(price: Floats, radius: Floats, squared: Floats, matrix: Floats, chosen
         here = chosen[c]
         over[c] = 0.5 * (squared[here] - radius[here] * radius[here])
         least[c] = -price[here]
-        matrix[c, c] += 1e-13 * (1e-3 + matrix[c, c])
+        matrix[c, c] = max(matrix[c, c], 0.0) * (1.0 + CONE_DAMPING) + 1e-3 * CONE_DAMPING
     for kind in range(3):
         for c in range(count):
             here = chosen[c]
@@ -182,7 +182,7 @@ def compiled(code: str) -> Callable[..., tuple[int, float, float]]:
                 for c in range(count):
                     value += 0.5 * trial_price[c] * radius[c] * radius[c]
                     falls += 0.5 * change[c] * (radius[c] * radius[c] - squared[c])
-                if not value >= least_value:
+                if not value >= least_value or steps > STEPS_SHARE * steps_max:
                     break
                 noise = 1e-14 * (1e-3 + abs(value))
                 if (falls <= 0.0 and step == 1.0) or (abs(falls) <= 0.3 * abs(first) and value <= best + noise):
@@ -198,7 +198,7 @@ def compiled(code: str) -> Callable[..., tuple[int, float, float]]:
             price[:] = trial_price
             picked, worst = excess(price, squared, radius, chosen)
             error = max(error, worst * 1e-12)
-            if worst <= 1.0 or not value >= least_value:
+            if worst <= 1.0 or not value >= least_value or steps > STEPS_SHARE * steps_max:
                 break
             matrix = sensitivity(
                 chosen[:picked], masks, specifics, roots, scale, seen, up, down, y, now, moved, slope
