@@ -9,6 +9,7 @@ Not here: which cones take part (`solve`).
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from numba import njit
@@ -147,7 +148,7 @@ def excess(price: Floats, squared: Floats, radius: Floats, chosen: Index) -> tup
 def compiled(code: str) -> Callable[..., tuple[int, float, float]]:
     """The search, compiled once per machine and `code`: the compiler's cache alone would not see a change in another file."""
 
-    @njit(cache=True, error_model="numpy")
+    @njit(error_model="numpy")
     def search(
         buy: Floats, sell: Floats, now: Floats, lower: Floats, upper: Floats, risk_aversion: float, roots: Floats,
         root_now: Floats, masks: Floats, specifics: Floats, extra: Floats, radius: Floats, up: Floats, down: Floats,
@@ -206,7 +207,9 @@ def compiled(code: str) -> Callable[..., tuple[int, float, float]]:
             change = steer(price, radius, squared, matrix, chosen[:picked], risk_aversion + 1e-3)
         return steps, error, value
 
-    return search  # type: ignore[no-any-return]
+    with suppress(RuntimeError):  # no place to write: every process compiles anew
+        search.enable_caching()
+    return search
 
 
 search = compiled(fingerprint(linear_algebra, kernel, sys.modules[__name__]))
