@@ -9,6 +9,7 @@ Not here: which cones take part (`solve`).
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from numba import njit
@@ -21,9 +22,9 @@ from marketbot_assets.portfolio.structured.linear_algebra import bounded_quadrat
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
-OUTER_MAX, TRIALS = 60, 40
+OUTER_MAX, TRIALS, STEPS_SHARE = 60, 40, 20
 GROWTH = 10.0
-RADIUS_SHARE = 1e-10
+RADIUS_SHARE, CONE_DAMPING = 1e-10, 1e-12
 
 
 @njit(error_model="numpy")
@@ -102,7 +103,7 @@ def steer(price: Floats, radius: Floats, squared: Floats, matrix: Floats, chosen
         here = chosen[c]
         over[c] = 0.5 * (squared[here] - radius[here] * radius[here])
         least[c] = -price[here]
-        matrix[c, c] += 1e-13 * (1e-3 + matrix[c, c])
+        matrix[c, c] = max(matrix[c, c], 0.0) * (1.0 + CONE_DAMPING) + 1e-3 * CONE_DAMPING
     for kind in range(3):
         for c in range(count):
             here = chosen[c]
@@ -147,7 +148,7 @@ def excess(price: Floats, squared: Floats, radius: Floats, chosen: Index) -> tup
 def compiled(code: str) -> Callable[..., tuple[int, float, float]]:
     """The search, compiled once per machine and `code`: the compiler's cache alone would not see a change in another file."""
 
-    @njit(cache=True, error_model="numpy")
+    @njit(error_model="numpy")
     def search(
         buy: Floats, sell: Floats, now: Floats, lower: Floats, upper: Floats, risk_aversion: float, roots: Floats,
         root_now: Floats, masks: Floats, specifics: Floats, extra: Floats, radius: Floats, up: Floats, down: Floats,
@@ -182,7 +183,7 @@ def compiled(code: str) -> Callable[..., tuple[int, float, float]]:
                 for c in range(count):
                     value += 0.5 * trial_price[c] * radius[c] * radius[c]
                     falls += 0.5 * change[c] * (radius[c] * radius[c] - squared[c])
-                if not value >= least_value:
+                if not value >= least_value or steps > STEPS_SHARE * steps_max:
                     break
                 noise = 1e-14 * (1e-3 + abs(value))
                 if (falls <= 0.0 and step == 1.0) or (abs(falls) <= 0.3 * abs(first) and value <= best + noise):
@@ -198,7 +199,7 @@ def compiled(code: str) -> Callable[..., tuple[int, float, float]]:
             price[:] = trial_price
             picked, worst = excess(price, squared, radius, chosen)
             error = max(error, worst * 1e-12)
-            if worst <= 1.0 or not value >= least_value:
+            if worst <= 1.0 or not value >= least_value or steps > STEPS_SHARE * steps_max:
                 break
             matrix = sensitivity(
                 chosen[:picked], masks, specifics, roots, scale, seen, up, down, y, now, moved, slope
@@ -206,7 +207,9 @@ def compiled(code: str) -> Callable[..., tuple[int, float, float]]:
             change = steer(price, radius, squared, matrix, chosen[:picked], risk_aversion + 1e-3)
         return steps, error, value
 
-    return search  # type: ignore[no-any-return]
+    with suppress(RuntimeError):  # no place to write: every process compiles anew
+        search.enable_caching()
+    return search
 
 
 search = compiled(fingerprint(linear_algebra, kernel, sys.modules[__name__]))

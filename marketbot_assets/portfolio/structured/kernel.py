@@ -17,6 +17,7 @@ from marketbot_assets.portfolio.structured.linear_algebra import bounded_quadrat
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
 DAMPING = 1e-11
+SETTLED = 1e-11
 SLOPE_SHARE = 0.05
 LINE_TRIALS = 80
 EXCHANGES = 200
@@ -340,7 +341,7 @@ def newton(
     n, size, m = len(buy), len(f), len(y)
     at_buy, at_sell, dbuy, dsell = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     df, dy, slack, none = np.zeros(size), np.zeros(m), np.empty(m), np.zeros(n)
-    steps, error = 0, np.inf
+    steps, error, before = 0, np.inf, np.inf
     prices(buy, sell, roots, scale, f, up, down, y, at_buy, at_sell)
     while True:
         respond(at_buy, at_sell, curve, now, lower, upper, moved, slope)
@@ -349,6 +350,9 @@ def newton(
         error = error_of(scale, f, seen, y, slack)
         if error <= tolerance or steps >= steps_max or not np.isfinite(error):
             break
+        if error <= SETTLED and error > 0.5 * before:
+            break
+        before = error
         first, linear, quadratic = descent(
             roots, scale, f, seen, up, down, y, slack, moved, slope, df, dy, root_now, bound
         )  # fmt: skip

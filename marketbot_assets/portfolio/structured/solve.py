@@ -24,10 +24,10 @@ from marketbot_assets.portfolio.structured.problem import (
 )
 
 GAP_TOLERANCE, RESIDUAL_TOLERANCE = 2e-8, 1e-9
-KERNEL_TOLERANCE, CUT_TOLERANCE, CONE_TOLERANCE = 1e-11, 1e-10, 2e-10
+KERNEL_TOLERANCE, CUT_TOLERANCE, CONE_TOLERANCE = 1e-13, 1e-10, 2e-10
 ROUNDS_MAX, STEPS_MAX, STEPS_IN_ALL = 300, 200, 5000
 LEAST_UTILITY = -1e6
-CURVE_SHARE, CURVE_SHRINKS, CURVE_LEAST = 0.1, 0.3, 0.01
+CURVE_PLAIN, CURVE_FLAT, CURVE_SHARE, CURVE_SHRINKS, CURVE_LEAST = 1e-3, 1e-3, 0.1, 0.3, 0.01
 REPAIRS = (1e-9, 1e-8, 1e-7)
 
 
@@ -122,14 +122,20 @@ def _state(problem: StructuredProblem, start: Multipliers | None) -> _State:
     return state
 
 
-def _extra(problem: StructuredProblem, curve: Floats) -> Floats:
-    """(n,) proximal curvature of names whose own is too small."""
-    if curve.min() > 0.0:
-        return np.zeros_like(curve)
+def _usual_curve(problem: StructuredProblem, curve: Floats) -> float:
+    """A curvature that is neither steep nor flat for these names: their own, or reward over room."""
     size = float(np.max(np.abs(problem.mu - problem.mu.mean()), initial=0.0)) + float(problem.cost_buy.mean())
     width = float(np.max(problem.upper - problem.lower, initial=0.0))
-    usual = max(float(np.median(curve)), size / width if width > 0.0 else 1.0, 1e-6)
-    return np.maximum(CURVE_SHARE * usual - curve, 0.0)
+    return max(float(np.median(curve)), size / width if width > 0.0 else 1.0, 1e-6)
+
+
+def _extra(problem: StructuredProblem, curve: Floats) -> Floats:
+    """(n,) proximal curvature of the names whose own is too flat for a stable step."""
+    least = float(curve.min())
+    if least > max(CURVE_FLAT * float(curve.max()), CURVE_PLAIN):
+        return np.zeros_like(curve)
+    usual = _usual_curve(problem, curve)
+    return np.where(curve < CURVE_FLAT * usual, CURVE_SHARE * usual, 0.0)
 
 
 def _warm(state: _State, start: Multipliers) -> None:
