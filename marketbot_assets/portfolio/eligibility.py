@@ -174,6 +174,16 @@ def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt
     return reasons
 
 
+def tradable(market: Market, currencies: Sequence[str], mandate: Mandate) -> Flags:
+    """(n,) names with a fresh, accepted price and rate that have not ended and meet no event that is not booked yet."""
+    price, fx, names = market.window.close[-1], market.window.fx[-1], market.window.instruments
+    stale = np.array([currency in market.stale_currencies for currency in currencies])
+    fresh = np.array(market.price_age < mandate.limits.price_freshness.stale_sessions)
+    quarantined = np.array([name in market.quarantined for name in names])
+    over = np.array([name in market.ends.ended or name in market.guarded for name in names])
+    return np.asarray(np.isfinite(price) & np.isfinite(fx) & fresh & ~stale & ~quarantined & ~over)
+
+
 def portfolio_inputs(
     market: Market,
     account: Account,
@@ -197,11 +207,7 @@ def portfolio_inputs(
     if unpriced_held:
         reasons = [reason or "a held name has no price" for reason in reasons]
     price, fx = window.close[-1], window.fx[-1]
-    stale = np.array([currency in market.stale_currencies for currency in currencies])
-    fresh = np.array(market.price_age < mandate.limits.price_freshness.stale_sessions)
-    quarantined = np.array([name in market.quarantined for name in names])
-    over = np.array([name in market.ends.ended or name in market.guarded for name in names])
-    can_trade = np.isfinite(price) & np.isfinite(fx) & fresh & ~stale & ~quarantined & ~over
+    can_trade = tradable(market, currencies, mandate)
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
     send_from, send_until = send_windows(tuple(rows["mic"]), cutoff, mandate.calendar.closed)
     waiting = unsettled(
