@@ -144,7 +144,7 @@ class Bare:
         def make(read: Reader) -> Any:
             flag = HaltSwitch(self.lake.home).read()
             taken = take_account(self.lake.ledger, self.broker, self.clock, read.mandate(), self.session)
-            return snapshot_frame(taken.report, taken.cutoff_at, flag.status, flag.reason, taken.operator)
+            return snapshot_frame(taken.report, taken.cutoff_at, flag.word, flag.reason, taken.operator)
 
         self._make(ingestion.ACCOUNT_SNAPSHOT, make)
 

@@ -15,9 +15,10 @@ from marketbot_assets.jobs import daily
 from marketbot_assets.partitions import SCHEDULE, sessions
 from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions
 from marketbot_resources.errors import ProviderError
+from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.mandate import Calendar, Schedule
-from marketbot_resources.model import utc_text
+from marketbot_resources.model import HaltLevel, utc_text
 from marketbot_resources.provider import Delivery, MarketProvider
 from marketbot_resources.redaction import redacting
 from marketbot_resources.rows import cells
@@ -167,6 +168,7 @@ class Gathered:
     mandate_file: MandateResource
     clock: ClockResource
     ports: Ports
+    halt: HaltSwitch
 
 
 def evaluate(tick: Gathered) -> dg.RunRequest | dg.SkipReason:
@@ -192,6 +194,8 @@ def evaluate(tick: Gathered) -> dg.RunRequest | dg.SkipReason:
     found = step(True)
     if isinstance(found, Request) and (reason := _had_its_run(tick, found.session)):
         return dg.SkipReason(reason)
+    if isinstance(found, Request) and (flag := tick.halt.read()).word == HaltLevel.NO_NEW_RUNS.value:
+        return dg.SkipReason(f"session {found.session}: halt level {flag.word} ({flag.reason})")
     if isinstance(found, Request) and now is not None:
         market, mic = tick.ports.market, mandate.calendar.mic
         found = step(has_landed(market, mic, mandate.schedule, found.session, now))
@@ -246,7 +250,8 @@ def daily_sensor(
 
     On the replay clock it starts the book's next session as soon as the one before has ended.
     """
-    return evaluate(Gathered("daily_sensor", context.instance, store.lake.ledger, mandate_file, clock, ports))
+    halt = HaltSwitch(store.lake.home)
+    return evaluate(Gathered("daily_sensor", context.instance, store.lake.ledger, mandate_file, clock, ports, halt))
 
 
 @dg.schedule(
@@ -264,7 +269,8 @@ def daily_schedule(
     ports: Ports,
 ) -> dg.RunRequest | dg.SkipReason:
     """The sensor's fallback: at decide_at on weekdays, with the same guards. The clock decides, not the scheduled time."""
-    return evaluate(Gathered("daily_schedule", context.instance, store.lake.ledger, mandate_file, clock, ports))
+    halt = HaltSwitch(store.lake.home)
+    return evaluate(Gathered("daily_schedule", context.instance, store.lake.ledger, mandate_file, clock, ports, halt))
 
 
 SENSORS = [daily_sensor]

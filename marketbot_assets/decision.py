@@ -6,25 +6,30 @@ replay calls it on stored inputs. Only the clock, the broker and the store diffe
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from marketbot_assets.portfolio.eligibility import Account, Market, portfolio_inputs
 from marketbot_assets.portfolio.fallback import solve_target
 from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.market_facts import unpriced_held
 from marketbot_assets.portfolio.order_plan import plan_orders, to_orders
+from marketbot_assets.portfolio.second_opinion import asked
 from marketbot_assets.portfolio.target import Target
 from marketbot_assets.risk.build import Platform, risk_inputs
 from marketbot_assets.risk.control import Judgement
 from marketbot_assets.risk.inputs import RiskInputs
+from marketbot_assets.risk.operation_facts import OperationFacts
 from marketbot_assets.risk.verdict import judge
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import Order
+from marketbot_resources.model import SELLING_LEVELS, HaltLevel, Order
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything that one decision may know. `days`: decision sessions up to this one; `environment`: part of order ids."""
+    """Everything that one decision may know. `days`: decision sessions up to this one; `environment`: part of order ids.
+
+    `operations`: what the verdict alone reads; the assets read it with the verdict (`operations`).
+    """
 
     session: dt.date
     cutoff: dt.datetime
@@ -33,6 +38,7 @@ class Situation:
     market: Market
     account: Account
     platform: Platform
+    operations: OperationFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,11 @@ class Decision:
 
 
 def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
-    """What the optimizer and the plan read."""
-    account = situation.account
+    """What the optimizer and the plan read. A halt level that lets sells go refuses every buy; FLATTEN asks for every exit."""
+    account, word = situation.account, situation.platform.halt_flag
+    if word in SELLING_LEVELS:
+        account = replace(account, book=replace(account.book, no_buys=f"RC-80 {word}"))
+    every = sorted(account.shares) if word == HaltLevel.FLATTEN.value else ()
     return portfolio_inputs(
         situation.market,
         account,
@@ -62,29 +71,35 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
         session=situation.session,
         cutoff=situation.cutoff,
         environment=situation.environment,
-        force_exit=[*(hit.instrument for hit in account.book.stop_hits), *sorted(situation.market.ends.leaving)],
+        force_exit=[
+            *(hit.instrument for hit in account.book.stop_hits),
+            *sorted(situation.market.ends.leaving),
+            *every,
+        ],
         unpriced_held=unpriced_held(situation.market, account.shares, mandate),
     )
 
 
 def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance: bool) -> RiskInputs:
-    """What the risk engine reads; of the target only its status, method and residual."""
-    return risk_inputs(
+    """What the risk engine reads; of the target its status, method and residual, and its weights for RC-09 alone."""
+    found = risk_inputs(
         situation.market,
         situation.account,
         situation.platform,
         target,
         mandate,
         session=situation.session,
+        cutoff=situation.cutoff,
         days=situation.days,
         rebalance=rebalance,
     )
+    return replace(found, operations=situation.operations)
 
 
 def decide(situation: Situation, mandate: Mandate) -> Decision:
     """The whole decision. The same situation and mandate give the same orders, bit for bit on the same environment."""
     inputs = inputs_of(situation, mandate)
-    target = solve_target(inputs, mandate)
+    target = solve_target(inputs, mandate, second_opinion=asked(situation.session))
     planned = plan_orders(inputs, target, mandate)
     orders = to_orders(planned, inputs)
     risk = risk_of(situation, target, mandate, rebalance=inputs.rebalance)

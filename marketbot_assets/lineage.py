@@ -50,7 +50,7 @@ _TYPES = {
 def code_of(stage: str) -> str:
     """Hash of a stage's own source, of the stages' shared modules and of the resources: 16 hex digits."""
     digest = hashlib.sha256()
-    files = [*(_ROOT / stage).glob("*.py"), *_ROOT.glob("*.py"), *_RESOURCES.rglob("*.py")]
+    files = [*(_ROOT / stage).rglob("*.py"), *_ROOT.glob("*.py"), *_RESOURCES.rglob("*.py")]
     for path in sorted(files, key=str):
         digest.update(path.relative_to(_ROOT.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

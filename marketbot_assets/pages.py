@@ -217,11 +217,13 @@ def dossiers(index: "Path", orders: "pd.DataFrame", instruments: "pd.DataFrame")
 def stress(frame: "pd.DataFrame") -> Shows:
     """Losses per scenario against their limits."""
     from marketbot_assets.audit.charts import bar_chart
+    from marketbot_assets.risk.schema import REVERSE
 
-    rows = frame.assign(size=frame["loss"].fillna(0.0)).sort_values(["size", "scenario"], ascending=[False, True])
+    lost = frame[frame["kind"] != REVERSE]
+    rows = lost.assign(size=lost["loss"].fillna(0.0)).sort_values(["size", "scenario"], ascending=[False, True])
     rows = rows.head(ROWS_SHOWN)
     bars = [(str(name), float(loss)) for name, loss in zip(rows["scenario"], rows["loss"], strict=True)]
-    limits = [float(value) for value in rows["limit"]]
+    limits = [float(value) if value == value else None for value in rows["limit"]]
     return {"losses": picture(bar_chart("Stress losses, fraction of NAV", bars, unit="%", limits=limits))}
 
 

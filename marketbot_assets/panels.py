@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from marketbot_assets.normalization.window import Floats, MacroWindow, MarketWindow
+    from marketbot_assets.features.past import Past
+    from marketbot_assets.normalization.window import MacroWindow, MarketWindow
 
 MARKET_DEPS = (
     "mandate",
@@ -91,33 +92,36 @@ def market(read: Reader, lookback_sessions: int) -> Market:
     return read.remember(f"market {lookback_sessions}", known.since, build)
 
 
-@dataclass(frozen=True, slots=True)
-class LongReturns:
-    """Base-currency returns (T, n) and the index (T,) of every session that the calendars reach, for replays of the past."""
+def long_past(read: Reader) -> "Past":
+    """Returns, index, yields and rates of every session that the calendars reach, as known at the session's cutoff."""
+    import numpy as np
 
-    sessions: "tuple[dt.date, ...]"
-    base_returns: "Floats"
-    index: "Floats"
-
-
-def long_returns(read: Reader) -> LongReturns:
-    """Returns of all instruments as known at the session's cutoff, as far back as there are data."""
-    from marketbot_assets.normalization.build_window import build_base_returns, build_macro
+    from marketbot_assets.features.past import INDEX_SERIES, RATES_SERIES, Past
+    from marketbot_assets.normalization.build_window import build_base_returns, build_macro, build_rates
 
     known = _known(read, ALL_SESSIONS)
 
-    def build() -> LongReturns:
+    def build() -> Past:
+        base = known.mandate.base_currency
         returns = build_base_returns(
             *known.frames,
             instruments=known.names,
             currencies=known.currencies,
-            base=known.mandate.base_currency,
+            base=base,
             sessions=known.days,
             cutoffs=known.limits,
         )
-        return LongReturns(known.days, returns, build_macro(known.macro, known.days, known.limits).series["SP500"])
+        series = build_macro(known.macro, known.days, known.limits).series
+        foreign = sorted(set(known.currencies.values()) - {base})
+        return Past(
+            sessions=known.days,
+            base_returns=returns,
+            index=series[INDEX_SERIES],
+            rates=series.get(RATES_SERIES, np.full(len(known.days), np.nan)),
+            fx=build_rates(known.frames[2], foreign, base, known.limits),
+        )
 
-    return read.remember("long returns", known.since, build)
+    return read.remember("long past", known.since, build)
 
 
 def last_sessions(mandate: Mandate, session: "dt.date", count: int) -> "tuple[dt.date, ...]":

@@ -5,10 +5,11 @@ stands here; each function hands what was read to the pure modules of its stage.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from marketbot_assets import session_facts as facts
-from marketbot_assets.panels import long_returns, market
+from marketbot_assets.panels import long_past, market
 from marketbot_resources.errors import HaltError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.store.reader import Reader
@@ -37,12 +38,14 @@ def features(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """FACTOR_MODEL with every stress window that ended before the session."""
     from marketbot_assets.features.factor_model import estimate_factor_model, shrunk_beta, to_frame
+    from marketbot_assets.features.past import universe_of
     from marketbot_assets.features.scenarios import scenario_returns
 
-    known, past = market(read, MODEL_SESSIONS), long_returns(read)
+    known, past = market(read, MODEL_SESSIONS), long_past(read)
     beta = shrunk_beta(known.window.base_return, known.macro.series["SP500"])
-    stress = scenario_returns(past.base_returns, past.sessions, past.index, beta, read.session)
     features, instruments = read.read("features"), known.instruments
+    universe = universe_of(features, instruments, known.mandate.base_currency)
+    stress = scenario_returns(past, beta, read.session, universe)
     return to_frame(estimate_factor_model(known.window, known.macro, features, instruments, known.mandate, stress))
 
 
@@ -147,13 +150,13 @@ def inputs(read: Reader, ledger: Ledger) -> "PortfolioInputs":
 
 
 def target_portfolio(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """TARGET_PORTFOLIO: the optimizer's answer or the fallback's."""
+    """TARGET_PORTFOLIO: the optimizer's answer, with the second opinion of the other solver, or the fallback's."""
     from marketbot_assets.portfolio.explanation import explain
     from marketbot_assets.portfolio.fallback import solve_target
     from marketbot_assets.portfolio.target_frame import target_frame
 
     known, mandate = inputs(read, ledger), read.mandate()
-    target = solve_target(known, mandate)
+    target = solve_target(known, mandate, second_opinion=True)
     return target_frame(known, target, explain(known, target, mandate))
 
 
@@ -188,12 +191,26 @@ def stress_results(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
 def risk_verdict(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """RISK_VERDICT on the plan."""
+    from marketbot_assets.operations import operation_facts
     from marketbot_assets.portfolio.order_frame import orders_from_frame
     from marketbot_assets.risk.verdict import judge
     from marketbot_assets.risk.verdict_frame import verdict_frame
 
     known, orders = facts.judged(read, ledger), orders_from_frame(read.read("order_plan"))
-    return verdict_frame(judge(known, orders, read.mandate()), known)
+    known = replace(known, operations=operation_facts(read, ledger))
+    return verdict_frame(judge(known, orders, read.mandate()), known, read.mandate())
+
+
+def risk_report(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """RISK_REPORT of the book after the approved batch."""
+    from marketbot_assets.portfolio.order_frame import orders_from_frame
+    from marketbot_assets.risk.risk_report import risk_report as measure
+    from marketbot_assets.risk.schema import APPROVED
+    from marketbot_assets.risk.verdict_frame import approved_from_frame, verdict_of
+
+    verdict, planned = read.read("risk_verdict"), orders_from_frame(read.read("order_plan"))
+    batch = approved_from_frame(verdict, planned) if verdict_of(verdict) == APPROVED else ()
+    return measure(facts.judged(read, ledger), batch, read.mandate())
 
 
 def orders(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -233,6 +250,7 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
         order_plan,
         stress_results,
         risk_verdict,
+        risk_report,
         orders,
         execution_costs,
     )

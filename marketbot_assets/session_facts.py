@@ -14,6 +14,8 @@ from marketbot_resources.sessions import book_cutoff_before
 from marketbot_resources.store.reader import Reader
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     import pandas as pd
 
     from marketbot_assets.book.roll import Held, Rolled
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from marketbot_assets.portfolio.eligibility import Account
     from marketbot_assets.risk.build import Platform
     from marketbot_assets.risk.inputs import RiskInputs
+    from marketbot_assets.risk.trade_facts import SentOrder
     from marketbot_resources.ledger.port import Ledger
+    from marketbot_resources.model import Execution
 
 NEAR_SESSIONS = 45
 DAYS_SESSIONS = 300
@@ -104,13 +108,15 @@ def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]
     from marketbot_assets.book.step import step_book
     from marketbot_assets.book.stops import unjudged_lots
     from marketbot_assets.features.factor_model import from_frame
+    from marketbot_assets.risk.forecasting import with_record
     from marketbot_resources.calendars import decision_sessions
 
     now, known, fills = rolled(read, ledger), market(read, NEAR_SESSIONS), read.read("fills")
     snapshot, mandate = read.read("account_snapshot"), read.mandate()
     close, atr20 = session_closes(known.window), atr_levels(read.read("features"), known.window)
+    previous, model = previous_state(read), from_frame(read.read("factor_model"))
     state = step_book(
-        previous_state(read),
+        previous,
         quoted=stop_hits_of(snapshot),
         session=read.session,
         valuation=now.valuation,
@@ -118,12 +124,22 @@ def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]
         actions=now.actions,
         close=close,
         atr20=atr20,
-        index_vol_20d=from_frame(read.read("factor_model")).index_vol_20d,
+        index_vol_20d=model.index_vol_20d,
         clean=is_clean(read.read("reconciliation")),
         operator_rearm=bool((snapshot["kind"] == "OPERATOR").any()),
         decision_sessions=decision_sessions(mandate.calendar, read.session, read.session + dt.timedelta(days=60)),
         mandate=mandate,
         protective_ids=protective_ids(ledger, fills),
+    )
+    state = with_record(
+        state,
+        previous,
+        before=held_before(read),
+        rolled=now,
+        model=model,
+        currencies=dict(zip(known.instruments["instrument"], known.instruments["currency"], strict=True)),
+        follows=read.sessions_since(mandate.calendar, previous.session) == 1,
+        mandate=mandate,
     )
     return state, unjudged_lots(state.lots, close, atr20)
 
@@ -176,9 +192,11 @@ def account(read: Reader) -> "Account":
 def platform(read: Reader, ledger: "Ledger") -> "Platform":
     """What broker, halt flag, ledger and quality rules say at the cutoff."""
     from marketbot_assets.risk.build import Platform, breaks_of, halts_of, strangers
+    from marketbot_assets.risk.trade_build import Traffic, differences
 
     snapshot, quality = read.read("account_snapshot"), read.read("data_quality")
     flag = str(snapshot.loc[snapshot["kind"] == "HALT_FLAG", "text"].iloc[0]).split(":")[0]
+    fills, planned, sent = order_record_of(read, ledger, snapshot)
     return Platform(
         breaks=breaks_of(read.read("reconciliation")),
         halt_flag=flag,
@@ -186,7 +204,27 @@ def platform(read: Reader, ledger: "Ledger") -> "Platform":
         quality_halts=halts_of(quality),
         unknown_instruments=strangers(snapshot, read.read("instruments")),
         open_orders=open_orders(snapshot),
+        traffic=Traffic(fills, planned, sent, differences(quality)),
     )
+
+
+def order_record_of(
+    read: Reader, ledger: "Ledger", snapshot: "pd.DataFrame"
+) -> "tuple[tuple[Execution, ...], dict[str, Decimal], tuple[SentOrder, ...]]":
+    """(executions since the session before, planned quantity of each of their orders, orders of this session at the broker).
+
+    The intents in the ledger say what was planned; an order that has none was planned by nobody.
+    """
+    from marketbot_assets.book.fills import executions_of, fills_of
+    from marketbot_assets.risk.trade_build import sent_order
+    from marketbot_resources.model import order_from_record
+
+    rows = snapshot[snapshot["kind"].isin(["EXECUTION", "OPEN_ORDER"])]
+    entries = {name: ledger.get("order_intent", name) for name in sorted(set(rows["client_order_id"]))}
+    intents = {name: order_from_record(entry.body) for name, entry in entries.items() if entry is not None}
+    planned = {name: order.quantity for name, order in intents.items()}
+    sent = tuple(sent_order(order) for order in intents.values() if order.session == read.session)
+    return executions_of(fills_of(snapshot)), planned, sent
 
 
 def situation(read: Reader, ledger: "Ledger") -> "Situation":
@@ -211,6 +249,7 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
             window=known.window,
             features=read.read("features"),
             forecasts=read.read("forecasts"),
+            forecasts_before=read.previous("forecasts"),
             factor_model=from_frame(read.read("factor_model")),
             ages=ages,
             quarantined=quarantined_names(read.read("data_quality"), listings[0]),

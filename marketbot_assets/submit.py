@@ -10,13 +10,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from marketbot_assets.session_facts import SITUATION_DEPS, open_orders, situation
+from marketbot_resources.broker.cancelling import cancel_open
 from marketbot_resources.broker.sending import SendReport, send_batch
 from marketbot_resources.clock import Clock
 from marketbot_resources.errors import Equivocation, HaltError, SessionRefused, SignerRefused
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
-from marketbot_resources.model import BrokerPort, Kind, Order
+from marketbot_resources.model import BrokerPort, HaltLevel, Kind, Order
 from marketbot_resources.notary import NotaryPort
 from marketbot_resources.sessions import end_state, frozen_batch, record_end
 from marketbot_resources.store.reader import Reader
@@ -62,6 +63,8 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
     if orders:
         notarize(desk)
     report = _send(read, desk, orders, str(frozen.body["batch_sha256"]))
+    if desk.halt.read().word == HaltLevel.CANCEL_ALL.value:
+        cancel_open(desk.ledger, desk.broker, desk.clock.sending(read.session))
     word = verdict_of(verdict)
     outcome = report.end_state() if word == APPROVED else (ENDS[word], why(verdict))
     if not report.waiting and desk.ledger.get("session_end", read.part) is None:
@@ -138,7 +141,7 @@ def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256:
         verdict=str(batch["verdict"].iloc[0]),
         approved_sha256=str(batch["batch_approved_sha256"].iloc[0]),
         frozen_sha256=frozen_sha256,
-        halt_status=desk.halt.read().status,
+        halt_status=desk.halt.read().word,
         nav=known.account.nav,
         reference_price={
             str(name): float(price) for name, price in zip(plan["instrument"], plan["reference_price"], strict=True)
@@ -152,6 +155,7 @@ def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256:
         known_instruments=frozenset(rows["instrument"]),
         own_fills=own,
         batch=tuple(orders),
+        environment=report.environment,
     )
 
 

@@ -18,20 +18,10 @@ from pydantic import Field, ValidationError, model_validator
 from marketbot_resources.closures import NO_CLOSURES, Closed, expanded
 from marketbot_resources.errors import MandateError
 from marketbot_resources.holiday_table import refusal
-from marketbot_resources.mandate_limits import (
-    Bps,
-    Cap,
-    Count,
-    Currency,
-    Fraction,
-    Ladder,
-    Limits,
-    LossRules,
-    Mic,
-    Positive,
-    Section,
-    Stops,
-)
+from marketbot_resources.mandate_limits import Ladder, Limits, LossRules, Stops
+from marketbot_resources.mandate_portfolio import BlackLitterman, Cvar, LongShort, Method, MultiPeriod
+from marketbot_resources.mandate_section import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Section
+from marketbot_resources.mandate_trade_limits import Restricted
 
 
 def _refuse_unknown(mics: Iterable[str]) -> None:
@@ -46,6 +36,8 @@ class Account(Section):
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
     type: Literal["margin", "cash"]
     leverage: Annotated[float, Field(ge=0.1, le=1.0)]
+    margin_regime: Literal["intraday_margin", "pdt_legacy"]
+    tax_mode: Literal["ignore", "note", "avoid"]
 
 
 class Calendar(Section):
@@ -198,13 +190,19 @@ class MinOrder(Section):
 class Portfolio(Section):
     """Keys of the mandate's section portfolio; `mandate.yaml` says what each value does."""
 
-    method: Literal["mean_variance", "risk_parity"]
+    method: Method
     risk_aversion: Positive
     prior_excess_return_per_year: Fraction
     forecast_tilt_per_sd_per_year: Fraction
     score_weights: dict[str, float]
     cost_amortization_per_year: Positive
     risk_parity_budget_base: Fraction
+    invested_target: Fraction = 0.95
+    tracking_error_per_year: Positive = 0.06
+    black_litterman: BlackLitterman = BlackLitterman()
+    cvar: Cvar = Cvar()
+    multi_period: MultiPeriod = MultiPeriod()
+    long_short: LongShort = LongShort()
     min_order: MinOrder
 
 
@@ -242,6 +240,7 @@ class Mandate(Section):
     broker: Broker
     benchmark: Literal["market_value"]
     universe: Universe
+    restricted: Restricted
     portfolio: Portfolio
     costs_bps: Costs
     volatility: Volatility
@@ -263,6 +262,17 @@ class Mandate(Section):
         whole = [mic for mic, tickers in sorted(self.universe.listings.items()) if tickers == "all"]
         if isinstance(self.providers.market, tuple) and whole:
             raise ValueError(f"universe.listings.{whole[0]}: expected tickers beside web services, found all")
+        return self
+
+    @model_validator(mode="after")
+    def _shorts_have_an_account(self) -> Self:
+        rule = self.portfolio.long_short
+        if self.portfolio.method == "long_short" and not rule.enabled:
+            raise ValueError("portfolio.method: long_short expects portfolio.long_short.enabled: true")
+        if rule.enabled and self.account.type != "margin":
+            raise ValueError("portfolio.long_short.enabled: expected a margin account for shorts, found a cash account")
+        if rule.enabled and self.broker.name == "paper":
+            raise ValueError("portfolio.long_short.enabled: the paper broker has no shorts, set it to false")
         return self
 
     def canonical(self) -> bytes:

@@ -67,6 +67,22 @@ class OrderState(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class HaltLevel(StrEnum):
+    """How much a halt stops (RC-80). HALT: nothing is sent; CANCEL_ALL: the same, and open orders are canceled.
+
+    NO_NEW_RUNS lets a run in progress end; REDUCE_ONLY lets risk be reduced alone; FLATTEN sells everything, then sends nothing.
+    """
+
+    NO_NEW_RUNS = "no-new-runs"
+    REDUCE_ONLY = "reduce-only"
+    FLATTEN = "flatten"
+    HALT = "halt"
+    CANCEL_ALL = "cancel-all"
+
+
+SELLING_LEVELS = frozenset({HaltLevel.REDUCE_ONLY.value, HaltLevel.FLATTEN.value})
+PAPER = "paper"
+
 TERMINAL_STATES = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
 
 
@@ -154,7 +170,11 @@ class QuotedHit:
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """What the broker says at one instant: cash per currency, shares per instrument, open orders, and what happened since."""
+    """What the broker says at one instant: cash per currency, shares per instrument, open orders, and what happened since.
+
+    `environment`: whose money it is, PAPER or another word; empty when the broker does not say. `broker_at`: the broker's own
+    clock when it answered, None when it has none but ours.
+    """
 
     as_of_at: dt.datetime
     cash: Mapping[str, Decimal]
@@ -162,6 +182,8 @@ class AccountReport:
     open_orders: tuple[OpenOrder, ...]
     executions: tuple[Execution, ...]
     events: tuple[AccountEvent, ...]
+    environment: str = ""
+    broker_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +210,13 @@ class BrokerPort(Protocol):
 
     def find(self, client_order_id: str) -> Acknowledgement | None:
         """The broker's view of an order by our id; None when it does not know it."""
+        ...
+
+    def cancel(self, client_order_id: str, at: dt.datetime) -> Acknowledgement | None:
+        """Asks at instant `at` for the end of an open order; its state then: CANCELED, or what it was too late to change.
+
+        None when the broker does not know the order.
+        """
         ...
 
     def report(self, since: dt.datetime, until: dt.datetime) -> AccountReport:

@@ -18,6 +18,7 @@ from marketbot_resources.errors import BrokerError, MarketbotError
 from marketbot_resources.fillmodel import FillTerms, auction_fill, cash_changes, fill_terms, fx_fill, unfilled_reason
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import (
+    PAPER,
     TERMINAL_STATES,
     AccountEvent,
     AccountReport,
@@ -45,6 +46,7 @@ from marketbot_resources.paper_order import (
 
 BAR_LAG = dt.timedelta(minutes=15)
 NO_BAR = "the listing did not trade"
+CANCELED = "canceled as asked"
 _MOMENT = dt.timedelta(microseconds=1)
 
 
@@ -121,6 +123,18 @@ class PaperAccount:
         """The state of an order at the account's instant; None when it never came."""
         return self._answers.get(client_order_id)
 
+    def cancel(self, client_order_id: str, at: dt.datetime) -> Acknowledgement | None:
+        """Advances to `at`, then cancels an order that waits for its auction; its state at that instant, None when unknown.
+
+        Once its auction has begun it is too late: the order stays as it is, also while its bar has not come.
+        """
+        self.advance(at)
+        due = self._working.get(client_order_id)
+        if due is None or due.auction_at <= self._instant:
+            return self.find(client_order_id)
+        del self._working[client_order_id]
+        return self._change(client_order_id, OrderState.CANCELED, CANCELED, self._instant + _MOMENT)
+
     def report(self, since: dt.datetime, until: dt.datetime) -> AccountReport:
         """Advances to `until`, then tells the account of that instant, executions and events in (since, until].
 
@@ -183,6 +197,8 @@ class PaperAccount:
             open_orders=tuple(_open(w.order) for _, w in sorted(self._working.items()) if w.submitted_at <= until),
             executions=tuple(execution for execution in executions if since < execution.executed_at <= until),
             events=tuple(event for event in events if since < event.effective_at <= until),
+            environment=PAPER,
+            broker_at=until,
         )
 
     # --- orders ---

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from marketbot_resources import settings
 from marketbot_resources.clock import Clock, LiveClock, ReplayClock
@@ -20,12 +21,16 @@ from marketbot_resources.provider import (
     NewsProvider,
     QuoteProvider,
 )
+from marketbot_resources.store.index import STATIC
 from marketbot_resources.store.resource import StoreResource
 
 if TYPE_CHECKING:
     from marketbot_resources.broker.paper import PaperBroker
     from marketbot_resources.notary import NotaryPort
     from marketbot_resources.store.lake import Lake
+
+
+SESSION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start")
 
 
 class MandateResource(dg.ConfigurableResource):
@@ -36,26 +41,55 @@ class MandateResource(dg.ConfigurableResource):
         return parse_mandate(read_mandate_text())
 
 
-class ClockResource(dg.ConfigurableResource):
+class Governed(dg.ConfigurableResource):
+    """A resource that does as the mandate says: in a session's run the stored one, which its first step admitted.
+
+    An edit of the file during a run, or a run without the step `mandate`, changes nothing here. `home`: default MARKETBOT_HOME.
+    """
+
+    home: str | None = None
+    _of_a_session: bool = PrivateAttr(default=False)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Notes whether this is the run of a session; a backtest and a sensor read the file."""
+        tags = context.run.tags if context.run else {}
+        self._of_a_session = any(name in tags for name in SESSION_TAGS)
+
+    @property
+    def folder(self) -> Path:
+        """The home."""
+        return Path(self.home) if self.home else settings.home()
+
+    def mandate(self) -> Mandate:
+        """The mandate that counts here and now; the file's in a home that has stored none."""
+        from marketbot_resources.store.lake import open_lake
+
+        lake = open_lake(self.folder) if self._of_a_session else None
+        stored = lake.index.newest("mandate", STATIC) if lake else None
+        if lake is None or stored is None:
+            return parse_mandate(read_mandate_text())
+        return parse_mandate(str(lake.load(stored)["canonical_json"].iloc[0]))
+
+
+class ClockResource(Governed):
     """The clock that the mandate names."""
 
     def open(self) -> Clock:
         """The clock."""
-        mandate = parse_mandate(read_mandate_text())
+        mandate = self.mandate()
         return LiveClock() if mandate.providers.clock == "live" else ReplayClock(mandate.schedule)
 
 
-class Ports(dg.ConfigurableResource):
+class Ports(Governed):
     """The data providers that the mandate names. `size` serves load tests: so many listings in the sample world.
 
     `home`: where imports, and what is remembered of vendors, lie (default: MARKETBOT_HOME).
     """
 
     size: int | None = None
-    home: str | None = None
 
     def _named(self) -> tuple[Mandate, Path]:
-        return parse_mandate(read_mandate_text()), Path(self.home) if self.home else settings.home()
+        return self.mandate(), self.folder
 
     @property
     def market(self) -> MarketProvider:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds .venv from the hashed lock: with uv when it is there, else with venv and pip. Argument: the Python to use.
+# Builds .venv from the hashed lock, with uv when it is there, else with venv and pip, and compiles the solvers. Argument: the Python to use.
 set -eu
 python=${1:-python3}
 command -v "$python" >/dev/null 2>&1 || python=python3
@@ -17,3 +17,4 @@ else
   .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
   .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 fi
+.venv/bin/python -m marketbot_assets.portfolio.machine_code

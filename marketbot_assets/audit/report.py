@@ -170,7 +170,8 @@ def _against(row: object) -> str:
 def summary(facts: ReportFacts) -> dict[str, object]:
     """Headline numbers as JSON values: fractions of NAV, base currency, counts; null where a number is not known."""
     volatility, shortfall, tight = facts.volatility, facts.control("RC-44"), nearest(facts)
-    losses = [(number(row["loss"]), str(row["scenario"])) for row in rows_of(facts.stress_results)]
+    stressed = [row for row in rows_of(facts.stress_results) if math.isfinite(number(row["limit"]))]
+    losses = [(number(row["loss"]), str(row["scenario"])) for row in stressed]
     worst = max((pair for pair in losses if math.isfinite(pair[0])), default=(math.nan, ""))
     changed = [row for row in facts.planned if number(row["approved"]) != number(row["quantity"])]
     return {

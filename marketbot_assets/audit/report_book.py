@@ -142,13 +142,13 @@ def _stop_of(facts: ReportFacts, instrument: str) -> str:
     return f"{hit.control} hit this session" if hit else "a stop of an earlier session"
 
 
-STATES = ("RC-60",)
+STATES = ("RC-60", "RC-85")
 
 
 def nearest(facts: ReportFacts) -> list[Row]:
     """Controls with a numeric limit, the ones that failed first, then by headroom as a share of the limit.
 
-    The rungs of the ladder (RC-60) are states that begin at a drawdown, no limits that something may use up.
+    The rungs of the ladder (RC-60) begin at a drawdown, the heartbeat (RC-85) at a silence: no limits that something may use up.
     """
     severity = ("PASS", "WARN", "SHRINK", "REJECT_ORDER", "REJECT_BATCH", "REDUCE_ONLY", "HALT")
     rows = [

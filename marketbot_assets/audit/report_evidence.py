@@ -6,7 +6,9 @@ from collections import Counter
 from marketbot_assets.audit.report_facts import ReportFacts, number, rows_of
 from marketbot_assets.audit.report_parts import Markup, badge, bullets, html, percent, plain_number, section, table, tag
 from marketbot_assets.audit.schema import FORECAST, TOTAL
+from marketbot_assets.risk.schema import REVERSE
 
+WHOLE = 1.0 - 1e-9
 OUTCOMES = ("halt", "quarantine", "warn", "pass")
 
 
@@ -46,11 +48,15 @@ def unknowns(facts: ReportFacts) -> list[str]:
             "Some rows are simulated and the real closes are back-adjusted and of survivors: results say nothing about "
             "what the strategy would have earned."
         )
-    stress = rows_of(facts.stress_results)
-    proxied = [number(row["proxied_share"]) for row in stress if number(row["proxied_share"]) > 0.0]
-    if proxied:
+    stress = [row for row in rows_of(facts.stress_results) if row["kind"] != REVERSE]
+    shares = [number(row["proxied_share"]) for row in stress]
+    older = sum(share >= WHOLE for share in shares)
+    if older:
+        lines.append(f"{older} stress windows are older than every price of the book; betas stand in for all of it.")
+    if proxied := [share for share in shares if 0.0 < share < WHOLE]:
         lines.append(
-            f"Up to {percent(max(proxied), 0)} of the book has no history in a stress window; beta times the index stands in."
+            f"Up to {percent(max(proxied), 0)} of the book has no history in a later stress window; peers or beta times the "
+            "index stand in."
         )
     missing = [str(row["scenario"]) for row in stress if not math.isfinite(number(row["loss"]))]
     if missing or not stress:

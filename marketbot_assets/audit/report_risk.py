@@ -16,6 +16,7 @@ from marketbot_assets.audit.report_parts import (
     table,
     tag,
 )
+from marketbot_assets.risk.schema import REVERSE
 
 PORTFOLIO_RISKS = (
     ("RC-42", "upper", "Ex-ante volatility, per year"),
@@ -43,7 +44,8 @@ def risk_section(facts: ReportFacts) -> Markup:
             rows.append((name, control, "n/a", "n/a", "", "did not answer"))
     measures = table(("measure", "control<", "observed>", "limit>", "used", "status<"), rows, caption="Measures")
     lede = "The book as it would stand after the planned orders; losses are positive fractions of NAV."
-    stress = sorted(rows_of(facts.stress_results), key=_stress_order)
+    every = sorted(rows_of(facts.stress_results), key=_stress_order)
+    stress = [row for row in every if row["kind"] != REVERSE]
     bars = [(_stress_name(row), number(row["loss"])) for row in stress]
     limits = [number(row["limit"]) if math.isfinite(number(row["limit"])) else None for row in stress]
     chart = bar_chart("Stress losses, red marks are hard limits", bars, unit="%", limits=limits)
@@ -53,6 +55,7 @@ def risk_section(facts: ReportFacts) -> Markup:
         lede,
         grid(tag("div", measures, _stress_note(facts)), Markup(inline(chart))),
         _stress(facts, stress),
+        _reverse(facts, [row for row in every if row["kind"] == REVERSE]),
     )
 
 
@@ -75,21 +78,49 @@ def _stress_note(facts: ReportFacts) -> Markup:
     return tag("p", text, css="soft")
 
 
+def _share(value: object, digits: int = 1) -> str:
+    """A fraction as percent; empty where a row has none."""
+    return percent(number(value), digits) if math.isfinite(number(value)) else ""
+
+
 def _stress(facts: ReportFacts, stress: list[Row]) -> Markup:
     rows = [
         (
             _stress_name(row),
             row["kind"],
             percent(number(row["loss"])),
-            percent(number(row["limit"])),
+            _share(row["limit"]),
+            _share(row["replay_loss"]),
+            _share(row["factor_loss"]),
+            _share(row["path_drawdown"]),
+            _share(row["idiosyncratic"]),
             percent(number(row["proxied_share"]), 0),
             badge(str(row["status"])),
             facts.named(row["worst_contributors"]),
         )
         for row in stress
     ]
-    heads = ("scenario", "kind<", "loss>", "limit>", "by proxy>", "status<", "worst contributors~")
-    return table(heads, rows, caption="Stress scenarios; by proxy = share of the book replayed by beta times the index")
+    heads = ("scenario", "kind<", "loss>", "limit>", "replay>", "factors>", "on the way>", "single names>", "by proxy>")
+    caption = (
+        "Stress scenarios. The loss is the larger of replay and factors, weights frozen; on the way = deepest fall within "
+        "the window; single names = 99 % of what they may add; by proxy = share of the book replayed by peers or by beta "
+        "times the index"
+    )
+    return table((*heads, "status<", "worst contributors~"), rows, caption=caption)
+
+
+def _reverse(facts: ReportFacts, shocks: list[Row]) -> Markup:
+    rows = [
+        (
+            _stress_name(row),
+            _share(row["loss"]),
+            plain_number(number(row["shock"]), 2),
+            facts.named(row["worst_contributors"]),
+        )
+        for row in shocks
+    ]
+    caption = "Reverse stress: the smallest shock that carries the book to the halt; factors in standard deviations of 21 sessions"
+    return table(("shock", "loses>", "size>", "of what~"), rows, caption=caption)
 
 
 def _used(row: Row) -> Markup:

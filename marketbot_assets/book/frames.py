@@ -15,9 +15,9 @@ import pandas as pd
 from marketbot_assets.book.positions import Holdings, Valuation, without_zeros
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import BOOK_STATE, CASH, EVENT, POSITION
-from marketbot_assets.book.state import BookState, Lot, Rung, StopHit
+from marketbot_assets.book.state import BookState, Forecast, Lot, RiskDay, Rung, Sale, StopHit
 from marketbot_resources.errors import HaltError
-from marketbot_resources.model import plain
+from marketbot_resources.model import plain, utc_text
 
 Value = float | str
 
@@ -64,6 +64,13 @@ def _book_items(state: BookState) -> Iterator[tuple[str, Value]]:
     yield from ((f"nav_history.{n:02d}", value) for n, value in enumerate(state.nav_history))
     yield from ((f"turnover.{n:02d}", value) for n, value in enumerate(state.turnover))
     yield from ((f"rearm.{n:02d}", day.isoformat()) for n, day in enumerate(state.rearms))
+    if state.forecast is not None:
+        yield "forecast.var_99", state.forecast.var_99
+        yield "forecast.volatility", state.forecast.volatility
+    for n, day in enumerate(state.risk_days):
+        yield f"risk_loss.{n:03d}", day.loss
+        yield f"risk_var_99.{n:03d}", day.forecast.var_99
+        yield f"risk_volatility.{n:03d}", day.forecast.volatility
 
 
 def _name_items(state: BookState) -> Iterator[tuple[str, str, Value]]:
@@ -77,6 +84,11 @@ def _name_items(state: BookState) -> Iterator[tuple[str, str, Value]]:
         yield "stop.level", hit.instrument, hit.level
     yield from (("blocked", name, day.isoformat()) for name, day in state.blocked)
     yield from (("passive", name, float(count)) for name, count in state.passive)
+    yield from (("bought", name, day.isoformat()) for name, day in state.bought)
+    yield from (("sold_at_loss", name, day.isoformat()) for name, day in state.sold_at_loss)
+    for n, sale in enumerate(state.unsettled):
+        text = f"{utc_text(sale.sold_at)} {sale.currency} {plain(sale.amount)}"
+        yield f"sale.{n:04d}", sale.instrument, text
 
 
 def state_of(frame: pd.DataFrame) -> BookState:
@@ -113,7 +125,34 @@ def _state(numbers: Mapping[tuple[str, str], float], texts: Mapping[tuple[str, s
         stop_hits=tuple(_hit(name, numbers, texts) for name in _names(texts, "stop.control")),
         blocked=tuple((name, dt.date.fromisoformat(texts["blocked", name])) for name in _names(texts, "blocked")),
         passive=tuple((name, _count(numbers["passive", name])) for name in _names(numbers, "passive")),
+        forecast=_forecast(numbers),
+        risk_days=_risk_days(numbers),
+        bought=_days(texts, "bought"),
+        sold_at_loss=_days(texts, "sold_at_loss"),
+        unsettled=tuple(_sale(name, texts[item, name]) for item, name in sorted(texts) if item.startswith("sale.")),
     )
+
+
+def _forecast(numbers: Mapping[tuple[str, str], float]) -> Forecast | None:
+    items = ("forecast.var_99", "forecast.volatility")
+    if not any((item, "") in numbers for item in items):
+        return None
+    return Forecast(*(numbers[item, ""] for item in items))
+
+
+def _risk_days(numbers: Mapping[tuple[str, str], float]) -> tuple[RiskDay, ...]:
+    series = [_series(numbers, prefix, 3) for prefix in ("risk_loss.", "risk_var_99.", "risk_volatility.")]
+    triples = ([numbers[key] for key in keys] for keys in zip(*series, strict=True))
+    return tuple(RiskDay(loss, Forecast(var, volatility)) for loss, var, volatility in triples)
+
+
+def _days(texts: Mapping[tuple[str, str], str], item: str) -> tuple[tuple[str, dt.date], ...]:
+    return tuple((name, dt.date.fromisoformat(texts[item, name])) for name in _names(texts, item))
+
+
+def _sale(name: str, text: str) -> Sale:
+    sold_at, currency, amount = text.split(" ")
+    return Sale(name, dt.datetime.fromisoformat(sold_at), currency, Decimal(amount))
 
 
 def _count(number: float) -> int:
@@ -122,9 +161,9 @@ def _count(number: float) -> int:
     return int(number)
 
 
-def _series(keys: Iterable[tuple[str, str]], prefix: str) -> list[tuple[str, str]]:
+def _series(keys: Iterable[tuple[str, str]], prefix: str, digits: int = 2) -> list[tuple[str, str]]:
     found = sorted(key for key in keys if key[0].startswith(prefix))
-    if found != [(f"{prefix}{n:02d}", "") for n in range(len(found))]:
+    if found != [(f"{prefix}{n:0{digits}d}", "") for n in range(len(found))]:
         raise ValueError(f"expected {prefix} numbered without gaps, found {found}")
     return found
 

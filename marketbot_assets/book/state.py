@@ -45,6 +45,38 @@ class StopHit:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """Risk of the held book over the next session: value at risk at 99 % (before any multiple) and standard deviation.
+
+    Fractions of NAV; NaN when it could not be measured, 0 for a book in cash.
+    """
+
+    var_99: float
+    volatility: float
+
+
+@dataclass(frozen=True, slots=True)
+class RiskDay:
+    """One session that was forecast: the loss of the book as it was held at the close before, and that close's forecast.
+
+    Fractions of NAV, a loss is positive; NaN when unknown, which counts against the forecast.
+    """
+
+    loss: float
+    forecast: Forecast
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """What the sells of one name brought at one instant, after costs, in `currency`."""
+
+    instrument: str
+    sold_at: dt.datetime
+    currency: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class BookState:
     """State of the book after session `session`, in base currency and fractions.
 
@@ -53,7 +85,10 @@ class BookState:
     `nav_history`: NAV of the last sessions, oldest first, this session last (at most 6). `turnover`: discretionary one-way
     turnover of the last 20 sessions, oldest first. `sessions_since_build`: sessions since the book last started from cash.
     `blocked`: instrument -> first session on which it may be bought again. `passive`: instrument -> sessions above 6 %.
-    `rearms`: sessions on which the ladder re-armed. `halt_class` is empty, B or C.
+    `rearms`: sessions on which the ladder re-armed. `halt_class` is empty, B or C. `forecast`: risk of the book as held now,
+    None before it was measured; `risk_days`: the last sessions that were forecast, oldest first (`forecast_record`).
+    `bought`, `sold_at_loss`: instrument -> day of its last buy, of its last sale below the entry price (RC-22), as long as that
+    matters. `unsettled`: sales of the last days, whose cash a cash account may not spend yet (RC-19).
     """
 
     session: dt.date
@@ -76,6 +111,11 @@ class BookState:
     stop_hits: tuple[StopHit, ...]
     blocked: tuple[tuple[str, dt.date], ...]
     passive: tuple[tuple[str, int], ...]
+    forecast: Forecast | None = None
+    risk_days: tuple[RiskDay, ...] = ()
+    bought: tuple[tuple[str, dt.date], ...] = ()
+    sold_at_loss: tuple[tuple[str, dt.date], ...] = ()
+    unsettled: tuple[Sale, ...] = ()
 
     @property
     def risk_reducing_only(self) -> bool:

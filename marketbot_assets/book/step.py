@@ -12,6 +12,7 @@ from marketbot_assets.book.ladder import WEEK_SESSIONS, LadderStep, losses, step
 from marketbot_assets.book.positions import Valuation
 from marketbot_assets.book.state import BookState, Lot, Rung, StopHit
 from marketbot_assets.book.stops import blocked_names, judge_stops, passive_breaches, roll_lots, with_extremes
+from marketbot_assets.book.trades import buy_days, last_days, loss_days, sales
 from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.errors import HaltError
 from marketbot_resources.mandate import Mandate
@@ -71,7 +72,8 @@ def step_book(
     in price units, both in listing currency, NaN = unknown; `index_vol_20d` per year. `decision_sessions` reach beyond
     the block of RC-64. `protective_ids`: client order ids of exits and cures: no discretionary turnover.
     `quoted`: stops that quotes broke since `previous`; they count like hits at the close of the session before.
-    Raises HaltError when the session does not follow, NAV is no positive number, or lots and holdings disagree.
+    The state has no forecast yet (`forecast_record`). Raises HaltError when the session does not follow, NAV is no positive
+    number, or lots and holdings disagree.
     """
     if session <= previous.session:
         raise HaltError(f"book_state: expected a session after {previous.session}, found {session}")
@@ -91,6 +93,7 @@ def step_book(
     _assert_same(rolled, valuation.holdings.shares, session)
     lots = with_extremes(rolled, close)
     hits = judge_stops(lots, close, atr20, mandate.stops, previous=(*quoted, *previous.stop_hits))
+    entries = {lot.instrument: lot.entry_price for lot in roll_lots(previous.lots, (), actions, session=session)}
     today = discretionary_turnover(fills, previous, valuation, protective_ids)
     return BookState(
         session=session,
@@ -119,6 +122,10 @@ def step_book(
             block_sessions=mandate.stops.block_sessions,
         ),
         passive=passive_breaches(previous.passive, valuation.weights(), mandate.limits.passive_breach),
+        risk_days=previous.risk_days,
+        bought=last_days(previous.bought, buy_days(fills), session),
+        sold_at_loss=last_days(previous.sold_at_loss, loss_days(fills, entries), session),
+        unsettled=sales(previous.unsettled, fills, session, mandate.base_currency),
     )
 
 

@@ -3,18 +3,20 @@
 Not here: what a session does with the flag (RC-80 and the last-line gate), how the ladder re-arms (`book.ladder`).
 """
 
+import datetime as dt
 import sqlite3
 from typing import TYPE_CHECKING
 
-from marketbot_assets.commands.home import existing_lake
+from marketbot_assets.commands.home import existing_lake, load_mandate
 from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
 from marketbot_resources import settings
 from marketbot_resources.errors import Equivocation, HomeError, LedgerError, MarketbotError, UsageError
-from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.halt import HaltFlag, HaltSwitch
 from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.ledger.opening import existing_ledger
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
+from marketbot_resources.model import HaltLevel
 from marketbot_resources.redaction import redactor
 
 if TYPE_CHECKING:
@@ -24,46 +26,99 @@ OPERATOR, HALT, RESUME = "cli", "halt", "resume"
 NO_REASON = "no reason given"
 APPEND_ATTEMPTS_MAX = 5
 CLASS_C = "C"
+STRICTNESS = tuple(HaltLevel)
+CANCELS = frozenset({HaltLevel.CANCEL_ALL, HaltLevel.FLATTEN})
+TOLD = {
+    HaltLevel.NO_NEW_RUNS: "no session is begun until `marketbot resume`",
+    HaltLevel.REDUCE_ONLY: "only sells are sent until `marketbot resume`",
+    HaltLevel.FLATTEN: "the next session sells everything that has a price, then nothing is sent until `marketbot resume`",
+    HaltLevel.HALT: "nothing is sent until `marketbot resume`",
+    HaltLevel.CANCEL_ALL: "nothing is sent until `marketbot resume`",
+}
 
 
-def halt_now(reason: str | None) -> dict[str, object]:
-    """Sets the flag first, then tells the ledger; `problem` says why the ledger could not be told, else it is empty.
+def halt_now(reason: str | None, level: HaltLevel = HaltLevel.HALT) -> dict[str, object]:
+    """Sets the flag first, then tells the ledger, then cancels what the level cancels; `problem`: what of this failed, or empty.
 
-    Raises HomeError when the flag can neither be written nor is set in any way.
+    `canceled`, `open_orders`: client order ids that CANCEL_ALL (every order) or FLATTEN (buys) ended, and that are left.
+    Raises HomeError when the flag can neither be written nor is set in any way, UsageError for a level that would loosen it.
     """
     text, switch = redactor().text(reason or NO_REASON), HaltSwitch(settings.home())
     before = switch.read()
+    if not may_set(before, level):
+        raise UsageError(
+            f"the halt flag is {before.word}; level {level.value} would let more go: `marketbot resume` first"
+        )
     try:
-        if (before.status, before.reason) != ("on", text):
-            switch.set(text)
+        if (before.status, before.reason, before.level) != ("on", text, level):
+            switch.set(text, level)
     except HomeError:
         if before.status == "off":
             raise
     flag = switch.read()
-    entry, problem = None, ""
+    entry, problems = None, []
     try:
-        entry = _tell_halt(text)
+        entry = _tell_halt(text, level)
     except (MarketbotError, sqlite3.Error) as error:
-        problem = f"the halt flag is set, but the ledger was not told: {error}"
-    return {"halted": flag.status != "off", "status": flag.status, "reason": text, "entry": entry, "problem": problem}
+        problems.append(f"the halt flag is set, but the ledger was not told: {error}")
+    canceled, left, why = _canceled(level)
+    if why:
+        problems.append(f"the halt flag is set, but open orders may be left: {why}")
+    told: dict[str, object] = {"halted": flag.status != "off", "status": flag.status, "level": level.value}
+    told |= {"reason": text, "entry": entry, "problem": "; ".join(problems)}
+    return told | {"canceled": list(canceled), "open_orders": list(left)}
 
 
-def _tell_halt(reason: str) -> int | None:
+def may_set(before: HaltFlag, level: HaltLevel) -> bool:
+    """Whether a level replaces the flag without letting more go; FLATTEN, which only sells, replaces all that can be read."""
+    if before.status == "off":
+        return True
+    if before.status != "on":
+        return level in (HaltLevel.HALT, HaltLevel.CANCEL_ALL)
+    return level is HaltLevel.FLATTEN or STRICTNESS.index(level) >= STRICTNESS.index(before.level)
+
+
+def _canceled(level: HaltLevel) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """(canceled, still open, why something may be left) of the broker's open orders, at the last session's instant of sending."""
+    home = settings.home()
+    if level not in CANCELS or not (home / "broker.sqlite").exists():
+        return (), (), ""
+    from marketbot_resources.broker.cancelling import BOTH, BUYS, cancel_open
+    from marketbot_resources.wiring import BrokerResource, ClockResource, Ports
+
+    try:
+        lake = existing_lake()
+        cutoffs = lake.ledger.entries("session_cutoff")
+        if not cutoffs:
+            return (), (), ""
+        last = max(dt.date.fromisoformat(entry.key) for entry in cutoffs)
+        broker, at = BrokerResource().open(load_mandate(), Ports()), ClockResource().open().sending(last)
+        report = cancel_open(lake.ledger, broker, at, BOTH if level is HaltLevel.CANCEL_ALL else BUYS)
+    except (MarketbotError, sqlite3.Error) as error:
+        return (), (), redactor().text(str(error))
+    why = f"the broker still works {', '.join(report.left[:3])}" if report.left else ""
+    return report.canceled, report.left, why
+
+
+def _tell_halt(reason: str, level: HaltLevel) -> int | None:
     """Number of the ledger entry that says so; None in a home without a ledger."""
     ledger = existing_ledger(settings.home())
     if ledger is None:
         return None
     last = ledger.entries("operator_action")[-1:]
-    if last and (last[0].body["action"], last[0].body["reason"]) == (HALT, reason):
+    facts: dict[str, Json] = {} if level is HaltLevel.HALT else {"level": level.value}
+    known = {} if not last or "level" not in last[0].body else {"level": last[0].body["level"]}
+    if last and (last[0].body["action"], last[0].body["reason"]) == (HALT, reason) and known == facts:
         return last[0].seq
-    return _append(ledger, HALT, reason)
+    return _append(ledger, HALT, reason, facts)
 
 
-def _append(ledger: Ledger, action: str, reason: str) -> int:
+def _append(ledger: Ledger, action: str, reason: str, facts: dict[str, Json] | None = None) -> int:
     """Appends the action under the next free number; another command may take a number at the same time."""
     for _ in range(APPEND_ATTEMPTS_MAX):
         n = len(ledger.entries("operator_action")) + 1
         body: dict[str, Json] = {"operator": OPERATOR, "action": action, "reason": reason, "n": n}
+        body |= facts or {}
         try:
             receipt = ledger.append("operator_action", f"{n:06d}", body)
         except Equivocation:
@@ -103,10 +158,13 @@ def _resumed(entry: int | None, reason: str, why: str) -> dict[str, object]:
 
 
 def halt_class(lake: "Lake") -> str:
-    """Halt class of the newest state of the book: empty, B or C."""
+    """Halt class of the newest state of the book, or C while the register holds a breach that an operator must lift."""
     from marketbot_assets.book.frames import state_of
+    from marketbot_assets.risk.breaches import breaches_of
 
-    row = newest_row(lake, "book_state")
+    row, verdict = newest_row(lake, "book_state"), newest_row(lake, "risk_verdict")
+    if verdict is not None and any(breach.halt_class == CLASS_C for breach in breaches_of(lake.load(verdict))):
+        return CLASS_C
     return "" if row is None else state_of(lake.load(row)).halt_class
 
 
@@ -135,7 +193,13 @@ def obstacle(lake: "Lake") -> str:
 def halt_lines(view: dict[str, object]) -> list[str]:
     """What `halt` did, for people."""
     told = "no ledger entry" if view["entry"] is None else f"ledger entry {view['entry']}"
-    return [f"halted: {view['reason']} ({told}); nothing is sent until `marketbot resume`"]
+    lines = [f"halted: {view['reason']} ({told}); {TOLD[HaltLevel(str(view['level']))]}"]
+    canceled, left = view["canceled"], view["open_orders"]
+    assert isinstance(canceled, list)
+    assert isinstance(left, list)
+    if HaltLevel(str(view["level"])) in CANCELS:
+        lines.append(f"open orders: {len(canceled)} canceled, {len(left)} left")
+    return lines
 
 
 def resume_lines(view: dict[str, object]) -> list[str]:

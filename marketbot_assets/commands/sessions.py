@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets.commands.home import existing_lake, instance, load_mandate
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import UsageError
+from marketbot_resources.governance import admit
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.sessions import book_open, end_state, first_failure
 from marketbot_resources.store.resource import session_from_key
@@ -64,8 +65,12 @@ class SessionResult:
 def run_session(session: dt.date, *, refetch: bool = False, data: bool = False) -> SessionResult:
     """Runs one session and returns how it ended; a failed run is an end with its reason, not an exception.
 
-    `data`: the job `data` instead: everything up to the forecasts, nothing is decided.
+    `data`: the job `data` instead: everything up to the forecasts, nothing is decided. Raises MandateError, before anything is
+    run, for a mandate file that may not take effect in this session.
     """
+    lake = open_home()
+    if lake is not None:
+        admit(lake, session, load_mandate())
     from marketbot_assets.definitions import defs
     from marketbot_assets.lineage import REFETCH_TAG
 

@@ -11,7 +11,7 @@ from marketbot_assets.commands.home import existing_lake, load_mandate
 from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
 from marketbot_assets.commands.sessions import LAST_ASSET, next_session
 from marketbot_resources.errors import UsageError
-from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.halt import HaltFlag, HaltSwitch
 from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.model import plain
 from marketbot_resources.sessions import book_open, end_state, first_failure
@@ -43,13 +43,19 @@ def status() -> View:
         "signed": max((kept for kept, _ in lake.ledger.checkpoints()), default=0),
         "anchors": list(load_mandate().anchors),
         "store_objects": lake.objects.count(),
-        "halt": {"status": flag.status, "reason": flag.reason},
+        "halt": {
+            "status": flag.status,
+            "reason": flag.reason,
+            "level": flag.level.value if flag.status == "on" else "",
+        },
         **dict.fromkeys(("sessions", "book", "limits", "open_orders", "in_doubt_orders", "failure")),
+        **dict.fromkeys(("trading_state", "breaches")),
     }
     if problem is None:
         orders = unsettled_orders(lake.ledger)
         view["sessions"], view["failure"] = _sessions(lake), _failure(lake)
         view["book"], view["limits"] = _book(lake), _limits(lake)
+        view["trading_state"], view["breaches"] = _trading_state(lake, flag)
         view["open_orders"] = [row for row in orders if not row["in_doubt"]]
         view["in_doubt_orders"] = [row for row in orders if row["in_doubt"]]
     view["next"], view["fine"] = _next(view)
@@ -124,6 +130,31 @@ def _book(lake: "Lake") -> View | None:
     }
 
 
+def _trading_state(lake: "Lake", flag: HaltFlag) -> tuple[str | None, list[View] | None]:
+    """(what may be sent now, the register of breaches); None before there is a book, or a verdict."""
+    from marketbot_assets.book.frames import state_of
+    from marketbot_assets.book.trading_state import trading_state
+    from marketbot_assets.risk.breaches import breaches_of
+
+    book, verdict = newest_row(lake, "book_state"), newest_row(lake, "risk_verdict")
+    found = [] if verdict is None else breaches_of(lake.load(verdict))
+    told: list[View] = [
+        {"control": b.control, "key": b.key, "cause": b.cause, "opened": b.opened.isoformat(), "message": b.message}
+        | {"sessions": b.sessions, "cure_sessions": b.cure_sessions, "halt_class": b.halt_class}
+        for b in found
+    ]
+    if book is None:
+        return None, told
+    state = trading_state(
+        state_of(lake.load(book)),
+        load_mandate().ladder,
+        halt_word=flag.word,
+        halting=any(breach.halt_class for breach in found),
+        overdue=any(breach.overdue for breach in found),
+    )
+    return state.value, told
+
+
 def _tickers(lake: "Lake", part: str) -> dict[str, str]:
     row = lake.index.newest("instruments", part)
     if row is None:
@@ -171,7 +202,9 @@ def _next(view: View) -> tuple[str, bool]:
     if view["in_doubt_orders"]:
         return "an order has no answer from the broker: marketbot reconcile; the next session settles it or halts", True
     book = view["book"]
-    if isinstance(book, dict) and book["halt_class"] == "C":
+    breaches = view["breaches"]
+    lifted = isinstance(breaches, list) and any(row["halt_class"] == "C" for row in breaches)
+    if lifted or (isinstance(book, dict) and book["halt_class"] == "C"):
         return "the book is halted, class C; when it may trade again: marketbot resume --reason TEXT", True
     return go_on, True
 
@@ -185,7 +218,10 @@ def status_lines(view: View) -> list[str]:
     lines = _line("home", view["home"])
     lines += _session_lines(view["sessions"]) + _book_lines(view["book"]) + _limit_lines(view["limits"])
     lines += _order_lines("open orders", view["open_orders"]) + _order_lines("in doubt", view["in_doubt_orders"])
-    lines += _line("halt flag", f"{halt['status']} {halt['reason']}".strip())
+    level = "" if halt["level"] in ("", "halt") else f"{halt['level']}:"
+    lines += _line("halt flag", " ".join(str(part) for part in (halt["status"], level, halt["reason"]) if part))
+    lines += _line("trading", view["trading_state"]) if view["trading_state"] else []
+    lines += _breach_lines(view["breaches"])
     lines += _line("ledger", f"{ledger['size']} entries, {chain}, head {ledger['size']}:{ledger['root']}")
     lines += _line("signed", f"the first {view['signed']} entries; `marketbot verify` checks everything")
     anchors = view["anchors"]
@@ -240,6 +276,15 @@ def _limit_lines(found: object) -> list[str]:
             f"{row['used']:>7.1%} of {row['key']:<38} {row['name']}: {row['observed']:.4g} against {row['limit']:.4g}"
         )
         lines += _line("limits used" if n == 0 else "", told)
+    return lines
+
+
+def _breach_lines(found: object) -> list[str]:
+    lines = []
+    for n, row in enumerate(found if isinstance(found, list) else []):
+        halts = f", halts, class {row['halt_class']}" if row["halt_class"] else ""
+        told = f"{row['control']} {row['key']} since {row['opened']}, {row['cause']}{halts}: {row['message']}"
+        lines += _line("breaches" if n == 0 else "", told.replace("  ", " "))
     return lines
 
 

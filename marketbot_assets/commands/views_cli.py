@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from marketbot_resources.errors import HomeError, UsageError
-from marketbot_resources.model import plain, utc_text
+from marketbot_resources.model import HaltLevel, plain, utc_text
 from marketbot_resources.redaction import redactor
 
 View = dict[str, object]
@@ -30,8 +30,8 @@ def status(as_json: bool) -> int:
     from marketbot_assets.commands.status import status as look
     from marketbot_assets.commands.status import status_lines
 
-    view = _made(look)
-    _show(view, status_lines, as_json)
+    view = made(look)
+    shown(view, status_lines, as_json)
     return 0 if view["fine"] else 1
 
 
@@ -48,9 +48,9 @@ def explain(order: str, as_page: bool, out: str | None, as_json: bool) -> int:
 
     if out is not None and not as_page:
         raise UsageError("--out: expected it together with --html, found it alone")
-    view = _made(lambda: write_dossier(order, Path(out).resolve() if out else None) if as_page else look(order))
+    view = made(lambda: write_dossier(order, Path(out).resolve() if out else None) if as_page else look(order))
     if as_json or as_page or not view["fault"]:
-        _show(view, dossier_lines if as_page else explain_lines, as_json)
+        shown(view, dossier_lines if as_page else explain_lines, as_json)
     if view["fault"]:
         click.echo(f"marketbot: {view['faults']} not whole, first: {view['fault']}", err=True)
     return 1 if view["fault"] else 0
@@ -67,7 +67,7 @@ def blast_radius(object: str, as_json: bool) -> int:
     from marketbot_assets.commands.blast_radius import blast_radius as look
     from marketbot_assets.commands.blast_text import blast_lines
 
-    _show(_made(lambda: look(object)), blast_lines, as_json)
+    shown(made(lambda: look(object)), blast_lines, as_json)
     return 0
 
 
@@ -80,19 +80,20 @@ def report(session: str | None, out: str | None, as_json: bool) -> int:
     from marketbot_assets.commands.report import report as make
     from marketbot_assets.commands.report import report_lines
 
-    _show(_made(lambda: make(session, out)), report_lines, as_json)
+    shown(made(lambda: make(session, out)), report_lines, as_json)
     return 0
 
 
 @click.command()
 @REASON
+@click.option("--level", type=click.Choice(list(HaltLevel)), default=HaltLevel.HALT.value, help="How much stops.")
 @JSON
-def halt(reason: str | None, as_json: bool) -> int:
-    """Stop now: nothing is sent until `resume`."""
+def halt(reason: str | None, level: str, as_json: bool) -> int:
+    """Stop now: nothing is sent until `resume`; a level stops less, cancels open orders, too, or sells everything."""
     from marketbot_assets.commands.halt import halt_lines, halt_now
 
-    view = _made(lambda: halt_now(reason))
-    _show(view, halt_lines, as_json)
+    view = made(lambda: halt_now(reason, HaltLevel(level)))
+    shown(view, halt_lines, as_json)
     if view["problem"]:
         click.echo(redactor().text(f"marketbot: {view['problem']}"), err=True)
     return 1 if view["problem"] else 0
@@ -105,9 +106,9 @@ def resume(reason: str | None, as_json: bool) -> int:
     """Go on after a halt, when book and broker agree."""
     from marketbot_assets.commands.halt import resume_lines, resume_now
 
-    view = _made(lambda: resume_now(reason))
+    view = made(lambda: resume_now(reason))
     if as_json or view["resumed"]:
-        _show(view, resume_lines, as_json)
+        shown(view, resume_lines, as_json)
     if not view["resumed"]:
         click.echo(redactor().text(f"marketbot: not resumed: {view['why']}"), err=True)
     return 0 if view["resumed"] else 1
@@ -119,8 +120,8 @@ def reconcile(as_json: bool) -> int:
     """Compare our newest positions with what the broker holds."""
     from marketbot_assets.commands.reconcile import reconcile_lines, reconcile_now
 
-    view = _made(reconcile_now)
-    _show(view, reconcile_lines, as_json)
+    view = made(reconcile_now)
+    shown(view, reconcile_lines, as_json)
     return 0 if view["clean"] else 1
 
 
@@ -137,14 +138,14 @@ def verify(
     if exported is not None:
         from marketbot_assets.commands.export import verify_export, verify_export_lines
 
-        view = _made(lambda: verify_export(exported, key))
-        _show(view, verify_export_lines, as_json)
+        view = made(lambda: verify_export(exported, key))
+        shown(view, verify_export_lines, as_json)
         return 0 if view["fine"] else 1
     from marketbot_assets.commands.verify import verify as check
     from marketbot_assets.commands.verify_text import verify_lines
 
-    view = _made(lambda: check(anchors, roots, key))
-    _show(view, verify_lines, as_json)
+    view = made(lambda: check(anchors, roots, key))
+    shown(view, verify_lines, as_json)
     return 0 if view["fine"] else 1
 
 
@@ -157,7 +158,7 @@ def prove(order: str, out: str | None, as_json: bool) -> int:
     from marketbot_assets.commands.prove import prove as make
     from marketbot_assets.commands.prove import prove_lines
 
-    _show(_made(lambda: make(order, out)), prove_lines, as_json)
+    shown(made(lambda: make(order, out)), prove_lines, as_json)
     return 0
 
 
@@ -171,7 +172,7 @@ def export_audit(first: str, last: str, out: str | None, as_json: bool) -> int:
     from marketbot_assets.commands.export import export_audit as make
     from marketbot_assets.commands.export import export_lines
 
-    _show(_made(lambda: make(first, last, out)), export_lines, as_json)
+    shown(made(lambda: make(first, last, out)), export_lines, as_json)
     return 0
 
 
@@ -183,8 +184,8 @@ def replay(session: str | None, as_json: bool) -> int:
     from marketbot_assets.commands.replay import replay as rebuild
     from marketbot_assets.commands.replay_text import replay_lines
 
-    view = _made(lambda: rebuild(session))
-    _show(view, replay_lines, as_json)
+    view = made(lambda: rebuild(session))
+    shown(view, replay_lines, as_json)
     return 0 if view["fine"] else 1
 
 
@@ -198,8 +199,8 @@ def leakcheck(cuts: int, feature: str | None, session: str | None, as_json: bool
     from marketbot_assets.commands.leakcheck import leakcheck as check
     from marketbot_assets.commands.leakcheck_text import leakcheck_lines
 
-    view = _made(lambda: check(cuts, feature, session, quiet=as_json))
-    _show(view, leakcheck_lines, as_json)
+    view = made(lambda: check(cuts, feature, session, quiet=as_json))
+    shown(view, leakcheck_lines, as_json)
     return 0 if view["fine"] else 1
 
 
@@ -218,8 +219,8 @@ def repair(proposal: str | None, author: str | None, reason: str | None, restate
     if restated and proposal is not None:
         raise UsageError("--restated: expected it without --accept")
     look = restated_now if restated else proposals_now
-    view = _made(look if proposal is None else lambda: accept_now(proposal, author, reason))
-    _show(view, repair_lines, as_json)
+    view = made(look if proposal is None else lambda: accept_now(proposal, author, reason))
+    shown(view, repair_lines, as_json)
     return 0
 
 
@@ -229,7 +230,8 @@ VIEW_COMMANDS: list[click.Command] = [
 ]
 
 
-def _made(make: Callable[[], View]) -> View:
+def made(make: Callable[[], View]) -> View:
+    """The view, or HomeError when a file of the home is no database."""
     with _readable():
         return make()
 
@@ -243,7 +245,8 @@ def _readable() -> Iterator[None]:
         raise HomeError(f"home: expected whole databases, found: {error}; restore the home from its backup") from error
 
 
-def _show(view: View, lines: Callable[[View], Sequence[str]], as_json: bool) -> None:
+def shown(view: View, lines: Callable[[View], Sequence[str]], as_json: bool) -> None:
+    """Prints a view as one JSON object or as lines for people."""
     if as_json:
         click.echo(json.dumps(json_value(view), sort_keys=True, allow_nan=False))
     else:

@@ -13,15 +13,11 @@ from decimal import Context, Decimal, localcontext
 
 from marketbot_resources.model import Kind, OpenOrder, Order, Side, batch_sha256
 
-ORDERS_PER_BATCH_MAX = 200
-ORDER_VALUE_MAX = Decimal("0.07")
-BUYS_MAX = Decimal("0.25")
-GROSS_MAX = Decimal("1.50")
-FX_BUY_LEG_MAX = Decimal("0.25")
-LIMIT_BEYOND_REFERENCE_MAX = Decimal("0.06")
-PRICE_AGE_SESSIONS = 2
-APPROVED, HALT_OFF, FX_LEG = "APPROVED", "off", "F"
-_DIGITS = 100
+ORDERS_PER_BATCH_MAX, PRICE_AGE_SESSIONS, _DIGITS = 200, 2, 100
+ORDER_VALUE_MAX, LIMIT_BEYOND_REFERENCE_MAX = Decimal("0.07"), Decimal("0.06")
+BUYS_MAX, FX_BUY_LEG_MAX, GROSS_MAX = Decimal("0.25"), Decimal("0.25"), Decimal("1.50")
+APPROVED, FX_LEG, PAPER = "APPROVED", "F", "paper"
+HALT_OFF, HALT_SELLS = ("off", "no-new-runs"), ("reduce-only", "flatten")
 _MAPPINGS = ("reference_price", "fx", "price_age", "decided_positions", "broker_positions", "own_fills")
 
 
@@ -37,7 +33,7 @@ class GateFacts:
     the base currency itself; `price_age`: an order's instrument, `FX:<currency>` for a leg -> sessions since that price. Positions
     in shares: as decided upon, as the broker reports them, and `own_fills`, our signed fills in between. `already_sent`: client
     order ids and `place`s that other batches of the session sent. `batch`: the approved batch, whose hash, count and totals are
-    judged, when the orders asked about are only what is left of it to send; None = they are all of it.
+    judged, when the orders asked about are only what is left of it to send; None = they are all of it. `environment`: the broker's.
     """
 
     session: dt.date
@@ -57,6 +53,7 @@ class GateFacts:
     known_instruments: frozenset[str]
     own_fills: Mapping[str, Decimal] = field(default_factory=dict)
     batch: tuple[Order, ...] | None = None
+    environment: str = ""
 
 
 def place(instrument: str, side: Side) -> str:
@@ -105,11 +102,13 @@ def _value(order: Order, facts: GateFacts) -> Decimal:
     return value / _number(facts.nav, "the NAV", positive=True)
 
 
-def _permission(_: object, facts: GateFacts) -> Iterator[str]:
-    """Verdict, halt flag, NAV, the present, and the type of every collection: a text would pass for a set of texts."""
-    for what, word, wanted in (("verdict", facts.verdict, APPROVED), ("halt flag", facts.halt_status, HALT_OFF)):
-        if not (isinstance(word, str) and word == wanted):
-            yield f"expected the {what} to be {wanted}, found {word!s:.40}"
+def _permission(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
+    """Verdict, broker, halt flag (two levels let sells go), NAV, the present; a text would pass for a collection of texts."""
+    off = HALT_OFF + (HALT_SELLS if all(order.side is Side.SELL for order in orders) else ())
+    words = (("verdict", facts.verdict, (APPROVED,)), ("broker", facts.environment, (PAPER,)))
+    for what, word, wanted in (*words, ("halt flag", facts.halt_status, off)):
+        if not (isinstance(word, str) and word in wanted):
+            yield f"expected the {what} to be {wanted[0]}, found {word!s:.40}"
     if type(facts.session) is not dt.date or facts.now.utcoffset() is None:
         yield f"expected a session and an instant with zone, found {facts.session} and {facts.now}"
     kinds = {tuple: ("open_orders",), frozenset: ("already_sent", "known_instruments"), Mapping: _MAPPINGS}
@@ -137,7 +136,7 @@ def _account(_: object, facts: GateFacts) -> Iterator[str]:
 
 
 def _batch(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
-    """Orders out are orders approved, none of them twice, not too many."""
+    """Orders out are orders approved, one per name, not too many."""
     batch = orders if facts.batch is None else facts.batch
     if not all(isinstance(held, list | tuple) and all(type(o) is Order for o in held) for held in (orders, batch)):
         yield "expected a sequence of orders, found something else"
@@ -148,7 +147,8 @@ def _batch(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
         yield f"found {len(batch)} orders, limit {ORDERS_PER_BATCH_MAX}"
     yield from (f"expected approved orders, found {order.client_order_id}" for order in orders if order not in approved)
     for held in (batch, orders):
-        counts = Counter(key for o in held for key in (o.client_order_id, place(o.instrument, o.side)))
+        keys = [(o.client_order_id, place(o.instrument, o.side), o if o.leg == FX_LEG else o.instrument) for o in held]
+        counts = Counter(key for row in keys for key in row)
         yield from (f"expected every order once, found {key} {n} times" for key, n in counts.items() if not n == 1)
 
 
@@ -169,7 +169,7 @@ def _totals(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
 
 
 def _place(order: Order, facts: GateFacts) -> Iterator[str]:
-    """Limit orders in known shares, or currency legs without limit; of this session, inside the window, open or sent nowhere."""
+    """Limit orders in known shares, or currency legs without limit; of this session, in the window, nothing open in the name."""
     if not (isinstance(order.client_order_id, str) and order.client_order_id and isinstance(order.side, Side)):
         yield "expected an id and a side, found none"
     is_leg = order.kind is Kind.FX and order.leg == FX_LEG and order.instrument == f"FX:{order.currency}"
@@ -180,7 +180,7 @@ def _place(order: Order, facts: GateFacts) -> Iterator[str]:
         yield f"expected session {facts.session}, found {order.session}"
     if not order.send_from <= facts.now <= order.send_until:
         yield f"found now {facts.now}, window {order.send_from} to {order.send_until}"
-    taken = {key for o in facts.open_orders for key in (o.client_order_id, place(o.instrument, o.side))}
+    taken = {key for o in facts.open_orders for key in (o.client_order_id, *(place(o.instrument, s) for s in Side))}
     if found := {order.client_order_id, place(order.instrument, order.side)} & (taken | facts.already_sent):
         yield f"expected a new order, found {' and '.join(sorted(found))} open or sent already"
 

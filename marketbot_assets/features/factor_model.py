@@ -68,6 +68,9 @@ def estimate_factor_model(
         scenario_kinds=scenarios.kinds,
         scenario_returns=scenarios.returns,
         scenario_proxied=scenarios.proxied,
+        scenario_factor_returns=scenarios.factor_returns,
+        scenario_paths=scenarios.paths,
+        scenario_years=scenarios.years,
     )
 
 
@@ -157,7 +160,7 @@ def index_volatility(index: Floats, sessions: int) -> float:
     return float(np.std(tail, ddof=1) * np.sqrt(SESSIONS_PER_YEAR)) if len(tail) == sessions else float("nan")
 
 
-BLOCKS = ("session", "factor", "instrument", "return", "scenario", "proxied")
+BLOCKS = ("session", "factor", "instrument", "return", "scenario", "proxied", "by factors", "path")
 
 
 def to_frame(model: FactorModel) -> pd.DataFrame:
@@ -180,6 +183,10 @@ def to_frame(model: FactorModel) -> pd.DataFrame:
     for n, name in enumerate(model.scenarios):
         rows.append(("scenario", n, f"{name}|{model.scenario_kinds[n]}", model.scenario_returns[n].tolist()))
         rows.append(("proxied", n, name, model.scenario_proxied[n].astype(float).tolist()))
+        rows.append(
+            ("by factors", n, name, [float(model.scenario_years[n]), *model.scenario_factor_returns[n].tolist()])
+        )
+        rows.append(("path", n, name, model.scenario_paths[n].ravel().tolist()))
     return pd.DataFrame(rows, columns=["block", "place", "key", "values"])
 
 
@@ -194,6 +201,7 @@ def from_frame(frame: pd.DataFrame) -> FactorModel:
     instruments, facts = tuple(blocks["instrument"]["key"]), matrix("instrument")
     pairs = [str(key).split("|") for key in blocks["scenario"]["key"]]
     shape = (len(pairs), len(instruments))
+    by_factors = matrix("by factors").reshape(shape[0], shape[1] + 1)
     return FactorModel(
         session=dt.date.fromisoformat(str(blocks["session"]["key"].iloc[0])),
         instruments=instruments,
@@ -214,4 +222,7 @@ def from_frame(frame: pd.DataFrame) -> FactorModel:
         scenario_kinds=tuple(kind for _, kind in pairs),
         scenario_returns=matrix("scenario").reshape(shape),
         scenario_proxied=matrix("proxied").reshape(shape).astype(bool),
+        scenario_factor_returns=by_factors[:, 1:],
+        scenario_paths=matrix("path").reshape(shape[0], -1, shape[1]) if pairs else np.empty((0, 1, shape[1])),
+        scenario_years=by_factors[:, 0],
     )

@@ -22,7 +22,9 @@ class FactorModel:
     The two estimators of the covariance per session are (a) EWMA over `returns` with `ewma_halflife`, (b) Ledoit-Wolf over
     the last `ledoit_wolf_sessions` rows: (1 - shrinkage) * sample + shrinkage * shrink_variance * identity.
     `scenario_returns` (S, n): simple return of each instrument in each stress scenario that ended before the cutoff;
-    `scenario_kinds`: crash, bear or budget; `scenario_proxied` (S, n): True where beta times the index stands in.
+    `scenario_kinds`: crash, bear, budget, instant or history; `scenario_proxied` (S, n): True where peers or the index stand in.
+    `scenario_factor_returns` (S, n): the same by factors; `scenario_paths` (S, P, n): cumulative replay at P sessions of the
+    window, its end last; `scenario_years` (S,): its length, 0 for an instant.
     """
 
     session: dt.date
@@ -44,6 +46,9 @@ class FactorModel:
     scenario_kinds: tuple[str, ...]
     scenario_returns: Floats
     scenario_proxied: NDArray[np.bool_]
+    scenario_factor_returns: Floats
+    scenario_paths: Floats
+    scenario_years: Floats
 
     def __post_init__(self) -> None:
         n, k, s = len(self.instruments), len(self.factors), len(self.scenarios)
@@ -52,6 +57,10 @@ class FactorModel:
         assert self.factor_covariance.shape == (k, k)
         assert self.returns.shape[1] == n
         assert self.scenario_returns.shape == (s, n) == self.scenario_proxied.shape
+        assert self.scenario_factor_returns.shape == (s, n)
+        assert self.scenario_paths.ndim == 3
+        assert (len(self.scenario_paths), self.scenario_paths.shape[2]) == (s, n)
+        assert self.scenario_years.shape == (s,) == (len(self.scenario_kinds),)
 
     def ewma_root(self) -> Floats:
         """(T, n) matrix R with R'R the EWMA covariance per session (mean zero, weights sum to 1)."""

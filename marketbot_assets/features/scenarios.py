@@ -1,119 +1,211 @@
-"""Stress windows of the past, replayed on today's instruments. Pure.
+"""What today's instruments lose in each stress window: by replay and by factors. Pure.
 
-A window counts from the first session after its end. A name without 95 % of the window's sessions is represented by its beta
-times the index, marked as proxied. Source of the windows: the stress library of the risk controls.
+A window counts from the first session after its end. Replay: the name's own returns where at least 95 % of the window's sessions
+exist; else, marked as proxied, the median of three or more peers of its sector times the ratio of betas, or beta times the
+index. Factors: betas times the factor returns of the window, compounded session by session; where our own index does not span the
+window, its published factor returns. Two shocks without a date that are one return per name stand here as well: Y2 (rates) and
+Y4 (momentum crash).
+Not here: the windows themselves (`stress_windows`), how factors and betas are estimated (`stress_factors`).
 """
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from marketbot_assets.normalization.window import Floats
+from marketbot_assets.features.past import Past, Universe, plain_universe
+from marketbot_assets.features.stress_factors import (
+    RATES,
+    StressFactors,
+    estimate_stress_factors,
+    momentum_of,
+)
+from marketbot_assets.features.stress_windows import BUDGET, INSTANT, MARKET, WINDOWS, Window
+from marketbot_assets.normalization.window import Flags, Floats
 
+Places = NDArray[np.intp]
+Groups = list[Flags]
 COVERAGE_MIN = 0.95
-PROXY_FLOOR = -0.95
+LOSS_FLOOR = -0.95
+PEERS_MIN, RATIO_MIN, RATIO_MAX = 3, 0.5, 2.0
 BUDGET_SESSIONS = 5
 BUDGET_YEARS = 20
-CRASH, BEAR, BUDGET = "crash", "bear", "budget"
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One stress window: from the close of `start` to the close of `end`.
-
-    `index_return`: the S&P 500 price index's simple return over it, to three digits; stands in where our own index begins later.
-    """
-
-    name: str
-    kind: str
-    start: dt.date
-    end: dt.date
-    index_return: float
-
-
-WINDOWS = (
-    Window("H1998", CRASH, dt.date(1998, 7, 17), dt.date(1998, 8, 31), -0.193),
-    Window("H2000", BEAR, dt.date(2000, 3, 24), dt.date(2002, 10, 9), -0.491),
-    Window("H2008", BEAR, dt.date(2007, 10, 9), dt.date(2009, 3, 9), -0.568),
-    Window("H2008L", CRASH, dt.date(2008, 9, 12), dt.date(2008, 11, 20), -0.399),
-    Window("H2010", CRASH, dt.date(2010, 4, 23), dt.date(2010, 7, 2), -0.16),
-    Window("H2011", CRASH, dt.date(2011, 7, 22), dt.date(2011, 8, 8), -0.168),
-    Window("H2015", CRASH, dt.date(2015, 8, 17), dt.date(2015, 8, 25), -0.112),
-    Window("H2018F", CRASH, dt.date(2018, 1, 26), dt.date(2018, 2, 8), -0.102),
-    Window("H2018Q4", CRASH, dt.date(2018, 9, 20), dt.date(2018, 12, 24), -0.198),
-    Window("H2020", CRASH, dt.date(2020, 2, 19), dt.date(2020, 3, 23), -0.339),
-    Window("H2022", BEAR, dt.date(2022, 1, 3), dt.date(2022, 10, 12), -0.254),
-)
+PATH_POINTS = 12
+LEVEL_MIN = 0.01
+RATE_SHOCK = 0.02
+WINNERS, WINNER_SHOCK = 0.8, -0.25
+WORST, RATES_UP, MOMENTUM_CRASH = "WORST5", "Y2 rates +200 bp", "Y4 momentum crash"
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioReturns:
-    """Simple return of each of n instruments in each of S scenarios: `returns` (S, n), `proxied` (S, n)."""
+    """Simple return of each of n instruments in each of S scenarios.
+
+    `returns` (S, n): by replay or its proxy; `proxied` (S, n); `factor_returns` (S, n): by factors; `paths` (S, P, n): cumulative
+    replay at P sessions of the window, evenly spaced, the last one its end; `years` (S,): length, 0 for an instant.
+    """
 
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     returns: Floats
     proxied: NDArray[np.bool_]
+    factor_returns: Floats
+    paths: Floats
+    years: Floats
 
 
-def scenario_returns(
-    base_returns: Floats, sessions: Sequence[dt.date], index: Floats, beta: Floats, session: dt.date
-) -> ScenarioReturns:
-    """Replays every window that ended before `session`.
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    kind: str
+    returns: Floats
+    proxied: Flags
+    factor_returns: Floats
+    path: Floats
+    years: float
 
-    `base_returns` (T, n): simple, base currency, NaN where there are no data; `index` (T,) levels on the same sessions;
-    `beta` (n,): used for proxies. The worst five index sessions in a row of the last 20 years are the scenario WORST5.
+
+def scenario_returns(past: Past, beta: Floats, session: dt.date, universe: Universe | None = None) -> ScenarioReturns:
+    """Every window that ended before `session`, then the shocks without a date.
+
+    `beta` (n,): to the index, used for proxies; `universe`: nothing is known of the names when it is None. The worst five index
+    sessions in a row of the last 20 years are the scenario WORST5. Y2 is left out where no yields are known.
     """
-    days = np.array(sessions)
-    due = [w for w in WINDOWS if w.end < session]
-    rows = [_replay(base_returns, days, index, beta, w.start, w.end, w.index_return) for w in due]
-    names, kinds = [w.name for w in due], [w.kind for w in due]
-    worst = _worst_run(days, index, session)
-    if worst is not None:
-        rows.append(_replay(base_returns, days, index, beta, *worst, float("nan")))
-        names.append("WORST5")
-        kinds.append(BUDGET)
-    count = base_returns.shape[1]
-    returns = np.array([row[0] for row in rows]).reshape(len(rows), count)
-    proxied = np.array([row[1] for row in rows], dtype=bool).reshape(len(rows), count)
-    return ScenarioReturns(tuple(names), tuple(kinds), returns, proxied)
+    count = past.base_returns.shape[1]
+    known = plain_universe(count) if universe is None else universe
+    due = [window for window in WINDOWS if window.end < session]
+    worst = _worst_run(past, session)
+    due += [] if worst is None else [Window(WORST, BUDGET, *worst, float("nan"))]
+    places = [_inside(past, window) for window in due]
+    needed = [rows for rows in places if rows is not None]
+    union = np.unique(np.concatenate(needed)) if needed else np.empty(0, dtype=np.intp)
+    factors = estimate_stress_factors(past, known, beta, union)
+    groups = [known.in_sector(sector) for sector in known.sectors()]
+    rows = [_window_row(past, groups, beta, factors, window, place) for window, place in zip(due, places, strict=True)]
+    return _stacked([*rows, *_shocks(past, known, factors)], count)
 
 
-def _replay(
-    base_returns: Floats,
-    days: NDArray[np.object_],
-    index: Floats,
-    beta: Floats,
-    start: dt.date,
-    end: dt.date,
-    published: float,
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """(returns (n,), which are proxies (n,)) of one window; `published`: the index's return where our own does not span it."""
-    inside = (days > start) & (days <= end)
-    own = base_returns[inside]
-    known = np.isfinite(own)
-    whole = bool(len(days)) and days[0] <= start
-    covered = (
-        known.sum(axis=0) >= COVERAGE_MIN * max(len(own), 1) if whole else np.zeros(base_returns.shape[1], dtype=bool)
+def _stacked(rows: list[_Row], count: int) -> ScenarioReturns:
+    size = len(rows)
+    return ScenarioReturns(
+        names=tuple(row.name for row in rows),
+        kinds=tuple(row.kind for row in rows),
+        returns=np.array([row.returns for row in rows]).reshape(size, count),
+        proxied=np.array([row.proxied for row in rows], dtype=bool).reshape(size, count),
+        factor_returns=np.array([row.factor_returns for row in rows]).reshape(size, count),
+        paths=np.array([row.path for row in rows]).reshape(size, PATH_POINTS, count),
+        years=np.array([row.years for row in rows], dtype=float),
     )
-    replayed = np.prod(1.0 + np.where(known, own, 0.0), axis=0) - 1.0
-    measured = (
-        index[np.flatnonzero(inside)[-1]] / index[np.flatnonzero(days <= start)[-1]] - 1.0 if whole else published
-    )
-    proxy = np.maximum(beta * (measured if np.isfinite(measured) else published), PROXY_FLOOR)
-    return np.asarray(np.where(covered, replayed, proxy)), ~covered
 
 
-def _worst_run(days: NDArray[np.object_], index: Floats, session: dt.date) -> tuple[dt.date, dt.date] | None:
-    """(session before, last session) of the worst five sessions in a row that ended before `session`."""
-    earliest = session.replace(year=session.year - BUDGET_YEARS, day=min(session.day, 28))
-    change = index[BUDGET_SESSIONS:] / index[:-BUDGET_SESSIONS] - 1.0
-    ends = days[BUDGET_SESSIONS:]
-    usable = np.isfinite(change) & (ends < session) & (days[:-BUDGET_SESSIONS] >= earliest)
-    if not usable.any():
+def _inside(past: Past, window: Window) -> Places | None:
+    """Rows of the window's sessions; None where our own sessions do not span it."""
+    if not past.sessions or past.sessions[0] > window.start:
         return None
-    place = int(np.flatnonzero(usable)[np.argmin(change[usable])])
-    return days[place], ends[place]
+    first, last = past.after(window.start), past.after(window.end)
+    return np.arange(first, last) if last > first else None
+
+
+def _window_row(
+    past: Past, groups: Groups, beta: Floats, factors: StressFactors, window: Window, rows: Places | None
+) -> _Row:
+    index = _index_path(past, window, rows)
+    replayed, proxied = _replay(past, groups, beta, index[-1], rows)
+    return _Row(
+        name=window.name,
+        kind=window.kind,
+        returns=replayed,
+        proxied=proxied,
+        factor_returns=by_factors(factors, window, index[-1], rows),
+        path=_path(past, replayed, proxied, index, rows),
+        years=window.years,
+    )
+
+
+def _points(rows: Places) -> Places:
+    """Positions of the path's sessions within the window, the last one its end."""
+    return np.ceil(np.arange(1, PATH_POINTS + 1) * len(rows) / PATH_POINTS).astype(np.intp) - 1
+
+
+def _index_path(past: Past, window: Window, rows: Places | None) -> Floats:
+    """(P,) cumulative index return; the published one throughout where our own does not span the window."""
+    if rows is not None:
+        path = past.index[rows[_points(rows)]] / past.index[rows[0] - 1] - 1.0
+        if np.isfinite(path[-1]):
+            return np.where(np.isfinite(path), path, path[-1])
+    return np.full(PATH_POINTS, window.index_return)
+
+
+def _replay(past: Past, groups: Groups, beta: Floats, index_return: float, rows: Places | None) -> tuple[Floats, Flags]:
+    """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
+    own = past.base_returns[:0] if rows is None else past.base_returns[rows]
+    known = np.isfinite(own)
+    covered = known.sum(axis=0) >= COVERAGE_MIN * max(len(own), 1)
+    replayed = np.prod(1.0 + np.where(known, own, 0.0), axis=0) - 1.0
+    proxy = beta * index_return
+    for group in groups:
+        peers = group & covered
+        middle = float(np.median(beta[peers])) if peers.sum() >= PEERS_MIN else float("nan")
+        if middle > 0.0:
+            ratio = np.clip(beta / middle, RATIO_MIN, RATIO_MAX)
+            proxy = np.where(group, ratio * np.median(replayed[peers]), proxy)
+    return np.where(covered, replayed, np.clip(proxy, LOSS_FLOOR, 0.0)), ~covered
+
+
+def by_factors(factors: StressFactors, window: Window, index_return: float, rows: Places | None) -> Floats:
+    """(n,) betas times factor returns, session by session, or of the published returns as logarithms."""
+    if rows is not None:
+        moves = factors.inside(rows)
+        if np.isfinite(moves).all():
+            steps = np.maximum(moves @ factors.betas.T, LOSS_FLOOR)
+            return np.asarray(np.maximum(np.prod(1.0 + steps, axis=0) - 1.0, LOSS_FLOOR))
+    given = {**window.published, MARKET: index_return}
+    known = np.array([name in given for name in factors.names], dtype=bool)
+    move = np.array([[np.log1p(given.get(name, 0.0)) for name in factors.names]])
+    return np.asarray(np.maximum(np.expm1(factors.filled(move, known) @ factors.betas.T)[0], LOSS_FLOOR))
+
+
+def _path(past: Past, replayed: Floats, proxied: Flags, index: Floats, rows: Places | None) -> Floats:
+    """(P, n) cumulative replay; a proxy moves with the index, a window before our own sessions has its end alone."""
+    flat = np.tile(replayed, (PATH_POINTS, 1))
+    if rows is None:
+        return flat
+    own = past.base_returns[rows]
+    walked = np.cumprod(1.0 + np.where(np.isfinite(own), own, 0.0), axis=0)[_points(rows)] - 1.0
+    shape = index / index[-1] if abs(index[-1]) > LEVEL_MIN else np.ones(PATH_POINTS)
+    stand_in = np.maximum(shape[:, None] * replayed, LOSS_FLOOR)
+    return np.where(proxied, stand_in, walked)
+
+
+def _shocks(past: Past, universe: Universe, factors: StressFactors) -> list[_Row]:
+    """Y2: +200 bp on the ten-year yield times the rate beta. Y4: the top fifth by momentum loses 25 %; unknown counts as top."""
+    moves = {MOMENTUM_CRASH: np.where(_winners(past, universe), WINNER_SHOCK, 0.0)}
+    place = factors.column(RATES)
+    if place is not None:
+        moves[RATES_UP] = np.maximum(RATE_SHOCK * factors.betas[:, place], LOSS_FLOOR)
+    none = np.zeros(past.base_returns.shape[1], dtype=bool)
+    return [
+        _Row(name, INSTANT, move, none, move, np.tile(move, (PATH_POINTS, 1)), 0.0)
+        for name, move in sorted(moves.items())
+    ]
+
+
+def _winners(past: Past, universe: Universe) -> Flags:
+    score = momentum_of(past.base_returns, len(past.sessions))
+    known = np.isfinite(score) & universe.equity
+    if not known.any():
+        return np.ones(len(score), dtype=bool)
+    return np.asarray(~np.isfinite(score) | (score >= np.quantile(score[known], WINNERS)))
+
+
+def _worst_run(past: Past, session: dt.date) -> tuple[dt.date, dt.date] | None:
+    """(session before, last session) of the worst five index sessions in a row that ended before `session`."""
+    earliest = session.replace(year=session.year - BUDGET_YEARS, day=min(session.day, 28))
+    first = past.after(earliest - dt.timedelta(days=1))
+    level = past.index[first : past.after(session - dt.timedelta(days=1))]
+    change = level[BUDGET_SESSIONS:] / level[:-BUDGET_SESSIONS] - 1.0
+    if not np.isfinite(change).any():
+        return None
+    place = first + int(np.argmin(np.where(np.isfinite(change), change, np.inf)))
+    return past.sessions[place], past.sessions[place + BUDGET_SESSIONS]

@@ -9,7 +9,8 @@ import dagster as dg
 from marketbot_assets.ingestion import schema
 from marketbot_assets.lineage import collect, ingest, materialized, stage_asset, stored
 from marketbot_assets.session_facts import held_listings
-from marketbot_resources.broker.account import take_account
+from marketbot_resources.broker.account import refuse_new_run, take_account
+from marketbot_resources.governance import admit, take
 from marketbot_resources.provider import Delivery
 from marketbot_resources.sessions import last_cutoff_before, open_book
 from marketbot_resources.stop_hits import refuse_decided
@@ -24,12 +25,15 @@ STAGE = "ingestion"
 def mandate(
     context: dg.AssetExecutionContext, store: StoreResource, mandate_file: MandateResource
 ) -> dg.MaterializeResult:
-    """The parsed, validated mandate. Source: the mandate file that the user edits."""
+    """The parsed, validated mandate: in force already, tighter, or loosened by a signed record. Source: the user's mandate file."""
     from marketbot_assets.ingestion.parse_mandate import mandate_frame
 
-    loaded = mandate_file.load()
-    open_book(store.lake.ledger, session_of(context), loaded.calendar, loaded.schedule)
-    return materialized(context, store, mandate_frame(loaded), schema.MANDATE)
+    loaded, session = mandate_file.load(), session_of(context)
+    open_book(store.lake.ledger, session, loaded.calendar, loaded.schedule)
+    admitted = admit(store.lake, session, loaded)
+    result = materialized(context, store, mandate_frame(loaded), schema.MANDATE)
+    take(store.lake, admitted)
+    return result
 
 
 @dataclass(frozen=True)
@@ -134,10 +138,11 @@ def account_snapshot(
     served = stored(context, store, schema.ACCOUNT_SNAPSHOT)
     if served is not None:
         return served
-    mandate, flag = store.reader(context).mandate(), halt.open().read()
-    account = take_account(store.lake.ledger, broker.open(mandate, ports), clock.open(), mandate, session_of(context))
+    mandate, flag, session = store.reader(context).mandate(), halt.open().read(), session_of(context)
+    refuse_new_run(store.lake.ledger, flag, session)
+    account = take_account(store.lake.ledger, broker.open(mandate, ports), clock.open(), mandate, session)
     frame = snapshot_frame(
-        account.report, account.cutoff_at, flag.status, flag.reason, account.operator, account.stop_hits
+        account.report, account.cutoff_at, flag.word, flag.reason, account.operator, account.stop_hits
     )
     return materialized(context, store, frame, schema.ACCOUNT_SNAPSHOT)
 

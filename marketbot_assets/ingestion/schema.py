@@ -202,7 +202,18 @@ INTRADAY_QUOTES = Table(
     ),
 )
 
-SNAPSHOT_KINDS = ("CUTOFF", "CASH", "POSITION", "OPEN_ORDER", "EXECUTION", "EVENT", "HALT_FLAG", "OPERATOR", "STOP_HIT")
+SNAPSHOT_KINDS = (
+    "CUTOFF",
+    "CASH",
+    "POSITION",
+    "OPEN_ORDER",
+    "EXECUTION",
+    "EVENT",
+    "HALT_FLAG",
+    "OPERATOR",
+    "STOP_HIT",
+    "BROKER",
+)
 ACCOUNT_SNAPSHOT = Table(
     "account_snapshot",
     "one thing that the broker or the operator reports at the cutoff",

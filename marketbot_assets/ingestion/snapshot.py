@@ -36,7 +36,8 @@ def snapshot_frame(
     """One row per fact; without a broker there are none of the account.
 
     `operator`: reasons of re-arming actions since the last session, oldest first. `stop_hits`: stops that quotes broke since
-    then: price in `price`, level in `amount`, control in `text`.
+    then: price in `price`, level in `amount`, control in `text`. `halt_status`: the flag's word. The row BROKER holds the broker's
+    clock and its environment.
     """
     rows: list[Row] = [
         _row("CUTOFF", "cutoff", cutoff_at),
@@ -57,6 +58,7 @@ def snapshot_frame(
     ]
     if report is None:
         return _frame(rows)
+    rows.append(_row("BROKER", "broker", report.broker_at or report.as_of_at, text=report.environment))
     rows += [_row("CASH", ccy, cutoff_at, currency=ccy, amount=amount) for ccy, amount in report.cash.items()]
     rows += [_row("POSITION", name, cutoff_at, instrument=name, quantity=q) for name, q in report.positions.items()]
     rows += [_open(order, cutoff_at) for order in report.open_orders]

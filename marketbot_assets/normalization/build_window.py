@@ -294,6 +294,11 @@ def _carry(values: Floats) -> Floats:
     return np.asarray(np.take_along_axis(values, np.maximum.accumulate(known, axis=0), axis=0))
 
 
+def build_rates(fx: pd.DataFrame, currencies: Sequence[str], base: str, cutoffs: Sequence[dt.datetime]) -> Floats:
+    """(T, c) base per unit of each currency: the newest fixing known at each cutoff; NaN when there is none."""
+    return _rates(fx, currencies, base, cutoff_micros(cutoffs))
+
+
 def _rates(fx: pd.DataFrame, currencies: Sequence[str], base: str, limits: Ints) -> Floats:
     """(T, n) base per unit of each instrument's currency: the newest fixing known at each cutoff; NaN when there is none."""
     out = np.ones((len(limits), len(currencies)))

@@ -16,8 +16,11 @@ from marketbot_assets.book.state import BookState
 from marketbot_assets.features.liquidity import traded_value
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.normalization.listing_ends import NO_ENDS, ListingEnds
+from marketbot_assets.normalization.near_events import NearEvent
 from marketbot_assets.normalization.window import MarketWindow
+from marketbot_assets.portfolio.benchmark import market_weights
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
+from marketbot_assets.portfolio.settlement import unsettled
 from marketbot_resources.calendars import next_open
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.mandate import Mandate
@@ -35,6 +38,8 @@ class Market:
     `instruments`: frame with the columns of the INSTRUMENTS table, sorted by instrument. `quarantined`: names whose newest bar
     a quality rule rejected. `price_age`: (n,) own sessions since the last bar, 0 when fresh, NaN when there is none.
     `stale_currencies`: currencies whose newest rate is too old. `ends`: listings that are over or known to end.
+    `forecasts_before`: the forecasts of the newest session before, None when there is none.
+    `events`: splits, renames and ends close to the next auction.
     """
 
     instruments: pd.DataFrame
@@ -48,6 +53,13 @@ class Market:
     fx_rates: Mapping[str, float]
     stale_currencies: Collection[str]
     ends: ListingEnds = NO_ENDS
+    forecasts_before: pd.DataFrame | None = None
+    events: tuple[NearEvent, ...] = ()
+
+    @property
+    def guarded(self) -> frozenset[str]:
+        """Names in which an order would meet an event that prices and shares do not show yet (RC-24)."""
+        return frozenset(event.instrument for event in self.events if not event.applied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +77,18 @@ class Account:
     reserved: Mapping[str, Decimal]
 
 
-def free_cash(account: Account, mandate: Mandate) -> dict[str, Decimal]:
-    """Cash per currency less what open buys may still cost with fees and taxes, sorted; a reserve alone makes no debt."""
+def free_cash(account: Account, mandate: Mandate, waiting: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Cash per currency less what open buys may still cost with fees and taxes, sorted; a reserve alone makes no debt.
+
+    `waiting`: proceeds of sales that have not settled: no cash on a cash account (RC-19).
+    """
     free, zero = {}, Decimal(0)
     for currency in sorted({*account.cash, *account.reserved}):
         cash, costs = account.cash.get(currency, zero), mandate.costs_bps
         fees = costs.half_spread_and_fee.get(currency, max(costs.half_spread_and_fee.values()))
         bps = Decimal(repr(fees + costs.tax_buy.get(currency, 0.0)))
         reserve = account.reserved.get(currency, zero) * (1 + bps / 10_000)
+        reserve += waiting.get(currency, zero) if mandate.account.type == "cash" else zero
         free[currency] = max(cash - reserve, min(cash, zero))
     return free
 
@@ -108,6 +124,18 @@ def send_windows(
     return tuple(after for _ in mics), tuple(opens[mic] - SEND_WINDOW for mic in mics)
 
 
+def newest_moves(window: MarketWindow) -> Floats:
+    """(n,) total return of the newest session, splits and dividends included; 0 when no bar landed, NaN without two bars."""
+    return np.asarray(window.total_return[-1])
+
+
+def issuers(instruments: pd.DataFrame) -> tuple[str, ...]:
+    """(n,) ultimate issuer, empty where it is not known; a fund is its own issuer, its sponsor is not."""
+    return tuple(
+        str(row.instrument) if row.kind == "FUND" else str(row.issuer) for row in instruments.itertuples(index=False)
+    )
+
+
 def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt.date) -> list[str]:
     """Per instrument why it may not be bought; empty text when it may."""
     rows, window, floor = market.instruments, market.window, mandate.universe.floor
@@ -116,6 +144,7 @@ def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
     blocked = dict(account.book.blocked)
     price, level, fx = window.close[-1], window.price_level[-1], window.fx[-1]
+    moves = newest_moves(window)
     reasons = []
     for n, row in enumerate(rows.itertuples(index=False)):
         name, lot_value = row.instrument, float(row.quantity_step) * price[n] * fx[n]
@@ -125,6 +154,8 @@ def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt
             (not market.price_age[n] < mandate.limits.price_freshness.stale_sessions, "RC-05 stale price"),
             (name in market.ends.ended, "RC-24 the listing has ended"),
             (name in market.ends.ending, "RC-24 the listing is known to end"),
+            (name in market.guarded, "RC-24 an event takes effect with the next session"),
+            (not abs(moves[n]) <= mandate.limits.event_guard.jump, "RC-24 the price jumped without an event"),
             (row.currency in market.stale_currencies, f"stale rate of {row.currency}"),
             (name in market.quarantined, "quarantined by data quality"),
             (not bool(complete.get(name, False)), "a required feature is missing"),
@@ -141,6 +172,16 @@ def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt
         )
         reasons.append(next((text for fails, text in tests if fails), ""))
     return reasons
+
+
+def tradable(market: Market, currencies: Sequence[str], mandate: Mandate) -> Flags:
+    """(n,) names with a fresh, accepted price and rate that have not ended and meet no event that is not booked yet."""
+    price, fx, names = market.window.close[-1], market.window.fx[-1], market.window.instruments
+    stale = np.array([currency in market.stale_currencies for currency in currencies])
+    fresh = np.array(market.price_age < mandate.limits.price_freshness.stale_sessions)
+    quarantined = np.array([name in market.quarantined for name in names])
+    over = np.array([name in market.ends.ended or name in market.guarded for name in names])
+    return np.asarray(np.isfinite(price) & np.isfinite(fx) & fresh & ~stale & ~quarantined & ~over)
 
 
 def portfolio_inputs(
@@ -166,13 +207,12 @@ def portfolio_inputs(
     if unpriced_held:
         reasons = [reason or "a held name has no price" for reason in reasons]
     price, fx = window.close[-1], window.fx[-1]
-    stale = np.array([currency in market.stale_currencies for currency in currencies])
-    fresh = np.array(market.price_age < mandate.limits.price_freshness.stale_sessions)
-    quarantined = np.array([name in market.quarantined for name in names])
-    ended = np.array([name in market.ends.ended for name in names])
-    can_trade = np.isfinite(price) & np.isfinite(fx) & fresh & ~stale & ~quarantined & ~ended
+    can_trade = tradable(market, currencies, mandate)
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
     send_from, send_until = send_windows(tuple(rows["mic"]), cutoff, mandate.calendar.closed)
+    waiting = unsettled(
+        account.book.unsettled, dict(zip(names, rows["mic"], strict=True)), cutoff, mandate.calendar.closed
+    )
     enough = counts >= mandate.limits.participation.min_observations
     return PortfolioInputs(
         session=session,
@@ -183,6 +223,7 @@ def portfolio_inputs(
         sector=tuple(rows["sector"]),
         country=tuple(rows["country"]),
         currency=currencies,
+        issuer=issuers(rows),
         mic=tuple(rows["mic"]),
         is_fund=is_fund,
         quantity_step=tuple(rows["quantity_step"]),
@@ -197,7 +238,7 @@ def portfolio_inputs(
         factor_model=market.factor_model,
         positions=tuple(account.shares.get(name, Decimal(0)) for name in names),
         open_quantity=tuple(account.open_quantity.get(name, Decimal(0)) for name in names),
-        cash=free_cash(account, mandate),
+        cash=free_cash(account, mandate, waiting),
         fx_rates=market.fx_rates,
         nav=account.nav,
         can_buy=np.array([not reason for reason in reasons]) & can_trade & enough,
@@ -210,4 +251,5 @@ def portfolio_inputs(
         fx_send_until=min(send_until) if send_until else cutoff + SEND_WINDOW,
         rebalance=is_rebalance(mandate, session),
         book=account.book,
+        benchmark=market_weights(window, rows),
     )

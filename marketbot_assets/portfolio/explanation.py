@@ -15,10 +15,11 @@ from marketbot_assets.portfolio.bounds import Bounds, bounds_of, to_cash
 from marketbot_assets.portfolio.facts import Facts, facts_of, nav_known
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limits import limit_set
-from marketbot_assets.portfolio.target import MEAN_VARIANCE, NO_ANSWER, Target
+from marketbot_assets.portfolio.target import MEAN_VARIANCE, MIN_VARIANCE, NO_ANSWER, RISK_PARITY, Target
 from marketbot_resources.mandate import Mandate
 
 MOVED = 5e-6
+WITHOUT_FORECAST = (MIN_VARIANCE, RISK_PARITY)
 NO_DRIVERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -111,6 +112,8 @@ def _reason(
     if moved < -MOVED:
         return f"{_sell_cause(inputs, target, facts, bounds, i, main, mandate)} lowers it to {after}"
     if moved > MOVED:
+        if target.method in WITHOUT_FORECAST:
+            driver = target.method.replace("_", " ")
         why = driver or f"an expected return of {_percent(float(facts.expected_return[i]))} a year"
         verb = "raise" if " and " in driver else "raises"
         at_bound = target.weights[i] >= bounds.upper[i] - MOVED

@@ -4,10 +4,11 @@ Lives here: the cleaned arrays that the limits, the optimizer and its fallbacks 
 who may be bought by the rules of the universe (`eligibility`), the limits themselves (`limits`, `bounds`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from marketbot_assets.portfolio.benchmark import of_known_risk
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_resources.mandate import Mandate
 
@@ -21,8 +22,9 @@ class Facts:
     `weights_now` fraction of NAV, 0 for a held name without price. `expected_return` per year. `cost_buy`, `cost_sell`
     fractions of the traded value, impact included. `factor_root` (k, n) and `specific` (n,) per year: the covariance is
     factor_root' factor_root + diag(specific). `vol_roots`: per estimator (name, root (m, n)) with root'root the covariance
-    per session. `returns` (T, n) per session, `scenario_returns` (S, n), `beta` (n,).
+    per session. `returns` (T, n) per session, `scenario_returns` and `scenario_factor_returns` (S, n), `beta` (n,).
     `sellable`: priced, not short, without open order. `no_buys` is empty or the reason why nothing may be bought.
+    `benchmark`: (n,) weights that sum to 1, empty when unknown.
     """
 
     weights_now: Floats
@@ -34,10 +36,12 @@ class Facts:
     vol_roots: tuple[tuple[str, Floats], ...]
     returns: Floats
     scenario_returns: Floats
+    scenario_factor_returns: Floats
     beta: Floats
     buyable: Flags
     sellable: Flags
     no_buys: str
+    benchmark: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 def held(inputs: PortfolioInputs) -> Flags:
@@ -69,6 +73,7 @@ def facts_of(inputs: PortfolioInputs, mandate: Mandate) -> Facts:
         ewma,
         wolf,
         model.scenario_returns,
+        model.scenario_factor_returns,
         returns,
     )
     risk_known = np.all([np.isfinite(part).all(axis=0) for part in parts], axis=0) & (model.specific_variance >= 0.0)
@@ -92,10 +97,12 @@ def facts_of(inputs: PortfolioInputs, mandate: Mandate) -> Facts:
         vol_roots=tuple((name, np.where(risk_known, r, 0.0)) for name, r in (("ewma", ewma), ("ledoit_wolf", wolf))),
         returns=np.where(risk_known, returns, 0.0),
         scenario_returns=np.where(risk_known, model.scenario_returns, 0.0),
+        scenario_factor_returns=np.where(risk_known, model.scenario_factor_returns, 0.0),
         beta=np.where(risk_known, model.beta, 0.0),
         buyable=np.asarray(buyable),
         sellable=np.asarray(tradable),
         no_buys=refusal,
+        benchmark=of_known_risk(inputs.benchmark, np.asarray(risk_known), mandate.limits.coverage.universe),
     )
 
 

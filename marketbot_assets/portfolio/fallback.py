@@ -1,12 +1,14 @@
 """From inputs to a target that may be used: the chain of methods, each answer measured again (RC-53). Pure.
 
-mean variance -> risk parity -> the previous book scaled down -> risk-reducing orders only. An answer counts when its status is
-`optimal`, its weights are finite, plain numpy finds no limit broken by more than the mandate's residual, and it is not worse
-than the previous book scaled down. The reason why a method was not used is kept. A ladder that goes to cash needs no solver,
-a session without rebalance mends what is broken and buys nothing.
+the mandate's method (`methods`; mean variance by the structured dual solver, then by cvxpy) -> risk parity -> the previous book
+scaled down -> risk-reducing orders only. An answer counts when its status is `optimal`, its weights are finite, plain numpy finds
+no limit broken by more than the mandate's residual, and (mean variance) it is not worse than the previous book scaled down. The
+reason why a method was not used is kept; that the first solver of the mandate's method did not answer, or that cvxpy's second
+opinion differs, is a doubt (RC-53). A ladder that goes to cash needs no solver, a session without rebalance mends what is broken
+and buys nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cvxpy as cp
@@ -17,8 +19,12 @@ from marketbot_assets.portfolio.facts import Facts, facts_of, held, nav_known, p
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import LinearLimit
 from marketbot_assets.portfolio.limits import LimitSet, cure_set, limit_set
+from marketbot_assets.portfolio.long_short import with_shorts
+from marketbot_assets.portfolio.methods import Solver, chain_of
 from marketbot_assets.portfolio.optimizer import mean_variance
 from marketbot_assets.portfolio.risk_parity import largest_multiple, risk_parity
+from marketbot_assets.portfolio.second_opinion import doubts_about
+from marketbot_assets.portfolio.structured.adapter import structured_mean_variance
 from marketbot_assets.portfolio.target import (
     CURES_ONLY,
     MEAN_VARIANCE,
@@ -36,7 +42,6 @@ from marketbot_assets.portfolio.target import (
 )
 from marketbot_resources.mandate import Mandate
 
-Solver = Callable[[Problem], Answer]
 REPAIRS = (0.0, 1e-5, 1e-4, 1e-3)
 CURE_ROUNDS = 200
 HALVINGS = 40
@@ -50,6 +55,7 @@ def scaled_previous(problem: Problem) -> Answer:
 
 
 DEFAULT_SOLVERS: tuple[tuple[str, Solver], ...] = (
+    (MEAN_VARIANCE, structured_mean_variance),
     (MEAN_VARIANCE, mean_variance),
     (RISK_PARITY, risk_parity),
     (SCALED_PREVIOUS, scaled_previous),
@@ -57,9 +63,16 @@ DEFAULT_SOLVERS: tuple[tuple[str, Solver], ...] = (
 
 
 def solve_target(
-    inputs: PortfolioInputs, mandate: Mandate, *, solvers: Sequence[tuple[str, Solver]] = DEFAULT_SOLVERS
+    inputs: PortfolioInputs,
+    mandate: Mandate,
+    *,
+    solvers: Sequence[tuple[str, Solver]] = DEFAULT_SOLVERS,
+    second_opinion: bool = False,
 ) -> Target:
-    """The target of the session. `solvers`: (method, solver) in order; those before the mandate's method are left out.
+    """The target of the session. `solvers`: (method, solver) of mean variance and what follows; `methods` puts the mandate's
+    method before what follows.
+
+    `second_opinion`: whether cvxpy solves the same problem, too; a difference is kept as a doubt, the answer stays.
 
     Never raises for a solver that fails and never answers with a book that breaks a limit of the mandate: the last resort
     keeps what is held, sells what must go and buys nothing (status `no_answer`).
@@ -75,12 +88,16 @@ def solve_target(
         return _target(inputs, facts, limits, on_grid(cured(limits), limits), method)
     problem = problem_of(inputs, facts, mandate)
     failures: list[tuple[str, str]] = []
-    for method, solver in _from_method(solvers, mandate.portfolio.method):
-        answer, reason = _attempt(problem, method, solver)
+    for method, solver in chain_of(mandate.portfolio.method, solvers):
+        answer, weights, reason = _attempt(problem, method, solver)
         if answer is not None:
-            target = _target(inputs, facts, problem.limits, answer.weights, method, failures=tuple(failures))
-            states = limit_states(problem.limits, answer.weights, answer.duals)
-            return replace(target, limits=states, solver=answer.solver, objective=problem.utility(answer.weights))
+            doubts = tuple(f"{name} by the first solver: {why}" for name, why in failures if name == method)
+            if second_opinion and not doubts and method == MEAN_VARIANCE:
+                doubts = doubts_about(problem, answer)
+            target = _target(inputs, facts, problem.limits, weights, method, failures=tuple(failures))
+            states = (*limit_states(problem.limits, weights, answer.duals), *answer.own)
+            utility = problem.utility(weights)
+            return replace(target, limits=states, solver=answer.solver, objective=utility, doubts=doubts)
         failures.append((method, reason.replace(";", ",")))
     limits = cure_set(inputs, facts, mandate)
     weights = on_grid(cured(limits), limits)
@@ -90,32 +107,29 @@ def solve_target(
 def problem_of(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Problem:
     """What every solver of the session gets."""
     is_base = tuple(currency == mandate.base_currency for currency in inputs.currency)
-    return Problem(facts, limit_set(inputs, facts, mandate), mandate, is_base)
+    limits = with_shorts(limit_set(inputs, facts, mandate), facts, mandate.portfolio.long_short)
+    return Problem(facts, limits, mandate, is_base)
 
 
-def _from_method(solvers: Sequence[tuple[str, Solver]], first: str) -> Sequence[tuple[str, Solver]]:
-    names = [name for name, _ in solvers]
-    return solvers[names.index(first) :] if first in names else solvers
-
-
-def _attempt(problem: Problem, method: str, solver: Solver) -> tuple[Answer | None, str]:
-    """(the answer on the grid, "") when it may be used, else (None, why not)."""
+def _attempt(problem: Problem, method: str, solver: Solver) -> tuple[Answer | None, Floats, str]:
+    """(the answer, its weights on the grid, "") when it may be used, else (None, the weights now, why not)."""
+    now = problem.facts.weights_now
     try:
         answer = solver(problem)
     except SOLVER_FAILURES as error:
-        return None, f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        return None, now, f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
     if answer.status != OPTIMAL:
-        return None, f"status {answer.status}"
-    if np.shape(answer.weights) != problem.facts.weights_now.shape or not np.isfinite(answer.weights).all():
-        return None, "the weights are not finite numbers"
+        return None, now, f"status {answer.status}"
+    if np.shape(answer.weights) != now.shape or not np.isfinite(answer.weights).all():
+        return None, now, "the weights are not finite numbers"
     weights, residual = _checked(problem, answer.weights)
     if weights is None:
-        return None, f"RC-53 residual {residual:.2e} above {problem.mandate.limits.residual.hard:.0e}"
+        return None, now, f"RC-53 residual {residual:.2e} above {problem.mandate.limits.residual.hard:.0e}"
     if method == MEAN_VARIANCE:
         plain = problem.utility(on_grid(scaled_previous(problem).weights, problem.limits))
         if problem.utility(weights) < plain - UTILITY_TOLERANCE:
-            return None, "RC-53 worse than the previous book scaled down"
-    return replace(answer, weights=weights), ""
+            return None, now, "RC-53 worse than the previous book scaled down"
+    return answer, weights, ""
 
 
 def _checked(problem: Problem, weights: Floats) -> tuple[Floats | None, float]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from marketbot_assets.portfolio.facts import Facts
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
+from marketbot_assets.portfolio.limit import message_of
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT
 
@@ -54,6 +55,17 @@ class Funding:
     def hard(self) -> float:
         """The verdict allows no more than the plan: cash never goes negative."""
         return self.bound
+
+    @property
+    def formula(self) -> str:
+        """Like "largest need of USD + 1.0002 * needs of EUR, JPY <= 0.98"."""
+        others = ", ".join(currency for currency, _ in self.debts)
+        legs = f" + {1.0 + self.leg_cost:.6g} * largest needs of {others}" if others else ""
+        return f"largest need of {self.base}{legs} <= {self.bound:.6g}"
+
+    def message(self, left: float) -> str:
+        """Like "RC-18 funding 1.02 > 0.98 NAV"."""
+        return message_of(self, left)
 
     def worst(self, currency: str, weights: Floats, weights_now: Floats) -> tuple[float, Wave | None]:
         """The largest need of one currency, not below its debt, and the wave it comes from, None for the debt."""

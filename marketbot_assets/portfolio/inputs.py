@@ -5,7 +5,7 @@ Not here: how assets and the backtest fill it (`decision` and `eligibility`), th
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
@@ -28,7 +28,9 @@ class PortfolioInputs:
     `cash` per currency; `fx_rates` base per unit for every currency with cash or instruments; `nav` in base currency.
     `can_buy`: may be increased; `can_trade`: may be traded at all (a False forbids sells, too); `force_exit`: a stop is due;
     `reasons`: why a name may not be bought, empty when it may. `send_from`, `send_until`: window of the next open auction.
+    `issuer`: ultimate issuer, a fund's own id, empty when unknown; no issuer at all stands for one of its own each.
     `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
+    `benchmark`: (n,) weights of the mandate's benchmark, empty when unknown.
     """
 
     session: dt.date
@@ -66,6 +68,8 @@ class PortfolioInputs:
     fx_send_until: dt.datetime
     rebalance: bool
     book: BookState
+    benchmark: Floats = field(default_factory=lambda: np.zeros(0))
+    issuer: tuple[str, ...] = ()
 
     def weights_now(self) -> Floats:
         """(n,) current weights with open orders counted as filled, fraction of NAV; 0 for a name without price and position."""

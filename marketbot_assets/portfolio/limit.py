@@ -1,7 +1,7 @@
-"""A limit of the book as a noun: control, name, left side, bound, unit, message. Pure.
+"""A limit of the book as a noun: control, name, formula, left side, bound, unit, message. Pure.
 
-Lives here: the four shapes of a convex limit, how each is measured in plain numpy and how steep it is. Not here: which limits
-a mandate has (`limits`), bounds of single names (`bounds`), cash (`funding`), how a solver sees them (`optimizer`).
+Lives here: the shapes of a convex limit, how each is written, measured in plain numpy and how steep it is. Not here: which limits
+a mandate has (`limits`), bounds of single names (`bounds`), cash (`funding`), how a solver sees them (`cone_program`).
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,15 @@ class Limit(Protocol):
     @property
     def hard(self) -> float: ...
 
+    @property
+    def formula(self) -> str:
+        """Left side <= bound in words."""
+        ...
+
+    def message(self, left: float) -> str:
+        """One line: control, name, left side against bound, unit."""
+        ...
+
     def left(self, weights: Floats, weights_now: Floats) -> float:
         """The left side in the limit's unit."""
         ...
@@ -35,6 +44,20 @@ class Limit(Protocol):
     def gradient(self, weights: Floats, weights_now: Floats) -> Floats:
         """(n,) change of the constraint's left side per unit of each weight (of the norm, for a cone)."""
         ...
+
+
+def message_of(limit: Limit, left: float) -> str:
+    """Like "RC-32 sector IT 0.195 > 0.19 NAV"; a left side that is not a number is unknown."""
+    sign = "<=" if left <= limit.bound else ">" if left > limit.bound else "unknown against"
+    shown = f"{left:.6g} {sign}" if left == left else sign
+    return f"{limit.control} {limit.name} {shown} {limit.bound:.6g} {limit.unit}"
+
+
+def _sum(row: Floats, variable: str, name: str) -> str:
+    """A row times a variable in words: a plain sum, a sum over the names of a group, or a weighted sum."""
+    if not np.isin(row, (0.0, 1.0)).all():
+        return f"sum of a {variable}, a of {name},"
+    return f"sum of {variable}" + ("" if row.all() else f" in {name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +71,15 @@ class LinearLimit:
     hard: float
     unit: str = "NAV"
     on_buys: bool = False
+
+    @property
+    def formula(self) -> str:
+        """Like "sum of w in sector IT <= 0.19"."""
+        return f"{_sum(self.row, 'buys' if self.on_buys else 'w', self.name)} <= {self.bound:.6g}"
+
+    def message(self, left: float) -> str:
+        """Like "RC-32 sector IT 0.195 > 0.19 NAV"."""
+        return message_of(self, left)
 
     @property
     def rounding(self) -> float:
@@ -64,8 +96,45 @@ class LinearLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class AbsoluteLimit:
+    """row @ |weights| <= bound, row (n,) not negative: a sum that a short does not make smaller."""
+
+    control: str
+    name: str
+    row: Floats
+    bound: float
+    hard: float
+    unit: str = "NAV"
+
+    @property
+    def formula(self) -> str:
+        """Like "sum of |w| <= 0.98"."""
+        return f"{_sum(self.row, '|w|', self.name)} <= {self.bound:.6g}"
+
+    def message(self, left: float) -> str:
+        """Like "RC-36 gross 1.1 > 0.98 NAV"."""
+        return message_of(self, left)
+
+    @property
+    def rounding(self) -> float:
+        """How much the left side may rise when every short is rounded down to the grid."""
+        return WEIGHT_GRID * float(self.row.sum())
+
+    def left(self, weights: Floats, weights_now: Floats) -> float:
+        """Row @ |weights|."""
+        return float(self.row @ np.abs(weights))
+
+    def gradient(self, weights: Floats, weights_now: Floats) -> Floats:
+        """The row with the sign of each weight."""
+        return np.asarray(self.row * np.sign(weights))
+
+
+@dataclass(frozen=True, slots=True)
 class ConeLimit:
-    """norm(root @ weights) <= bound, root (m, n); with `squared` the left side and the bounds are the squares of that."""
+    """norm(root @ (weights - centre)) <= bound, root (m, n), centre (n,) or None for the origin.
+
+    With `squared` the left side and the bounds are the squares of that.
+    """
 
     control: str
     name: str
@@ -74,10 +143,26 @@ class ConeLimit:
     hard: float
     unit: str
     squared: bool = False
+    centre: Floats | None = None
+
+    @property
+    def formula(self) -> str:
+        """Like "|R w| <= 0.097, R of volatility ewma"."""
+        inner = "R w" if self.centre is None else "R (w - c)"
+        power = "^2" if self.squared else ""
+        return f"|{inner}|{power} <= {self.bound:.6g}, R of {self.name}"
+
+    def message(self, left: float) -> str:
+        """Like "RC-42 volatility ewma 0.11 > 0.097 per year"."""
+        return message_of(self, left)
+
+    def moved(self, weights: Floats) -> Floats:
+        """Root @ (weights - centre), (m,)."""
+        return np.asarray(self.root @ (weights if self.centre is None else weights - self.centre))
 
     def left(self, weights: Floats, weights_now: Floats) -> float:
         """The norm, or its square."""
-        norm = float(np.linalg.norm(self.root @ weights))
+        norm = float(np.linalg.norm(self.moved(weights)))
         return norm * norm if self.squared else norm
 
     @property
@@ -86,8 +171,8 @@ class ConeLimit:
         return float(np.sqrt(self.bound)) if self.squared else self.bound
 
     def gradient(self, weights: Floats, weights_now: Floats) -> Floats:
-        """Slope of the norm; zero at the origin."""
-        moved = self.root @ weights
+        """Slope of the norm; zero at the centre."""
+        moved = self.moved(weights)
         norm = float(np.linalg.norm(moved))
         return np.asarray(self.root.T @ moved / norm) if norm > 0.0 else np.zeros_like(weights)
 
@@ -102,6 +187,15 @@ class TopLimit:
     bound: float
     hard: float
     unit: str = "NAV"
+
+    @property
+    def formula(self) -> str:
+        """Like "sum of the 10 largest w <= 0.43"."""
+        return f"sum of the {self.count} largest w <= {self.bound:.6g}"
+
+    def message(self, left: float) -> str:
+        """Like "RC-40 top ten 0.45 > 0.43 NAV"."""
+        return message_of(self, left)
 
     def left(self, weights: Floats, weights_now: Floats) -> float:
         """Sum of the largest weights."""
@@ -128,6 +222,15 @@ class ShortfallLimit:
     bound: float
     hard: float
     unit: str = "NAV per session"
+
+    @property
+    def formula(self) -> str:
+        """Like "mean of the worst 2.5 % of losses -r'w <= 0.028"."""
+        return f"mean of the worst {100.0 * self.tail:.6g} % of losses -r'w <= {self.bound:.6g}"
+
+    def message(self, left: float) -> str:
+        """Like "RC-44 expected shortfall 97.5 % 0.03 > 0.028 NAV per session"."""
+        return message_of(self, left)
 
     @property
     def rows(self) -> float:

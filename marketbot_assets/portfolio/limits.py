@@ -6,6 +6,7 @@ becomes what nine tenths of that selling reach; otherwise the bound stands and t
 limits (`limit`), single names (`bounds`), cash (`funding`), limits that only the verdict knows.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,13 +17,15 @@ from marketbot_assets.portfolio.facts import Facts
 from marketbot_assets.portfolio.funding import funding_of
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import ConeLimit, Limit, LinearLimit, ShortfallLimit, TopLimit
+from marketbot_assets.portfolio.model_state import volatility_multiple
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.mandate_limits import Cap
+from marketbot_resources.mandate_section import Cap
 from marketbot_resources.model import SESSIONS_PER_YEAR
 
 FUND_BUCKET, UNKNOWN_SECTOR = "FUND", "UNKNOWN"
 INSTANT_MARKET, INSTANT_SECTOR, INSTANT_USD = 0.30, 0.40, 0.15
 TOP_COUNT = 10
+SHOWN = "history"  # a kind of scenario without a limit
 SHORTFALL_TAIL = 0.025
 PROGRESS, ROOM = 0.9, 1e-6
 Shape = LinearLimit | ConeLimit | TopLimit | ShortfallLimit
@@ -75,12 +78,20 @@ def feasible(limit: Shape, bounds: Bounds, weights_now: Floats) -> Shape:
 
 def all_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tuple[Shape, ...]:
     """Every limit but cash, as the mandate has it."""
-    return (*linear_limits(inputs, facts, mandate), *curved_limits(facts, mandate, inputs.book.multiple))
+    return (
+        *linear_limits(inputs, facts, mandate),
+        *curved_limits(facts, mandate, volatility_multiple(inputs, mandate)),
+    )
 
 
 def linear_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tuple[LinearLimit, ...]:
-    """Rows over weights or buys in a fixed order: groups, gross and cash, buys, stress scenarios; not relaxed."""
-    rows = (*_groups(inputs, mandate), *_totals(inputs, mandate), *_stress(inputs, facts, mandate))
+    """Rows over weights or buys in a fixed order: groups, issuers, gross and cash, buys, stress scenarios; not relaxed."""
+    rows = (
+        *_groups(inputs, mandate),
+        *_issuers(inputs, mandate),
+        *_totals(inputs, mandate),
+        *_stress(inputs, facts, mandate),
+    )
     return tuple(rows)
 
 
@@ -110,6 +121,14 @@ def _groups(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
         )
 
 
+def _issuers(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
+    """RC-33: the listings of one issuer share the position cap; names of unknown issuer count as one."""
+    for issuer, count in sorted(Counter(inputs.issuer).items()):
+        if count > 1:
+            member = np.array([name == issuer for name in inputs.issuer])
+            yield _group("RC-33", f"issuer {issuer or UNKNOWN_SECTOR}", member, mandate.limits.position)
+
+
 def _totals(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
     limits, book, ones = mandate.limits, inputs.book, np.ones(len(inputs.instruments))
     gross, cash, turnover = limits.gross, limits.cash_floor, limits.turnover
@@ -129,7 +148,7 @@ def _totals(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
 
 
 def _stress(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Iterator[LinearLimit]:
-    """RC-46: one row per scenario; a budget scenario may cost what the drawdown leaves of the hard budget."""
+    """RC-46: one row per scenario and version; a budget scenario may cost what the drawdown leaves of the hard budget."""
     limits, model = mandate.limits, inputs.factor_model
     budget = limits.drawdown_budget
     drawdown = inputs.book.drawdown if np.isfinite(inputs.book.drawdown) else budget.hard
@@ -137,12 +156,18 @@ def _stress(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Iterator
     bounds = {
         "crash": (limits.crash_replay.constraint, limits.crash_replay.hard),
         "bear": (limits.bear_replay.constraint, limits.bear_replay.hard),
+        "instant": (limits.instant.constraint, limits.instant.hard),
         "budget": (max(budget.floor, budget.target_margin * left), max(budget.floor, left)),
     }
     for number in sorted(range(len(model.scenarios)), key=lambda k: model.scenarios[k]):
-        kind = model.scenario_kinds[number]
+        kind, name = model.scenario_kinds[number], model.scenarios[number]
+        if kind == SHOWN:
+            continue
         bound, hard = bounds[kind]
-        yield LinearLimit("RC-46", f"{kind} {model.scenarios[number]}", -facts.scenario_returns[number], bound, hard)
+        replay, factors = -facts.scenario_returns[number], -facts.scenario_factor_returns[number]
+        yield LinearLimit("RC-46", f"{kind} {name}", replay, bound, hard)
+        if not np.array_equal(replay, factors):
+            yield LinearLimit("RC-46", f"{kind} {name} by factors", factors, bound, hard)
     fed = limits.fed_severe
     yield LinearLimit("RC-46", "fed severe", fed.equity_loss * facts.beta, fed.constraint, fed.hard)
     yield from _instant(inputs, facts, mandate)

@@ -15,6 +15,7 @@ from marketbot_assets.features.model import FactorModel
 from marketbot_assets.normalization.currencies import stale_currencies
 from marketbot_assets.normalization.freshness import BarAges
 from marketbot_assets.normalization.listing_ends import listing_ends
+from marketbot_assets.normalization.near_events import near_events
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.eligibility import Account, Market
 from marketbot_resources.mandate import Mandate
@@ -43,8 +44,12 @@ def market_facts(
     mandate: Mandate,
     session: dt.date,
     cutoff: dt.datetime,
+    forecasts_before: pd.DataFrame | None = None,
 ) -> Market:
-    """The market at `cutoff`. `fx`, `actions`: FX and CORPORATE_ACTIONS rows known then."""
+    """The market at `cutoff`. `fx`, `actions`: FX and CORPORATE_ACTIONS rows known then.
+
+    `forecasts_before`: FORECASTS of the newest session before; None when there is none.
+    """
     base = mandate.base_currency
     currencies = set(instruments["currency"]) - {base}
     stale = stale_currencies(fx, currencies, session, mandate.limits.fx_stale_sessions)
@@ -62,6 +67,8 @@ def market_facts(
         fx_rates={**dict(sorted(rates.items())), base: 1.0},
         stale_currencies=frozenset(stale),
         ends=listing_ends(actions, instruments, cutoff, mandate.calendar.closed),
+        forecasts_before=forecasts_before,
+        events=near_events(actions, instruments, cutoff, mandate.calendar.closed),
     )
 
 

@@ -1,7 +1,7 @@
 """Risk parity: weights whose contributions to risk match given budgets, then as much of them as all limits allow. Pure.
 
-Spinu (2013): minimize x'Sx/2 - sum of b_i ln x_i; at its minimum x_i (Sx)_i = b_i. Cyclic coordinate descent solves it one
-weight at a time (Griveau-Billion, Richard, Roncalli 2013). Here S = G'G + D, so one step costs as much as there are factors.
+Spinu (2013): minimize x'Sx/2 - sum of b_i ln x_i; at its minimum x_i (Sx)_i = b_i. Here S = G'G + D in factor form. Not here: the
+compiled steps that find the minimum (`parity_kernel`); this file measures their answer again.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ from marketbot_assets.portfolio.inputs import Floats
 from marketbot_assets.portfolio.limits import LimitSet
 from marketbot_assets.portfolio.target import OPTIMAL, Answer, Problem
 
-SWEEPS_MAX = 500
-TOLERANCE = 1e-12
+ROUNDS_MAX = 20
+TOLERANCE, ERROR_MAX = 1e-10, 1e-8
 HALVINGS = 40
 
 
@@ -26,12 +26,12 @@ def risk_parity(problem: Problem) -> Answer:
         (bounds.upper > 0.0) & ~bounds.must_go & (variance > 0.0) & (facts.buyable | facts.sellable)
     )
     if len(members) == 0:
-        return Answer(bounds.lower.copy(), "no_names", (), "coordinate descent")
+        return Answer(bounds.lower.copy(), "no_names", (), "risk parity, compiled")
     is_base = np.array(problem.is_base)[members]
     budgets = group_budgets(is_base, problem.mandate.portfolio.risk_parity_budget_base)
     shape = np.zeros(len(variance))
     shape[members] = parity_weights(facts.factor_root[:, members], facts.specific[members], budgets)
-    return Answer(largest_multiple(shape, problem.limits), OPTIMAL, (), "coordinate descent")
+    return Answer(largest_multiple(shape, problem.limits), OPTIMAL, (), "risk parity, compiled")
 
 
 def group_budgets(is_base: np.ndarray, base_share: float) -> Floats:
@@ -43,24 +43,23 @@ def group_budgets(is_base: np.ndarray, base_share: float) -> Floats:
 
 
 def parity_weights(root: Floats, specific: Floats, budgets: Floats) -> Floats:
-    """(n,) positive weights that sum to 1 with w_i (Sw)_i proportional to the budgets, S = root'root + diag(specific).
+    """(n,) weights that sum to 1 with w_i (Sw)_i = b_i w'Sw for budgets b that sum to 1, S = root'root + diag(specific).
 
-    `root` (k, n), all finite, every variance positive. Raises ArithmeticError when it does not settle.
+    `root` (k, n), `specific` and `budgets` (n,), at least 0; a name without budget gets no weight. The error, the largest
+    |w_i (Sw)_i / w'Sw - b_i|, is measured in plain numpy. Raises ArithmeticError for numbers that are not finite, names with
+    budget but without variance, and where no answer within ERROR_MAX exists (names that hedge each other without risk).
     """
-    variance = (root**2).sum(axis=0) + specific
-    x = np.sqrt(budgets / variance)
-    factor = root @ x
-    for _ in range(SWEEPS_MAX):
-        for i in range(len(x)):
-            rest = float(root[:, i] @ factor) - (variance[i] - specific[i]) * x[i]
-            new = (-rest + np.sqrt(rest * rest + 4.0 * variance[i] * budgets[i])) / (2.0 * variance[i])
-            factor += root[:, i] * (new - x[i])
-            x[i] = new
-        factor = root @ x
-        error = np.max(np.abs(x * (root.T @ factor + specific * x) - budgets))
-        if error <= TOLERANCE:
-            return np.asarray(x / x.sum())
-    raise ArithmeticError(f"risk parity did not settle: error {error} after {SWEEPS_MAX} sweeps")
+    from marketbot_assets.portfolio.parity_kernel import parity
+
+    root, specific, budgets = (np.ascontiguousarray(a, dtype=np.float64) for a in (root, specific, budgets))
+    x = parity(root, specific, budgets, TOLERANCE, ROUNDS_MAX)
+    with np.errstate(all="ignore"):
+        contributions = x * (root.T @ (root @ x) + specific * x)
+        error = float(np.abs(contributions / contributions.sum() - budgets / budgets.sum()).max(initial=0.0))
+        weights = x / x.sum()
+    if not (error <= ERROR_MAX and np.isfinite(weights).all() and weights.min(initial=0.0) >= 0.0):
+        raise ArithmeticError(f"risk parity: no weights found for these budgets, error {error}")
+    return np.asarray(weights)
 
 
 def largest_multiple(shape: Floats, limits: LimitSet, most: float = 1.0) -> Floats:

@@ -5,7 +5,10 @@ from marketbot_assets.portfolio.order_columns import ORDER_COLUMNS
 from marketbot_resources.store.table import Column, Table
 
 CASH = "CASH"
-METHODS = ("mean_variance", "risk_parity", "scaled_previous", "to_cash", "cures_only", "risk_reducing_only")
+METHODS = (
+    *("mean_variance", "risk_parity", "scaled_previous", "to_cash", "cures_only", "risk_reducing_only"),
+    *("min_variance", "black_litterman", "cvar", "tracking_error", "multi_period", "long_short"),
+)
 STATUSES = ("optimal", "no_answer")
 PURPOSES = ("TARGET", "PROTECTIVE", "LIMIT_CURE", "FX")
 
@@ -33,6 +36,7 @@ TARGET_PORTFOLIO = Table(
             "residual", "number", "largest violation of a limit, recomputed in numpy; null when unknown", nullable=True
         ),
         Column("failures", "text", "methods that were tried before and why they were not used"),
+        Column("doubts", "text", "why the answer deserves a look: a solver that failed, a second opinion that differs"),
         Column("no_buys", "text", "why nothing may be bought, empty when something may"),
         Column("solver", "text", "solver and tolerance"),
         Column(

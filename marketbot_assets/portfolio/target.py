@@ -15,8 +15,11 @@ from marketbot_resources.mandate import Mandate
 
 BINDING_SLACK = 1e-5
 MEAN_VARIANCE, RISK_PARITY, SCALED_PREVIOUS = "mean_variance", "risk_parity", "scaled_previous"
+MIN_VARIANCE, BLACK_LITTERMAN, CVAR = "min_variance", "black_litterman", "cvar"
+TRACKING_ERROR, MULTI_PERIOD, LONG_SHORT = "tracking_error", "multi_period", "long_short"
 TO_CASH, CURES_ONLY, RISK_REDUCING_ONLY = "to_cash", "cures_only", "risk_reducing_only"
-METHODS = (MEAN_VARIANCE, RISK_PARITY, SCALED_PREVIOUS, TO_CASH, CURES_ONLY, RISK_REDUCING_ONLY)
+VARIANTS = (MIN_VARIANCE, BLACK_LITTERMAN, CVAR, TRACKING_ERROR, MULTI_PERIOD, LONG_SHORT)
+METHODS = (MEAN_VARIANCE, RISK_PARITY, SCALED_PREVIOUS, TO_CASH, CURES_ONLY, RISK_REDUCING_ONLY, *VARIANTS)
 OPTIMAL, NO_ANSWER = "optimal", "no_answer"
 
 
@@ -42,12 +45,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A solver's claim: weights (n,) unrounded, its status, and per limit the dual value (utility per unit of bound)."""
+    """A solver's claim: weights (n,) unrounded, its status, and per limit the dual value (utility per unit of bound).
+
+    `own`: limits of the method beside those of the mandate, measured at the weights.
+    """
 
     weights: Floats
     status: str
     duals: tuple[float, ...]
     solver: str
+    own: "tuple[LimitState, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,7 @@ class Target:
 
     `status`: optimal, or no_answer when every method failed. `failures`: (method, why it was not used). `residual`: largest
     violation, recomputed in plain numpy. `objective`: utility per year. `no_buys`: empty or why nothing may be bought.
+    `doubts`: why the answer deserves a look although it keeps every limit: the first solver failed, or the second one differs.
     """
 
     weights: Floats
@@ -92,6 +100,7 @@ class Target:
     failures: tuple[tuple[str, str], ...]
     no_buys: str
     solver: str
+    doubts: tuple[str, ...] = ()
 
     @property
     def duals(self) -> tuple[tuple[str, str, float, float], ...]:

@@ -33,6 +33,7 @@ def target_frame(inputs: PortfolioInputs, target: Target, forces: Sequence[Force
         "objective": target.objective,
         "residual": target.residual if np.isfinite(target.residual) else np.nan,
         "failures": "; ".join(f"{method}: {why}" for method, why in target.failures),
+        "doubts": "; ".join(target.doubts),
         "no_buys": target.no_buys,
         "solver": target.solver,
     }
@@ -123,6 +124,7 @@ def target_of(frame: pd.DataFrame, instruments: Sequence[str]) -> Target:
         failures=_failures(str(first["failures"])),
         no_buys=str(first["no_buys"]),
         solver=str(first["solver"]),
+        doubts=tuple(part for part in str(first["doubts"]).split("; ") if part),
     )
 
 

@@ -5,7 +5,6 @@ session alone. Not here: the loop over sessions (`loop`), the broker's market (`
 """
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +13,11 @@ import pandas as pd
 from marketbot_assets.features.build import build_features
 from marketbot_assets.features.factor_model import estimate_factor_model, shrunk_beta
 from marketbot_assets.features.model import FactorModel
+from marketbot_assets.features.past import INDEX_SERIES, RATES_SERIES, Past, universe_of
 from marketbot_assets.features.registry import LOOKBACK_SESSIONS
 from marketbot_assets.features.scenarios import scenario_returns
 from marketbot_assets.features.shares import with_filed_shares
-from marketbot_assets.normalization.build_window import build_base_returns, build_macro, build_window
+from marketbot_assets.normalization.build_window import build_base_returns, build_macro, build_rates, build_window
 from marketbot_assets.normalization.freshness import BarAges
 from marketbot_assets.normalization.window import Flags, Floats, MacroWindow, MarketWindow
 from marketbot_resources.calendars import cutoffs, decision_sessions
@@ -82,6 +82,8 @@ class History:
         self._returns: Floats = build_base_returns(
             *frames, instruments=names, currencies=currencies, base=base, sessions=every, cutoffs=self._cutoffs
         )
+        self._foreign = sorted(set(currencies.values()) - {base})
+        self._rates: Floats = build_rates(tables.fx, self._foreign, base, self._cutoffs)
         self._macro = build_macro(tables.macro, every, self._cutoffs)
         self._ages: dict[tuple[str, ...], BarAges] = {}
         bad = tables.prices[tables.prices["quarantine"]]
@@ -124,11 +126,21 @@ class History:
         self, window: MarketWindow, place: int, features: pd.DataFrame, instruments: pd.DataFrame, kept: Flags
     ) -> FactorModel:
         macro = self._macro.upto(place, MODEL_SESSIONS)
-        index = self._macro.series["SP500"][: place + 1]
-        beta = shrunk_beta(window.base_return, macro.series["SP500"])
-        past: Sequence[dt.date] = self.days[: place + 1]
-        stress = scenario_returns(_columns(self._returns[: place + 1], kept), past, index, beta, self.days[place])
+        beta = shrunk_beta(window.base_return, macro.series[INDEX_SERIES])
+        universe = universe_of(features, instruments, self.mandate.base_currency)
+        stress = scenario_returns(self._past(place, kept, instruments), beta, self.days[place], universe)
         return estimate_factor_model(window, macro, features, instruments, self.mandate, stress)
+
+    def _past(self, place: int, kept: Flags, instruments: pd.DataFrame) -> Past:
+        """Every session up to one; yields and rates of the currencies of the instruments known by then."""
+        until, series, used = slice(place + 1), self._macro.series, set(instruments["currency"])
+        return Past(
+            sessions=self.days[until],
+            base_returns=_columns(self._returns[until], kept),
+            index=series[INDEX_SERIES][until],
+            rates=series[RATES_SERIES][until] if RATES_SERIES in series else np.full(place + 1, np.nan),
+            fx=_columns(self._rates[until], np.array([name in used for name in self._foreign], dtype=bool)),
+        )
 
     def _instruments(self, session: dt.date, kept: Flags) -> pd.DataFrame:
         """The listings as of a session: those that died later are alive, and nobody knows that they will."""

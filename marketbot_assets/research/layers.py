@@ -15,6 +15,7 @@ import pandas as pd
 from marketbot_assets.features.build import build_features
 from marketbot_assets.features.factor_model import estimate_factor_model, shrunk_beta
 from marketbot_assets.features.model import FactorModel
+from marketbot_assets.features.past import past_of
 from marketbot_assets.features.registry import FEATURES
 from marketbot_assets.features.scenarios import scenario_returns
 from marketbot_assets.insight.forecasts import forecast
@@ -174,7 +175,7 @@ class Layers:
         window, macro, listed, day = self._built(world, session, sessions)
         features = build_features(window, macro, _until(world["fundamentals"], day), listed, session)
         beta = shrunk_beta(window.base_return, macro.series["SP500"])
-        none = scenario_returns(window.base_return[:0], (), macro.series["SP500"][:0], beta, session)
+        none = scenario_returns(past_of((), window.base_return[:0], macro.series["SP500"][:0]), beta, session)
         model = estimate_factor_model(window, macro, features, listed, self.mandate, none)
         return model_frames(model)["factor_model"][list(MODEL_OUTPUTS)]
 
@@ -221,9 +222,15 @@ def model_frames(model: FactorModel) -> dict[str, pd.DataFrame]:
         index=list(model.scenarios),
     )
     stressed = pd.DataFrame(model.scenario_returns.T, index=names, columns=[f"scenario {s}" for s in model.scenarios])
+    by_factors = pd.DataFrame(
+        model.scenario_factor_returns.T, index=names, columns=[f"factor scenario {s}" for s in model.scenarios]
+    )
+    deepest = pd.DataFrame(
+        model.scenario_paths.min(axis=1, initial=0.0).T, index=names, columns=[f"path {s}" for s in model.scenarios]
+    )
     scalars = {name: [getattr(model, name)] for name in ("shrinkage", "shrink_variance", "index_vol_20d")}
     return {
-        "factor_model": pd.concat([each, exposures, stressed], axis=1),
+        "factor_model": pd.concat([each, exposures, stressed, by_factors, deepest], axis=1),
         "factors": pd.DataFrame(model.factor_covariance, index=factors, columns=factors),
         "scenarios": scenarios,
         "factor_scalars": pd.DataFrame(scalars, index=["model"]),

@@ -12,7 +12,7 @@ from functools import partial
 import pandas as pd
 
 from marketbot_assets.book.state import Rung
-from marketbot_assets.portfolio.target import METHODS, RISK_PARITY
+from marketbot_assets.portfolio.target import METHODS, RISK_PARITY, VARIANTS
 from marketbot_assets.research.history import MODEL_SESSIONS
 from marketbot_assets.research.layers import MODEL_OUTPUTS, WARM_SESSIONS, Layers, own
 from marketbot_assets.research.leakcheck import (
@@ -74,7 +74,7 @@ class Reached:
     def results(self) -> list[Result]:
         """One result per branch; a branch that no cut reached is unverified."""
         branches = {
-            "method": METHODS,
+            "method": [method for method in METHODS if method not in VARIANTS],
             "verdict": VERDICTS,
             "rung": [r.value for r in Rung],
             "side": [s.value for s in Side],

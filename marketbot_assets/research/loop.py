@@ -6,8 +6,10 @@ It stops at a halt of class C, which only an operator can lift, and says so. Not
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+
+import pandas as pd
 
 from marketbot_assets.book.positions import Holdings, session_closes
 from marketbot_assets.book.roll import Held, Rolled, atr_levels, roll
@@ -18,7 +20,11 @@ from marketbot_assets.insight.forecasts import forecast
 from marketbot_assets.insight.return_model import ReturnModel, fit_return_model, needs_refit, spec_sha256
 from marketbot_assets.portfolio.market_facts import account_facts, market_facts
 from marketbot_assets.research.history import History, Known
+from marketbot_assets.research.operations import Past, facts_of_day, past_after
 from marketbot_assets.risk.build import Platform
+from marketbot_assets.risk.forecasting import with_record
+from marketbot_assets.risk.operation_facts import Breach
+from marketbot_assets.risk.trade_build import Traffic
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import HaltError
 from marketbot_resources.mandate import Mandate
@@ -41,6 +47,7 @@ class Day:
     state: BookState
     decision: Decision
     refused: int
+    breaches: tuple[Breach, ...]
 
 
 @dataclass(slots=True)
@@ -50,6 +57,9 @@ class _Running:
     model: ReturnModel | None
     fitted: int
     protective: frozenset[str]
+    planned: dict[str, Decimal]
+    forecasts: pd.DataFrame | None = None
+    past: Past = field(default_factory=Past)
 
 
 def opening_account(mandate: Mandate, history: History) -> PaperAccount:
@@ -85,12 +95,14 @@ def run_days(
         None,
         0,
         frozenset(),
+        {},
     )
     for session in history.sessions:
         day = _session(history, mandate, account, now, session, environment)
         seen(day)
         yield day
-        if day.state.halt_class == "C" and not day.rolled.valuation.holdings.shares:
+        flat = not day.rolled.valuation.holdings.shares
+        if (day.state.halt_class == "C" and flat) or any(breach.halt_class == "C" for breach in day.breaches):
             return
 
 
@@ -103,6 +115,7 @@ def _session(
     state = _stepped(mandate, now, rolled, report.executions, known)
     _refit(now, mandate, known, history.sessions.index(session))
     assert now.model is not None
+    forecasts = forecast(now.model, known.features, known.factor_model, mandate)
     situation = Situation(
         session=session,
         cutoff=known.cutoff,
@@ -112,7 +125,8 @@ def _session(
             instruments=known.instruments,
             window=known.window,
             features=known.features,
-            forecasts=forecast(now.model, known.features, known.factor_model, mandate),
+            forecasts=forecasts,
+            forecasts_before=now.forecasts,
             factor_model=known.factor_model,
             ages=known.ages,
             quarantined=known.quarantined,
@@ -123,14 +137,22 @@ def _session(
             cutoff=known.cutoff,
         ),
         account=account_facts(rolled.valuation, report.open_orders, state),
-        platform=Platform((), "off", True, (), (), report.open_orders),
+        platform=Platform((), "off", True, (), (), report.open_orders, Traffic(report.executions, now.planned)),
+        operations=facts_of_day(now.past, history, mandate, now.model, known, report, now.held, rolled),
     )
     decision = decide(situation, mandate)
     answers = [account.submit(order, known.cutoff + SEND_DELAY) for order in decision.batch]
-    now.held, now.state = rolled.held, state
+    now.held, now.state, now.forecasts = rolled.held, state, forecasts
+    now.past = past_after(now.past, decision, answers, known, report, mandate)
+    now.planned = _still_waited_for(now.planned, report) | {o.client_order_id: o.quantity for o in decision.batch}
     now.protective = frozenset(order.client_order_id for order in decision.batch if order.leg == "P")
     refused = sum(answer.state is OrderState.REJECTED for answer in answers)
-    return Day(known, report.executions, rolled, state, decision, refused)
+    return Day(known, report.executions, rolled, state, decision, refused, now.past.breaches)
+
+
+def _still_waited_for(planned: dict[str, Decimal], report: AccountReport) -> dict[str, Decimal]:
+    """Quantities of the orders that the broker still works."""
+    return {o.client_order_id: planned[o.client_order_id] for o in report.open_orders if o.client_order_id in planned}
 
 
 def _rolled(history: History, mandate: Mandate, held: Held, report: AccountReport, known: Known) -> Rolled:
@@ -153,7 +175,7 @@ def _rolled(history: History, mandate: Mandate, held: Held, report: AccountRepor
 
 def _stepped(mandate: Mandate, now: _Running, rolled: Rolled, fills: tuple[Execution, ...], known: Known) -> BookState:
     session = known.session
-    return step_book(
+    state = step_book(
         now.state,
         session=session,
         valuation=rolled.valuation,
@@ -167,6 +189,16 @@ def _stepped(mandate: Mandate, now: _Running, rolled: Rolled, fills: tuple[Execu
         decision_sessions=decision_sessions(mandate.calendar, session, session + AHEAD),
         mandate=mandate,
         protective_ids=now.protective,
+    )
+    return with_record(
+        state,
+        now.state,
+        before=now.held,
+        rolled=rolled,
+        model=known.factor_model,
+        currencies=dict(zip(known.instruments["instrument"], known.instruments["currency"], strict=True)),
+        follows=True,
+        mandate=mandate,
     )
 
 

@@ -1,15 +1,17 @@
-"""Assets of the risk stage: stress losses of the book after the plan, and the verdict on it."""
+"""Assets of the risk stage: stress losses of the book after the plan, the verdict, the risk numbers of what was approved."""
 
 import dagster as dg
 
 from marketbot_assets import pages, rebuild
 from marketbot_assets.lineage import materialized, stage_asset
+from marketbot_assets.operations import OPERATION_DEPS
 from marketbot_assets.risk import schema
 from marketbot_assets.session_facts import SITUATION_DEPS
 from marketbot_resources.store.resource import StoreResource
 
 STAGE = "risk"
 DEPS = [*SITUATION_DEPS, "target_portfolio", "order_plan"]
+VERDICT_DEPS = list(dict.fromkeys((*DEPS, *OPERATION_DEPS)))
 
 
 @stage_asset(schema.STRESS_RESULTS, stage=STAGE, deps=DEPS, domain="risk")
@@ -19,11 +21,18 @@ def stress_results(context: dg.AssetExecutionContext, store: StoreResource) -> d
     return materialized(context, store, frame, schema.STRESS_RESULTS, shows=pages.stress(frame))
 
 
-@stage_asset(schema.RISK_VERDICT, stage=STAGE, deps=DEPS, domain="control")
+@stage_asset(schema.RISK_VERDICT, stage=STAGE, deps=VERDICT_DEPS, carries=True, domain="control")
 def risk_verdict(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Every control's observed value, limit and headroom, what became of each order, and the verdict on the batch."""
+    """Every control's observed value, limit and headroom, what became of each order, the verdict on the batch, open breaches."""
     frame = rebuild.risk_verdict(store.reader(context), store.lake.ledger)
     return materialized(context, store, frame, schema.RISK_VERDICT, shows=pages.verdict(frame))
 
 
-ASSETS = [stress_results, risk_verdict]
+@stage_asset(schema.RISK_REPORT, stage=STAGE, deps=[*DEPS, "risk_verdict"], domain="risk")
+def risk_report(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Value at risk, shortfall and volatility by method, what they are made of, and how earlier forecasts did."""
+    frame = rebuild.risk_report(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.RISK_REPORT)
+
+
+ASSETS = [stress_results, risk_verdict, risk_report]

@@ -1,5 +1,5 @@
 """Controls on the projected book: RC-30 position, RC-32 sector, RC-34 funds, RC-35 currency and country, RC-36 gross, RC-37
-net and short, RC-38 cash, RC-39 concentration, RC-40 ten largest, RC-41 turnover, RC-42 volatility, RC-44 expected shortfall.
+net, RC-38 cash, RC-39 concentration, RC-40 ten largest, RC-41 turnover, RC-42 volatility, RC-44 expected shortfall.
 
 Risk-reducing orders alone bypass these (the engine says so, `verdict`). Not here: stress losses (`stress`).
 """
@@ -11,6 +11,7 @@ import numpy as np
 from marketbot_assets.book.state import Rung
 from marketbot_assets.risk.control import ControlResult, Rule, cap, within
 from marketbot_assets.risk.inputs import Floats
+from marketbot_assets.risk.model_state import model_multiple
 from marketbot_assets.risk.projection import WITH, Projection, base_rate, number, numbers, texts, times
 from marketbot_assets.risk.state_controls import ladder_multiple
 from marketbot_resources.model import SESSIONS_PER_YEAR, Status
@@ -20,7 +21,7 @@ SECTOR = Rule("RC-32", "sector cap", Status.SHRINK)
 FUNDS = Rule("RC-34", "fund bucket", Status.SHRINK)
 CURRENCY = Rule("RC-35", "currency and country", Status.SHRINK)
 GROSS = Rule("RC-36", "gross exposure", Status.REJECT_BATCH)
-NET = Rule("RC-37", "net exposure, no shorts", Status.REJECT_BATCH)
+NET = Rule("RC-37", "net exposure", Status.REJECT_BATCH)
 CASH_FLOOR = Rule("RC-38", "cash floor", Status.REJECT_BATCH)
 HHI = Rule("RC-39", "concentration", Status.SHRINK, "sum of squared weights")
 TOP_TEN = Rule("RC-40", "ten largest", Status.SHRINK)
@@ -131,18 +132,14 @@ def gross(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def net(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-37: the net exposure lies in [0, 1] and no name is sold beyond what is held (long only)."""
-    results = [cap(NET, p, p.weights.sum(axis=0), hard=1.0, key="net")]
-    sold = np.zeros(len(p.price) + 1)
-    np.add.at(sold, p.rows, np.where(p.signs < 0, p.quantity, 0.0))
-    short = np.flatnonzero(~(p.available - sold[:-1] >= 0.0))
-    for row in short:
-        selling = (p.rows == row) & (p.signs < 0)
-        status = NET.fail if selling.any() else Status.WARN
-        name = p.inputs.instruments[row]
-        observed = float(p.available[row] - sold[row])
-        text = f"{name}: {observed:g} shares would be left"
-        results.append(NET.result(status, text, key=name, observed=observed, limit=0.0, is_floor=True, unit="shares"))
+    """RC-37: the net exposure lies in [0, 1]; that no single name is sold short is RC-20's."""
+    total = p.weights.sum(axis=0)
+    results = [cap(NET, p, total, hard=1.0, key="net")]
+    if not within(0.0, float(total[WITH])):
+        status = NET.fail if bool((p.signs < 0).any()) else Status.WARN
+        results.append(
+            NET.result(status, "net short", key="short", observed=float(total[WITH]), limit=0.0, is_floor=True)
+        )
     return tuple(results)
 
 
@@ -220,10 +217,11 @@ def _rolling(p: Projection, share: Floats) -> ControlResult:
 
 
 def volatility(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-42: the larger of the EWMA and the Ledoit-Wolf volatility, per year, against the ladder's volatility target.
+    """RC-42: the larger of the EWMA and the Ledoit-Wolf volatility, per year, against the volatility target in force.
 
     EWMA: sum of lambda_t (r_t w)^2; Ledoit-Wolf (2004): (1 - s) mean (r_t w)^2 + s m |w|^2 over its window; means are zero.
-    Below half the target it is noted, unless the book is being built up or the ladder holds it back.
+    In force: the mandate's, times the ladder's factor, times the models' (`model_state`). Below half the target it is noted,
+    unless the book is being built up or one of these factors holds it back.
     """
     model, limit, book = p.inputs.factor_model, p.mandate.limits.ex_ante_vol, p.inputs.book
     columns, weights = aligned(p)
@@ -243,7 +241,7 @@ def volatility(p: Projection) -> tuple[ControlResult, ...]:
     shrunk = shrunk + model.shrinkage * model.shrink_variance * (weights**2).sum(axis=0)
     # np.maximum hands NaN on; max would drop it when it comes second.
     vol = np.sqrt(np.maximum(ewma, shrunk) * SESSIONS_PER_YEAR)
-    multiple = ladder_multiple(p)
+    multiple = ladder_multiple(p) * model_multiple(p)
     target = p.mandate.volatility.target_per_year * multiple
     upper = cap(VOLATILITY, p, vol, hard=limit.hard_multiple * target, warn=limit.warn_multiple * target, key="upper")
     low = limit.low_warn_multiple * target

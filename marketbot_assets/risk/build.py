@@ -1,4 +1,4 @@
-"""Facts of the account, the market and the platform become `RiskInputs`. Pure. It takes no weight from the optimizer.
+"""Facts of the account, the market and the platform become `RiskInputs`. Pure. Of the optimizer's weights only RC-09 hears.
 
 A name without a valid price has price NaN here: its last known price is good enough to value the book, never to trade on.
 Not here: what the controls make of the facts (`*_controls`), where the facts are stored (`assets`).
@@ -18,6 +18,8 @@ from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.eligibility import Account, Market
 from marketbot_assets.portfolio.target import Target
 from marketbot_assets.risk.inputs import Flags, Floats, OptimizerAnswer, ReconciliationBreak, RiskInputs
+from marketbot_assets.risk.model_facts import model_facts
+from marketbot_assets.risk.trade_build import Traffic, trade_facts
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OpenOrder, Side
 
@@ -30,6 +32,7 @@ class Platform:
     """What the platform says at the cutoff. `breaks`: differences with the broker; `halt_flag`: off, on or unreadable.
 
     `quality_halts`: messages of quality rules that halt. `unknown_instruments`: held at the broker, not in our master.
+    `traffic`: what broker and ledger say of orders.
     """
 
     breaks: tuple[ReconciliationBreak, ...]
@@ -38,6 +41,7 @@ class Platform:
     quality_halts: tuple[str, ...]
     unknown_instruments: tuple[str, ...]
     open_orders: tuple[OpenOrder, ...]
+    traffic: Traffic
 
 
 def breaks_of(reconciliation: pd.DataFrame) -> tuple[ReconciliationBreak, ...]:
@@ -126,6 +130,7 @@ def risk_inputs(
     mandate: Mandate,
     *,
     session: dt.date,
+    cutoff: dt.datetime,
     days: Sequence[dt.date],
     rebalance: bool,
 ) -> RiskInputs:
@@ -169,9 +174,11 @@ def risk_inputs(
         breaks=platform.breaks,
         halt_flag=platform.halt_flag,
         ledger_ready=platform.ledger_ready,
-        optimizer=OptimizerAnswer(target.status, target.method, target.residual),
+        optimizer=OptimizerAnswer(target.status, target.method, target.residual, target.doubts),
         rebalance=rebalance,
         sent_client_order_ids=frozenset(),
         unknown_broker_instruments=platform.unknown_instruments,
+        models=model_facts(market),
+        trade=trade_facts(market, account, platform.traffic, platform.open_orders, target.weights, mandate, cutoff),
         open_buys=open_buys(platform.open_orders),
     )

@@ -134,6 +134,12 @@ def cap(
     return rule.result(rule.fail, text, key=key, observed=now, limit=hard, order_ids=ids, keep=keep, unit=unit)
 
 
+def tightest(results: Sequence[ControlResult], empty: ControlResult) -> tuple[ControlResult, ...]:
+    """Everything that does not pass; when all passes, the one answer with the least headroom."""
+    loud = tuple(r for r in results if r.status > Status.PASS)
+    return loud or (min(results, key=lambda r: r.headroom or 0.0) if results else empty,)
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """The verdict on one planned batch. `verdict`: APPROVED, REJECTED or HALT; only APPROVED sends `approved`.

@@ -1,6 +1,7 @@
 """What the risk stage judges on: facts about the account, the market and the platform at the cutoff. Named result types.
 
-No weight of the optimizer is in here: every left side is recomputed from positions, prices and orders (`projection`).
+Every left side is recomputed from positions, prices and orders (`projection`); of the optimizer's weights only RC-09 knows, as the
+size that an order may not exceed by much.
 Not here: how assets and the backtest fill it (`decision`), the limits (the mandate), the controls (`*_controls`).
 """
 
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 
 from marketbot_assets.book.state import BookState
 from marketbot_assets.features.model import FactorModel
+from marketbot_assets.risk.model_facts import ModelFacts
+from marketbot_assets.risk.operation_facts import OperationFacts
+from marketbot_assets.risk.trade_facts import TradeFacts
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -39,11 +43,13 @@ class OptimizerAnswer:
     """How the target came about: `status` is `optimal` or says what went wrong, `method` which fallback answered.
 
     `residual`: largest violation of any constraint, recomputed in numpy, fraction of NAV; NaN when there is no answer.
+    `doubts`: why a usable answer deserves a look.
     """
 
     status: str
     method: str
     residual: float
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +63,13 @@ class RiskInputs:
     (open orders signed, buys positive). `cash` per currency; `nav` base currency, reconciled.
     `coverage_universe`, `coverage_held`: fractions of names with complete data; NaN fails. `quality_halts`: messages of
     data quality rules whose outcome is halt; `quarantined`: names whose newest bar was rejected; `incomplete`: names that miss
-    a required feature. `halt_flag`: off, on or unreadable. `sent_client_order_ids`: already sent this session.
+    a required feature. `halt_flag`: off, on, unreadable or a halt level. `sent_client_order_ids`: already sent this session.
     `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
     `open_buys`: per currency quantity * limit of the buys that the broker still works; a currency that is missing although
     `open_quantity` holds buys in it counts at the last close and the widest collar.
+    `models`: what the controls on models judge on.
+    `trade`: what the controls on single orders know beyond that.
+    `operations`: what RC-65 to RC-92 read beyond that; None, as for stress losses alone, halts a verdict.
     The fields are not validated here: a control that cannot read one answers with its fail status.
     """
 
@@ -101,4 +110,7 @@ class RiskInputs:
     rebalance: bool
     sent_client_order_ids: frozenset[str]
     unknown_broker_instruments: tuple[str, ...]
+    models: ModelFacts
+    trade: TradeFacts
     open_buys: Mapping[str, Decimal] = field(default_factory=dict)
+    operations: OperationFacts | None = None

@@ -12,7 +12,7 @@ from decimal import Decimal
 import numpy as np
 
 from marketbot_assets.book.state import Rung
-from marketbot_assets.risk.control import ControlResult, Rule, within
+from marketbot_assets.risk.control import ControlResult, Rule, tightest, within
 from marketbot_assets.risk.inputs import Flags, Floats
 from marketbot_assets.risk.projection import WITHOUT, Projection, base_rate, members, number, numbers, times
 from marketbot_resources.model import Kind, Order, Side, Status
@@ -27,12 +27,6 @@ TICK_LOT = Rule("RC-16", "tick, lot and smallest order", Status.REJECT_ORDER, "o
 
 MIN_NOTIONAL_BASE = 1.0
 EXIT_RUNGS = (Rung.REDUCE_ONLY, Rung.TO_CASH, Rung.HALT)
-
-
-def _tightest(results: list[ControlResult], empty: ControlResult) -> tuple[ControlResult, ...]:
-    """Everything that does not pass; when all passes, the one answer with the least headroom."""
-    loud = tuple(r for r in results if r.status > Status.PASS)
-    return loud or (min(results, key=lambda r: r.headroom or 0.0) if results else empty,)
 
 
 def _positive(value: object) -> bool:
@@ -168,7 +162,7 @@ def collar(p: Projection) -> tuple[ControlResult, ...]:
         results.append(
             COLLAR.result(status, text, key=order_id, observed=beyond, limit=width, order_ids=ids, keep=float(good))
         )
-    return _tightest(results, COLLAR.result(Status.PASS))
+    return tightest(results, COLLAR.result(Status.PASS))
 
 
 def order_value(p: Projection) -> tuple[ControlResult, ...]:
@@ -193,7 +187,7 @@ def order_value(p: Projection) -> tuple[ControlResult, ...]:
         results.append(
             ORDER_VALUE.result(status, text, key=order_id, observed=share, limit=limit.hard, order_ids=ids, keep=keep)
         )
-    return _tightest(results, ORDER_VALUE.result(Status.PASS, limit=limit.hard))
+    return tightest(results, ORDER_VALUE.result(Status.PASS, limit=limit.hard))
 
 
 def _exits(p: Projection) -> Flags:

@@ -7,14 +7,17 @@ comparison. Not here: limits and statuses (`control` and the `*_controls`).
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marketbot_assets.risk.inputs import Flags, Floats, RiskInputs
+from marketbot_assets.risk.trade_facts import guarded
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT, Kind, Order, Side
 
+T = TypeVar("T")
 WITH, WITHOUT, REDUCTIONS = 0, 1, 2
 NAN = float("nan")
 
@@ -63,13 +66,12 @@ class Projection:
         return self.ids(self.increasing & (inside | ~known))
 
     def tradeable(self, row: int) -> bool:
-        """Whether an order in this instrument can exist at all: fresh price, fresh rate, no quarantine."""
+        """Whether an order in this instrument can exist at all: fresh price, fresh rate, no quarantine, no event ahead (RC-24)."""
         fresh = 0.0 <= self.age[row] < self.mandate.limits.price_freshness.stale_sessions
         priced = np.isfinite(self.price[row]) and np.isfinite(self.rate[row])
         stale = self.inputs.currency[row] in members(self.inputs.stale_currencies)
-        return bool(
-            fresh and priced and not stale and self.inputs.instruments[row] not in members(self.inputs.quarantined)
-        )
+        closed = {*members(self.inputs.quarantined), *members(self.inputs.trade.ended), *guarded(self.inputs.trade)}
+        return bool(fresh and priced and not stale and self.inputs.instruments[row] not in closed)
 
 
 def number(value: object) -> float:
@@ -100,7 +102,7 @@ def texts(values: object, n: int) -> tuple[str, ...]:
     return tuple(value if isinstance(value, str) else "" for value in values)
 
 
-def members(values: Iterable[str]) -> Collection[str]:
+def members(values: Iterable[T]) -> Collection[T]:
     """The collection itself; raises TypeError for None or a bare text, which would look like an empty collection."""
     if not isinstance(values, tuple | list | set | frozenset | dict):
         raise TypeError(f"expected a collection, found {type(values).__name__}")

@@ -10,7 +10,7 @@ import numpy as np
 from marketbot_assets.risk.control import TOLERANCE, ControlResult, Rule, within
 from marketbot_assets.risk.inputs import HALT_FLAG_OFF, OPTIMAL
 from marketbot_assets.risk.projection import Projection, members, number
-from marketbot_resources.model import Status
+from marketbot_resources.model import SELLING_LEVELS, HaltLevel, Status
 
 OPTIMIZER = Rule("RC-53", "optimizer integrity", Status.REDUCE_ONLY, "largest violation, fraction of NAV")
 RECONCILIATION = Rule("RC-67", "reconciliation", Status.HALT, "unexplained breaks")
@@ -25,7 +25,12 @@ def _reduce_only(p: Projection, rule: Rule, text: str) -> tuple[Status, tuple[st
 
 
 def optimizer(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-53: without an optimal answer and a small residual only risk is reduced; the same off the rebalance days."""
+    """RC-53: without an optimal answer and a small residual only risk is reduced; the same off the rebalance days.
+
+    The answer of a fallback, a solver that failed and a second opinion that differs warn.
+    """
+    if not isinstance(p.inputs.optimizer.doubts, tuple):
+        raise TypeError("the doubts about the optimizer's answer are missing")
     answer, hard = p.inputs.optimizer, p.mandate.limits.residual.hard
     residual = number(answer.residual)
     solved = answer.status == OPTIMAL and within(residual, hard) and residual <= hard * (1.0 + TOLERANCE)
@@ -33,6 +38,8 @@ def optimizer(p: Projection) -> tuple[ControlResult, ...]:
     status, ids = _reduce_only(p, OPTIMIZER, text)
     if solved and answer.method != p.mandate.portfolio.method:
         status, text = Status.WARN, f"answered by the fallback {answer.method}"
+    if solved and answer.doubts:
+        status, text = Status.WARN, "; ".join([text, *answer.doubts] if text else answer.doubts)
     first = OPTIMIZER.result(status, text, key="answer", observed=residual, limit=hard, order_ids=ids, keep=0.0)
     idle = "" if p.inputs.rebalance is True else "the cadence allows exits and cures only"
     status, ids = _reduce_only(p, OPTIMIZER, idle)
@@ -50,10 +57,17 @@ def reconciliation(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def halt_flag(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-80: anything but a readable `off` halts."""
-    off = p.inputs.halt_flag == HALT_FLAG_OFF
-    text = "" if off else f"the halt flag is {p.inputs.halt_flag}"
-    return (HALT_FLAG.result(Status.PASS if off else HALT_FLAG.fail, text, observed=float(not off), limit=0),)
+    """RC-80: reduce-only and flatten let reductions go, no-new-runs a session that was begun; all else but `off` halts."""
+    word = p.inputs.halt_flag
+    off = word == HALT_FLAG_OFF
+    text = "" if off else f"the halt flag is {word}"
+    if isinstance(word, str) and word in SELLING_LEVELS:
+        status, ids = _reduce_only(p, HALT_FLAG, text)
+        status = Status.REDUCE_ONLY if ids else status
+        return (HALT_FLAG.result(status, text, observed=1.0, limit=0, order_ids=ids, keep=0.0),)
+    begun = isinstance(word, str) and word == HaltLevel.NO_NEW_RUNS.value
+    status = Status.PASS if off else Status.WARN if begun else HALT_FLAG.fail
+    return (HALT_FLAG.result(status, text, observed=float(not off), limit=0),)
 
 
 def ledger(p: Projection) -> tuple[ControlResult, ...]:

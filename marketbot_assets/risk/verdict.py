@@ -10,15 +10,25 @@ from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 
+from marketbot_assets.risk.account_controls import ACCOUNT_CONTROLS
+from marketbot_assets.risk.accounted import ACCOUNTED, unaccounted
 from marketbot_assets.risk.book_controls import BOOK_CONTROLS
 from marketbot_assets.risk.control import ControlResult, Judgement, Rule, worst
+from marketbot_assets.risk.exposure_controls import EXPOSURE_CONTROLS
 from marketbot_assets.risk.funding import CASH, cash
 from marketbot_assets.risk.inputs import RiskInputs
+from marketbot_assets.risk.model_controls import MODEL_CONTROLS
+from marketbot_assets.risk.model_facts import ModelFacts
 from marketbot_assets.risk.order_controls import IDENTITY, ORDER_CONTROLS, ORDER_VALUE
+from marketbot_assets.risk.permission_controls import PERMISSION_CONTROLS
+from marketbot_assets.risk.platform_controls import PLATFORM_CONTROLS
+from marketbot_assets.risk.post_trade_controls import POST_TRADE_CONTROLS
 from marketbot_assets.risk.projection import Projection, number, project, trading_cost
+from marketbot_assets.risk.size_controls import SIZE_CONTROLS
 from marketbot_assets.risk.state_controls import STATE_CONTROLS
 from marketbot_assets.risk.stress import STRESS_CONTROLS
 from marketbot_assets.risk.system_controls import SYSTEM_CONTROLS
+from marketbot_assets.risk.tail_controls import TAIL_CONTROLS
 from marketbot_resources.currencies import minor_digits
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Kind, Order, Side, Status, batch_sha256
@@ -27,29 +37,56 @@ Test = Callable[[Projection], tuple[ControlResult, ...]]
 
 CONTROLS: tuple[tuple[Rule, Test], ...] = tuple(
     sorted(
-        (*ORDER_CONTROLS, (CASH, cash), *BOOK_CONTROLS, *STRESS_CONTROLS, *STATE_CONTROLS, *SYSTEM_CONTROLS),
+        (
+            *PERMISSION_CONTROLS,
+            *ORDER_CONTROLS,
+            *SIZE_CONTROLS,
+            (CASH, cash),
+            *ACCOUNT_CONTROLS,
+            *BOOK_CONTROLS,
+            *TAIL_CONTROLS,
+            *EXPOSURE_CONTROLS,
+            *STRESS_CONTROLS,
+            *STATE_CONTROLS,
+            *MODEL_CONTROLS,
+            *SYSTEM_CONTROLS,
+            *POST_TRADE_CONTROLS,
+            *PLATFORM_CONTROLS,
+        ),
         key=lambda pair: pair[0].id,
     )
 )
 ROUNDS_MAX = 3
 SHRINKING = (Status.SHRINK, Status.REJECT_ORDER, Status.REDUCE_ONLY)
 # G5: what a batch of risk-reducing orders alone bypasses; RC-60 and RC-61 know it themselves.
-BYPASSED = frozenset(f"RC-{n}" for n in (*range(30, 48), 49))
+BYPASSED = frozenset(f"RC-{n}" for n in (*range(30, 48), 49, 50, 52, 54, 71, 72))
 # A batch that names what does not exist, or has an impossible size, is corrupt as a whole: not even its reductions go.
 FINAL = frozenset({IDENTITY.id, ORDER_VALUE.id})
 LOT_TOLERANCE = Decimal("1e-9")
 
 
-def run_controls(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> tuple[ControlResult, ...]:
-    """All controls on one batch, none skipped. A control that raises answers its fail status with the reason (G2, G3)."""
+def run_controls(
+    inputs: RiskInputs,
+    orders: Sequence[Order],
+    mandate: Mandate,
+    controls: Sequence[tuple[Rule, Test]] = CONTROLS,
+) -> tuple[ControlResult, ...]:
+    """All controls on one batch, none skipped. A control that raises answers its fail status with the reason (G2, G3).
+
+    A limit without its control, or a control without its limit, halts.
+    """
+    problems = unaccounted(mandate, [rule.id for rule, _ in controls])
+    halts = (
+        (ACCOUNTED.result(ACCOUNTED.fail, "; ".join(problems), observed=len(problems), limit=0),) if problems else ()
+    )
     with np.errstate(all="ignore"):
         try:
             projection = project(inputs, orders, mandate)
         # Whatever cannot even be read fails every control; the reason is kept, nothing is sent.
         except Exception as error:
             text = f"the book cannot be projected: {type(error).__name__}: {error}"
-            return tuple(rule.result(rule.fail, text) for rule, _ in CONTROLS)
-        return tuple(result for rule, test in CONTROLS for result in _answers(rule, test, projection))
+            return (*halts, *(rule.result(rule.fail, text) for rule, _ in controls))
+        return (*halts, *(result for rule, test in controls for result in _answers(rule, test, projection)))
 
 
 def _answers(rule: Rule, test: Test, projection: Projection) -> tuple[ControlResult, ...]:
@@ -179,7 +216,17 @@ def _reductions(inputs: RiskInputs, batch: tuple[Order, ...], mandate: Mandate) 
         return ()
     dropped = set(increasing)
     left = tuple(order for order in batch if order.client_order_id not in dropped)
-    return _refit_legs(inputs, mandate, batch, left, {}) if any(order.kind is not Kind.FX for order in left) else ()
+    if all(order.kind is Kind.FX for order in left):
+        return ()
+    kept = _refit_legs(inputs, mandate, batch, left, {})
+    paid = {order.currency for order in kept if order.kind is not Kind.FX and order.side is Side.BUY}
+    return tuple(order for order in kept if not _pays_nothing(inputs, order, paid))
+
+
+def _pays_nothing(inputs: RiskInputs, order: Order, paid: Collection[str]) -> bool:
+    """Whether this is a BUY leg of a currency in which nothing is bought and nothing is owed."""
+    cash = number(inputs.cash.get(order.currency, 0)) if isinstance(inputs.cash, Mapping) else float("nan")
+    return order.kind is Kind.FX and order.side is Side.BUY and order.currency not in paid and not cash < 0.0
 
 
 def _hash(orders: Sequence[Order]) -> str:
@@ -190,7 +237,12 @@ def _hash(orders: Sequence[Order]) -> str:
         return ""
 
 
-def judge(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Judgement:
+def judge(
+    inputs: RiskInputs,
+    orders: Sequence[Order],
+    mandate: Mandate,
+    controls: Sequence[tuple[Rule, Test]] = CONTROLS,
+) -> Judgement:
     """The verdict on a planned batch (DESIGN: the verdict; G1 to G5).
 
     At most three rounds of judging and shrinking; if the last still fails, the risk-reducing orders alone are judged once.
@@ -198,10 +250,12 @@ def judge(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Judg
     """
     planned = tuple(sorted(orders, key=lambda order: str(order.client_order_id)))
     seen, batch = _hash(planned), planned
+    if isinstance(inputs, RiskInputs) and isinstance(inputs.models, ModelFacts):
+        inputs = replace(inputs, models=inputs.models.with_plan(planned))
     rounds: list[tuple[ControlResult, ...]] = []
     causes: dict[str, str] = {}
     for number_of_round in range(ROUNDS_MAX):
-        rounds.append(run_controls(inputs, batch, mandate))
+        rounds.append(run_controls(inputs, batch, mandate, controls))
         status = worst(rounds[-1])
         if status <= Status.WARN or status is Status.HALT or _is_final(rounds[-1]):
             return _judgement(planned, batch, rounds, causes, seen)
@@ -221,7 +275,7 @@ def judge(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Judg
             {o.client_order_id: blame for o in batch if o.client_order_id not in {x.client_order_id for x in last}}
         )
         batch = last
-        rounds.append(run_controls(inputs, batch, mandate))
+        rounds.append(run_controls(inputs, batch, mandate, controls))
     return _judgement(planned, batch, rounds, causes, seen)
 
 

@@ -7,11 +7,17 @@ from decimal import Decimal
 
 import pandas as pd
 
+from marketbot_assets.risk.breaches import Register, breach_rows, next_register
 from marketbot_assets.risk.control import ControlResult, Judgement, worst
 from marketbot_assets.risk.inputs import RiskInputs
+from marketbot_assets.risk.operation_facts import TradeCost
 from marketbot_assets.risk.schema import APPROVED, RISK_VERDICT, VERDICTS
 from marketbot_resources.errors import NoVerdict
+from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Order, Status, batch_sha256
+
+TRADE = "TRADE"
+_TEXTS = ("opened", "cause", "halt_class")
 
 
 def _asked(judgement: Judgement, order_id: str, control: str) -> ControlResult | None:
@@ -72,7 +78,51 @@ def _number_twins(rows: list[dict[str, object]]) -> None:
             row["key"] = f"{row['key']}|{count[row['key']]}"
 
 
-def verdict_frame(judgement: Judgement, inputs: RiskInputs) -> pd.DataFrame:
+def register_after(judgement: Judgement, inputs: RiskInputs, mandate: Mandate) -> Register:
+    """The breaches after a verdict; facts that cannot be read leave those of its answers alone."""
+    facts, rules = inputs.operations, mandate.limits.breaches
+    return next_register(
+        () if facts is None else facts.breaches,
+        judgement.results,
+        session=inputs.session,
+        breaks=inputs.breaks,
+        operator=facts is not None and facts.operator,
+        cure_sessions=rules.cure_sessions,
+        clean_checks=rules.clean_checks,
+    )
+
+
+def _carried_rows(judgement: Judgement, inputs: RiskInputs, mandate: Mandate) -> list[dict[str, object]]:
+    """What the next session's verdict reads again: the register and the newest fills with their costs."""
+    trades = () if inputs.operations is None else inputs.operations.trades
+    return [*breach_rows(register_after(judgement, inputs, mandate)), *(_trade_row(n, t) for n, t in enumerate(trades))]
+
+
+def _trade_row(place: int, trade: TradeCost) -> dict[str, object]:
+    return {
+        "kind": TRADE,
+        "key": f"{place:04d}|{trade.execution_id}",
+        "control": "RC-73",
+        "name": trade.instrument,
+        "observed": trade.shortfall_bps,
+        "limit": trade.expected_bps,
+        "headroom": trade.expected_bps - trade.shortfall_bps,
+        "unit": "bps",
+        "status": Status.PASS.name,
+        "message": "",
+    }
+
+
+def trades_of(verdict: pd.DataFrame) -> tuple[TradeCost, ...]:
+    """The fills with their costs that a RISK_VERDICT carries, oldest first: their keys begin with their place."""
+    rows = verdict[verdict["kind"] == TRADE].sort_values("key")
+    return tuple(
+        TradeCost(str(row.key).partition("|")[2], str(row.name), float(row.observed), float(row.limit))
+        for row in rows.itertuples(index=False)
+    )
+
+
+def verdict_frame(judgement: Judgement, inputs: RiskInputs, mandate: Mandate) -> pd.DataFrame:
     """RISK_VERDICT: the last round's answers, every planned order with what became of it, the verdict; sorted by its key."""
     batch: dict[str, object] = {
         "kind": "BATCH",
@@ -83,7 +133,12 @@ def verdict_frame(judgement: Judgement, inputs: RiskInputs) -> pd.DataFrame:
         "status": worst(judgement.results).name,
         "message": f"{len(judgement.approved)} of {len(judgement.planned)} orders approved",
     }
-    rows = [*_control_rows(judgement.results), *_order_rows(judgement), batch]
+    rows = [
+        *_control_rows(judgement.results),
+        *_order_rows(judgement),
+        batch,
+        *_carried_rows(judgement, inputs, mandate),
+    ]
     _number_twins(rows)
     frame = pd.DataFrame(rows, columns=[column.name for column in RISK_VERDICT.columns])
     frame["batch_seen_sha256"] = judgement.batch_seen_sha256
@@ -91,6 +146,8 @@ def verdict_frame(judgement: Judgement, inputs: RiskInputs) -> pd.DataFrame:
     frame["verdict"] = judgement.verdict
     frame["mandate_sha256"] = str(inputs.mandate_sha256)
     frame["rounds"] = len(judgement.rounds)
+    for name in _TEXTS:
+        frame[name] = [value if isinstance(value, str) else "" for value in frame[name]]
     numbers = {name: float for name in ("observed", "limit", "headroom")}
     frame = frame.astype({**numbers, "planned_quantity": object, "approved_quantity": object})
     for name in ("planned_quantity", "approved_quantity"):

@@ -9,9 +9,17 @@ from dataclasses import dataclass
 
 from marketbot_resources.clock import Clock
 from marketbot_resources.errors import SessionRefused
+from marketbot_resources.halt import HaltFlag
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import TERMINAL_STATES, AccountReport, BrokerPort, OrderState, QuotedHit
+from marketbot_resources.model import (
+    TERMINAL_STATES,
+    AccountReport,
+    BrokerPort,
+    HaltLevel,
+    OrderState,
+    QuotedHit,
+)
 from marketbot_resources.sessions import (
     book_cutoff_before,
     close_predecessors,
@@ -36,6 +44,14 @@ class AccountAtCutoff:
     cutoff_at: dt.datetime
     operator: tuple[str, ...]
     stop_hits: tuple[QuotedHit, ...]
+
+
+def refuse_new_run(ledger: Ledger, flag: HaltFlag, session: dt.date) -> None:
+    """RC-80, level no-new-runs: a session that has no cutoff yet is not begun. Raises SessionRefused."""
+    if flag.word == HaltLevel.NO_NEW_RUNS.value and ledger.get("session_cutoff", session.isoformat()) is None:
+        raise SessionRefused(
+            f"session {session}: halt level {flag.word} ({flag.reason}); no session is begun until `marketbot resume`"
+        )
 
 
 def take_account(

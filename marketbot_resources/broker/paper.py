@@ -105,6 +105,16 @@ class PaperBroker:
             row = connection.execute(_NEWEST, (client_order_id,)).fetchone()
         return None if row is None else Acknowledgement(client_order_id, OrderState(row[0]), row[1], row[2])
 
+    def cancel(self, client_order_id: str, at: dt.datetime) -> Acknowledgement | None:
+        """Ends an open order (see `PaperAccount.cancel`). Raises BrokerError before the account is seeded."""
+        with self._transaction() as connection:
+            account = self._load(connection, at, client_order_id)
+            before = account.instant
+            answer = account.cancel(client_order_id, at)
+            if account.changes or account.instant != before:
+                _append(connection, account)
+        return answer
+
     def advance(self, until: dt.datetime) -> None:
         """Lets everything happen up to an instant (see `PaperAccount.advance`). Raises BrokerError before the seed."""
         with self._transaction() as connection:

@@ -15,8 +15,10 @@ from marketbot_resources.halt import HaltFlag
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry, Json, Receipt, canonical_json
 from marketbot_resources.model import (
+    SELLING_LEVELS,
     Acknowledgement,
     BrokerPort,
+    HaltLevel,
     Kind,
     Order,
     OrderState,
@@ -31,6 +33,8 @@ from marketbot_resources.sessions import record_event
 IN_DOUBT = frozenset({OrderState.SENDING, OrderState.UNKNOWN})
 ANSWERS = frozenset(OrderState) - IN_DOUBT - {OrderState.APPROVED}
 HALT_OFF = "off"
+REJECTS_MAX = 3
+PERMITTING = frozenset({HALT_OFF, HaltLevel.NO_NEW_RUNS.value})
 TOO_LATE = "too late to send"
 TOO_LATE_AGAIN = "too late to send again; the broker does not know the order"
 SENT, HALTED = "sent", "halted"
@@ -127,9 +131,10 @@ def send_batch(
     """Sends what is left of a frozen batch. All orders whose windows are open form one wave; waves follow while `now` opens more.
 
     Inside a wave: currency legs, then sells, then buys, each by client order id. The gate is asked once per wave with the orders
-    about to be sent; its faults stop everything. Raises HaltError before anything is sent when an order has no intent in the
-    ledger (RC-84), is of another session, or is in doubt while the broker neither knows it nor refuses doubles; LedgerError when
-    the ledger fails.
+    about to be sent; its faults stop everything, and so do three refusals by the broker in a row (RC-90). While the halt flag
+    lets risk be reduced only, orders that buy are ended unsent. Raises HaltError before anything is sent when an order has no
+    intent in the ledger (RC-84), is of another session, or is in doubt while the broker neither knows it nor refuses doubles;
+    LedgerError when the ledger fails.
     """
     _check_unique(orders)
     _check_intents(ledger, orders, session)
@@ -137,6 +142,7 @@ def send_batch(
     desk.settle(orders)
     while not desk.halted and not desk.faults:
         desk.expire()
+        desk.drop_buys()
         wave = desk.open_now()
         if not wave:
             break
@@ -159,6 +165,7 @@ class _Desk:
     left: dict[str, Order] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     halted: str = ""
+    refused: int = 0
 
     def settle(self, orders: Sequence[Order]) -> None:
         """Sorts out what earlier runs left: sent orders stay alone, orders in doubt are looked up at the broker."""
@@ -188,6 +195,12 @@ class _Desk:
         for name in [name for name, order in self.left.items() if at > order.send_until]:
             self._expire(name)
 
+    def drop_buys(self) -> None:
+        """Ends the orders that the halt flag's level does not let go; other levels stop the sending itself (`send`)."""
+        flag = _read(self.halt)
+        for name in [n for n, order in self.left.items() if flag.word in SELLING_LEVELS and order.side is Side.BUY]:
+            self._expire(name, f"halt flag {flag.word}: {flag.reason}")
+
     def open_now(self) -> list[Order]:
         """The orders whose window is open, in the order in which they are sent."""
         at = self.now()
@@ -198,8 +211,11 @@ class _Desk:
         """Sends the orders one by one until the halt flag or a doubt stops it."""
         for order in wave:
             flag = _read(self.halt)
-            if flag.status != HALT_OFF:
-                self.halted = f"halt flag {flag.status}: {flag.reason}"
+            if flag.word in SELLING_LEVELS and order.side is Side.BUY:
+                self._expire(order.client_order_id, f"halt flag {flag.word}: {flag.reason}")
+                continue
+            if flag.word not in PERMITTING | SELLING_LEVELS:
+                self.halted = f"halt flag {flag.word}: {flag.reason}"
                 return
             at = self.now()
             if at > order.send_until:
@@ -220,7 +236,10 @@ class _Desk:
             why = f"{type(error).__name__}: {error}"
         if answer is not None and not why:
             self._record(name, answer)
-            return True
+            self.refused = self.refused + 1 if answer.state is OrderState.REJECTED else 0
+            if self.refused >= REJECTS_MAX:
+                self.halted = f"the broker refused {self.refused} orders in a row, the last: {answer.reason}"
+            return not self.halted
         why = redactor().text(why)[:_REASON_LENGTH_MAX]  # half a secret is not recognised
         self._event(name, OrderState.UNKNOWN, "", why)
         try:
@@ -252,9 +271,9 @@ class _Desk:
         facts: dict[str, Json] = {"broker_order_id": broker_order_id, "reason": reason, "at": utc_text(self.now())}
         record_event(self.ledger, name, state, facts)
 
-    def _expire(self, name: str) -> None:
+    def _expire(self, name: str, why: str = "") -> None:
         tried = _state(_events(self.ledger, name)) in IN_DOUBT
-        self._event(name, OrderState.EXPIRED, "", TOO_LATE_AGAIN if tried else TOO_LATE)
+        self._event(name, OrderState.EXPIRED, "", why or (TOO_LATE_AGAIN if tried else TOO_LATE))
         del self.left[name]
 
 

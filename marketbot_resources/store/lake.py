@@ -209,7 +209,7 @@ def _manifest(
 @lru_cache(maxsize=1)
 def environment() -> dict[str, str]:
     """What may change floats: interpreter, machine, numeric libraries, the kernels that BLAS chose; and the lock file's hash."""
-    names = ("numpy", "pandas", "pyarrow", "scipy", "cvxpy", "clarabel", "exchange-calendars", "dagster")
+    names = ("numpy", "pandas", "pyarrow", "scipy", "cvxpy", "clarabel", "numba", "exchange-calendars", "dagster")
     lock = Path(__file__).parents[2] / "requirements.lock"
     return {
         "python": platform.python_version(),

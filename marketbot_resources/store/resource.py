@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,12 @@ def session_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
         key = _last_of_config(run.run_config)
     if key is None:
         raise UsageError("expected a run of one session, found none; launch job `daily` with a partition")
+    return _session_of_run(run.run_id, key)
+
+
+@lru_cache(maxsize=64)
+def _session_of_run(run_id: str, key: str) -> dt.date:
+    """The session as the run's first step read it: an edit of the mandate during the run changes nothing."""
     return session_from_key(key)
 
 

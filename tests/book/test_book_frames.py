@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from marketbot_assets.book.frames import state_frame, state_of
 from marketbot_assets.book.schema import BOOK_STATE
-from marketbot_assets.book.state import BookState, Lot, Rung, StopHit
+from marketbot_assets.book.state import BookState, Lot, Rung, Sale, StopHit
 from marketbot_assets.book.step import opening_state
 from marketbot_resources.errors import HaltError
 from marketbot_resources.store.content import canonical, decode, encode
@@ -20,6 +20,7 @@ numbers = st.floats(-1e12, 1e12, allow_nan=False)
 dates = st.dates(dt.date(2000, 1, 1), dt.date.max)
 names = st.lists(st.sampled_from([f"MB{c}" for c in "ABCDEFGH"]), unique=True, max_size=6).map(sorted)
 counts = st.integers(0, 10_000)
+instants = st.integers(0, 2 * 10**9).map(lambda second: dt.datetime.fromtimestamp(second, dt.UTC))
 
 
 @st.composite
@@ -48,6 +49,9 @@ def states(draw):  # type: ignore[no-untyped-def]
         hits,
         tuple((name, draw(dates)) for name in draw(names)),
         tuple((name, draw(counts)) for name in draw(names)),
+        bought=tuple((name, draw(dates)) for name in draw(names)),
+        sold_at_loss=tuple((name, draw(dates)) for name in draw(names)),
+        unsettled=tuple(Sale(name, draw(instants), "EUR", Decimal(draw(counts)) / 100) for name in draw(names)),
     )
 
 

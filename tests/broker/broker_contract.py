@@ -294,3 +294,52 @@ def c21_a_naive_instant_is_an_error(broker: BrokerPort, market: HandMarket) -> N
 
     with pytest.raises(BrokerError, match="time zone"):
         broker.submit(order(), SENT.replace(tzinfo=None))
+
+
+@case
+def c22_an_open_order_is_canceled(broker: BrokerPort, market: HandMarket) -> None:
+    market.trade("A", TUESDAY, 10.0)
+    broker.submit(order(), SENT)
+    broker.submit(order(Side.SELL, "30", "9", number="2"), SENT)
+    answer = broker.cancel("o1", SENT + MINUTE)
+    assert answer is not None
+    assert (answer.client_order_id, answer.state, answer.reason) == ("o1", OrderState.CANCELED, "canceled as asked")
+    assert broker.find("o1") == broker.cancel("o1", SENT + 2 * MINUTE) == answer
+    assert broker.submit(order(), SENT + 2 * MINUTE) == answer, "its id is used up"
+    assert [o.client_order_id for o in broker.report(OPENED, SENT + 2 * MINUTE).open_orders] == ["o2"]
+    report = broker.report(OPENED, CLOSED)
+    assert [fill.client_order_id for fill in report.executions] == ["o2"]
+    assert report.positions == {"A": D(20)}
+
+
+@case
+def c23_a_canceled_sell_frees_its_shares(broker: BrokerPort, market: HandMarket) -> None:
+    broker.submit(order(Side.SELL, "50", "9"), SENT)
+    assert broker.submit(order(Side.SELL, "1", "9", number="2"), SENT).state is OrderState.REJECTED
+    broker.cancel("o1", SENT)
+    assert broker.submit(order(Side.SELL, "50", "9", number="3"), SENT).state is OrderState.ACKED
+
+
+@case
+def c24_once_its_auction_has_begun_an_order_is_not_canceled(broker: BrokerPort, market: HandMarket) -> None:
+    broker.submit(order(), SENT)
+    before = broker.cancel("o1", OPEN)
+    assert before is not None
+    assert before.state is OrderState.ACKED, "its bar has not come, its auction is over"
+    market.trade("A", TUESDAY, 10.0)
+    assert broker.report(OPENED, CLOSED).positions == {"A": D(150)}
+    after = broker.cancel("o1", CLOSED)
+    assert after is not None
+    assert after.state is OrderState.FILLED
+
+
+@case
+def c25_an_unknown_order_cannot_be_canceled(broker: BrokerPort, market: HandMarket) -> None:
+    assert broker.cancel("o1", SENT) is None
+    assert broker.report(OPENED, CLOSED).open_orders == ()
+
+
+@case
+def c26_it_says_whose_money_it_is_and_its_time(broker: BrokerPort, market: HandMarket) -> None:
+    report = broker.report(OPENED, CLOSED)
+    assert (report.environment, report.broker_at) == ("paper", CLOSED)

@@ -80,6 +80,7 @@ def facts(*orders: Order, **changes: Any) -> GateFacts:
         "open_orders": (),
         "already_sent": frozenset(),
         "known_instruments": NAMES,
+        "environment": "paper",
     }
     return GateFacts(**{**known, **changes})
 
@@ -166,6 +167,9 @@ BOUNDARIES: list[tuple[str, tuple[Order, ...], dict[str, Any], str]] = [
     ("no id", (order(client_order_id=""),), {}, "expected an id"),
     ("twice the id", (order(1), order(2, client_order_id="mb1-001")), {}, "mb1-001 2 times"),
     ("twice the place", (order(1), order(2, instrument="MB1")), {}, "MB1|BUY 2 times"),
+    ("both sides", (order(1), sell(2, instrument="MB1")), {}, "MB1 2 times"),
+    ("other side open", (order(),), {"open_orders": (open_order(instrument="MB1"),)}, "MB1|BUY open"),
+    ("both legs", (leg("1000"), leg("1000", Side.SELL, client_order_id="mb1-901")), {}, ""),
     ("id open", (order(),), {"open_orders": (open_order(client_order_id="mb1-001"),)}, "mb1-001 open"),
     ("place open", (order(),), {"open_orders": (open_order(instrument="MB1", side=Side.BUY),)}, "MB1|BUY open"),
     ("other order open", (order(),), {"open_orders": (open_order(),)}, ""),
@@ -214,7 +218,9 @@ def test_open_sells_count_against_the_position() -> None:
     )
     within = ask(sell(1, "70"), open_orders=(sale,), **free)
     buy = open_order(instrument="MB1", side=Side.BUY, remaining=Decimal(30))
-    assert ask(sell(1, "100"), open_orders=(buy,), **free) == ()
+    bought = ask(sell(1, "100"), open_orders=(buy,), **free)
+    assert len(bought) == 1
+    assert "expected a new order, found MB1|SELL open" in bought[0]
     assert all("sells of" not in text for text in within)
 
 
@@ -324,6 +330,33 @@ def test_faults_never_raises_and_finds_junk(data: st.DataObject) -> None:
 def test_faults_never_raises_on_junk_arguments(orders: Any, known: Any) -> None:
     """Neither argument needs to be what it should."""
     assert faults(orders, known) != ()
+
+
+@pytest.mark.parametrize(
+    ("word", "buys", "sells"),
+    [
+        ("off", True, True),
+        ("no-new-runs", True, True),
+        ("reduce-only", False, True),
+        ("flatten", False, True),
+        ("on", False, False),
+        ("cancel-all", False, False),
+        ("unreadable", False, False),
+        ("", False, False),
+    ],
+)
+def test_the_gate_knows_the_halt_levels(word: str, buys: bool, sells: bool) -> None:
+    """RC-80: two levels let a wave of sells go, none of them a wave with a buy."""
+    bought, sold = order(1), sell(2)
+    assert (ask(bought, halt_status=word) == ()) is buys
+    assert (ask(sold, halt_status=word) == ()) is sells
+    assert (ask(bought, sold, halt_status=word) == ()) is buys
+
+
+@pytest.mark.parametrize("word", ["", "live", "PAPER", None, 1])
+def test_the_gate_knows_whose_money_it_is(word: Any) -> None:
+    """RC-82: anything but the paper broker's account is a fault."""
+    assert any("broker" in text for text in ask(order(1), environment=word))
 
 
 def test_the_gate_stands_alone() -> None:

@@ -21,7 +21,16 @@ from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import RECORD_BYTES_MAX, Json, Receipt, canonical_json
 from marketbot_resources.ledger.sqlite import SqliteLedger
-from marketbot_resources.model import AccountReport, Acknowledgement, Kind, Order, OrderState, Side, order_record
+from marketbot_resources.model import (
+    AccountReport,
+    Acknowledgement,
+    HaltLevel,
+    Kind,
+    Order,
+    OrderState,
+    Side,
+    order_record,
+)
 from marketbot_resources.sessions import frozen_batch, order_state
 
 SESSION = dt.date(2018, 12, 11)
@@ -110,6 +119,9 @@ class Twin:
             self.late.remove(client_order_id)
             self._accept(client_order_id)
         return None if state is None else Acknowledgement(client_order_id, state, f"B{client_order_id}", "")
+
+    def cancel(self, client_order_id: str, at: dt.datetime) -> Acknowledgement | None:
+        raise AssertionError("not asked for")
 
     def report(self, since: dt.datetime, until: dt.datetime) -> AccountReport:
         raise AssertionError("not asked for")
@@ -276,6 +288,70 @@ def test_the_halt_flag_is_read_before_each_order(tmp_path: Path, after: int, sta
     assert all(ledger.entries("order_event", f"{name}/") == [] for name in SENT_ORDER[after:])
     assert send(ledger, broker).end_state()[0] == "sent"
     assert broker.submitted == SENT_ORDER
+
+
+@pytest.mark.parametrize("level", [HaltLevel.REDUCE_ONLY, HaltLevel.FLATTEN])
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+def test_a_selling_level_lets_sells_go_and_ends_buys_unsent(tmp_path: Path, after: int, level: HaltLevel) -> None:
+    """RC-80: from the moment it is set no buy goes, neither of shares nor of currency; the gate sees none, either."""
+    ledger = frozen(tmp_path)
+    broker, seen = Twin(ledger), []
+
+    def halt() -> HaltFlag:
+        return OFF if len(broker.submitted) < after else HaltFlag("on", "operator", level)
+
+    def gate(wave: Sequence[Order]) -> tuple[str, ...]:
+        seen.append([o.client_order_id for o in wave])
+        return ()
+
+    report = send(ledger, broker, halt=halt, gate=gate)
+    sent = [name for n, name in enumerate(SENT_ORDER) if n < after or name == "mb1-b"]
+    assert broker.submitted == sent
+    assert seen == [SENT_ORDER if after else ["mb1-b"]]
+    assert report.end_state() == ("sent", f"4 orders: {len(sent)} ACKED, {4 - len(sent)} EXPIRED" if len(sent) < 4 else
+                                  "4 orders: 4 ACKED")  # fmt: skip
+    reasons = {report.outcomes[name].reason for name in SENT_ORDER if name not in sent}
+    assert reasons <= {f"halt flag {level.value}: operator"}
+    send(ledger, broker)
+    assert broker.submitted == sent, "they stay ended when the flag is gone"
+
+
+def test_no_new_runs_lets_a_run_in_progress_end(tmp_path: Path) -> None:
+    """RC-80: this level is for runs that have not begun."""
+    ledger = frozen(tmp_path)
+    report = send(ledger, Twin(ledger), halt=lambda: HaltFlag("on", "later", HaltLevel.NO_NEW_RUNS))
+    assert report.end_state() == ("sent", "4 orders: 4 ACKED")
+
+
+@pytest.mark.parametrize("level", [HaltLevel.HALT, HaltLevel.CANCEL_ALL])
+def test_the_other_levels_send_nothing(tmp_path: Path, level: HaltLevel) -> None:
+    """RC-80: today's halt and cancel-all."""
+    ledger = frozen(tmp_path)
+    broker = Twin(ledger)
+    assert send(ledger, broker, halt=lambda: HaltFlag("on", "stop", level)).end_state()[0] == "halted"
+    assert broker.submitted == []
+
+
+@pytest.mark.parametrize(
+    ("refused", "sent", "state"),
+    [
+        (("d", "b"), 4, "sent"),
+        (("d", "b", "a"), 3, "halted"),
+        (("b", "a", "c"), 4, "halted"),
+        (("d", "b", "c"), 4, "sent"),
+    ],
+    ids=str,
+)
+def test_three_refusals_in_a_row_stop_the_batch(
+    tmp_path: Path, refused: tuple[str, ...], sent: int, state: str
+) -> None:
+    """RC-90: sent in the order d, b, a, c; what is left after the third refusal is not sent."""
+    ledger = frozen(tmp_path)
+    broker = Twin(ledger, moods={f"mb1-{name}": "reject" for name in refused})
+    report = send(ledger, broker)
+    assert broker.submitted == SENT_ORDER[:sent]
+    assert report.end_state()[0] == state
+    assert ("refused 3 orders in a row" in report.end_state()[1]) is (state == "halted")
 
 
 @pytest.mark.parametrize("mood", ["break_after", "other_id", "no_state", "silent"])

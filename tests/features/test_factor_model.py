@@ -10,7 +10,9 @@ from test_features import DAYS, FILED, INSTRUMENTS, N, world
 
 from marketbot_assets.features.build import build_features
 from marketbot_assets.features.factor_model import estimate_factor_model, from_frame, ledoit_wolf, shrunk_beta, to_frame
-from marketbot_assets.features.scenarios import WINDOWS, scenario_returns
+from marketbot_assets.features.past import past_of
+from marketbot_assets.features.scenarios import scenario_returns
+from marketbot_assets.features.stress_windows import WINDOWS
 from marketbot_resources.mandate import parse_mandate
 
 MANDATE = parse_mandate((Path(__file__).parents[2] / "mandate.yaml").read_text(encoding="utf-8"))
@@ -19,7 +21,7 @@ MANDATE = parse_mandate((Path(__file__).parents[2] / "mandate.yaml").read_text(e
 def model():  # type: ignore[no-untyped-def]
     window, macro = world()
     frame = build_features(window, macro, FILED, INSTRUMENTS, DAYS[-1])
-    stress = scenario_returns(window.base_return, DAYS, macro.series["SP500"], np.ones(N), DAYS[-1])
+    stress = scenario_returns(past_of(DAYS, window.base_return, macro.series["SP500"]), np.ones(N), DAYS[-1])
     return estimate_factor_model(window, macro, frame, INSTRUMENTS, MANDATE, stress)
 
 
@@ -81,7 +83,7 @@ def test_a_window_counts_only_after_its_end() -> None:
     window = next(w for w in WINDOWS if w.name == "H2018Q4")
     for session, there in ((window.end, False), (window.end + dt.timedelta(days=1), True)):
         days, returns, index = flat_history(session)
-        assert ("H2018Q4" in scenario_returns(returns, days, index, np.ones(2), session).names) is there
+        assert ("H2018Q4" in scenario_returns(past_of(days, returns, index), np.ones(2), session).names) is there
 
 
 def test_replay_compounds_and_gaps_are_proxied_by_beta() -> None:
@@ -92,7 +94,7 @@ def test_replay_compounds_and_gaps_are_proxied_by_beta() -> None:
     returns[inside, 0] = -0.01
     returns[:, 1] = np.nan
     index[np.array(days) > window.start] = 80.0
-    made = scenario_returns(returns, days, index, np.array([1.0, 1.5]), dt.date(2012, 1, 3))
+    made = scenario_returns(past_of(days, returns, index), np.array([1.0, 1.5]), dt.date(2012, 1, 3))
     row = made.names.index("H2011")
     assert made.returns[row, 0] == pytest.approx(0.99 ** inside.sum() - 1, rel=1e-12)
     assert made.returns[row, 1] == pytest.approx(1.5 * -0.2)
@@ -103,14 +105,14 @@ def test_windows_before_our_own_history_are_proxied_by_the_published_loss() -> N
     """A history that begins in 2015 still faces 2008: beta times the index's published loss, floored, marked; never left out."""
     days = [dt.date(2015, 1, 1) + dt.timedelta(days=n) for n in range(400)]
     returns, index = np.zeros((len(days), 2)), np.full(len(days), 100.0)
-    made = scenario_returns(returns, days, index, np.array([1.2, 3.0]), days[-1])
+    made = scenario_returns(past_of(days, returns, index), np.array([1.2, 3.0]), days[-1])
     row = made.names.index("H2008")
     assert made.returns[row] == pytest.approx([1.2 * -0.568, -0.95])
     assert made.proxied[row].tolist() == [True, True]
     inside = made.names.index("H2015")
     assert made.returns[inside].tolist() == [0.0, 0.0]
     assert not made.proxied[inside].any()
-    silent = scenario_returns(returns, days, np.full(len(days), np.nan), np.ones(2), days[-1])
+    silent = scenario_returns(past_of(days, returns, np.full(len(days), np.nan)), np.ones(2), days[-1])
     assert silent.returns[silent.names.index("H1998")] == pytest.approx([-0.193] * 2)
 
 
@@ -123,7 +125,7 @@ def test_published_index_losses_of_the_windows() -> None:
     published = {"H1998": -0.193, "H2000": -0.491, "H2008": -0.568, "H2008L": -0.399, "H2010": -0.160, "H2011": -0.168}
     published |= {"H2015": -0.112, "H2018F": -0.102, "H2018Q4": -0.198, "H2020": -0.339, "H2022": -0.254}
     index = series.to_numpy(dtype=float)
-    made = scenario_returns(np.full((len(days), 1), np.nan), days, index, np.ones(1), dt.date(2022, 12, 28))
+    made = scenario_returns(past_of(days, np.full((len(days), 1), np.nan), index), np.ones(1), dt.date(2022, 12, 28))
     found = dict(zip(made.names, made.returns[:, 0], strict=True))
     for name, loss in published.items():
         assert found[name] == pytest.approx(loss, abs=0.0006), name

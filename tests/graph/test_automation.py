@@ -25,7 +25,9 @@ from marketbot_assets.automation import (
 from marketbot_assets.definitions import build_definitions
 from marketbot_resources.clock import Clock
 from marketbot_resources.errors import ProviderError
+from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.mandate import Calendar, Schedule
+from marketbot_resources.model import HaltLevel
 from marketbot_resources.provider import Body, Delivery, MarketProvider, whole
 from marketbot_resources.sessions import open_book, record_end, record_failure
 from marketbot_resources.store.lake import Lake
@@ -336,6 +338,17 @@ def test_a_failed_run_is_repeated_by_the_other_one_or_by_hand_only(
     given = ports(tmp_path, "2018-12-24T22:45:00")
     assert "run it again by hand: marketbot run --session 2018-12-24" in said(sensor(instance, given))
     assert isinstance(schedule(instance, given), dg.RunRequest)
+
+
+def test_no_new_runs_starts_none(tmp_path: Path, lake: Lake, instance: dg.DagsterInstance) -> None:
+    """RC-80: this level keeps sensor and schedule waiting; the others let a session run and send what its level lets go."""
+    resources = ports(tmp_path, "2018-12-24T22:50:00")
+    switch = HaltSwitch(tmp_path / "home")
+    switch.set("a release", HaltLevel.NO_NEW_RUNS)
+    for ticked in (sensor(instance, resources), schedule(instance, resources)):
+        assert "no-new-runs (a release)" in said(ticked)
+    switch.set("a doubt")
+    assert isinstance(sensor(instance, resources), dg.RunRequest)
 
 
 def test_the_end_in_the_ledger_stops_both(tmp_path: Path, lake: Lake, instance: dg.DagsterInstance) -> None:

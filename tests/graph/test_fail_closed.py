@@ -107,6 +107,8 @@ def test_without_any_answer_risk_is_reduced_and_a_stopped_name_is_not_bought_bac
     assert home.trades(NEXT) == {("US-MRK", "SELL")}
     assert home.verdict(NEXT) == "APPROVED"
     monkeypatch.delenv("MARKETBOT_MANDATE")
+    assert not home.run(AFTER, only="mandate"), "a looser limit needs a signed record"
+    assert command(home.path, "mandate", "approve", "--reason", "the residual was a test").returncode == 0
     assert home.run(AFTER, {"ports": ports})
     assert home.instrument("US-MRK") not in set(home.frame("positions", AFTER)["instrument"])
     assert home.instrument("US-MRK") in home.said(AFTER, "RC-64")

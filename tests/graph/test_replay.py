@@ -27,6 +27,7 @@ READ_SNAPSHOT = {
     "order_plan",
     "stress_results",
     "risk_verdict",
+    "risk_report",
 }
 
 

@@ -88,6 +88,9 @@ def factor_model(rng: np.random.Generator, n: int, wild: float = 1.0) -> FactorM
         scenario_kinds=("crash", "crash", "crash", "bear", "budget"),
         scenario_returns=-losses,
         scenario_proxied=np.zeros((5, n), dtype=np.bool_),
+        scenario_factor_returns=-0.9 * losses,
+        scenario_paths=-losses[:, None, :],
+        scenario_years=np.array([0.1, 0.2, 0.1, 1.4, 0.02]),
     )
 
 

@@ -66,7 +66,7 @@ def test_a_bad_answer_hands_on_to_the_next_method(
     build: Build, mandate: Mandate, stub: Callable[[Problem], Answer]
 ) -> None:
     """RC-53: only an optimal, finite answer that keeps every limit is used; the reason is kept."""
-    target = solve_target(build(1, invested=0.3), mandate, solvers=((MEAN_VARIANCE, stub), *DEFAULT_SOLVERS[1:]))
+    target = solve_target(build(1, invested=0.3), mandate, solvers=((MEAN_VARIANCE, stub), *DEFAULT_SOLVERS[2:]))
     assert target.method == RISK_PARITY
     assert [method for method, why in target.failures if why] == [MEAN_VARIANCE]
     assert target.residual <= 1e-6
@@ -75,7 +75,7 @@ def test_a_bad_answer_hands_on_to_the_next_method(
 def test_an_answer_worse_than_the_old_book_is_not_used(build: Build, mandate: Mandate) -> None:
     """RC-53: objective >= the fallback's."""
     inputs = replace(build(2, invested=0.3), expected_return=np.full(65, 0.10))
-    target = solve_target(inputs, mandate, solvers=((MEAN_VARIANCE, wasteful), *DEFAULT_SOLVERS[1:]))
+    target = solve_target(inputs, mandate, solvers=((MEAN_VARIANCE, wasteful), *DEFAULT_SOLVERS[2:]))
     assert target.method == RISK_PARITY
     assert "worse" in target.failures[0][1]
 
@@ -83,7 +83,7 @@ def test_an_answer_worse_than_the_old_book_is_not_used(build: Build, mandate: Ma
 def test_the_scaled_book_comes_third_and_never_buys(build: Build, mandate: Mandate) -> None:
     """The previous book is scaled by one factor wherever liquidity allows it."""
     inputs = build(3, invested=0.9)
-    solvers = ((MEAN_VARIANCE, crash), (RISK_PARITY, garbage), DEFAULT_SOLVERS[2])
+    solvers = ((MEAN_VARIANCE, crash), (RISK_PARITY, garbage), DEFAULT_SOLVERS[3])
     target = solve_target(inputs, mandate, solvers=solvers)
     now = inputs.weights_now()
     assert target.method == SCALED_PREVIOUS
@@ -112,7 +112,7 @@ def with_nan(inputs: PortfolioInputs, field: str, row: int) -> PortfolioInputs:
         values = getattr(model, field).copy()
         values[row] = NAN
         return replace(inputs, factor_model=replace(model, **{field: values}))
-    if field in ("returns", "scenario_returns"):
+    if field in ("returns", "scenario_returns", "scenario_factor_returns"):
         values = getattr(model, field).copy()
         values[-1, row] = NAN
         return replace(inputs, factor_model=replace(model, **{field: values}))
@@ -122,7 +122,7 @@ def with_nan(inputs: PortfolioInputs, field: str, row: int) -> PortfolioInputs:
 
 
 FIELDS = ("price", "fx", "adv", "sigma_daily", "cost_buy", "cost_sell", "expected_return")
-RISK_FIELDS = ("exposures", "specific_variance", "beta", "returns", "scenario_returns")
+RISK_FIELDS = ("exposures", "specific_variance", "beta", "returns", "scenario_returns", "scenario_factor_returns")
 
 
 @pytest.fixture(scope="module")

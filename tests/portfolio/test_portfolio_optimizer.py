@@ -136,7 +136,7 @@ def test_renaming_instruments_changes_nothing(build: Build, mandate: Mandate) ->
         model, exposures=model.exposures[order], specific_variance=model.specific_variance[order],
         returns=model.returns[:, order], observations=model.observations[order], beta=model.beta[order],
         sigma_daily=model.sigma_daily[order], scenario_returns=model.scenario_returns[:, order],
-        scenario_proxied=model.scenario_proxied[:, order],
+        scenario_proxied=model.scenario_proxied[:, order], scenario_factor_returns=model.scenario_factor_returns[:, order],
     )  # fmt: skip
     lists = ("sector", "country", "currency", "mic", "quantity_step", "tick_size", "positions", "send_until")
     arrays = ("is_fund", "price", "fx", "adv", "sigma_daily", "cost_buy", "cost_sell", "expected_return")

@@ -1,6 +1,7 @@
 """Properties of the loop over past sessions: it repeats itself, knows no future, keeps its books and every cap."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ FULL_BOOK = {
     "volatility": {"target_per_year": 0.30},
     "portfolio": {"risk_aversion": 1.0, "prior_excess_return_per_year": 0.20},
     "limits": {
+        "RC-43_var_99_1d": {"warn": 0.058, "hard": 0.060, "scenarios": 756},
         "RC-44_es_975_1d": {"target": 0.058, "warn": 0.059, "hard": 0.060, "scenarios": 756},
         "RC-46_crash_replay": {"target": 0.58, "warn": 0.59, "hard": 0.60},
         "RC-46_bear_replay": {"target": 0.68, "warn": 0.69, "hard": 0.70},
@@ -222,3 +224,23 @@ def test_other_mandates_run(world: Tables, name: str) -> None:
         assert min(float(a) for day in days for a in day.rolled.valuation.holdings.cash.values()) >= 0.0
     if name != "base EUR":
         assert_within_caps(days, tables, mandate.base_currency)
+
+
+def test_every_session_stands_beside_what_was_forecast_of_it(run: tuple[list[Day], PaperAccount]) -> None:
+    """RC-71, RC-72: the loss of what was held at the close before, and that close's value at risk, recomputed one by one."""
+    days, _ = run
+    record = days[-1].state.risk_days
+    held = [(before, day) for before, day in pairwise(days) if before.rolled.valuation.values]
+    assert 0 < len(record) == len(held) < len(days)
+    for (before, day), kept in zip(held, record, strict=True):
+        names, known = before.rolled.valuation.values, before.known.factor_model
+        weights = {name: value / before.state.nav for name, value in names.items()}
+        move = dict(zip(day.known.window.instruments, day.known.window.base_return[-1], strict=True))
+        loss = -sum(weight * (0.0 if np.isnan(move[name]) else move[name]) for name, weight in weights.items())
+        assert kept.loss == pytest.approx(loss, abs=1e-12)
+        columns = [known.instruments.index(name) for name in weights]
+        moves = known.returns[:, columns] @ np.array(list(weights.values()))
+        assert kept.forecast.var_99 >= -np.sort(moves)[int(0.01 * len(moves))] - 1e-15
+        decay = 0.5 ** (np.arange(len(moves))[::-1] / known.ewma_halflife)
+        assert kept.forecast.volatility >= np.sqrt((decay / decay.sum()) @ moves**2) - 1e-15
+        assert kept.forecast == before.state.forecast

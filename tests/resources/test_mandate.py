@@ -39,6 +39,14 @@ TEXT = (Path(__file__).parents[2] / "mandate.yaml").read_text(encoding="utf-8")
         ("market: sample", "market: [yahoo]", "a source of exchange rates"),
         ("market: sample", "market: [yahoo], fx: [ecb]", "universe.listings.XETR: expected tickers"),
         ("market: sample", "market: sample, instruments: import", "which has its own listings"),
+        ("method: mean_variance", "method: long_short", "expects portfolio.long_short.enabled"),
+        ("{enabled: false,", "{enabled: true,", "the paper broker has no shorts"),
+        ("{enabled: false,", "{enabled: false, locate: 1,", "portfolio.long_short.locate"),
+        ("{steps: 3,", "{steps: 6,", "portfolio.multi_period.steps"),
+        ("{steps: 3,", "{steps: 1,", "portfolio.multi_period.steps"),
+        ("{tail: 0.025,", "{tail: 0.0,", "portfolio.cvar.tail"),
+        ("confidence: 0.5,", "confidence: 1.0,", "portfolio.black_litterman.confidence"),
+        ("tracking_error_per_year: 0.06", "tracking_error_per_year: .nan", "portfolio.tracking_error_per_year"),
         ("news: sample", "news: [feeds]", "at least one address"),
         ("news: sample", "news: sample, feeds: [{address: 'https://x.example/f', mic: XNAS, ticker: A}]", "feeds"),
         ("news: sample", "news: [feeds], feeds: [{address: 'http://x.example/f', mic: XNAS, ticker: A}]", "address"),
@@ -51,6 +59,13 @@ def test_a_wrong_mandate_is_one_line(old: str, new: str, named: str) -> None:
         parse_mandate(TEXT.replace(old, new, 1))
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_shorts_on_a_cash_account_are_refused() -> None:
+    """Shorts need a margin account, whatever the broker can do."""
+    text = TEXT.replace("type: margin", "type: cash").replace("{enabled: false,", "{enabled: true,")
+    with pytest.raises(MandateError, match="expected a margin account for shorts"):
+        parse_mandate(text)
 
 
 def test_empty_universe_is_refused() -> None:

@@ -1,15 +1,21 @@
 """A small world for the risk tests: twelve names, a calm book, an ordinary batch that passes every control."""
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 
-from marketbot_assets.book.state import BookState, Rung
+from marketbot_assets.book.state import BookState, Forecast, Rung
 from marketbot_assets.features.model import FactorModel
+from marketbot_assets.risk.control import ControlResult
 from marketbot_assets.risk.inputs import OptimizerAnswer, RiskInputs
+from marketbot_assets.risk.model_facts import ModelFacts
+from marketbot_assets.risk.operation_facts import FeatureDrift, FillQuality, OperationFacts, TradeCost
+from marketbot_assets.risk.projection import Projection, project
+from marketbot_assets.risk.trade_facts import NextSession, TradeFacts
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.model import Kind, Order, Side
 
@@ -63,6 +69,7 @@ def book_state(**changes: object) -> BookState:
         session=SESSION, nav=NAV, inception_high=NAV, reference_high=NAV, drawdown=0.0, drawdown_inception=0.0,
         rung=Rung.FULL, multiple=1.0, sessions_in_rung=30, sessions_since_step=30, rearms=(), halt_class="", no_buys="",
         sessions_since_build=3, nav_history=(NAV,) * 6, turnover=(0.01,) * 20, lots=(), stop_hits=(), blocked=(), passive=(),
+        forecast=Forecast(0.004, 0.002),
     )  # fmt: skip
     return replace(state, **changes)  # type: ignore[arg-type]
 
@@ -89,8 +96,48 @@ def factor_model(names: tuple[str, ...] = NAMES, **changes: object) -> FactorMod
         sigma_daily=np.full(n, 0.012), ewma_halflife=33, ledoit_wolf_sessions=252, shrinkage=0.1, shrink_variance=1.4e-4,
         index_vol_20d=0.2, scenarios=("H2008L", "H2008", "WORST5"), scenario_kinds=("crash", "bear", "budget"),
         scenario_returns=moves, scenario_proxied=np.zeros((3, n), dtype=np.bool_),
+        scenario_factor_returns=0.9 * moves, scenario_paths=np.stack([0.5 * moves, 1.1 * moves, moves], axis=1),
+        scenario_years=np.array([0.19, 1.41, 0.02]),
     )  # fmt: skip
     return replace(model, **changes)  # type: ignore[arg-type]
+
+
+def model_facts(**changes: object) -> ModelFacts:
+    """Scores that hardly moved since the session before; an equal benchmark; no language-model tilt."""
+    n = len(NAMES)
+    scores = np.linspace(-1.5, 1.5, n)
+    facts = ModelFacts(
+        scores=scores, scores_before=scores + 0.01, llm_tilt=np.zeros(n), llm_influence=None, benchmark=np.full(n, 1.0 / n)
+    )  # fmt: skip
+    return replace(facts, **changes)  # type: ignore[arg-type]
+
+
+def trade(**changes: object) -> TradeFacts:
+    """Old listings of one issuer each, no event, nothing sent, nothing filled; targets of 5 % of NAV."""
+    n = len(NAMES)
+    day = dt.date(2018, 12, 12)
+    facts = TradeFacts(
+        cutoff=CUTOFF, listed_on=(dt.date(2000, 1, 3),) * n, ticker=tuple(name[-1] for name in NAMES),
+        name=tuple(f"Company {name[-1]}" for name in NAMES), issuer=tuple(f"Issuer {name[-1]}" for name in NAMES),
+        ended=frozenset(), ending=frozenset(), price_level=np.array([LISTINGS[name][7] for name in NAMES]),
+        history_sessions=np.full(n, 300.0), move=np.full(n, 0.01), target=np.full(n, 0.05),
+        next_sessions={mic: NextSession(day, at, at + dt.timedelta(hours=6)) for mic, at in OPENS.items()},
+        price_difference={}, quotes={}, events=(), open_orders=(), sent=(), fills=(), unsettled={},
+    )  # fmt: skip
+    return replace(facts, **changes)  # type: ignore[arg-type]
+
+
+def operations(**changes: object) -> OperationFacts:
+    """An ordinary session: one clean fill, nothing open, everything reconciled, the model in force."""
+    scores = tuple(sorted(MANDATE.portfolio.score_weights))
+    facts = OperationFacts(
+        session=SESSION, environment="paper", clock_skew_seconds=0.0, fills=(FillQuality("e1", "MBA", 2.0, -0.01, -0.002),),
+        overfills=(), unknown_fills=(), cash_differences=(), overdue_orders=(), pnl_unexplained=0.5,
+        trades=(TradeCost("e1", "MBA", 3.0, 3.5),), breaches=(), operator=False, other_sessions=(), heartbeat_sessions=1,
+        refused_in_a_row=0, refused=0, sent=4, model_spec="a" * 64, mandate_spec="a" * 64, model_scores=scores,
+        features=("instrument", *scores), drift=(FeatureDrift("momentum_12_1", 0.05, 0.4),), drift_sessions=10,
+    )  # fmt: skip
+    return replace(facts, **changes)  # type: ignore[arg-type]
 
 
 def inputs(mandate: Mandate = MANDATE, **changes: object) -> RiskInputs:
@@ -108,7 +155,8 @@ def inputs(mandate: Mandate = MANDATE, **changes: object) -> RiskInputs:
         factor_model=factor_model(), coverage_universe=1.0, coverage_held=1.0, quality_halts=(), quarantined=frozenset(),
         incomplete=frozenset(), breaks=(), halt_flag="off", ledger_ready=True,
         optimizer=OptimizerAnswer("optimal", "mean_variance", 1e-9), rebalance=True, sent_client_order_ids=frozenset(),
-        unknown_broker_instruments=(),
+        unknown_broker_instruments=(), models=model_facts(), trade=trade(),
+        operations=operations(),
     )  # fmt: skip
     return replace(facts, **changes)  # type: ignore[arg-type]
 
@@ -148,3 +196,21 @@ def batch() -> tuple[Order, ...]:
 def buys(orders: tuple[Order, ...]) -> tuple[Order, ...]:
     """Equity buys of a batch."""
     return tuple(o for o in orders if o.kind is Kind.EQUITY and o.side is Side.BUY)
+
+
+def answers(
+    test: Callable[[Projection], tuple[ControlResult, ...]],
+    facts: RiskInputs,
+    orders: tuple[Order, ...] = (),
+    mandate: Mandate = MANDATE,
+) -> dict[str, ControlResult]:
+    """Key -> answer of one control."""
+    with np.errstate(all="ignore"):
+        return {result.key: result for result in test(project(facts, orders, mandate))}
+
+
+def crashes(loss: float, days: int = 4) -> FactorModel:
+    """300 sessions in which nothing moves but for some on which every name loses the same."""
+    returns = np.zeros((300, len(NAMES)))
+    returns[::40][:days] = -loss
+    return factor_model(returns=returns)

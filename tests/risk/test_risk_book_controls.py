@@ -135,9 +135,9 @@ def test_the_cash_floor_counts_costs_and_legs(shift: float, status: Status) -> N
 
 
 def test_a_sell_beyond_the_holding_is_refused() -> None:
-    """RC-37: long only; a batch that would leave a short rejects, and what remains is the honest part."""
+    """RC-20: long only; a batch that would leave a short rejects, and what remains is the honest part."""
     orders = (order("MBA", "SELL", 201), order("MBB", "SELL", 200))
-    result = answer(inputs(), orders, MANDATE, "RC-37", "MBA")
+    result = answer(inputs(), orders, MANDATE, "RC-20", "MBA")
     assert (result.status, result.observed) == (Status.REJECT_BATCH, -1.0)
     judged = judge(inputs(), orders, MANDATE)
     assert judged.verdict == "APPROVED"

@@ -177,8 +177,9 @@ def test_a_big_exit_is_cut_to_the_largest_order() -> None:
 )
 def test_a_buy_takes_a_small_part_of_the_volume(adv: float, observations: float, kept: int) -> None:
     """RC-10: beyond 2 % of the average daily value it is cut to 1 %; without 15 observations there is no buy."""
-    facts = inputs(adv=np.full(12, adv), adv_observations=np.full(12, observations))
-    judged = judge(facts, (order("MBD", "BUY", 200),), MANDATE)
+    thin = tweaked(MANDATE, "universe.floor.adv_usd", 1.0)
+    facts = inputs(thin, adv=np.full(12, adv), adv_observations=np.full(12, observations))
+    judged = judge(facts, (order("MBD", "BUY", 200),), thin)
     assert judged.verdict == "APPROVED"
     assert sum(o.quantity for o in judged.approved) == kept
 

@@ -118,7 +118,7 @@ def test_the_names_of_instruments_change_nothing(seed: int, turn: list[int]) -> 
     }
     turned_model = replace(
         model, returns=model.returns[:, source], beta=model.beta[source], specific_variance=model.specific_variance[source],
-        scenario_returns=model.scenario_returns[:, source],
+        scenario_returns=model.scenario_returns[:, source], scenario_factor_returns=model.scenario_factor_returns[:, source],
     )  # fmt: skip
     turned = replace(facts, **changes, **arrays, factor_model=turned_model)
     renamed = tuple(replace(o, instrument=to.get(o.instrument, o.instrument)) for o in orders)
@@ -143,6 +143,14 @@ KNOBS = [
     "limits.es.hard",
     "limits.ex_ante_vol.hard_multiple",
     "limits.order_value.hard",
+    "limits.order_quantity.multiple",
+    "limits.order_quantity.adv",
+    "limits.liquidation.participation",
+    "limits.liquidation.name_days",
+    "limits.liquidation.book_days",
+    "limits.expected_cost_bps.hard",
+    "limits.event_guard.jump",
+    "limits.repeats.filled_of_planned",
     "limits.collar.ceiling",
     "limits.cash.spendable",
     "limits.passive_breach.no_buys",

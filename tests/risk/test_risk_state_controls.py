@@ -151,6 +151,7 @@ ANSWERS = [
     (OptimizerAnswer("optimal", "mean_variance", 1e-6), True, Status.PASS),
     (OptimizerAnswer("optimal", "mean_variance", 1.01e-6), True, Status.REDUCE_ONLY),
     (OptimizerAnswer("optimal", "risk_parity", 0.0), True, Status.WARN),
+    (OptimizerAnswer("optimal", "mean_variance", 0.0, ("second opinion differs",)), True, Status.WARN),
     (OptimizerAnswer("optimal_inaccurate", "mean_variance", 0.0), True, Status.REDUCE_ONLY),
     (OptimizerAnswer("no_answer", "risk_reducing", float("nan")), True, Status.REDUCE_ONLY),
     (OptimizerAnswer("optimal", "mean_variance", 0.0), False, Status.REDUCE_ONLY),

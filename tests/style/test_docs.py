@@ -87,27 +87,35 @@ def test_every_job_sensor_and_schedule_stands_in_the_reference() -> None:
 
 
 def commands() -> Mapping[str, click.Command]:
+    """Every command by its full name: those of a group as `group name`."""
     from marketbot_assets.cli import commands as group
 
-    return group.commands
+    found = {}
+    for name, command in group.commands.items():
+        inner = command.commands.items() if isinstance(command, click.Group) else ()
+        found |= {f"{name} {own}": one for own, one in inner} or {name: command}
+    return found
 
 
 def test_every_command_and_option_stands_in_the_reference_and_in_the_readme() -> None:
     """The reference lists exactly the commands, each with exactly its options and arguments; README names each command."""
     listed = rows(section("Commands"))
     assert set(listed) == set(commands())
-    for command in commands().values():
-        cells = listed[str(command.name)].split("|")[0]
+    for full, command in commands().items():
+        cells = listed[full].split("|")[0]
         options = {opt for p in command.params if isinstance(p, click.Option) for opt in p.opts}
-        assert set(re.findall(r"--[\w-]+", cells)) == options, command.name
+        assert set(re.findall(r"--[\w-]+", cells)) == options, full
         arguments = [str(p.name).upper() for p in command.params if isinstance(p, click.Argument)]
-        assert re.findall(r"[A-Z]{2,}", re.sub(r"--[\w-]+( [A-Z]+)?", "", cells)) == arguments, command.name
-        assert f"marketbot {command.name}" in README.read_text(encoding="utf-8"), command.name
+        assert re.findall(r"[A-Z]{2,}", re.sub(r"--[\w-]+( [A-Z]+)?", "", cells)) == arguments, full
+        assert f"marketbot {full}" in README.read_text(encoding="utf-8"), full
 
 
 def test_docs_name_no_command_or_option_that_does_not_exist() -> None:
     """Whatever stands behind `marketbot` in code marks is a command of today, with options that it has."""
-    for command, rest in re.findall(r"`marketbot ([a-z][\w-]*)([^`]*)`", text()):
+    for first, more in re.findall(r"`marketbot ([a-z][\w-]*)([^`]*)`", text()):
+        second = re.match(r" ([a-z][\w-]*)", more)
+        inner = second is not None and f"{first}{second[0]}" in commands()
+        command, rest = (f"{first}{second[0]}", more[second.end() :]) if second and inner else (first, more)
         assert command in commands(), command
         options = {opt for p in commands()[command].params for opt in p.opts}
         assert set(re.findall(r"--[\w-]+", rest)) <= options, f"{command}{rest}"

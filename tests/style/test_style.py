@@ -43,6 +43,10 @@ PURE_RESOURCES = {
     "errors",
     "mandate",
     "mandate_limits",
+    "mandate_model_limits",
+    "mandate_section",
+    "mandate_portfolio",
+    "mandate_trade_limits",
     "calendars",
     "closures",
     "currencies",
@@ -95,7 +99,7 @@ def imports(path: Path) -> Iterator[str]:
 
 def stage_of(path: Path) -> str | None:
     parts = path.relative_to(ROOT).parts
-    return parts[1] if parts[0] == "marketbot_assets" and len(parts) == 3 else None
+    return parts[1] if parts[0] == "marketbot_assets" and len(parts) >= 3 else None
 
 
 def name(path: Path) -> str:

@@ -1,0 +1,100 @@
+"""The long past of the universe as one frozen result: what stress scenarios are estimated and replayed on. Pure.
+
+Not here: how it is read (`panels`, `research.history`), what is made of it (`stress_factors`, `scenarios`).
+"""
+
+import bisect
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from marketbot_assets.normalization.window import Flags, Floats
+
+INDEX_SERIES, RATES_SERIES = "SP500", "US10Y"
+NO_SECTOR = ("", "FUND", "UNKNOWN")
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """T sessions of the decision calendar and n instruments, as known at one cutoff.
+
+    `base_returns` (T, n): simple, base currency, NaN where there are no data; `index` (T,): levels; `rates` (T,): ten-year yield,
+    percent per year; `fx` (T, c): base per unit of each foreign currency. Unknown values are NaN; `rates` and `fx` may be
+    unknown throughout.
+    """
+
+    sessions: tuple[dt.date, ...]
+    base_returns: Floats
+    index: Floats
+    rates: Floats
+    fx: Floats
+
+    def __post_init__(self) -> None:
+        count = len(self.sessions)
+        assert len(self.base_returns) == len(self.index) == len(self.rates) == len(self.fx) == count
+
+    def after(self, day: dt.date) -> int:
+        """Row of the first session after a day; T when there is none."""
+        return bisect.bisect_right(self.sessions, day)
+
+    def index_returns(self) -> Floats:
+        """(T,) simple, the first one NaN."""
+        return changes(self.index[:, None])[:, 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """What today is known of the n instruments: sector, whether equity, whether in the base currency, and two characteristics.
+
+    `log_market_value` and `book_to_price` (n,): NaN where unknown.
+    """
+
+    sector: tuple[str, ...]
+    equity: Flags
+    home: Flags
+    log_market_value: Floats
+    book_to_price: Floats
+
+    def in_sector(self, sector: str) -> Flags:
+        """(n,) equities of a sector."""
+        return self.equity & np.array([own == sector for own in self.sector], dtype=bool)
+
+    def sectors(self) -> list[str]:
+        """Known sectors, sorted."""
+        return sorted(set(self.sector) - set(NO_SECTOR))
+
+
+def past_of(sessions: Sequence[dt.date], base_returns: Floats, index: Floats) -> Past:
+    """A past without yields and without foreign currencies."""
+    count = len(sessions)
+    return Past(tuple(sessions), base_returns, index, np.full(count, np.nan), np.empty((count, 0)))
+
+
+def universe_of(features: pd.DataFrame, instruments: pd.DataFrame, base: str) -> Universe:
+    """The universe of the features' instruments; both frames in one order."""
+    assert list(features["instrument"]) == list(instruments["instrument"]), "frames must list the same instruments"
+    equity = (instruments["kind"] != "FUND").to_numpy(dtype=bool)
+    return Universe(
+        sector=tuple(instruments["sector"]),
+        equity=equity,
+        home=(instruments["currency"] == base).to_numpy(dtype=bool),
+        log_market_value=features["log_market_value"].to_numpy(dtype=float),
+        book_to_price=features["book_to_price"].to_numpy(dtype=float),
+    )
+
+
+def plain_universe(count: int) -> Universe:
+    """`count` equities of which nothing is known."""
+    unknown = np.full(count, np.nan)
+    return Universe(("",) * count, np.ones(count, dtype=bool), np.ones(count, dtype=bool), unknown, unknown)
+
+
+def changes(levels: Floats) -> Floats:
+    """(T, c) simple returns of levels, the first row NaN; NaN where a level is not finite and positive."""
+    good = np.where(np.isfinite(levels) & (levels > 0.0), levels, np.nan)
+    out = np.full(levels.shape, np.nan)
+    out[1:] = good[1:] / good[:-1] - 1.0
+    return out

@@ -1,0 +1,215 @@
+"""Factor returns of the stress scenarios and the betas of today's instruments to them. Pure.
+
+Factors are portfolios of the universe itself, built from what was known before each month, and series:
+- market: the index; currency: the base currency against the mean of the foreign ones; rates: change of the ten-year yield;
+- momentum (12-1) and low volatility (126 sessions): third minus third, sorted before each calendar month;
+- size and value: third minus third by today's market value and book to price, held constant, for their past is not known;
+- sectors: equal-weight basket of today's members minus the index, of at least two members.
+Betas come from one ridge regression over the last 500 sessions on overlapping sums of three sessions (exchanges close at
+different hours), shrunk towards the average member of the name's sector: market 1, own sector 1, else 0. Penalty 1 halves the
+distance to it for a factor that stands alone; rates and currency, for which an average member says nothing,
+are shrunk by a tenth only.
+Hoerl and Kennard (1970) for the ridge; missing factors by the conditional mean of the normal distribution.
+Not here: which windows there are (`stress_windows`), what instruments lose (`scenarios`).
+"""
+
+import datetime as dt
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marketbot_assets.features.past import Past, Universe, changes
+from marketbot_assets.features.stress_windows import MARKET, SIZE, VALUE
+from marketbot_assets.normalization.window import Flags, Floats
+
+Rows = NDArray[np.intp]
+ESTIMATION_SESSIONS, OVERLAP = 500, 3
+OBSERVATIONS_MIN = 60
+RIDGE, MACRO_RIDGE = 1.0, 0.1
+KNOWN_MIN = 0.95
+LEG, LEG_MIN, MEMBERS_MIN, HOME_MIN = 3, 3, 2, 10
+MOMENTUM_SESSIONS, SKIPPED_SESSIONS, VOLATILITY_SESSIONS = 252, 21, 126
+JITTER = 1e-6
+MOMENTUM, LOW_VOLATILITY, RATES, CURRENCY = "momentum", "low_volatility", "rates", "currency"
+
+
+@dataclass(frozen=True, slots=True)
+class StressFactors:
+    """`returns` (R, k) of the sessions `rows` (R,), NaN where unknown; `betas` (n, k); `covariance` (k, k) of three-session sums.
+
+    The rate factor is the change of the yield as a fraction: 0.01 is one percentage point.
+    """
+
+    names: tuple[str, ...]
+    rows: Rows
+    returns: Floats
+    betas: Floats
+    covariance: Floats
+
+    def inside(self, rows: Rows) -> Floats:
+        """(len(rows), k) returns of some sessions, missing factors filled by their conditional mean; NaN without a market."""
+        found = self.returns[np.searchsorted(self.rows, rows)]
+        known = np.isfinite(found).mean(axis=0) >= KNOWN_MIN
+        if not known[self.names.index(MARKET)]:
+            return np.full(found.shape, np.nan)
+        return self.filled(np.where(np.isfinite(found), found, 0.0), known)
+
+    def filled(self, values: Floats, known: Flags) -> Floats:
+        """(R, k) with unknown columns replaced by f2 = S21 S11^-1 f1; NaN when none is known."""
+        if not known.any():
+            return np.full(values.shape, np.nan)
+        if known.all():
+            return values
+        inner = self.covariance[np.ix_(known, known)]
+        inner = inner + JITTER * np.diag(np.diag(inner))
+        map_ = np.linalg.solve(inner, self.covariance[np.ix_(known, ~known)])
+        out = np.array(values)
+        out[:, ~known] = values[:, known] @ map_
+        return out
+
+    def column(self, name: str) -> int | None:
+        """Place of a factor; None when there is none."""
+        return self.names.index(name) if name in self.names else None
+
+
+def estimate_stress_factors(past: Past, universe: Universe, beta: Floats, rows: Rows) -> StressFactors:
+    """Factor returns of the sessions `rows` and today's betas. `beta` (n,): to the index, where nothing can be estimated."""
+    last = np.arange(max(1, len(past.sessions) - ESTIMATION_SESSIONS), len(past.sessions))
+    every = np.union1d(rows, last).astype(np.intp)
+    names, series = _series(past, universe, every)
+    recent = series[np.searchsorted(every, last)]
+    kept = (
+        np.isfinite(recent).mean(axis=0) >= KNOWN_MIN if len(recent) >= OBSERVATIONS_MIN else np.zeros(len(names), bool)
+    )
+    if not kept[0]:
+        market = series[:, :1]
+        return StressFactors((MARKET,), every, market, beta[:, None], np.ones((1, 1)))
+    names = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
+    penalties = np.array([MACRO_RIDGE if name in (RATES, CURRENCY) else RIDGE for name in names])
+    known = _summed(np.where(np.isfinite(recent[:, kept]), recent[:, kept], 0.0))
+    centred = known - known.mean(axis=0)
+    return StressFactors(
+        names=names,
+        rows=every,
+        returns=series[:, kept],
+        betas=ridge_betas(past.base_returns[last], known, _centres(names, universe), penalties),
+        covariance=centred.T @ centred / len(centred),
+    )
+
+
+def ridge_betas(returns: Floats, factors: Floats, centres: Floats, penalties: Floats) -> Floats:
+    """(n, k) betas. `returns` (T, n) with NaN; `factors` (T - 2, k): sums of three sessions; `centres` (n, k): shrunk towards.
+
+    `penalties` (k,): weight of the centre per observation, for factors scaled to unit variance; 1 lets it weigh as much as the
+    data. A name with fewer than 60 known sums gets its centre.
+    """
+    sums = _summed(returns)
+    betas = np.array(centres)
+    scale = np.where(factors.std(axis=0) > 0.0, factors.std(axis=0), 1.0)
+    known = np.isfinite(sums)
+    whole = known.all(axis=0)
+    groups = [np.flatnonzero(whole)] if whole.any() else []
+    groups += [np.array([n]) for n in np.flatnonzero(~whole)]
+    for group in groups:
+        rows = known[:, group[0]]
+        if rows.sum() < OBSERVATIONS_MIN:
+            continue
+        x, y = factors[rows] / scale, sums[rows][:, group]
+        x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+        start = centres[group] * scale
+        penalty = len(x) * np.diag(penalties)
+        change = np.linalg.solve(x.T @ x + penalty, x.T @ (y - x @ start.T))
+        betas[group] = (start + change.T) / scale
+    return betas
+
+
+def momentum_of(returns: Floats, end: int) -> Floats:
+    """(n,) compound return from 252 to 21 sessions before row `end`, exclusive; NaN unless every return is known."""
+    if end < MOMENTUM_SESSIONS:
+        return np.full(returns.shape[1], np.nan)
+    return np.asarray(np.prod(1.0 + returns[end - MOMENTUM_SESSIONS : end - SKIPPED_SESSIONS], axis=0) - 1.0)
+
+
+def _summed(values: Floats) -> Floats:
+    """Overlapping sums of three sessions, (T - 2, ...)."""
+    count = len(values) - OVERLAP + 1
+    return np.asarray(sum(values[k : k + count] for k in range(OVERLAP)))
+
+
+def _centres(names: tuple[str, ...], universe: Universe) -> Floats:
+    own = [f"sector {sector}" for sector in universe.sector]
+    equity = universe.equity
+    return np.array(
+        [
+            [1.0 if name == MARKET or (is_equity and name == sector) else 0.0 for name in names]
+            for sector, is_equity in zip(own, equity, strict=True)
+        ]
+    ).reshape(len(own), len(names))
+
+
+def _series(past: Past, universe: Universe, rows: Rows) -> tuple[tuple[str, ...], Floats]:
+    """Names and (R, k) returns of every factor."""
+    market = past.index_returns()[rows]
+    returns = past.base_returns[rows]
+    sorted_from = universe.equity & universe.home
+    pool = sorted_from if sorted_from.sum() >= HOME_MIN else universe.equity
+    columns = {MARKET: market}
+    columns[SIZE] = _spread(returns, *_legs(-universe.log_market_value, pool))
+    columns[VALUE] = _spread(returns, *_legs(universe.book_to_price, pool))
+    columns[MOMENTUM], columns[LOW_VOLATILITY] = _monthly_spreads(past, pool, rows)
+    yields = np.full(len(past.sessions), np.nan)
+    yields[1:] = np.diff(past.rates) / 100.0
+    columns[RATES] = yields[rows]
+    columns[CURRENCY] = -_mean(changes(past.fx)[rows])
+    for sector in universe.sectors():
+        every = universe.in_sector(sector)
+        home = every & universe.home
+        members = home if home.sum() >= MEMBERS_MIN else every
+        if members.sum() >= MEMBERS_MIN:
+            columns[f"sector {sector}"] = _mean(returns[:, members], MEMBERS_MIN) - market
+    return tuple(columns), np.column_stack(list(columns.values()))
+
+
+def _mean(values: Floats, least: int = 1, members: Flags | None = None) -> Floats:
+    """(R,) mean of the known values of each row, of `members` (R, n) if given; NaN with fewer than `least`."""
+    known = np.isfinite(values) if members is None else np.isfinite(values) & members
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count >= max(least, 1))
+
+
+def _legs(scores: Floats, pool: Flags) -> tuple[Flags, Flags]:
+    """(n,) flags of the highest and the lowest third of the pool's known scores; nobody when a third has fewer than three names."""
+    known = np.flatnonzero(pool & np.isfinite(scores))
+    count = len(known) // LEG
+    high, low = np.zeros(len(scores), dtype=bool), np.zeros(len(scores), dtype=bool)
+    if count >= LEG_MIN:
+        order = known[np.argsort(scores[known], kind="stable")]
+        high[order[-count:]], low[order[:count]] = True, True
+    return high, low
+
+
+def _spread(returns: Floats, high: Flags, low: Flags) -> Floats:
+    """(R,) mean of one leg minus mean of the other. Flags: (R, n) or (n,)."""
+    return _mean(returns, LEG_MIN, high) - _mean(returns, LEG_MIN, low)
+
+
+def _monthly_spreads(past: Past, pool: Flags, rows: Rows) -> tuple[Floats, Floats]:
+    """(momentum, low volatility): sorted on returns before each calendar month's first session."""
+    own = np.ascontiguousarray(past.base_returns[:, pool])
+    everybody = np.ones(own.shape[1], dtype=bool)
+    members = np.zeros((4, len(rows), own.shape[1]), dtype=bool)
+    days = [past.sessions[row] for row in rows]
+    months = np.array([12 * day.year + day.month for day in days])
+    edges = np.flatnonzero(np.diff(months, prepend=-1, append=-1))
+    for first, last in itertools.pairwise(edges.tolist()):
+        start = past.after(days[first].replace(day=1) - dt.timedelta(days=1))
+        inside = slice(first, last)
+        members[0, inside], members[1, inside] = _legs(momentum_of(own, start), everybody)
+        if start >= VOLATILITY_SESSIONS:
+            calm = -own[start - VOLATILITY_SESSIONS : start].std(axis=0)
+            members[2, inside], members[3, inside] = _legs(calm, everybody)
+    returns = own[rows]
+    return _spread(returns, members[0], members[1]), _spread(returns, members[2], members[3])

@@ -1,0 +1,149 @@
+"""What the controls after trading and on the platform know, from the reader and the ledger. Used by `risk_verdict` alone.
+
+Of the ledger only what was recorded before this session's batch was frozen counts, so that a replay sees what the decision saw.
+Not here: any arithmetic (`risk.operation_build`), the other facts of a decision (`session_facts`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from marketbot_assets.rebuild import PLANS_WATCHED
+from marketbot_assets.session_facts import OPENING, held_before, open_orders
+from marketbot_resources.calendars import decision_sessions
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.ledger.record import Entry
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import Order, OrderState, order_from_record
+from marketbot_resources.sessions import decided_before, frozen_batch
+from marketbot_resources.store.reader import Reader
+
+if TYPE_CHECKING:
+    from marketbot_assets.risk.operation_build import Sources, Traded
+    from marketbot_assets.risk.operation_facts import OperationFacts
+
+OPERATION_DEPS = (
+    *("mandate", "account_snapshot", "fills", "positions", "reconciliation", "features", "return_model", "order_plan"),
+    *("prices", "price_history", "corporate_actions", "corporate_action_history", OPENING),
+)
+DRIFT_SESSIONS = 10
+FINISHED = ("sent", "rejected", "halted")
+
+
+def operation_facts(read: Reader, ledger: Ledger) -> "OperationFacts":
+    """The facts of the session."""
+    from marketbot_assets.insight.return_model import spec_sha256
+    from marketbot_assets.risk.operation_build import operation_facts as build
+
+    mandate = read.mandate()
+    return build(sources(read, ledger, mandate), traded(read, ledger, mandate), mandate, spec_sha256(mandate))
+
+
+def traded(read: Reader, ledger: Ledger, mandate: Mandate) -> "Traded":
+    """Fills of the last sessions with the orders that led to them and what the plans expected of them."""
+    from marketbot_assets.book.fills import executions_of
+    from marketbot_assets.risk.operation_build import Traded
+
+    fills = executions_of(read.read("fills"))
+    # What a skipped session was told is told again.
+    told = [fill for _, frame in read.each("fills", PLANS_WATCHED) for fill in executions_of(frame)]
+    recent = {fill.execution_id: fill for fill in told}
+    asked = {fill.client_order_id for fill in told}
+    asked |= {order.client_order_id for order in open_orders(read.read("account_snapshot"))}
+    expected: dict[str, float] = {}
+    for _, plan in read.each("order_plan", PLANS_WATCHED, with_session=False):
+        expected |= dict(zip(plan["client_order_id"], map(float, plan["cost_bps"]), strict=True))
+    return Traded(
+        fills=fills,
+        recent=tuple(recent.values()),
+        orders=recorded_orders(ledger, asked),
+        expected_bps=expected,
+        actions=read.as_of("corporate_actions"),
+        prices=read.as_of("prices"),
+        closed=mandate.calendar.closed,
+    )
+
+
+def recorded_orders(ledger: Ledger, names: Iterable[str]) -> dict[str, Order]:
+    """The orders whose intent the ledger holds."""
+    found = {name: ledger.get("order_intent", name) for name in sorted(names)}
+    return {name: order_from_record(entry.body) for name, entry in found.items() if entry is not None}
+
+
+def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
+    """Everything else that the facts are made of."""
+    from marketbot_assets.book.frames import last_rates_of
+    from marketbot_assets.insight.return_model import from_frame
+    from marketbot_assets.risk.breaches import breaches_of
+    from marketbot_assets.risk.operation_build import Sources
+    from marketbot_assets.risk.verdict_frame import trades_of
+
+    snapshot, before = read.read("account_snapshot"), read.previous("risk_verdict")
+    broker = snapshot[snapshot["kind"] == "BROKER"]
+    model, positions = from_frame(read.read("return_model")), read.read("positions")
+    others, silence = flight(read, ledger, mandate)
+    return Sources(
+        session=read.session,
+        cutoff=read.cutoff,
+        environment=str(broker["text"].iloc[0]) if len(broker) == 1 else "",
+        broker_at=broker["at"].iloc[0].to_pydatetime() if len(broker) == 1 else None,
+        before=held_before(read),
+        positions=positions,
+        rates={mandate.base_currency: 1.0, **last_rates_of(positions)},
+        reconciliation=read.read("reconciliation"),
+        open_orders=open_orders(snapshot),
+        breaches=() if before is None else breaches_of(before),
+        trades=() if before is None else trades_of(before),
+        operator=bool((snapshot["kind"] == "OPERATOR").any()),
+        other_sessions=others,
+        heartbeat_sessions=silence,
+        answers=answers(read, ledger, mandate),
+        model_spec=model.spec_sha256,
+        model_scores=model.scores,
+        features=read.read("features"),
+        past_features=[frame for _, frame in read.each("features", DRIFT_SESSIONS, with_session=False)],
+    )
+
+
+def flight(read: Reader, ledger: Ledger, mandate: Mandate) -> tuple[tuple[str, ...], int]:
+    """(other sessions of the book that are begun and not ended, decision sessions since the newest that ended; 0: none did).
+
+    A session after this one that is begun counts, too: this run is late.
+    """
+    begun = {entry.key for entry in _before_freezing(read, ledger, mandate, ledger.entries("session_cutoff"))}
+    ends = _before_freezing(read, ledger, mandate, ledger.entries("session_end"))
+    ended = {entry.key for entry in ends}
+    late = {key for key in begun if key > read.part}
+    others = sorted((begun - ended - {read.part}) | late)
+    past = [entry.key for entry in ends if entry.key < read.part and entry.body["state"] in FINISHED]
+    if not past:
+        return tuple(others), 0
+    first = max(past)
+    days = decision_sessions(mandate.calendar, read.session.fromisoformat(first), read.session)
+    return tuple(others), len(days) - 1
+
+
+def _before_freezing(read: Reader, ledger: Ledger, mandate: Mandate, entries: Sequence[Entry]) -> list[Entry]:
+    frozen = frozen_batch(ledger, mandate.account.id, read.session)
+    return [entry for entry in entries if frozen is None or entry.seq < frozen.seq]
+
+
+def answers(read: Reader, ledger: Ledger, mandate: Mandate) -> list[bool]:
+    """Whether the broker refused each order that the decided session before sent, in the order of sending."""
+    decided = decided_before(ledger, read.session)
+    batch = (
+        None if decided is None else frozen_batch(ledger, mandate.account.id, read.session.fromisoformat(decided.key))
+    )
+    if batch is None:
+        return []
+    orders = batch.body["orders"]
+    assert isinstance(orders, list)
+    found = []
+    for order in orders:
+        assert isinstance(order, Mapping)
+        events = ledger.entries("order_event", f"{order['client_order_id']}/")
+        sent = [event.seq for event in events if event.body["state"] == OrderState.SENDING.value]
+        said = [OrderState(str(event.body["state"])) for event in events]
+        if sent:
+            known = [state for state in said if state not in (OrderState.SENDING, OrderState.UNKNOWN)]
+            found.append((sent[0], bool(known) and known[0] is OrderState.REJECTED))
+    return [refused for _, refused in sorted(found)]

@@ -1,0 +1,1 @@
+"""The structured dual solver of the mean-variance problem: compiled, warm-started, certified in plain numpy."""

@@ -1,0 +1,104 @@
+"""Stresses that are formulas of today's book, each a loss now, not over time. Pure.
+
+- FED: Federal Reserve 2026 severely adverse, equity_loss * beta + 2.33 * sqrt(sum w^2 * specific variance * 0.75 years);
+- Y1: -10, -20 and -30 % of the market times beta; Y3: each sector -40 %; Y5: the five largest names -50 % each;
+- Y6: volatilities doubled, every correlation 0.9, one session at 99 %: 2.33 * sqrt(0.1 sum (2 w s)^2 + 0.9 (sum 2 w s)^2);
+- Y7: the base currency 15 % up or down against all others, on holdings and cash;
+- Y8: selling everything at a quarter of the usual volume and five times the usual spread: per name tax + 5 * (half-spread and
+  fee) + impact coefficient * s * sqrt(value / (ADV / 4)), at most all of it; all of it where volume or volatility is unknown.
+Y2 (rates), Y4 (momentum) and Y9 (broker down) are one return per name and come with the factor model (`stress.historical`).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from marketbot_assets.risk.book_controls import aligned
+from marketbot_assets.risk.projection import WITH, Projection, base_rate, number, numbers, texts, trading_cost
+from marketbot_assets.risk.scenario import INSTANT, NORMAL_99, Scenario, formula, spread
+from marketbot_resources.model import BASIS_POINT
+
+FED_YEARS = 0.75
+MARKET_SHOCKS = (("Y1", 0.30), ("Y1 -10 %", 0.10), ("Y1 -20 %", 0.20))
+SECTOR_SHOCK, NAME_SHOCK, CURRENCY_SHOCK = 0.40, 0.50, 0.15
+SHOCKED_NAMES = 5
+STRESSED_CORRELATION, STRESSED_VOLATILITY = 0.9, 2.0
+VOLUME_LEFT, SPREAD_MULTIPLE = 0.25, 5.0
+
+
+def market(p: Projection) -> list[Scenario]:
+    """FED and Y1."""
+    columns, weights = aligned(p)
+    model = p.inputs.factor_model
+    rows = np.flatnonzero((p.weights != 0.0).any(axis=1)).astype(float)
+    beta, variance = model.beta[columns], model.specific_variance[columns]
+    if not (variance >= 0.0).all():
+        raise ValueError("specific variances are missing or negative")
+    equity = p.mandate.limits.fed_severe.equity_loss
+    own = NORMAL_99 * np.sqrt((weights**2 * variance[:, None]).sum(axis=0) * FED_YEARS)
+    parts = spread(p, rows, beta * weights[:, WITH])
+    return [
+        formula(p, "FED", "fed", equity * (beta @ weights) + own, equity * parts),
+        *(formula(p, name, INSTANT, shock * (beta @ weights), shock * parts) for name, shock in MARKET_SHOCKS),
+    ]
+
+
+def names(p: Projection) -> list[Scenario]:
+    """Y3, Y5 and Y6."""
+    n, size = len(p.price), np.abs(p.weights)
+    sectors = np.array(texts(p.inputs.sector, n), dtype=str)
+    found = []
+    for sector in sorted(set(sectors.tolist())):
+        part = np.where(sectors == sector, SECTOR_SHOCK, 0.0)
+        found.append(formula(p, f"Y3 {sector}", INSTANT, part @ size, part * size[:, WITH]))
+    largest = np.sort(size, axis=0)[-SHOCKED_NAMES:].sum(axis=0)
+    edge = np.sort(size[:, WITH])[-SHOCKED_NAMES:].min(initial=np.inf)
+    top = np.where(size[:, WITH] >= edge, NAME_SHOCK * size[:, WITH], 0.0)
+    found.append(formula(p, "Y5", INSTANT, NAME_SHOCK * largest, top))
+    sigma = numbers(p.inputs.sigma_daily, n)
+    risk = np.where(p.weights == 0.0, 0.0, STRESSED_VOLATILITY * p.weights * sigma[:, None])
+    variance = (1.0 - STRESSED_CORRELATION) * (risk**2).sum(axis=0) + STRESSED_CORRELATION * risk.sum(axis=0) ** 2
+    found.append(formula(p, "Y6", INSTANT, NORMAL_99 * np.sqrt(variance), NORMAL_99 * risk[:, WITH]))
+    return found
+
+
+def currencies(p: Projection) -> list[Scenario]:
+    """Y7."""
+    n, base = len(p.price), p.mandate.base_currency
+    foreign = np.array([c != base for c in texts(p.inputs.currency, n)], dtype=bool)
+    held = {c: number(a) * base_rate(p.inputs, p.mandate, c) for c, a in p.inputs.cash.items() if c != base and a != 0}
+    start = sum(held.values())
+    moved = np.where(p.is_fx, p.signs * p.value, -p.signs * p.value)
+    abroad = np.array([order.currency != base for order in p.orders], dtype=bool)
+    cash = np.array([moved[abroad].sum(), 0.0, moved[abroad & p.reducing].sum()]) + start
+    exposure = p.weights[foreign].sum(axis=0) + cash / p.nav
+    parts = np.where(foreign, CURRENCY_SHOCK * p.weights[:, WITH], 0.0)
+    return [formula(p, "Y7", INSTANT, CURRENCY_SHOCK * np.abs(exposure), parts)]
+
+
+def liquidation(p: Projection) -> list[Scenario]:
+    """Y8."""
+    n, costs = len(p.price), p.mandate.costs_bps
+    fund, sigma, adv = (numbers(v, n) for v in (p.inputs.is_fund, p.inputs.sigma_daily, p.inputs.adv))
+    names = texts(p.inputs.currency, n)
+    fees = np.array([_fee(p, name, is_fund=flag == 1.0) for name, flag in zip(names, fund, strict=True)])
+    tax = np.array([costs.tax_sell.get(name, 0.0) * BASIS_POINT for name in names])
+    size = np.abs(p.weights)
+    impact = costs.impact_coefficient * sigma[:, None] * np.sqrt(size * p.nav / (VOLUME_LEFT * adv[:, None]))
+    cost = tax[:, None] + SPREAD_MULTIPLE * fees[:, None] + impact
+    parts = np.where(size == 0.0, 0.0, size * np.where(np.isfinite(cost), np.clip(cost, 0.0, 1.0), 1.0))
+    return [formula(p, "Y8 liquidation", INSTANT, parts.sum(axis=0), parts[:, WITH])]
+
+
+def _fee(p: Projection, currency: str, *, is_fund: bool) -> float:
+    """Half-spread and fee of a sale, without tax, as a fraction."""
+    tax = p.mandate.costs_bps.tax_sell.get(currency, 0.0) * BASIS_POINT
+    return trading_cost(p.mandate, currency, is_fund=is_fund, sign=-1.0) - tax
+
+
+HYPOTHETICAL: dict[str, Callable[[Projection], list[Scenario]]] = {
+    "market and FED": market,
+    "sectors and names": names,
+    "currencies": currencies,
+    "liquidation": liquidation,
+}

@@ -1,0 +1,290 @@
+"""Fills, orders, cash and earnings of a session become `OperationFacts`. Pure.
+
+Each function recomputes its number from what others recorded: fills and orders from the ledger and the plans, earnings from the
+book before. Not here: where the inputs are read (`operations`, the backtest's loop), the answers (`*_controls`).
+"""
+
+import datetime as dt
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pandas as pd
+
+from marketbot_assets.book.roll import Held
+from marketbot_assets.book.schema import BREAK, CASH, EVENT
+from marketbot_assets.risk.feature_drift import feature_drift
+from marketbot_assets.risk.operation_facts import Breach, FillQuality, OperationFacts, TradeCost
+from marketbot_resources.calendars import close_at, next_open
+from marketbot_resources.closures import NO_CLOSURES, Closed
+from marketbot_resources.corporate_actions import SPLIT
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import BASIS_POINT, Execution, Kind, OpenOrder, Order, plain
+
+SHARES_TOLERANCE = Decimal("1e-9")
+BAR_GRACE = dt.timedelta(minutes=15)
+NAN = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """What was filled and what had been ordered. `recent`: fills of the last sessions with this one; `fills`: this session's.
+
+    `orders`: client order id -> the order as recorded before it was sent; `expected_bps`: id -> cost that its plan expected, NaN
+    when unknown. `actions`: CORPORATE_ACTIONS rows known at the cutoff; `prices`: PRICES rows known at the cutoff.
+    """
+
+    fills: tuple[Execution, ...]
+    recent: tuple[Execution, ...]
+    orders: Mapping[str, Order]
+    expected_bps: Mapping[str, float]
+    actions: pd.DataFrame
+    prices: pd.DataFrame
+    closed: Closed
+
+
+def auction_session(order: Order, closed: Closed) -> dt.date:
+    """The session of the order's exchange in whose opening auction it trades: its window closes shortly before."""
+    return next_open(order.mic, order.send_until, closed)[0]
+
+
+def split_ratio(actions: pd.DataFrame, instrument: str, after: dt.date, until: dt.date) -> Decimal:
+    """New shares per old one from splits with ex session in (after, until]."""
+    rows = actions[(actions["instrument"] == instrument) & (actions["kind"] == SPLIT)]
+    days = rows["ex_session"].dt.date if len(rows) else []
+    ratio = Decimal(1)
+    for day, each in zip(days, rows["ratio"], strict=True):
+        if after < day <= until:
+            ratio *= Decimal(repr(float(each)))
+    return ratio
+
+
+def fill_breaks(traded: Traded) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(messages of orders filled beyond their quantity, after splits; messages of fills without such an order), sorted.
+
+    Of this session's fills, with earlier ones of the same order: what was found before stands in the register.
+    """
+    filled: dict[str, Decimal] = {}
+    over, unknown = [], []
+    for fill in traded.recent:
+        filled[fill.client_order_id] = filled.get(fill.client_order_id, Decimal(0)) + fill.quantity
+    for fill in traded.fills:
+        order = traded.orders.get(fill.client_order_id)
+        if order is None or (order.instrument, order.side, order.kind) != (fill.instrument, fill.side, fill.kind):
+            what = (
+                "no order of ours has this id" if order is None else f"the order is to {order.side} {order.instrument}"
+            )
+            unknown.append(f"fill {fill.execution_id} of {fill.client_order_id}: {what}")
+    for name in {fill.client_order_id for fill in traded.fills}:
+        order, quantity = traded.orders.get(name), filled[name]
+        if order is None:
+            continue
+        allowed = order.quantity
+        if order.kind is Kind.EQUITY:
+            day = auction_session(order, traded.closed)
+            allowed *= split_ratio(traded.actions, order.instrument, order.session, day)
+        if not quantity <= allowed + SHARES_TOLERANCE:
+            over.append(f"order {name}: filled {plain(quantity)} of {plain(allowed)}")
+    return tuple(sorted(over)), tuple(sorted(unknown))
+
+
+def fill_qualities(traded: Traded) -> tuple[FillQuality, ...]:
+    """Each fill in shares of this session against its order's limit and the bar of its auction's session, sorted by id."""
+    bars = _bars(traded)
+    found = []
+    for fill in traded.fills:
+        if fill.kind is not Kind.EQUITY:
+            continue
+        order = traded.orders.get(fill.client_order_id)
+        price, sign, limit = float(fill.price), fill.side.sign, NAN
+        opened, low, high = NAN, NAN, NAN
+        if order is not None and order.limit_price is not None:
+            day = auction_session(order, traded.closed)
+            ratio = float(split_ratio(traded.actions, fill.instrument, order.session, day))
+            limit = float(order.limit_price) / ratio
+            opened, low, high = bars.get((fill.instrument, day), (NAN, NAN, NAN))
+        found.append(
+            FillQuality(
+                execution_id=fill.execution_id,
+                instrument=fill.instrument,
+                slippage_bps=sign * (price - opened) / opened / BASIS_POINT if opened > 0 else NAN,
+                beyond_limit=sign * (price - limit) / limit,
+                beyond_range=max(low - price, price - high) / price,
+            )
+        )
+    return tuple(sorted(found, key=lambda quality: quality.execution_id))
+
+
+def _bars(traded: Traded) -> dict[tuple[str, dt.date], tuple[float, float, float]]:
+    """(instrument, session) -> (open, low, high) of this session's fills."""
+    names = {fill.instrument for fill in traded.fills if fill.kind is Kind.EQUITY}
+    if not names:
+        return {}
+    orders = [traded.orders[f.client_order_id] for f in traded.fills if f.client_order_id in traded.orders]
+    days = {auction_session(order, traded.closed) for order in orders if order.kind is Kind.EQUITY}
+    prices = traded.prices
+    rows = prices[prices["session"].isin([pd.Timestamp(day) for day in sorted(days)])]
+    rows = rows[rows["instrument"].isin(names)]
+    return {
+        (str(row.instrument), row.session.date()): (float(row.open), float(row.low), float(row.high))
+        for row in rows.itertuples(index=False)
+    }
+
+
+def trade_costs(
+    traded: Traded, qualities: Sequence[FillQuality], before: Sequence[TradeCost], most: int
+) -> tuple[TradeCost, ...]:
+    """The newest fills in shares whose shortfall and expectation are known, at most `most`, oldest first, each once.
+
+    Shortfall: slippage against the auction's price plus fee and tax over value, basis points.
+    """
+    known = {quality.execution_id: quality.slippage_bps for quality in qualities}
+    seen = {trade.execution_id for trade in before}
+    new = []
+    for fill in traded.fills:
+        slippage, expected = known.get(fill.execution_id, NAN), traded.expected_bps.get(fill.client_order_id, NAN)
+        costs = float((fill.fee + fill.tax) / (fill.quantity * fill.price)) / BASIS_POINT
+        if fill.execution_id not in seen and math.isfinite(slippage + costs) and math.isfinite(expected):
+            new.append(TradeCost(fill.execution_id, fill.instrument, slippage + costs, expected))
+    return (*before, *new)[-most:]
+
+
+def pnl_unexplained(before: Held, fills: Iterable[Execution], positions: pd.DataFrame, base: str) -> float:
+    """NAV of POSITIONS less what the book before, fills and booked events make of it at its prices and rates; base currency.
+
+    A value that is not known counts as none on both sides. NaN when shares that should be there have no row at all.
+    """
+    shares, cash = _flowed(before, fills, positions[positions["kind"] == EVENT], base)
+    rates, parts = {base: 1.0, **before.rates}, []
+    for row in positions[positions["kind"] != EVENT].itertuples(index=False):
+        rates[row.currency] = float(row.fx)
+        amount = (cash if row.kind == CASH else shares).pop(row.key, Decimal(0))
+        if math.isfinite(row.value_base):
+            unit = float(row.fx) if row.kind == CASH else float(row.price) * float(row.fx)
+            parts.append(float(row.value_base) - float(amount) * unit)
+    if any(amount != 0 for amount in shares.values()):
+        return NAN
+    # Cash that rounds to nothing has no row; less than a unit of a currency without a rate is such cash.
+    gone = {name: amount for name, amount in sorted(cash.items()) if amount != 0}
+    for name, amount in gone.items():
+        rate = rates.get(name, NAN)
+        parts.append(0.0 if math.isnan(rate) and abs(amount) < 1 else -float(amount) * rate)
+    return math.fsum(parts)
+
+
+def _flowed(
+    before: Held, fills: Iterable[Execution], events: pd.DataFrame, base: str
+) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """(shares, cash) of the book before after fills and booked events, amounts as they come, not rounded."""
+    shares, cash = defaultdict(Decimal, before.holdings.shares), defaultdict(Decimal, before.holdings.cash)
+    for fill in fills:
+        signed = fill.side.sign * fill.quantity
+        if fill.kind is Kind.EQUITY:
+            shares[fill.instrument] += signed
+            cash[fill.currency] -= signed * fill.price + fill.fee + fill.tax
+        else:
+            cash[fill.currency] += signed - fill.tax
+            cash[base] -= signed * fill.price + fill.fee
+    for row in events.itertuples(index=False):
+        shares[row.instrument] += row.quantity or Decimal(0)
+        cash[row.currency] += row.amount or Decimal(0)
+    return shares, cash
+
+
+def cash_differences(reconciliation: pd.DataFrame, rates: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    """(currency, difference in base currency) of the cash that no event explains; NaN without a rate. Sorted."""
+    rows = reconciliation[(reconciliation["kind"] == CASH) & (reconciliation["outcome"] == BREAK)]
+    return tuple(
+        sorted(
+            (str(row.key), float(row.difference) * rates.get(str(row.key), NAN)) for row in rows.itertuples(index=False)
+        )
+    )
+
+
+def overdue_orders(
+    open_orders: Iterable[OpenOrder], orders: Mapping[str, Order], cutoff: dt.datetime, closed: Closed = NO_CLOSURES
+) -> tuple[str, ...]:
+    """Client order ids of open orders that are not ours, or whose exchange has closed the session of their auction."""
+    late = []
+    for open_order in open_orders:
+        order = orders.get(open_order.client_order_id)
+        if order is None or order.kind is not Kind.EQUITY:
+            late.append(open_order.client_order_id)
+        elif cutoff >= close_at(order.mic, auction_session(order, closed), closed) + BAR_GRACE:
+            late.append(open_order.client_order_id)
+    return tuple(sorted(late))
+
+
+def refusals(answers: Sequence[bool]) -> tuple[int, int, int]:
+    """(most refusals in a row, refusals, orders sent) of the broker's answers in the order of sending; True = refused."""
+    most = row = 0
+    for refused in answers:
+        row = row + 1 if refused else 0
+        most = max(most, row)
+    return most, sum(answers), len(answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything else that the facts need. `before`: the book of the session before; `positions`, `rates`: this session's.
+
+    `reconciliation`: None where book and broker are compared exactly elsewhere. `previous`: what the verdict before carries.
+    `broker_at`: the broker's clock at the cutoff, None = not told. `answers`: refusals of the batch before, in order of sending.
+    `past_features`: FEATURES of the sessions before.
+    """
+
+    session: dt.date
+    cutoff: dt.datetime
+    environment: str
+    broker_at: dt.datetime | None
+    before: Held
+    positions: pd.DataFrame
+    rates: Mapping[str, float]
+    reconciliation: pd.DataFrame | None
+    open_orders: tuple[OpenOrder, ...]
+    breaches: tuple[Breach, ...]
+    trades: tuple[TradeCost, ...]
+    operator: bool
+    other_sessions: tuple[str, ...]
+    heartbeat_sessions: int
+    answers: Sequence[bool]
+    model_spec: str
+    model_scores: tuple[str, ...]
+    features: pd.DataFrame
+    past_features: Sequence[pd.DataFrame]
+
+
+def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_spec: str) -> OperationFacts:
+    """The facts of one session. `mandate_spec`: hash of the model that the mandate asks for."""
+    over, unknown = fill_breaks(traded)
+    qualities, most = fill_qualities(traded), mandate.limits.cost_drift.fills
+    skew = NAN if known.broker_at is None else (known.broker_at - known.cutoff).total_seconds()
+    row, refused, sent = refusals(known.answers)
+    compared = known.reconciliation
+    return OperationFacts(
+        session=known.session,
+        environment=known.environment,
+        clock_skew_seconds=skew,
+        fills=qualities,
+        overfills=over,
+        unknown_fills=unknown,
+        cash_differences=() if compared is None else cash_differences(compared, known.rates),
+        overdue_orders=overdue_orders(known.open_orders, traded.orders, known.cutoff, traded.closed),
+        pnl_unexplained=pnl_unexplained(known.before, traded.fills, known.positions, mandate.base_currency),
+        trades=trade_costs(traded, qualities, known.trades, most),
+        breaches=known.breaches,
+        operator=known.operator,
+        other_sessions=known.other_sessions,
+        heartbeat_sessions=known.heartbeat_sessions,
+        refused_in_a_row=row,
+        refused=refused,
+        sent=sent,
+        model_spec=known.model_spec,
+        mandate_spec=mandate_spec,
+        model_scores=known.model_scores,
+        features=tuple(known.features.columns),
+        drift=feature_drift(known.features, known.past_features),
+        drift_sessions=len(known.past_features),
+    )

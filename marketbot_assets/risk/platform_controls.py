@@ -1,0 +1,131 @@
+"""Controls on the platform: RC-81 single flight, RC-82 environment, RC-83 clock, RC-85 heartbeat, RC-88 model gate, RC-89 drift,
+RC-92 alerts.
+
+Not here: where the facts come from (`operation_facts`), optimizer, ledger, halt flag and data gate (`system_controls`).
+"""
+
+from collections.abc import Callable
+
+from marketbot_assets.risk.control import ControlResult, Rule, within
+from marketbot_assets.risk.post_trade_controls import SHOWN, finite, operations_of, whole
+from marketbot_assets.risk.projection import Projection, members
+from marketbot_resources.model import PAPER, Status
+
+SINGLE_FLIGHT = Rule("RC-81", "single flight", Status.HALT, "other sessions begun")
+ENVIRONMENT = Rule("RC-82", "environment", Status.HALT, "accounts that are not paper")
+CLOCK = Rule("RC-83", "clock", Status.HALT, "seconds")
+HEARTBEAT = Rule("RC-85", "heartbeat", Status.SHRINK, "sessions")
+MODEL = Rule("RC-88", "model gate", Status.REDUCE_ONLY, "models not as specified")
+DRIFT = Rule("RC-89", "feature drift", Status.SHRINK, "fraction of features")
+ALERTS = Rule("RC-92", "alerts", Status.WARN, "alerts not recorded")
+
+DRIFT_SESSIONS_MIN = 5
+NO_WATCHER = "no watcher outside of this home is told: see `marketbot status`"
+NO_TRANSPORT = "no alert transport is configured: halts and breaches stand in the ledger and in `marketbot status`"
+HASH_LENGTH = 64
+
+
+def single_flight(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-81: no other session of this book is begun and not ended.
+
+    Two runs of one session are kept apart by the ledger: one frozen batch per session, one place per state of an order.
+    """
+    others = sorted(members(operations_of(p).other_sessions))
+    text = f"begun by another run: {', '.join(others[:SHOWN])}" if others else ""
+    status = SINGLE_FLIGHT.fail if others else Status.PASS
+    return (SINGLE_FLIGHT.result(status, text, observed=len(others), limit=0),)
+
+
+def environment(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-82: the broker of the mandate is the paper broker and says so; there is no adapter that moves other money."""
+    told, named = operations_of(p).environment, p.mandate.broker.name
+    paper = told == PAPER and named == PAPER
+    text = "" if paper else f"the broker {named} says that its account is {told!r}; expected {PAPER}"
+    status = Status.PASS if paper else ENVIRONMENT.fail
+    return (ENVIRONMENT.result(status, text, observed=float(not paper), limit=0),)
+
+
+def clock(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-83: the broker's clock and ours differ by little. The paper broker keeps the session's clock."""
+    rules = p.mandate.limits.clock_skew
+    seen = abs(finite(operations_of(p).clock_skew_seconds, "the broker's clock"))
+    status = (
+        Status.PASS
+        if within(seen, rules.warn_seconds)
+        else Status.WARN
+        if within(seen, rules.hard_seconds)
+        else CLOCK.fail
+    )
+    text = f"the broker's clock is {seen:.6g} seconds away" if status else ""
+    return (CLOCK.result(status, text, observed=seen, limit=rules.hard_seconds),)
+
+
+def heartbeat(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-85: sessions since one ended; a longer silence is noted."""
+    limit, seen = (
+        p.mandate.limits.heartbeat.sessions,
+        whole(operations_of(p).heartbeat_sessions, "the last session's age"),
+    )
+    fine = seen <= limit
+    text = NO_WATCHER if fine else f"the last session ended {seen} sessions ago"
+    return (HEARTBEAT.result(Status.PASS if fine else Status.WARN, text, observed=seen, limit=limit),)
+
+
+def model_gate(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-88: the model in force is the one that the mandate specifies, and every score that it reads is there; else no buys."""
+    facts = operations_of(p)
+    same = (
+        isinstance(facts.model_spec, str)
+        and len(facts.model_spec) == HASH_LENGTH
+        and facts.model_spec == facts.mandate_spec
+    )
+    scores, wanted = tuple(members(facts.model_scores)), tuple(sorted(p.mandate.portfolio.score_weights))
+    missing = sorted({*wanted, *scores} - set(members(facts.features)))
+    good = same and scores == wanted and not missing
+    text = (
+        ""
+        if good
+        else f"specification {facts.model_spec!s:.12} with scores {', '.join(map(str, scores))}; expected "
+        f"{facts.mandate_spec!s:.12} with {', '.join(wanted)}; not among the features: {', '.join(missing) or 'none'}"
+    )
+    ids = () if good else p.increasing_ids
+    status = Status.PASS if good else MODEL.fail if ids else Status.WARN
+    return (MODEL.result(status, text, observed=float(not good), limit=0, order_ids=ids, keep=0.0),)
+
+
+def drift(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-89: few features are distributed otherwise than before; more is noted, unreadable facts let nothing be bought."""
+    facts, rules = operations_of(p), p.mandate.limits.drift
+    sessions, watched = whole(facts.drift_sessions, "the sessions compared with"), tuple(members(facts.drift))
+    moved = []
+    for feature in watched:
+        psi, ks_p = finite(feature.psi, f"PSI of {feature.feature}"), finite(feature.ks_p, f"p of {feature.feature}")
+        if not (within(psi, rules.psi) and ks_p >= rules.ks_p):
+            moved.append(str(feature.feature))
+    if sessions < DRIFT_SESSIONS_MIN:
+        text = f"compared with {sessions} sessions, {DRIFT_SESSIONS_MIN} are needed"
+        return (DRIFT.result(Status.PASS, text, limit=rules.share),)
+    if not watched:
+        raise ValueError("no feature is watched")
+    share = len(moved) / len(watched)
+    fine = within(share, rules.share)
+    text = "" if fine else f"{len(moved)} of {len(watched)} features: {', '.join(moved[:SHOWN])}"
+    return (DRIFT.result(Status.PASS if fine else Status.WARN, text, observed=share, limit=rules.share),)
+
+
+def alerts(p: Projection) -> tuple[ControlResult, ...]:
+    """RC-92: a halt or a breach is told: by the ledger, which must be able to record it, until a transport is there."""
+    ready = p.inputs.ledger_ready is True
+    text = NO_TRANSPORT if ready else "the ledger cannot record an alert"
+    return (ALERTS.result(Status.PASS if ready else ALERTS.fail, text, observed=float(not ready), limit=0),)
+
+
+PLATFORM_CONTROLS: tuple[tuple[Rule, Callable[[Projection], tuple[ControlResult, ...]]], ...] = (
+    (SINGLE_FLIGHT, single_flight),
+    (ENVIRONMENT, environment),
+    (CLOCK, clock),
+    (HEARTBEAT, heartbeat),
+    (MODEL, model_gate),
+    (DRIFT, drift),
+    (ALERTS, alerts),
+)
