@@ -50,6 +50,7 @@ bench: install
 	$(BIN)/python benchmarks/day.py
 	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/optimizer.py
 
 clean:
 	find dagster_home -mindepth 1 ! -name dagster.yaml -delete
