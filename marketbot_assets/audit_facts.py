@@ -35,6 +35,7 @@ REPORTED = (
     "order_plan",
     "risk_verdict",
     "stress_results",
+    "risk_report",
     "orders",
     "submissions",
     "fills",

@@ -1,4 +1,7 @@
-"""Small plots and tables for asset pages. Not here: what every page shows (`lineage.materialized`), reports (`audit`)."""
+"""Small plots and tables for asset pages.
+
+Not here: what every page shows (`lineage.materialized`), the pages of the risk stage (`risk_pages`), reports (`audit`).
+"""
 
 from typing import TYPE_CHECKING
 
@@ -38,8 +41,8 @@ def coverage(frame: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
     table = [f"| country | equities | {' | '.join(FILED_FEATURES)} |", "|---" * (len(FILED_FEATURES) + 2) + "|"]
     for row in shares.to_dict("records"):
         cells = " | ".join(f"{row[name]:.0%}" for name in FILED_FEATURES)
-        table.append(f"| {_cell(row['country'])} | {row['equities']} | {cells} |")
-    return {"complete names": int(frame["complete"].sum()), "coverage of fundamentals": _md(table)}
+        table.append(f"| {cell(row['country'])} | {row['equities']} | {cells} |")
+    return {"complete names": int(frame["complete"].sum()), "coverage of fundamentals": markdown(table)}
 
 
 def outcomes(
@@ -55,7 +58,7 @@ def outcomes(
     from marketbot_assets.audit.charts import line_chart
     from marketbot_assets.normalization.schema import OUTCOMES
 
-    labels, tables = _labels(instruments), [*before, (session, quality)]
+    labels, tables = labels_of(instruments), [*before, (session, quality)]
     series = [(name, [float((frame["outcome"] == name).sum()) for _, frame in tables]) for name in OUTCOMES[1:]]
     history = line_chart("Findings per session", [day.isoformat() for day, _ in tables], series)
     bad = quality[quality["outcome"] != "pass"].head(BARS_SHOWN)
@@ -103,7 +106,7 @@ def restated(frame: "pd.DataFrame") -> Shows:
     return {
         "bars sent again": len(frame.drop_duplicates(["instrument", "session"])),
         "values restated": len(moved),
-        "largest": _md(table if lines else ["nothing was restated"]),
+        "largest": markdown(table if lines else ["nothing was restated"]),
     }
 
 
@@ -120,7 +123,7 @@ def holdings(positions: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
 
     total = float(positions["value_base"].sum())
     held = positions[positions["kind"] == "POSITION"]
-    labels = _labels(instruments)
+    labels = labels_of(instruments)
     rows = [
         (labels.get(name, name), float(value) / total)
         for name, value in zip(held["key"], held["value_base"], strict=True)
@@ -154,7 +157,7 @@ def target(frame: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
     """Method, residual, and the target weights against today's."""
     from marketbot_assets.audit.charts import bar_chart
 
-    labels, first = _labels(instruments), frame.iloc[0]
+    labels, first = labels_of(instruments), frame.iloc[0]
     rows = frame[frame["instrument"] != "CASH"].assign(size=frame["weight_target"].fillna(0.0))
     largest = rows.sort_values(["size", "instrument"], ascending=[False, True]).head(ROWS_SHOWN)
     bars = [
@@ -177,54 +180,45 @@ def binding(explanation: "pd.DataFrame") -> Shows:
     rows = explanation[(explanation["kind"] == "LIMIT") & explanation["binding"]]
     rows = rows.sort_values(["dual", "place"], ascending=[False, True]).head(ROWS_SHOWN)
     lines = [
-        f"| {row.subject} | {_cell(row.name_)} | {row.left:.4f} | {row.limit:.4f} | {row.dual:.4f} |"
+        f"| {row.subject} | {cell(row.name_)} | {row.left:.4f} | {row.limit:.4f} | {row.dual:.4f} |"
         for row in rows.rename(columns={"name": "name_"}).itertuples()
     ]
     table = ["| control | limit | value | bound | price |", "|---|---|---|---|---|", *lines]
     return {
         "binding limits": len(rows),
-        "prices of limits": _md(table if lines else ["no limit binds"]),
+        "prices of limits": markdown(table if lines else ["no limit binds"]),
     }
 
 
 def orders(plan: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
     """The plan with reasons."""
-    labels = _labels(instruments)
+    labels = labels_of(instruments)
     lines = [
-        f"| {row.side} | {_cell(labels.get(row.instrument, row.instrument))} | {row.quantity.normalize():f} |"
-        f" {row.value_base:,.0f} | {row.purpose} | {_cell(row.reason)} |"
+        f"| {row.side} | {cell(labels.get(row.instrument, row.instrument))} | {row.quantity.normalize():f} |"
+        f" {row.value_base:,.0f} | {row.purpose} | {cell(row.reason)} |"
         for row in plan.itertuples()
     ]
     table = ["| side | name | quantity | value | purpose | reason |", "|---|---|---|---|---|---|", *lines]
     bought = plan.loc[(plan["side"] == "BUY") & (plan["kind"] == "EQUITY"), "value_base"]
     sold = plan.loc[(plan["side"] == "SELL") & (plan["kind"] == "EQUITY"), "value_base"]
-    return {"buys": float(bought.sum()), "sells": float(sold.sum()), "plan": _md(table if lines else ["no orders"])}
+    return {
+        "buys": float(bought.sum()),
+        "sells": float(sold.sum()),
+        "plan": markdown(table if lines else ["no orders"]),
+    }
 
 
 def dossiers(index: "Path", orders: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
     """Where the session's dossiers lie (`index`: the page that lists them), and its orders with the file of each."""
-    labels = _labels(instruments)
+    labels = labels_of(instruments)
     lines = [
         f"| {row.client_order_id} | {row.side} | {row.quantity.normalize():f} |"
-        f" {_cell(labels.get(row.instrument, row.instrument))} | {_cell(row.reason)} |"
-        f" {_cell(str(index.parent / f'{row.client_order_id}.html'))} |"
+        f" {cell(labels.get(row.instrument, row.instrument))} | {cell(row.reason)} |"
+        f" {cell(str(index.parent / f'{row.client_order_id}.html'))} |"
         for row in orders.itertuples()
     ]
     table = ["| order | side | quantity | name | why | dossier |", "|---|---|---|---|---|---|", *lines]
-    return {"dossiers": dg.MetadataValue.path(str(index)), "orders": _md(table if lines else ["no orders"])}
-
-
-def stress(frame: "pd.DataFrame") -> Shows:
-    """Losses per scenario against their limits."""
-    from marketbot_assets.audit.charts import bar_chart
-    from marketbot_assets.risk.schema import REVERSE
-
-    lost = frame[frame["kind"] != REVERSE]
-    rows = lost.assign(size=lost["loss"].fillna(0.0)).sort_values(["size", "scenario"], ascending=[False, True])
-    rows = rows.head(ROWS_SHOWN)
-    bars = [(str(name), float(loss)) for name, loss in zip(rows["scenario"], rows["loss"], strict=True)]
-    limits = [float(value) if value == value else None for value in rows["limit"]]
-    return {"losses": picture(bar_chart("Stress losses, fraction of NAV", bars, unit="%", limits=limits))}
+    return {"dossiers": dg.MetadataValue.path(str(index)), "orders": markdown(table if lines else ["no orders"])}
 
 
 def backtest(frame: "pd.DataFrame") -> Shows:
@@ -240,32 +234,21 @@ def backtest(frame: "pd.DataFrame") -> Shows:
         "NAV": picture(line_chart("NAV, base currency", labels, [("NAV", list(frame["nav"]))])),
         "worst drawdown": float(frame["drawdown"].max()),
         "approved": int((frame["verdict"] == "APPROVED").sum()),
-        "controls": _md(table),
+        "controls": markdown(table),
     }
 
 
-def verdict(frame: "pd.DataFrame") -> Shows:
-    """The verdict, and every control that did not simply pass."""
-    batch = frame[frame["kind"] == "BATCH"].iloc[0]
-    loud = frame[(frame["kind"] == "CONTROL") & (frame["status"] != "PASS")]
-    lines = [f"| {row.status} | {row.control} | {_cell(row.message)} |" for row in loud.itertuples()]
-    table = ["| status | control | why |", "|---|---|---|", *lines]
-    return {
-        "verdict": str(batch["verdict"]),
-        "orders": str(batch["message"]),
-        "rounds": int(batch["rounds"]),
-        "controls": _md(table if lines else ["every control passed"]),
-    }
-
-
-def _labels(instruments: "pd.DataFrame") -> dict[str, str]:
+def labels_of(instruments: "pd.DataFrame") -> dict[str, str]:
+    """Instrument -> MIC:ticker."""
     pairs = zip(instruments["instrument"], instruments["mic"] + ":" + instruments["ticker"], strict=True)
     return {str(name): str(label) for name, label in pairs}
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text that cannot break a table."""
     return str(text).replace("|", "/").replace("\n", " ")
 
 
-def _md(lines: "list[str]") -> dg.MetadataValue:
+def markdown(lines: "list[str]") -> dg.MetadataValue:
+    """Lines as Markdown."""
     return dg.MetadataValue.md("\n".join(lines))

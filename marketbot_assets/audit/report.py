@@ -1,7 +1,7 @@
 """The daily report: one self-contained page without scripts, and its headline numbers as JSON values. Pure.
 
 The same facts give the same bytes. Not here: the facts (`report_facts`), the sections (`report_book`, `report_risk`,
-`report_orders`, `report_results`, `report_evidence`), how the page is stored or sent.
+`report_measures`, `report_orders`, `report_results`, `report_evidence`), how the page is stored or sent.
 """
 
 import math
@@ -14,6 +14,7 @@ from marketbot_assets.audit.report_evidence import (
     unknown_section,
 )
 from marketbot_assets.audit.report_facts import ReportFacts, number, rows_of
+from marketbot_assets.audit.report_measures import backtest_section, parts_section, state_section, tail_section
 from marketbot_assets.audit.report_orders import fills_section, orders_section
 from marketbot_assets.audit.report_parts import (
     Markup,
@@ -35,7 +36,11 @@ BANNER = "A demonstration on partly simulated data, not a backtest"
 SECTIONS = (
     ("nav", "NAV and drawdown"),
     ("weights", "Weights"),
-    ("risk", "Risk"),
+    ("state", "Trading state"),
+    ("risk", "Risk and stress"),
+    ("tail", "Value at risk"),
+    ("parts", "Parts of the risk"),
+    ("backtest", "Back-test"),
     ("limits", "Limits"),
     ("orders", "Orders"),
     ("fills", "Fills and costs"),
@@ -66,7 +71,11 @@ def build_report(facts: ReportFacts) -> str:
             Markup("<nav>" + "".join(f'<a href="#{key}">{title}</a>' for key, title in SECTIONS) + "</nav>"),
             nav_section(facts),
             weights_section(facts),
+            state_section(facts),
             risk_section(facts),
+            tail_section(facts),
+            parts_section(facts),
+            backtest_section(facts),
             limits_section(facts),
             orders_section(facts),
             fills_section(facts),

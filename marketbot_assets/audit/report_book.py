@@ -1,6 +1,7 @@
 """Sections of the report about the book: NAV and drawdown, weights against their limits, stops and blocked names. Pure."""
 
 import math
+from collections.abc import Sequence
 
 from marketbot_assets.audit.charts import inline, line_chart, paired_bars
 from marketbot_assets.audit.report_facts import FUND_SECTOR, UNKNOWN_SECTOR, ReportFacts, Row, number, rows_of, total
@@ -146,14 +147,19 @@ STATES = ("RC-60", "RC-85")
 
 
 def nearest(facts: ReportFacts) -> list[Row]:
-    """Controls with a numeric limit, the ones that failed first, then by headroom as a share of the limit.
+    """The answers of this session's controls, as `nearest_of` sorts them."""
+    return nearest_of(facts.controls)
+
+
+def nearest_of(controls: Sequence[Row]) -> list[Row]:
+    """Answers with a numeric limit, the ones that failed first, then by headroom as a share of the limit.
 
     The rungs of the ladder (RC-60) begin at a drawdown, the heartbeat (RC-85) at a silence: no limits that something may use up.
     """
     severity = ("PASS", "WARN", "SHRINK", "REJECT_ORDER", "REJECT_BATCH", "REDUCE_ONLY", "HALT")
     rows = [
         row
-        for row in facts.controls
+        for row in controls
         if row["control"] not in STATES and number(row["limit"]) != 0.0 and math.isfinite(number(row["limit"]))
     ]
     return sorted(rows, key=lambda r: (-severity.index(str(r["status"])), headroom_share(r), str(r["key"])))

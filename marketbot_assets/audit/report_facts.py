@@ -6,7 +6,8 @@ Not here: how a section looks (`report_*`), the page (`report`).
 import datetime as dt
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -46,6 +47,20 @@ def total(values: Sequence[float]) -> float:
     return math.fsum(value for value in values if math.isfinite(value))
 
 
+def tickers_of(listings: Sequence[Row]) -> dict[str, str]:
+    """Instrument -> its ticker, with its exchange's MIC where two listings share one."""
+    count = Counter(str(row["ticker"]) for row in listings)
+    return {
+        str(row["instrument"]): f"{row['ticker']} {row['mic']}" if count[str(row["ticker"])] > 1 else str(row["ticker"])
+        for row in listings
+    }
+
+
+def named_by(tickers: Mapping[str, str]) -> Callable[[object], str]:
+    """A function that replaces internal ids in a text by tickers; an id without one stays."""
+    return lambda text: _INSTRUMENT_ID.sub(lambda match: str(tickers.get(match.group(), match.group())), str(text))
+
+
 @dataclass(frozen=True)
 class ReportFacts:
     """One session's facts. Frames are those of the assets of the same name, as the reader returns them.
@@ -67,6 +82,7 @@ class ReportFacts:
     order_plan: pd.DataFrame
     risk_verdict: pd.DataFrame
     stress_results: pd.DataFrame
+    risk_report: pd.DataFrame
     orders: pd.DataFrame
     submissions: pd.DataFrame | None
     fills: pd.DataFrame
@@ -96,17 +112,21 @@ class ReportFacts:
         """Instrument -> its row of INSTRUMENTS."""
         return {str(row["instrument"]): row for row in rows_of(self.instruments)}
 
+    @cached_property
+    def tickers(self) -> dict[str, str]:
+        """Instrument -> what people call it (`tickers_of`)."""
+        return tickers_of(list(self.listings.values()))
+
     def ticker(self, instrument: object) -> str:
         """What people call an instrument: its ticker, `FX GBP` for a currency leg, else the id itself."""
         name = str(instrument)
         if name.startswith("FX:"):
             return f"FX {name[3:]}"
-        row = self.listings.get(name)
-        return str(row["ticker"]) if row else name
+        return self.tickers.get(name, name)
 
     def named(self, text: object) -> str:
         """A text with internal ids replaced by tickers."""
-        return _INSTRUMENT_ID.sub(lambda match: self.ticker(match.group()), str(text))
+        return named_by(self.tickers)(text)
 
     def sector(self, instrument: object) -> str:
         """The instrument's sector; UNKNOWN without a listing."""

@@ -57,6 +57,11 @@ def plain_number(value: float, digits: int = 4) -> str:
     return money(value) if abs(value) >= 10_000 else _signless(f"{value:.{digits}g}")
 
 
+def in_unit(value: float, unit: object) -> str:
+    """A number of a control in its unit: fractions as percent."""
+    return percent(value) if str(unit).startswith("fraction") or unit == "NAV" else plain_number(value)
+
+
 def price(value: float) -> str:
     """A price or rate with at least two decimals and up to six significant digits; n/a for NaN."""
     if not math.isfinite(value):
@@ -94,6 +99,8 @@ def change(text: str, value: float) -> Markup:
 
 _BADGES = {
     "PASS": ("good", "✓"),
+    "ACTIVE": ("good", "✓"),
+    "FLATTEN": ("bad", "↓"),
     "APPROVED": ("good", "✓"),
     "pass": ("good", "✓"),
     "WARN": ("warn", "!"),

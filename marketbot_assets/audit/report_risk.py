@@ -2,13 +2,17 @@
 
 import math
 
-from marketbot_assets.audit.charts import bar_chart, inline
+from marketbot_assets.audit.charts import inline
+from marketbot_assets.audit.limit_marks import used_limits, used_stresses, with_orders
 from marketbot_assets.audit.report_book import headroom_share, nearest
 from marketbot_assets.audit.report_facts import ReportFacts, Row, number, rows_of
+from marketbot_assets.audit.report_measures import numbers_table
 from marketbot_assets.audit.report_parts import (
     Markup,
     badge,
     grid,
+    in_unit,
+    joined,
     meter,
     percent,
     plain_number,
@@ -16,8 +20,11 @@ from marketbot_assets.audit.report_parts import (
     table,
     tag,
 )
-from marketbot_assets.risk.schema import REVERSE
+from marketbot_assets.audit.risk_charts import UsedLimit, limit_bars, waterfall
+from marketbot_assets.audit.risk_numbers import nearest_stress, pieces, reverse, stress_name, stress_table, stresses
+from marketbot_assets.audit.scenario_words import scenario_words
 
+COLUMN = 24
 PORTFOLIO_RISKS = (
     ("RC-42", "upper", "Ex-ante volatility, per year"),
     ("RC-44", "", "Expected shortfall 97.5 %, one session"),
@@ -25,11 +32,6 @@ PORTFOLIO_RISKS = (
     ("RC-40", "", "Ten largest names"),
     ("RC-36", "", "Gross exposure"),
 )
-
-
-def in_unit(value: float, unit: object) -> str:
-    """A number of a control in its unit: fractions as percent."""
-    return percent(value) if str(unit).startswith("fraction") or unit == "NAV" else plain_number(value)
 
 
 def risk_section(facts: ReportFacts) -> Markup:
@@ -44,28 +46,30 @@ def risk_section(facts: ReportFacts) -> Markup:
             rows.append((name, control, "n/a", "n/a", "", "did not answer"))
     measures = table(("measure", "control<", "observed>", "limit>", "used", "status<"), rows, caption="Measures")
     lede = "The book as it would stand after the planned orders; losses are positive fractions of NAV."
-    every = sorted(rows_of(facts.stress_results), key=_stress_order)
-    stress = [row for row in every if row["kind"] != REVERSE]
-    bars = [(_stress_name(row), number(row["loss"])) for row in stress]
-    limits = [number(row["limit"]) if math.isfinite(number(row["limit"])) else None for row in stress]
-    chart = bar_chart("Stress losses, red marks are hard limits", bars, unit="%", limits=limits)
+    stress = stresses(facts.stress_results)
+    chart = limit_bars("Stress losses as a share of their hard limits", used_stresses(stress, facts.mandate))
     return section(
         "risk",
-        "Risk",
+        "Risk and stress",
         lede,
-        grid(tag("div", measures, _stress_note(facts)), Markup(inline(chart))),
-        _stress(facts, stress),
-        _reverse(facts, [row for row in every if row["kind"] == REVERSE]),
+        grid(tag("div", measures, _stress_note(facts), waterfalls(facts)), Markup(inline(chart))),
+        numbers_table(stress_table(facts.stress_results, facts.named)),
+        numbers_table(reverse(facts.stress_results, facts.named)),
     )
 
 
-def _stress_name(row: Row) -> str:
-    return str(row["scenario"]).replace("_", " ")
-
-
-def _stress_order(row: Row) -> tuple[float, str]:
-    loss = number(row["loss"])
-    return (-loss if math.isfinite(loss) else -math.inf, str(row["scenario"]))
+def waterfalls(facts: ReportFacts) -> Markup:
+    """The stress nearest to its limit, put together from names and from sectors."""
+    row = nearest_stress(facts.stress_results)
+    if row is None:
+        return tag("p", "No stress loss is known.", css="soft")
+    whole, limit = number(row["loss"]), number(row["limit"])
+    title = f"{stress_name(row)}, nearest to its limit"
+    charts = [
+        waterfall(f"{title}: by {what}", pieces(row, column, facts.named), whole, limit=limit)
+        for what, column in (("name", "worst_contributors"), ("sector", "by_sector"))
+    ]
+    return joined(Markup(inline(chart)) for chart in charts)
 
 
 def _stress_note(facts: ReportFacts) -> Markup:
@@ -78,51 +82,6 @@ def _stress_note(facts: ReportFacts) -> Markup:
     return tag("p", text, css="soft")
 
 
-def _share(value: object, digits: int = 1) -> str:
-    """A fraction as percent; empty where a row has none."""
-    return percent(number(value), digits) if math.isfinite(number(value)) else ""
-
-
-def _stress(facts: ReportFacts, stress: list[Row]) -> Markup:
-    rows = [
-        (
-            _stress_name(row),
-            row["kind"],
-            percent(number(row["loss"])),
-            _share(row["limit"]),
-            _share(row["replay_loss"]),
-            _share(row["factor_loss"]),
-            _share(row["path_drawdown"]),
-            _share(row["idiosyncratic"]),
-            percent(number(row["proxied_share"]), 0),
-            badge(str(row["status"])),
-            facts.named(row["worst_contributors"]),
-        )
-        for row in stress
-    ]
-    heads = ("scenario", "kind<", "loss>", "limit>", "replay>", "factors>", "on the way>", "single names>", "by proxy>")
-    caption = (
-        "Stress scenarios. The loss is the larger of replay and factors, weights frozen; on the way = deepest fall within "
-        "the window; single names = 99 % of what they may add; by proxy = share of the book replayed by peers or by beta "
-        "times the index"
-    )
-    return table((*heads, "status<", "worst contributors~"), rows, caption=caption)
-
-
-def _reverse(facts: ReportFacts, shocks: list[Row]) -> Markup:
-    rows = [
-        (
-            _stress_name(row),
-            _share(row["loss"]),
-            plain_number(number(row["shock"]), 2),
-            facts.named(row["worst_contributors"]),
-        )
-        for row in shocks
-    ]
-    caption = "Reverse stress: the smallest shock that carries the book to the halt; factors in standard deviations of 21 sessions"
-    return table(("shock", "loses>", "size>", "of what~"), rows, caption=caption)
-
-
 def _used(row: Row) -> Markup:
     share = headroom_share(row)
     return meter(1.0 - share) if math.isfinite(share) else Markup("")
@@ -130,7 +89,10 @@ def _used(row: Row) -> Markup:
 
 def limits_section(facts: ReportFacts) -> Markup:
     """Every control with a numeric limit by headroom, the other controls, and the limits that priced the target."""
-    rows = [_limit_row(facts, row) for row in nearest(facts)]
+    close = nearest(facts)
+    rows = [_limit_row(facts, row) for row in close]
+    kinds = {str(row["scenario"]): str(row["kind"]) for row in rows_of(facts.stress_results)}
+    bars = used_limits(facts.controls, facts.mandate, kinds, with_orders(facts.risk_verdict, facts.named))
     heads = ("control<", "limit of", "observed>", "limit>", "headroom>", "share left>", "used", "status<", "message~")
     numeric = table(heads, rows, caption="Limits with a number, tightest first")
     others = [row for row in facts.controls if row not in nearest(facts)]
@@ -146,12 +108,46 @@ def limits_section(facts: ReportFacts) -> Markup:
     table_no = table(
         ("control<", "what", "status<", "message~"), yes_no, caption="Controls without a number that did not pass"
     )
-    return section("limits", "Limits and headroom", lede, numeric, table_no, folded if passed else "", _prices(facts))
+    return section(
+        "limits",
+        "Limits and headroom",
+        lede,
+        limit_charts(bars),
+        numeric,
+        table_no,
+        folded if passed else "",
+        _prices(facts),
+    )
+
+
+def limit_charts(bars: list[UsedLimit]) -> Markup:
+    """Bars of the tightest limits in two columns, all others folded away."""
+    first, rest = bars[: 2 * COLUMN], bars[2 * COLUMN :]
+    titles = ("Share of each limit that is used, tightest first", "the next ones")
+    half = (len(first) + 1) // 2 if len(first) > COLUMN else len(first)
+    charts = [limit_bars(title, part) for title, part in zip(titles, (first[:half], first[half:]), strict=True) if part]
+    shown = grid(*(Markup(inline(chart)) for chart in charts))
+    if not rest:
+        return shown
+    half = (len(rest) + 1) // 2
+    more = [
+        limit_bars(f"Limits {n}", part)
+        for n, part in (("with more room", rest[:half]), ("with most room", rest[half:]))
+        if part
+    ]
+    folded = tag("summary", f"{len(rest)} more limits as bars")
+    return joined([shown, tag("details", folded, grid(*(Markup(inline(chart)) for chart in more)))])
+
+
+def _group(facts: ReportFacts, row: Row) -> str:
+    """For what an answer is: a name, group, scenario or order in words; empty for the whole batch."""
+    group = str(row["key"]).partition("|")[2]
+    return scenario_words(group) if row["control"] == "RC-46" else with_orders(facts.risk_verdict, facts.named)(group)
 
 
 def _subject(facts: ReportFacts, row: Row) -> str:
-    group = str(row["key"]).partition("|")[2]
-    return f"{row['name']}: {facts.ticker(group)}" if group else str(row["name"])
+    group = _group(facts, row)
+    return f"{row['name']}: {group}" if group else str(row["name"])
 
 
 def _limit_row(facts: ReportFacts, row: Row) -> tuple[object, ...]:

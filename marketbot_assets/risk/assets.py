@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from marketbot_assets import pages, rebuild
+from marketbot_assets import rebuild, risk_pages
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.operations import OPERATION_DEPS
 from marketbot_assets.risk import schema
@@ -17,22 +17,32 @@ VERDICT_DEPS = list(dict.fromkeys((*DEPS, *OPERATION_DEPS)))
 @stage_asset(schema.STRESS_RESULTS, stage=STAGE, deps=DEPS, domain="risk")
 def stress_results(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Loss of the book after the plan in each stress scenario, fraction of NAV, with its limit and worst contributors."""
-    frame = rebuild.stress_results(store.reader(context), store.lake.ledger)
-    return materialized(context, store, frame, schema.STRESS_RESULTS, shows=pages.stress(frame))
+    read = store.reader(context)
+    frame = rebuild.stress_results(read, store.lake.ledger)
+    shows = risk_pages.stress(frame, read.read("instruments"), read.mandate())
+    return materialized(context, store, frame, schema.STRESS_RESULTS, shows=shows)
 
 
 @stage_asset(schema.RISK_VERDICT, stage=STAGE, deps=VERDICT_DEPS, carries=True, domain="control")
 def risk_verdict(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Every control's observed value, limit and headroom, what became of each order, the verdict on the batch, open breaches."""
-    frame = rebuild.risk_verdict(store.reader(context), store.lake.ledger)
-    return materialized(context, store, frame, schema.RISK_VERDICT, shows=pages.verdict(frame))
+    read = store.reader(context)
+    frame = rebuild.risk_verdict(read, store.lake.ledger)
+    told = [read.read(name) for name in ("instruments", "book_state", "factor_model")]
+    return materialized(
+        context, store, frame, schema.RISK_VERDICT, shows=risk_pages.verdict(frame, *told, mandate=read.mandate())
+    )
 
 
 @stage_asset(schema.RISK_REPORT, stage=STAGE, deps=[*DEPS, "risk_verdict"], domain="risk")
 def risk_report(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Value at risk, shortfall and volatility by method, what they are made of, and how earlier forecasts did."""
-    frame = rebuild.risk_report(store.reader(context), store.lake.ledger)
-    return materialized(context, store, frame, schema.RISK_REPORT)
+    read = store.reader(context)
+    frame = rebuild.risk_report(read, store.lake.ledger)
+    told = [read.read(name) for name in ("instruments", "book_state", "positions")]
+    return materialized(
+        context, store, frame, schema.RISK_REPORT, shows=risk_pages.risk(frame, *told, mandate=read.mandate())
+    )
 
 
 ASSETS = [stress_results, risk_verdict, risk_report]

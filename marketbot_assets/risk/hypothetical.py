@@ -9,21 +9,28 @@
 Y2 (rates), Y4 (momentum) and Y9 (broker down) are one return per name and come with the factor model (`stress.historical`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from marketbot_assets.features.model import FactorModel
 from marketbot_assets.risk.book_controls import aligned
 from marketbot_assets.risk.projection import WITH, Projection, base_rate, number, numbers, texts, trading_cost
 from marketbot_assets.risk.scenario import INSTANT, NORMAL_99, Scenario, formula, spread
 from marketbot_resources.model import BASIS_POINT
 
-FED_YEARS = 0.75
+FED, FED_YEARS = "FED", 0.75
 MARKET_SHOCKS = (("Y1", 0.30), ("Y1 -10 %", 0.10), ("Y1 -20 %", 0.20))
 SECTOR_SHOCK, NAME_SHOCK, CURRENCY_SHOCK = 0.40, 0.50, 0.15
 SHOCKED_NAMES = 5
 STRESSED_CORRELATION, STRESSED_VOLATILITY = 0.9, 2.0
 VOLUME_LEFT, SPREAD_MULTIPLE = 0.25, 5.0
+
+
+def kinds_of(model: FactorModel, names: Sequence[str]) -> dict[str, str]:
+    """Kind of each scenario by its name: those of the factor model have theirs, a formula is FED or a loss now."""
+    own = dict(zip(model.scenarios, model.scenario_kinds, strict=True))
+    return {name: own.get(name, "fed" if name == FED else INSTANT) for name in names}
 
 
 def market(p: Projection) -> list[Scenario]:
@@ -38,7 +45,7 @@ def market(p: Projection) -> list[Scenario]:
     own = NORMAL_99 * np.sqrt((weights**2 * variance[:, None]).sum(axis=0) * FED_YEARS)
     parts = spread(p, rows, beta * weights[:, WITH])
     return [
-        formula(p, "FED", "fed", equity * (beta @ weights) + own, equity * parts),
+        formula(p, FED, "fed", equity * (beta @ weights) + own, equity * parts),
         *(formula(p, name, INSTANT, shock * (beta @ weights), shock * parts) for name, shock in MARKET_SHOCKS),
     ]
 

@@ -41,7 +41,7 @@ from marketbot_assets.risk.var_backtest import christoffersen, kupiec
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import SESSIONS_PER_YEAR, Order
 
-VAR_LEVELS, ES_LEVELS = (0.95, 0.99), (0.95, 0.975, 0.99)
+LEVELS = (0.95, 0.975, 0.99)
 YEARLY, SESSION = "fraction of NAV per year", FRACTION
 Row = dict[str, object]
 
@@ -73,14 +73,14 @@ def tails(p: Projection) -> Iterable[Row]:
     of = moments(returns @ book)
     rises = is_monotone(of.skew, of.kurtosis)
     told = f"skewness {of.skew:.3g}, excess kurtosis {of.kurtosis:.3g}"
-    for level in VAR_LEVELS:
+    for level in LEVELS:
         for name, losses in simulated.items():
             yield _row("VAR", f"{name} {level:g}", float(historical_var(losses, level)[0]), unit=SESSION)
         yield _row("VAR", f"normal {level:g}", normal_var(sigma, level), unit=SESSION)
         value = cornish_fisher_var(of, level) if rises else math.nan
         text = told if rises else f"not used, its quantile map does not rise: {told}"
         yield _row("VAR", f"cornish-fisher {level:g}", value, unit=SESSION, text=text)
-    for level in ES_LEVELS:
+    for level in LEVELS:
         for name, losses in simulated.items():
             yield _row("ES", f"{name} {level:g}", float(historical_es(losses, level)[0]), unit=SESSION)
         yield _row("ES", f"normal {level:g}", normal_es_factor(level) * sigma, unit=SESSION)

@@ -68,6 +68,7 @@ STRESS_RESULTS = Table(
             "text",
             "up to five instruments with their part of the loss, fraction of NAV; reverse: of what it is made",
         ),
+        Column("by_sector", "text", "the loss by sector, largest part first, funds as FUND; reverse: empty"),
         Column("status", "text", "what RC-46 says to it", one_of=STATUSES),
     ),
 )

@@ -7,6 +7,7 @@ were set on losses at the end of a window.
 Not here: how windows are replayed (`features.scenarios`), formulas (`hypothetical`), the reverse question (`reverse_stress`).
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from marketbot_assets.risk.book_controls import aligned
 from marketbot_assets.risk.control import ControlResult, Rule, cap
 from marketbot_assets.risk.hypothetical import HYPOTHETICAL
 from marketbot_assets.risk.inputs import Floats, RiskInputs
-from marketbot_assets.risk.projection import WITH, Projection, project
+from marketbot_assets.risk.projection import WITH, Projection, numbers, project, texts
 from marketbot_assets.risk.reverse_stress import reverse_shocks
 from marketbot_assets.risk.scenario import BUDGET, NORMAL_99, Scenario, limits_of, spread
 from marketbot_assets.risk.schema import REVERSE, STRESS_RESULTS, UNKNOWN
@@ -25,6 +26,7 @@ from marketbot_resources.model import Order, Status
 
 STRESS = Rule("RC-46", "stress loss", Status.SHRINK, version="2")
 CONTRIBUTORS = 5
+FUND, UNLABELLED, SHOWN_FROM = "FUND", "UNKNOWN", 5e-5
 
 
 def historical(p: Projection) -> list[Scenario]:
@@ -91,6 +93,19 @@ def _worst(names: Sequence[str], contributions: Floats) -> str:
     return ", ".join(f"{names[row]} {contributions[row]:.4f}" for row in order if contributions[row] > 0.0)
 
 
+def _by_sector(p: Projection, contributions: Floats) -> str:
+    """Every sector's part of a loss, largest first; empty without a finite part."""
+    n = len(p.price)
+    fund = numbers(p.inputs.is_fund, n)
+    sectors = [FUND if flag == 1.0 else name for name, flag in zip(texts(p.inputs.sector, n), fund, strict=True)]
+    groups: dict[str, list[float]] = {}
+    for sector, part in zip(sectors, contributions, strict=True):
+        groups.setdefault(sector or UNLABELLED, []).append(float(part))
+    totals = {name: math.fsum(parts) for name, parts in groups.items()}
+    told = [(name, part) for name, part in totals.items() if abs(part) >= SHOWN_FROM]  # no NaN
+    return ", ".join(f"{name} {part:.4f}" for name, part in sorted(told, key=lambda pair: (-pair[1], pair[0])))
+
+
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
@@ -108,6 +123,7 @@ def _row(p: Projection, s: Scenario) -> dict[str, object]:
         "path_drawdown": _finite(s.path_drawdown),
         "proxied_share": _finite(s.proxied),
         "worst_contributors": _worst(p.inputs.instruments, s.contributions),
+        "by_sector": _by_sector(p, s.contributions),
         "status": Status.PASS.name if answer is None else answer.status.name,
     }
 
@@ -118,11 +134,13 @@ def _family_rows(p: Projection, name: str, family: Callable[[Projection], list[S
     # The table says what could not be computed; the verdict refuses every buy for the same reason.
     except Exception as error:
         text = f"cannot be computed: {type(error).__name__}: {error}"
-        return [{"scenario": name, "kind": UNKNOWN, "worst_contributors": text, "status": STRESS.fail.name}]
+        return [
+            {"scenario": name, "kind": UNKNOWN, "worst_contributors": text, "by_sector": "", "status": STRESS.fail.name}
+        ]
 
 
 def _reverse_rows(p: Projection) -> list[dict[str, object]]:
-    passed = {"kind": REVERSE, "status": Status.PASS.name}
+    passed = {"kind": REVERSE, "by_sector": "", "status": Status.PASS.name}
     try:
         return [
             {"scenario": r.name, "loss": r.loss, "shock": r.shock, "worst_contributors": r.text, **passed}

@@ -13,11 +13,11 @@ from marketbot_assets.audit.report_facts import ReportFacts
 from marketbot_assets.audit.schema import ATTRIBUTION, DRIFT
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import FILLS, POSITIONS
-from marketbot_assets.book.state import BookState, Rung, StopHit
+from marketbot_assets.book.state import BookState, Forecast, RiskDay, Rung, StopHit
 from marketbot_assets.insight.schema import FORECASTS, LLM_CONTEXT
 from marketbot_assets.normalization.schema import DATA_QUALITY, INSTRUMENTS
 from marketbot_assets.portfolio.schema import ORDER_PLAN, TARGET_EXPLANATION, TARGET_PORTFOLIO
-from marketbot_assets.risk.schema import RISK_VERDICT, STRESS_RESULTS
+from marketbot_assets.risk.schema import RISK_REPORT, RISK_VERDICT, STRESS_RESULTS
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.model import instrument_id
 from marketbot_resources.store.table import Table
@@ -253,6 +253,15 @@ def verdict(word: str = "APPROVED") -> pd.DataFrame:
     return framed(RISK_VERDICT, rows)
 
 
+SECTORS_2008 = "Health Care 0.0731, Financials 0.0702, FUND 0.0611, Energy 0.0367"
+REVERSES = (
+    ("R1 market", 0.152, "-15.2 % of the market"),
+    ("R2 factors", 3.41, "market -9.8 % (81 % of it), low_volatility -1.1 % (19 % of it)"),
+    ("R3 largest sector", 0.6544, "-65.4 % of Health Care"),
+    ("R4 largest name", 1.806, f"-180.6 % of {IDS['AAPL']}, more than all: it alone cannot break the limit"),
+)
+
+
 def stress() -> pd.DataFrame:
     rows = [
         ("crash_2008", "crash", 0.2411, 0.25, 0.12), ("bear_2000_2002", "bear", 0.3120, 0.45, 0.31),
@@ -264,11 +273,72 @@ def stress() -> pd.DataFrame:
     return framed(
         STRESS_RESULTS,
         [
-            {"scenario": name, "kind": kind, "loss": loss, "limit": limit, "proxied_share": share,
-             "worst_contributors": worst, "status": "PASS"}
-            for name, kind, loss, limit, share in rows
+            *(
+                {"scenario": name, "kind": kind, "loss": loss, "limit": limit, "proxied_share": share,
+                 "worst_contributors": worst, "by_sector": SECTORS_2008 if name == "crash_2008" else "", "status": "PASS"}
+                for name, kind, loss, limit, share in rows
+            ),
+            *(
+                {"scenario": name, "kind": "reverse", "loss": 0.0858, "limit": math.nan, "shock": shock,
+                 "proxied_share": math.nan, "worst_contributors": told, "by_sector": "", "status": "PASS"}
+                for name, shock, told in REVERSES
+            ),
         ],
     )  # fmt: skip
+
+
+YEARLY = "fraction of NAV per year"
+CURVE = "not used, its quantile map does not rise: skewness -0.31, excess kurtosis 9.8"
+TAILS = (
+    ("VAR", "historical", (0.0081, 0.0112, 0.0149), ""), ("VAR", "filtered", (0.0093, 0.0131, 0.0178), ""),
+    ("VAR", "normal", (0.0084, 0.0100, 0.0119), ""), ("VAR", "cornish-fisher", (math.nan,) * 3, CURVE),
+    ("ES", "historical", (0.0124, 0.0197, 0.0212), ""), ("ES", "filtered", (0.0147, 0.0186, 0.0241), ""),
+    ("ES", "normal", (0.0105, 0.0120, 0.0136), ""),
+)  # fmt: skip
+PARTS = (
+    ("NAME", IDS["AAPL"], 0.0091, 0.1121, "weight 0.0466"), ("NAME", IDS["JPM"], 0.0062, 0.0763, "weight 0.0312"),
+    ("NAME", IDS["GE"], -0.0004, -0.0049, "weight 0.0101"), ("CURRENCY", "USD", 0.0701, 0.8633, ""),
+    ("CURRENCY", "GBP", 0.0111, 0.1367, ""), ("FACTOR", "market", 0.0611, 0.5661, "exposure 0.412"),
+    ("FACTOR", "momentum", -0.0021, -0.0194, "exposure -0.133"), ("FACTOR", "specific", 0.0219, 0.4533, ""),
+)  # fmt: skip
+RECORD = (
+    ("sessions", 53.0, "sessions", "of 250"), ("exceptions", 2.0, "sessions", "green"),
+    ("kupiec ratio", 2.73, "likelihood ratio", ""), ("kupiec p-value", 0.0985, "probability", ""),
+    ("christoffersen ratio", 0.16, "likelihood ratio", ""), ("christoffersen p-value", 0.689, "probability", ""),
+    ("volatility ratio", math.nan, "ratio", "53 of 60 sessions"),
+)  # fmt: skip
+
+
+def risk_numbers() -> pd.DataFrame:
+    """RISK_REPORT of the example."""
+    rows: list[dict[str, object]] = [
+        {
+            "kind": kind,
+            "key": f"{method} {level}",
+            "value": value,
+            "share": math.nan,
+            "unit": "fraction of NAV",
+            "text": text,
+        }
+        for kind, method, values, text in TAILS
+        for level, value in zip(("0.95", "0.975", "0.99"), values, strict=True)
+    ]
+    rows += [
+        {"kind": kind, "key": key, "value": value, "share": share, "unit": YEARLY, "text": text}
+        for kind, key, value, share, text in PARTS
+    ]
+    rows += [
+        {"kind": "BACKTEST", "key": key, "value": value, "share": math.nan, "unit": unit, "text": text}
+        for key, value, unit, text in RECORD
+    ]
+    return framed(RISK_REPORT, rows)
+
+
+def risk_days() -> tuple[RiskDay, ...]:
+    """53 sessions against a forecast of 1.5 %: two of them lose more."""
+    draws = np.random.default_rng(13).normal(0.0, 0.005, 53)
+    losses = [0.0171 if n == 20 else 0.0192 if n == 44 else min(float(draws[n]), 0.0149) for n in range(53)]
+    return tuple(RiskDay(loss, Forecast(0.015, 0.0051)) for loss in losses)
 
 
 def attribution(nav_before: float, pnl: float) -> pd.DataFrame:
@@ -383,6 +453,7 @@ def book_state(rows: list[tuple[str, float, float, float]]) -> BookState:
         nav_history=tuple(point[1] for point in rows[-6:]), turnover=(0.011, 0.008), lots=(),
         stop_hits=(StopHit(IDS["AMD"], "RC-62", 19.90, 20.14),),
         blocked=((IDS["AMD"], dt.date(2018, 12, 31)), (IDS["GE"], dt.date(2018, 12, 21))), passive=(),
+        risk_days=risk_days(),
     )  # fmt: skip
 
 
@@ -419,6 +490,7 @@ def example() -> ReportFacts:
         order_plan=orders,
         risk_verdict=verdict(),
         stress_results=stress(),
+        risk_report=risk_numbers(),
         orders=batch,
         submissions=sent,
         fills=fills,
@@ -437,9 +509,9 @@ def empty() -> ReportFacts:
     frames = {
         name: getattr(full, name).iloc[:0]
         for name in (
-            "positions", "target_portfolio", "target_explanation", "order_plan", "risk_verdict", "stress_results", "orders",
-            "fills", "execution_costs", "attribution", "drift", "data_quality", "llm_context", "forecasts",
+            "positions", "target_portfolio", "target_explanation", "order_plan", "risk_verdict", "stress_results", "risk_report",
+            "orders",            "fills", "execution_costs", "attribution", "drift", "data_quality", "llm_context", "forecasts",
         )
     }  # fmt: skip
-    book = replace(full.book, stop_hits=(), blocked=(), nav_history=(full.book.nav,))
+    book = replace(full.book, stop_hits=(), blocked=(), nav_history=(full.book.nav,), risk_days=())
     return replace(full, nav_history=full.nav_history[-1:], book=book, submissions=None, evidence={}, **frames)

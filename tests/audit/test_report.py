@@ -115,7 +115,10 @@ def test_untrusted_text_is_escaped(facts: ReportFacts) -> None:
         instruments=facts.instruments.assign(ticker=EVIL, name=EVIL, sector=EVIL),
         order_plan=facts.order_plan.assign(reason=EVIL),
         risk_verdict=facts.risk_verdict.assign(message=EVIL, name=EVIL),
-        stress_results=facts.stress_results.assign(scenario=EVIL, worst_contributors=EVIL),
+        stress_results=facts.stress_results.assign(
+            scenario=EVIL, worst_contributors=f"{EVIL} 0.2", by_sector=f"{EVIL} 0.1"
+        ),
+        risk_report=facts.risk_report.assign(key=EVIL + facts.risk_report["key"], text=EVIL),
         data_quality=facts.data_quality.assign(message=EVIL, subject=EVIL),
         llm_context=facts.llm_context.assign(subject=EVIL, kind=EVIL),
         drift=facts.drift.assign(message=EVIL),
