@@ -88,12 +88,21 @@ def risk(
     from marketbot_assets.audit.charts import bar_chart
     from marketbot_assets.audit.report_facts import number
     from marketbot_assets.audit.risk_charts import exceptions_chart
-    from marketbot_assets.audit.risk_numbers import currencies, factors, names, parts_of, record, tails, text_of
+    from marketbot_assets.audit.risk_numbers import (
+        currencies,
+        factor_name,
+        factors,
+        names,
+        parts_of,
+        record,
+        tails,
+        text_of,
+    )
     from marketbot_assets.book.frames import state_of
 
     named, days = _named(instruments), state_of(book).risk_days[-mandate.limits.var_backtest.sessions :]
     largest = [(named(r["key"]), number(r["share"])) for r in parts_of(frame, "NAME")[:NAMES_SHOWN]]
-    common = [(str(r["key"]), number(r["share"])) for r in parts_of(frame, "FACTOR")]
+    common = [(factor_name(r), number(r["share"])) for r in parts_of(frame, "FACTOR")]
     judged = exceptions_chart(
         "Profit and loss against value at risk", [d.loss for d in days], [d.forecast.var_99 for d in days]
     )

@@ -24,7 +24,7 @@ from marketbot_resources.mandate_section import Cap, Floor, Limit
 Marks = tuple[float | None, float | None]
 NONE: Marks = (None, None)
 Named = Callable[[object], str]
-UNIT_CHARS = 9
+UNIT_CHARS = 12
 # Groups that say nothing without the name of their control.
 ADVERBS = frozenset(
     {"upper", "lower", "day", "week", "universe", "held", "book", "scores", "answer", "share", "in a row", "names"}
@@ -129,7 +129,7 @@ def subject(row: Row, named: Named) -> str:
     """What an answer is about: name, group, scenario or order in words; the control's own name for the whole batch."""
     group, control = str(row["key"]).partition("|")[2], str(row["control"])
     told = scenario_words(group) if control == "RC-46" else named(group)
-    return f"{row['name']} {told}".rstrip() if told in ADVERBS or not told else told
+    return f"{told}: {row['name']}" if told in ADVERBS else told or str(row["name"])
 
 
 def with_orders(verdict: pd.DataFrame, named: Named) -> Named:

@@ -12,6 +12,7 @@ from marketbot_assets.audit.risk_charts import exceptions_chart
 from marketbot_assets.audit.risk_numbers import (
     Table,
     currencies,
+    factor_name,
     factors,
     names,
     parts_of,
@@ -71,7 +72,7 @@ def parts_section(facts: ReportFacts) -> Markup:
     """Contributions to the volatility by name, factor and currency."""
     report = facts.risk_report
     largest = [(facts.ticker(r["key"]), number(r["share"])) for r in parts_of(report, "NAME")[:NAMES_SHOWN]]
-    common = [(str(r["key"]), number(r["share"])) for r in parts_of(report, "FACTOR")]
+    common = [(factor_name(r), number(r["share"])) for r in parts_of(report, "FACTOR")]
     charts = grid(
         Markup(inline(bar_chart("Share of the volatility, largest names", largest, unit="%"))),
         Markup(inline(bar_chart("Share of the variance, factors and specific", common, unit="%"))),
@@ -99,6 +100,6 @@ def backtest_section(facts: ReportFacts) -> Markup:
     unknown = sum(not (math.isfinite(day.loss) and math.isfinite(day.forecast.var_99)) for day in days)
     lede = "The book as held at each close, unchanged over the next session, against the forecast of that close (RC-71, RC-72)."
     if unknown:
-        lede += f" {unknown} sessions without a known number count as exceptions."
+        lede += f" Sessions without a known number, counted as exceptions: {unknown}."
     told = numbers_table(record(facts.risk_report, days, facts.mandate))
     return section("backtest", "Back-test of value at risk", lede, grid(Markup(inline(chart)), told))

@@ -101,7 +101,10 @@ def limits_section(facts: ReportFacts) -> Markup:
         (row["control"], _subject(facts, row), badge(str(row["status"])), facts.named(row["message"])) for row in failed
     ]
     passed = sorted({str(row["control"]) + " " + str(row["name"]) for row in others if row["status"] == "PASS"})
-    lede = "Judged by the risk engine on the planned batch; share left is headroom divided by the limit."
+    lede = (
+        "Judged by the risk engine on the planned batch; share left is headroom divided by the limit. A grey bar with (!) is "
+        "beyond a limit that is not in force today, such as one for a book that is fully invested."
+    )
     folded = tag(
         "details", tag("summary", f"{len(passed)} controls without a number that passed"), tag("p", "; ".join(passed))
     )
@@ -123,7 +126,7 @@ def limits_section(facts: ReportFacts) -> Markup:
 def limit_charts(bars: list[UsedLimit]) -> Markup:
     """Bars of the tightest limits in two columns, all others folded away."""
     first, rest = bars[: 2 * COLUMN], bars[2 * COLUMN :]
-    titles = ("Share of each limit that is used, tightest first", "the next ones")
+    titles = ("Share of each limit that is used, tightest first", "The next ones")
     half = (len(first) + 1) // 2 if len(first) > COLUMN else len(first)
     charts = [limit_bars(title, part) for title, part in zip(titles, (first[:half], first[half:]), strict=True) if part]
     shown = grid(*(Markup(inline(chart)) for chart in charts))

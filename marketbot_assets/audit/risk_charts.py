@@ -38,7 +38,7 @@ class UsedLimit:
     """One limit as a bar. `used`: share of the hard limit that is taken, 1 at the limit; NaN when it is not known.
 
     `target`, `warn`: where the optimizer stops and where a WARN begins, as such shares; None where there is none. `told`: the
-    numbers in their unit. `failed`: whether its control asked for a change.
+    numbers in their unit. `failed`: whether its control did not pass; one that passed beyond its limit was not in force.
     """
 
     label: str
@@ -54,7 +54,10 @@ def _known(mark: float | None) -> bool:
 
 
 def limit_bars(title: str, rows: Sequence[UsedLimit]) -> str:
-    """One bar per limit, all on one scale: its hard limit stands at 100 %. A bar that runs on ends in an arrow."""
+    """One bar per limit, all on one scale: its hard limit stands at 100 %. A bar that runs on ends in an arrow.
+
+    A grey bar with (!) is beyond a limit that is not in force, say because the book is being built up.
+    """
     if not rows:
         return svg_chart(title, [svg_text(4, 42, "no limit with a number")], 60)
     scale = Scale(0.0, _USED_SHOWN, _BARS_LEFT, WIDTH - _RIGHT)
@@ -77,12 +80,13 @@ def _limit_row(row: UsedLimit, scale: Scale, top: float) -> list[str]:
     if math.isfinite(row.used):
         shown = min(max(row.used, 0.0), _USED_SHOWN)
         warned = row.warn is not None and row.used > row.warn + 1e-9
-        colour = LIMIT if row.used > 1.0 + 1e-9 else WARN if warned or row.failed else PALETTE[0]
+        beyond = row.used > 1.0 + 1e-9
+        colour = (LIMIT if row.failed else CALM) if beyond else WARN if warned or row.failed else PALETTE[0]
         width = scale(shown) - scale(0.0)
         body.append(f'<rect x="{scale(0.0):.1f}" y="{top + 3:.1f}" width="{width:.1f}" height="12" fill="{colour}"/>')
         if row.used > _USED_SHOWN:
             body.append(svg_text(scale(shown) - 3, top + 13, "»", anchor="end", fill="#ffffff"))
-        told += " over" if row.used > 1.0 + 1e-9 else " !" if warned or row.failed else ""
+        told += (" over" if row.failed else " (!)") if beyond else " !" if warned or row.failed else ""
     else:
         told = "" if not row.failed else told
         text, colour = ("? not known", LIMIT) if row.failed else ("no number in this session", CALM)

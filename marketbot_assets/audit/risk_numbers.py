@@ -80,14 +80,19 @@ def tails(report: pd.DataFrame) -> Table:
 def parts_of(report: pd.DataFrame, kind: str) -> list[Row]:
     """Parts of the volatility of one kind (NAME, CURRENCY, FACTOR), largest share first; unknown ones before all.
 
-    Parts that show as 0.0 % are left out.
+    Names and factors that would show as 0.0 % are left out.
     """
-    rows = [
-        row
-        for row in rows_of(report)
-        if row["kind"] == kind and row["key"] != "" and _size(number(row["share"])) >= NOTHING
-    ]
-    return sorted(rows, key=lambda row: (-_size(number(row["share"])), str(row["key"])))
+    least = 0.0 if kind == "CURRENCY" else NOTHING
+    rows = [row for row in rows_of(report) if row["kind"] == kind and row["key"] != ""]
+    return sorted(
+        (row for row in rows if _size(number(row["share"])) >= least),
+        key=lambda row: (-_size(number(row["share"])), str(row["key"])),
+    )
+
+
+def factor_name(row: Row) -> str:
+    """A factor in words."""
+    return str(row["key"]).replace("_", " ")
 
 
 def _size(value: float) -> float:
@@ -114,7 +119,7 @@ def factors(report: pd.DataFrame) -> Table:
     """Every factor's share of the variance, and what is specific to names."""
     rows = [
         (
-            str(row["key"]),
+            factor_name(row),
             "" if row["key"] == SPECIFIC else plain_number(_beside(row), 3),
             percent(number(row["share"]), 1),
             percent(number(row["value"])),

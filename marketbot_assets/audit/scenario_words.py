@@ -17,8 +17,8 @@ SECTOR = "Y3 "
 _WORDS = {
     **{window.name: f"{window.start:%Y-%m} to {window.end:%Y-%m}" for window in WINDOWS},
     **{name: f"market -{shock:.0%}" for name, shock in MARKET_SHOCKS},
-    FED: "severely adverse of 2026",
-    WORST: "worst 5 sessions in 20 years",
+    FED: "severely adverse",
+    WORST: "worst in 20 years",
     "Y5": f"{SHOCKED_NAMES} largest names -{NAME_SHOCK:.0%}",
     "Y6": f"volatility x{STRESSED_VOLATILITY:.0f}, all at {STRESSED_CORRELATION}",
     "Y7": f"base currency ±{CURRENCY_SHOCK:.0%}",

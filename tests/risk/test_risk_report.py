@@ -59,10 +59,12 @@ def test_value_at_risk_and_shortfall_by_method(frame: pd.DataFrame) -> None:
         assert (
             value(frame, "ES", f"{method} 0.99")
             > value(frame, "VAR", f"{method} 0.99")
+            > value(frame, "VAR", f"{method} 0.975")
             > value(frame, "VAR", f"{method} 0.95")
         )
     sigma = max(value(frame, "VOLATILITY", e) for e in ("ewma", "ledoit-wolf")) / YEAR
     assert value(frame, "VAR", "normal 0.99") == pytest.approx(2.32635 * sigma, rel=1e-5)
+    assert value(frame, "VAR", "normal 0.975") == pytest.approx(1.95996 * sigma, rel=1e-5)
     assert value(frame, "ES", "normal 0.975") == pytest.approx(2.33780 * sigma, rel=1e-5)
 
 

@@ -164,6 +164,12 @@ def test_stress_results_show_the_book_after_the_plan() -> None:
     assert rows.loc["H2008", "proxied_share"] == pytest.approx(0.02 / 0.17)
     assert rows.loc["H2008L", "proxied_share"] == 0.0
     assert rows.loc["H2008", "worst_contributors"].startswith("MBK 0.0116, MBI 0.0109")
+    by_sector = [part.rsplit(" ", 1) for part in rows.loc["H2008", "by_sector"].split(", ")]
+    assert sum(float(value) for _, value in by_sector) == pytest.approx(rows.loc["H2008", "loss"], abs=4e-4)
+    assert "FUND" in {sector for sector, _ in by_sector}
+    # MBC and MBD, 2 % of NAV each, fall by half of their betas 0.8 + 0.4 k / 11, k = 2, 3: 0.01 * (0.8727 + 0.9091)
+    assert ["HEALTH", "0.0178"] in by_sector
+    assert set(frame.loc[frame["kind"] == "reverse", "by_sector"]) == {""}
     seen = {r.key: r.observed for r in run_controls(facts, batch(), MANDATE) if r.control == "RC-46"}
     judged = frame[frame["kind"] != "reverse"]
     assert seen == pytest.approx(dict(zip(judged["scenario"], judged["loss"], strict=True)))
