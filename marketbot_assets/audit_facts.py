@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from marketbot_assets.panels import MARKET_DEPS, market
+from marketbot_assets.panels import MARKET_DEPS, market, rate_moves
 from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, rates_of, rolled
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.port import Ledger
@@ -221,6 +221,7 @@ def report_facts(read: Reader, ledger: Ledger) -> "ReportFacts":
         evidence=evidence,
         synthetic=bool(read.read("prices")["synthetic"].any()),
         benchmark_return=benchmark_return(market(read, NEAR_SESSIONS).window, frames["instruments"]),
+        rate_moves=rate_moves(market(read, NEAR_SESSIONS)),
         **frames,  # type: ignore[arg-type]
     )
 

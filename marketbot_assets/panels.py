@@ -92,6 +92,16 @@ def market(read: Reader, lookback_sessions: int) -> Market:
     return read.remember(f"market {lookback_sessions}", known.since, build)
 
 
+def rate_moves(known: Market) -> dict[str, list[float]]:
+    """Currency -> simple moves of base per unit from session to session of the window, oldest first; NaN where unknown."""
+    found: dict[str, list[float]] = {}
+    for column, currency in enumerate(known.instruments["currency"]):
+        if currency != known.mandate.base_currency and currency not in found:
+            rate = known.window.fx[:, column]
+            found[str(currency)] = [float(move) for move in rate[1:] / rate[:-1] - 1.0]
+    return found
+
+
 def long_past(read: Reader) -> "Past":
     """Returns, index, yields and rates of every session that the calendars reach, as known at the session's cutoff."""
     import numpy as np

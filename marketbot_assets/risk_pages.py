@@ -10,6 +10,8 @@ import dagster as dg
 from marketbot_assets.pages import Shows, cell, markdown, picture
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
     from marketbot_assets.audit.risk_numbers import Named, Table
@@ -82,6 +84,7 @@ def risk(
     book: "pd.DataFrame",
     positions: "pd.DataFrame",
     *,
+    moves: "Mapping[str, Sequence[float]]",
     mandate: "Mandate",
 ) -> Shows:
     """Value at risk and shortfall by method, what the risk is made of, and the back-test."""
@@ -112,7 +115,7 @@ def risk(
         "by name": _table(names(frame, named, NAMES_SHOWN)),
         "factors": picture(bar_chart("Share of the variance, factors and specific", common, unit="%")),
         "by factor": _table(factors(frame)),
-        "by currency": _table(currencies(frame, positions, mandate.base_currency)),
+        "by currency": _table(currencies(frame, positions, moves, mandate)),
         "back-test": picture(judged),
         "zone": text_of(frame, "BACKTEST", "exceptions") or "n/a",
         "record": _table(record(frame, days, mandate)),

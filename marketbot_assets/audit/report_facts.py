@@ -8,7 +8,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 
@@ -69,6 +69,7 @@ class ReportFacts:
     session last; drawdowns are positive fractions. `submissions`: None when nothing was submitted yet. `end_state`: how
     the session ended, in words. `evidence`: asset -> content_sha256 of the object that the decision read or wrote.
     `synthetic`: whether any row that the decision rests on is simulated. `benchmark_return`: of the session, fraction.
+    `rate_moves`: currency -> simple moves of base per unit over the last sessions, oldest first.
     """
 
     session: dt.date
@@ -96,6 +97,7 @@ class ReportFacts:
     evidence: Mapping[str, str]
     synthetic: bool
     benchmark_return: float = math.nan
+    rate_moves: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def base(self) -> str:

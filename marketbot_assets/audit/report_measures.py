@@ -87,7 +87,7 @@ def parts_section(facts: ReportFacts) -> Markup:
         lede,
         charts,
         grid(numbers_table(names(report, facts.ticker, NAMES_SHOWN)), numbers_table(factors(report))),
-        numbers_table(currencies(report, facts.positions, facts.base)),
+        numbers_table(currencies(report, facts.positions, facts.rate_moves, facts.mandate)),
     )
 
 

@@ -70,6 +70,7 @@ def limit_bars(title: str, rows: Sequence[UsedLimit]) -> str:
     body.append(svg_line(scale(0.5), _TOP - 4, scale(0.5), bottom, f'stroke="{GRID}"'))
     for place, row in enumerate(rows):
         body += _limit_row(row, scale, _TOP + _STEP * place)
+    body += _marks(rows, scale)
     body.append(svg_line(scale(1.0), _TOP - 4, scale(1.0), bottom, f'stroke="{LIMIT}" stroke-width="2"'))
     return svg_chart(title, [*body, *_marks_key()], bottom + 8)
 
@@ -91,12 +92,23 @@ def _limit_row(row: UsedLimit, scale: Scale, top: float) -> list[str]:
         told = "" if not row.failed else told
         text, colour = ("? not known", LIMIT) if row.failed else ("no number in this session", CALM)
         body.append(svg_text(scale(0.0) + 4, top + 13, text, fill=colour))
-    for mark, colour, dash in ((row.target, TARGET, ' stroke-dasharray="2 2"'), (row.warn, WARN, "")):
-        if mark is not None and math.isfinite(mark) and 0.0 <= mark <= _USED_SHOWN:
-            style = f'stroke="{colour}" stroke-width="2"{dash}'
-            body.append(svg_line(scale(mark), top + 1, scale(mark), top + 17, 'stroke="#ffffff" stroke-width="5"'))
-            body.append(svg_line(scale(mark), top + 1, scale(mark), top + 17, style))
     return [*body, svg_text(WIDTH - 4, top + 13, told, anchor="end")]
+
+
+def _marks(rows: Sequence[UsedLimit], scale: Scale) -> list[str]:
+    """The marks of all rows, one path for each kind, on a white ground that sets them off from a bar."""
+
+    def strokes(marks: Sequence[float | None]) -> str:
+        places = [(mark, _TOP + _STEP * place + 1) for place, mark in enumerate(marks) if mark is not None]
+        return "".join(f"M{scale(mark):.1f},{top}v16" for mark, top in places if 0.0 <= mark <= _USED_SHOWN)
+
+    targets, warnings = strokes([row.target for row in rows]), strokes([row.warn for row in rows])
+    paths = (
+        (targets + warnings, 'stroke="#ffffff" stroke-width="5"'),
+        (targets, f'stroke="{TARGET}" stroke-width="2" stroke-dasharray="2 2"'),
+        (warnings, f'stroke="{WARN}" stroke-width="2"'),
+    )
+    return [f'<path d="{drawn}" fill="none" {style}/>' for drawn, style in paths if drawn]
 
 
 def _marks_key() -> list[str]:

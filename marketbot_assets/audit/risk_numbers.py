@@ -7,7 +7,7 @@ in `<` one that does not wrap, in `~` one of long text. Not here: what may be se
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,6 +17,7 @@ from marketbot_assets.audit.report_parts import percent, plain_number
 from marketbot_assets.audit.scenario_words import scenario_words
 from marketbot_assets.book.schema import CASH, POSITION
 from marketbot_assets.book.state import RiskDay
+from marketbot_assets.risk.currency_risk import currency_risk
 from marketbot_assets.risk.hypothetical import CURRENCY_SHOCK
 from marketbot_assets.risk.schema import REVERSE, UNKNOWN
 from marketbot_resources.mandate import Mandate
@@ -131,31 +132,39 @@ def factors(report: pd.DataFrame) -> Table:
     return Table(heads, tuple(rows), "Factor risk", missing(report, "FACTOR"), note)
 
 
-def currencies(report: pd.DataFrame, positions: pd.DataFrame, base: str) -> Table:
-    """Per currency: the share of the volatility of names listed in it, what is held in it with cash, and a fall of its rate."""
-    shares = {str(row["key"]): row for row in parts_of(report, "CURRENCY")}
+def currencies(
+    report: pd.DataFrame, positions: pd.DataFrame, moves: Mapping[str, Sequence[float]], mandate: Mandate
+) -> Table:
+    """Per currency: the share of the volatility of names listed in it, what is held in it with cash, and what its rate does.
+
+    `moves`: currency -> (T,) simple moves of its rate per session, oldest first.
+    """
+    base, shares = mandate.base_currency, {str(row["key"]): row for row in parts_of(report, "CURRENCY")}
     held, cash = _by_currency(positions, POSITION), _by_currency(positions, CASH)
     nav = total([number(row["value_base"]) for row in rows_of(positions)])
+    every = sorted({*shares, *held, *cash}, key=lambda key: (key != base, key))
+    own, money = (
+        {name: found.get(name, 0.0) / nav if nav > 0.0 else math.nan for name in every} for found in (held, cash)
+    )
+    whole = {name: own[name] + money[name] for name in every}
+    abroad = {name: whole[name] for name in every if name != base}
+    alone = currency_risk(abroad, moves, mandate.volatility.ewma_halflife_sessions)
     rows = []
-    for name in sorted({*shares, *held, *cash}, key=lambda key: (key != base, key)):
-        part: Row = shares.get(name, {})
-        own, money = (found.get(name, 0.0) / nav if nav > 0.0 else math.nan for found in (held, cash))
-        fall = percent(math.nan) if not math.isfinite(own + money) else percent(CURRENCY_SHOCK * (own + money))
-        share = percent(number(part.get("share")), 1) if part else "no names"
-        rows.append((name, share, percent(own), percent(money), percent(own + money), "none" if name == base else fall))
-    heads = (
-        "currency",
-        "of the volatility>",
-        "names held>",
-        "cash held>",
-        "together>",
-        f"if it falls {CURRENCY_SHOCK:.0%}>",
-    )
+    for name in every:
+        share = percent(number(shares[name].get("share")), 1) if name in shares else "no names"
+        moved = ["", "", ""]
+        if name != base:
+            moved = [percent(x) for x in (alone.rates[name], alone.parts[name], CURRENCY_SHOCK * whole[name])]
+        rows.append((name, share, percent(own[name]), percent(money[name]), percent(whole[name]), *moved))
+    heads = ("currency", "of the volatility>", "names held>", "cash held>", "together>", "rate, per year>")
+    heads_moved = ("moves NAV, per year>", f"if it falls {CURRENCY_SHOCK:.0%}>")
     note = (
-        f"The share is that of names listed in the currency, after the batch, measured on returns in {base}. Cash has no part in "
-        "it, for the model holds no returns of rates; the last column counts names and cash as they are held."
+        f"Of the volatility: names listed in the currency, after the batch, in {base}, their own risk included. The last three "
+        f"columns let rates move alone on names and cash as held: together {percent(alone.volatility)} of NAV a year, to which "
+        f"the parts add up, measured on {alone.sessions} sessions."
     )
-    return Table(heads, tuple(rows), "Currency risk", missing(report, "CURRENCY") or "nothing is held", note)
+    why = missing(report, "CURRENCY") or "nothing is held"
+    return Table((*heads, *heads_moved), tuple(rows), "Currency risk", why, note)
 
 
 def _by_currency(positions: pd.DataFrame, kind: str) -> dict[str, float]:

@@ -5,8 +5,9 @@ import dagster as dg
 from marketbot_assets import rebuild, risk_pages
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.operations import OPERATION_DEPS
+from marketbot_assets.panels import market, rate_moves
 from marketbot_assets.risk import schema
-from marketbot_assets.session_facts import SITUATION_DEPS
+from marketbot_assets.session_facts import NEAR_SESSIONS, SITUATION_DEPS
 from marketbot_resources.store.resource import StoreResource
 
 STAGE = "risk"
@@ -40,9 +41,9 @@ def risk_report(context: dg.AssetExecutionContext, store: StoreResource) -> dg.M
     read = store.reader(context)
     frame = rebuild.risk_report(read, store.lake.ledger)
     told = [read.read(name) for name in ("instruments", "book_state", "positions")]
-    return materialized(
-        context, store, frame, schema.RISK_REPORT, shows=risk_pages.risk(frame, *told, mandate=read.mandate())
-    )
+    moves = rate_moves(market(read, NEAR_SESSIONS))
+    shows = risk_pages.risk(frame, *told, moves=moves, mandate=read.mandate())
+    return materialized(context, store, frame, schema.RISK_REPORT, shows=shows)
 
 
 ASSETS = [stress_results, risk_verdict, risk_report]

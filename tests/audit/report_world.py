@@ -334,6 +334,15 @@ def risk_numbers() -> pd.DataFrame:
     return framed(RISK_REPORT, rows)
 
 
+def rate_moves() -> dict[str, list[float]]:
+    """Pounds and euros move by 1 and 0.5 % a session, together; yen by 0.4 %, on their own; dollars of Hong Kong not at all."""
+    up = [1.0 if n % 2 else -1.0 for n in range(44)]
+    other = [1.0 if n % 4 < 2 else -1.0 for n in range(44)]
+    return {
+        "GBP": [0.01 * x for x in up], "EUR": [0.005 * x for x in up], "JPY": [0.004 * x for x in other], "HKD": [0.0] * 44,
+    }  # fmt: skip
+
+
 def risk_days() -> tuple[RiskDay, ...]:
     """53 sessions against a forecast of 1.5 %: two of them lose more."""
     draws = np.random.default_rng(13).normal(0.0, 0.005, 53)
@@ -499,6 +508,7 @@ def example() -> ReportFacts:
         end_state="sent, 7 orders acknowledged",
         evidence={name: f"{n:02x}" * 32 for n, name in enumerate(assets, start=17)},
         synthetic=True,
+        rate_moves=rate_moves(),
         **small_frames(),
     )
 

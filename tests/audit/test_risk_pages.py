@@ -10,7 +10,18 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from report_world import IDS, NAMES, example, positions, risk_days, risk_numbers, stress, the_mandate, verdict
+from report_world import (
+    IDS,
+    NAMES,
+    example,
+    positions,
+    rate_moves,
+    risk_days,
+    risk_numbers,
+    stress,
+    the_mandate,
+    verdict,
+)
 
 from marketbot_assets import risk_pages
 from marketbot_assets.audit.limit_marks import marks_of, used_limits, used_stresses, with_orders
@@ -235,18 +246,21 @@ def test_the_stress_nearest_to_its_limit() -> None:
 
 
 def test_currencies_count_names_and_cash() -> None:
-    """By hand: 15 % of all that is held in pounds, cash included; the base currency cannot fall against itself."""
+    """By hand: 15 % of all that is held in pounds, cash included; the base currency cannot move against itself."""
     frame = positions(1_000_000.0)
-    rows = {cells[0]: cells for cells in currencies(risk_numbers(), frame, "USD").rows}
+    rows = {cells[0]: cells for cells in currencies(risk_numbers(), frame, rate_moves(), MANDATE).rows}
     pounds = frame[frame["currency"] == "GBP"]
     whole, cash = pounds["value_base"].sum(), pounds[pounds["kind"] == "CASH"]["value_base"].sum()
     nav = frame["value_base"].sum()
-    told = [
-        f"{100 * share:.2f}\u00a0%" for share in ((whole - cash) / nav, cash / nav, whole / nav, 0.15 * whole / nav)
-    ]
-    assert list(rows["GBP"][2:]) == told
+    told = [f"{100 * share:.2f}\u00a0%" for share in ((whole - cash) / nav, cash / nav, whole / nav)]
+    assert list(rows["GBP"][2:5]) == told
+    # 1 % a session, always: 1 % times the root of 252 sessions
+    assert rows["GBP"][5] == "15.87\u00a0%"
+    assert rows["GBP"][7] == f"{100 * 0.15 * whole / nav:.2f}\u00a0%"
     assert rows["GBP"][1] == "13.7\u00a0%"
-    assert rows["USD"][-1] == "none"
+    assert rows["USD"][5:] == ("", "", "")
+    blind = currencies(risk_numbers(), frame, {}, MANDATE)
+    assert {cells[0]: cells[6] for cells in blind.rows}["GBP"] == "n/a"
 
 
 def book(**changes: object) -> BookState:
@@ -344,7 +358,7 @@ def test_asset_pages_hold_plots_and_tables() -> None:
     state = state_frame(book())
     shows = {
         **risk_pages.stress(stress(), listed(), MANDATE),
-        **risk_pages.risk(risk_numbers(), listed(), state, positions(1e6), mandate=MANDATE),
+        **risk_pages.risk(risk_numbers(), listed(), state, positions(1e6), moves=rate_moves(), mandate=MANDATE),
     }
     assert set(plots(shows)) == {
         "against limits",
@@ -373,7 +387,9 @@ def test_asset_pages_hold_plots_and_tables() -> None:
 def test_an_asset_page_survives_hostile_names() -> None:
     """A ticker with a bar, a line break and markup breaks neither a table nor a plot."""
     evil = listed().assign(ticker=[f"<b>|{n}\n]]>" for n in range(len(NAMES))])
-    shows = risk_pages.risk(risk_numbers(), evil, state_frame(book()), positions(1e6), mandate=MANDATE)
+    shows = risk_pages.risk(
+        risk_numbers(), evil, state_frame(book()), positions(1e6), moves=rate_moves(), mandate=MANDATE
+    )
     plots(shows)
     lines = str(getattr(shows["by name"], "value", "")).splitlines()
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1

@@ -80,6 +80,14 @@ def test_the_report_shows_its_sections(home: Path) -> None:
     assert text.count("<svg") >= 4
     for words in ("APPROVED", "demonstration on partly simulated data", "Limits", "Orders", "Attribution", "not known"):
         assert words.lower() in text.lower()
+    for words in (
+        "Trading state",
+        "nearest to its limit: by sector",
+        "R2 factors",
+        "What the risk is made of",
+        "Kupiec",
+    ):
+        assert words in text
 
 
 def test_the_graph_and_an_asset_page(server: str) -> None:
@@ -100,3 +108,6 @@ def test_the_graph_and_an_asset_page(server: str) -> None:
     asset = page(f"{server}/assets/target_portfolio?view=partitions&partition={SESSION}")
     for words in ("target_portfolio", SESSION, "Materialized", "file_sha256", "mean_variance"):
         assert words in asset
+    risk = page(f"{server}/assets/risk_verdict?view=partitions&partition={SESSION}")
+    for words in ("trading state", "headroom", "Drawdown ladder (RC-60)"):
+        assert words in risk
