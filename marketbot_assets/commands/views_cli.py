@@ -86,7 +86,12 @@ def report(session: str | None, out: str | None, as_json: bool) -> int:
 
 @click.command()
 @REASON
-@click.option("--level", type=click.Choice([level.value for level in HaltLevel]), default=HaltLevel.HALT.value, help="How much stops.")
+@click.option(
+    "--level",
+    type=click.Choice([level.value for level in HaltLevel]),
+    default=HaltLevel.HALT.value,
+    help="How much stops.",
+)
 @JSON
 def halt(reason: str | None, level: str, as_json: bool) -> int:
     """Stop now: nothing is sent until `resume`; a level stops less, cancels open orders, too, or sells everything."""
