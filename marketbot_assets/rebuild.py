@@ -161,23 +161,35 @@ def target_portfolio(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
 
 def target_explanation(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """TARGET_EXPLANATION of the stored target."""
+    """TARGET_EXPLANATION of the stored target, with the price of each limit and the change since the session before."""
+    from marketbot_assets.portfolio.change import change_of, unknown_change
+    from marketbot_assets.portfolio.earlier import earlier_inputs
     from marketbot_assets.portfolio.explanation import explain
+    from marketbot_assets.portfolio.limit_price import prices_of_target
     from marketbot_assets.portfolio.target_frame import explanation_frame, target_of
 
-    known = inputs(read, ledger)
+    known, mandate = inputs(read, ledger), read.mandate()
     target = target_of(read.read("target_portfolio"), known.instruments)
-    return explanation_frame(target, explain(known, target, read.mandate()))
+    before = facts.earlier(read)
+    if isinstance(before, str):
+        change = unknown_change(len(known.instruments), before)
+    else:
+        then, stored = earlier_inputs(known, before, mandate), before.weights("weight_target", known.instruments)
+        change = change_of(then, known, mandate, stored=stored, target=target)
+    prices = prices_of_target(known, target, mandate)
+    return explanation_frame(target, explain(known, target, mandate), prices=prices, change=change)
 
 
 def order_plan(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """ORDER_PLAN that moves the book to the stored target."""
     from marketbot_assets.portfolio.order_plan import plan_orders
+    from marketbot_assets.portfolio.repair import tracking_of
     from marketbot_assets.portfolio.target_frame import plan_frame, target_of
 
     known = inputs(read, ledger)
     target = target_of(read.read("target_portfolio"), known.instruments)
-    return plan_frame(plan_orders(known, target, read.mandate()), known)
+    planned = plan_orders(known, target, read.mandate())
+    return plan_frame(planned, known, tracking_of(known, target, planned, read.mandate()))
 
 
 def stress_results(read: Reader, ledger: Ledger) -> "pd.DataFrame":

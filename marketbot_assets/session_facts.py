@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from marketbot_assets.book.roll import Held, Rolled
     from marketbot_assets.book.state import BookState, StopHit
     from marketbot_assets.decision import Situation
+    from marketbot_assets.portfolio.earlier import Earlier
     from marketbot_assets.portfolio.eligibility import Account
     from marketbot_assets.risk.build import Platform
     from marketbot_assets.risk.inputs import RiskInputs
@@ -262,6 +263,24 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
         account=account(read),
         platform=platform(read, ledger),
     )
+
+
+def earlier(read: Reader) -> "Earlier | str":
+    """What the session before stored of its decision, or why it cannot be compared with."""
+    from marketbot_assets.book.frames import state_of, valuation_of
+    from marketbot_assets.features.factor_model import from_frame
+    from marketbot_assets.portfolio.earlier import Earlier
+
+    names = ("target_portfolio", "forecasts", "factor_model", "book_state", "positions")
+    frames, sessions = [read.previous(name) for name in names], {read.previous_session(name) for name in names}
+    session = read.previous_session("target_portfolio")
+    if session is None:
+        return "no decision before this session"
+    if len(sessions) > 1 or any(frame is None for frame in frames):
+        return "the session before was not decided in full"
+    target, forecasts, model, state, held = (frame for frame in frames if frame is not None)
+    expected = {str(n): float(x) for n, x in zip(forecasts["instrument"], forecasts["expected_return"], strict=True)}
+    return Earlier(session, target, expected, from_frame(model), state_of(state), valuation_of(held))
 
 
 def judged(read: Reader, ledger: "Ledger") -> "RiskInputs":

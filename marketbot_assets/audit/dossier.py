@@ -186,8 +186,17 @@ def _why_section(view: View, names: Names) -> Markup:
     side = joined([_forecast_table(cast("View | None", target["forecast"])), _plan_table(plan, base)])
     limits = _limit_table(cast("Sequence[View]", target["limits"]), names)
     method = str(target["method"]).replace("_", " ")
+    since = tag("p", f"{names(target['change'])}.", css="soft") if target["change"] else ""
     how = f"Target by {method} ({target['status']}). {names(target['no_buys'])}".rstrip()
-    return section("why", "Why", lede, told, tag("p", how, css="soft"), grid(chart, side), limits)
+    return section(
+        "why", "Why", lede, told, tag("p", how, css="soft"), since, _brought(target), grid(chart, side), limits
+    )
+
+
+def _brought(target: View) -> Markup:
+    parts = cast("View", target["contributions"])
+    rows = [(name.replace("_", " "), percent(number(value), 4)) for name, value in parts.items()]
+    return table(("what it brings<", "of NAV>"), rows, caption="Contributions: return and risk per year, cost once")
 
 
 def _forecast_table(forecast: View | None) -> Markup:
@@ -223,11 +232,15 @@ def _limit_table(limits: Sequence[View], names: Names) -> Markup:
             plain_number(number(row["hard"])),
             row["unit"],
             plain_number(number(row["dual"])),
+            plain_number(1e4 * number(row.get("price")), 3),
         )
         for row in limits
     ]
-    heads = ("control<", "limit", "value>", "bound>", "hard>", "unit<", "price>")
-    caption = "Limits that bound the target, with their price (utility per year for one unit more)"
+    heads = ("control<", "limit", "value>", "bound>", "hard>", "unit<", "dual>", "price, bp>")
+    caption = (
+        "Limits that bound the target; dual = utility per year for one unit more, price = basis points of utility per year "
+        "for a bound 1 % looser"
+    )
     return table(heads, rows, caption=caption)
 
 

@@ -1,7 +1,7 @@
 """The daily report: one self-contained page without scripts, and its headline numbers as JSON values. Pure.
 
-The same facts give the same bytes. Not here: the facts (`report_facts`), the sections (`report_book`, `report_risk`,
-`report_measures`, `report_orders`, `report_results`, `report_evidence`), how the page is stored or sent.
+The same facts give the same bytes. Not here: the facts (`report_facts`), the sections (`report_book`, `report_explained`,
+`report_risk`, `report_measures`, `report_orders`, `report_results`, `report_evidence`), how the page is stored or sent.
 """
 
 import math
@@ -13,6 +13,7 @@ from marketbot_assets.audit.report_evidence import (
     quality_section,
     unknown_section,
 )
+from marketbot_assets.audit.report_explained import explained_section
 from marketbot_assets.audit.report_facts import ReportFacts, number, rows_of
 from marketbot_assets.audit.report_measures import backtest_section, parts_section, state_section, tail_section
 from marketbot_assets.audit.report_orders import fills_section, orders_section
@@ -36,6 +37,7 @@ BANNER = "A demonstration on partly simulated data, not a backtest"
 SECTIONS = (
     ("nav", "NAV and drawdown"),
     ("weights", "Weights"),
+    ("explained", "Why"),
     ("state", "Trading state"),
     ("risk", "Risk and stress"),
     ("tail", "Value at risk"),
@@ -71,6 +73,7 @@ def build_report(facts: ReportFacts) -> str:
             Markup("<nav>" + "".join(f'<a href="#{key}">{title}</a>' for key, title in SECTIONS) + "</nav>"),
             nav_section(facts),
             weights_section(facts),
+            explained_section(facts),
             state_section(facts),
             risk_section(facts),
             tail_section(facts),

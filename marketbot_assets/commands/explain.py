@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 View = dict[str, object]
 FORCES = ("expected_return", "risk", "cost", "limits", "bound")
+CONTRIBUTIONS = ("return_contribution", "risk_contribution", "trade_cost")
+PRICES = ("price", "price_by_dual", "price_return")
 
 
 def explain(order: str) -> View:
@@ -100,20 +102,24 @@ _NO_EVENT = Entry(0, "order_event", "", {"state": "APPROVED"}, "")
 
 
 def _target(case: Case) -> View | None:
-    """Weights before and after, the forces on the weight, its forecast, and the limits that bound the whole target."""
+    """Weights before and after, the forces on the weight, what it brings, what moved it since the session before, its forecast, and
+    the limits that bound the whole target with their prices.
+    """
     decided = case.decided
     found = decided.row("target_portfolio", "instrument", case.instrument)
     if found is None:
         return None
     own = decided.row("target_explanation", "subject", case.instrument) or {}
     bound = [row for row in decided.table("target_explanation") if row["kind"] == "LIMIT" and row["binding"]]
-    names = ("name", "left", "limit", "hard", "dual", "unit")
-    limits = [{"control": row["subject"], **{name: row[name] for name in names}} for row in bound]
-    kept = ("weight_now", "weight_target", "reason", "method", "status", "force_exit", "no_buys")
+    names = ("name", "left", "limit", "hard", "dual", *PRICES, "unit")
+    limits = [{"control": row["subject"], **{name: row.get(name) for name in names}} for row in bound]
+    kept = ("weight_now", "weight_target", "reason", "method", "status", "force_exit", "no_buys", "eased", "conflicts")
     return {
         "instrument": case.instrument,
-        **{name: found[name] for name in kept},
+        **{name: found.get(name, "") for name in kept},
         "forces": {name: own.get(name) for name in FORCES},
+        "contributions": {name: own.get(name) for name in CONTRIBUTIONS},
+        "change": own.get("change", ""),
         "pressed_by": own.get("name", ""),
         "forecast": decided.row("forecasts", "instrument", case.instrument),
         "limits": limits,

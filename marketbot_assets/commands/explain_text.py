@@ -71,13 +71,26 @@ def _why(plan: View | None, target: View | None) -> list[str]:
     before, after = _number(target["weight_now"], ".2%"), _number(target["weight_target"], ".2%")
     lines += _line("weight", f"{before} -> {after} of NAV by {target['method']} ({target['status']})")
     lines += _line("forces", f"{told}, utility per year and unit of weight")
+    lines += _brought(target)
     if forecast:
         told = f"excess return {_number(forecast['expected_return'], '.2%')} a year"
         lines += _line("forecast", f"{told}, volatility {_number(forecast['volatility'], '.2%')}")
     for limit in cast("list[View]", target["limits"]):
         told = f"{limit['control']} {limit['name']}: {_number(limit['left'])} against {_number(limit['limit'])}"
-        lines += _line("bound by", f"{told} {limit['unit']}, price {_number(limit['dual'])}")
-    return lines
+        lines += _line("bound by", f"{told} {limit['unit']}, dual {_number(limit['dual'])}")
+        if limit["price"] is not None:
+            told = f"utility {_number(limit['price'], '.4%')} and expected return {_number(limit['price_return'], '.4%')} a year"
+            lines += _line("", f"price of the limit: 1 % looser it would bring {told}")
+    lines += [line for text in str(target["eased"]).split("; ") if text for line in _line("eased", text)]
+    return lines + [line for text in str(target["conflicts"]).split("; ") if text for line in _line("conflict", text)]
+
+
+def _brought(target: View) -> list[str]:
+    """What the weight brings to the book and what moved it since the session before."""
+    parts = cast("View", target["contributions"])
+    brings = f"expected return {_number(parts['return_contribution'], '+.3%')}, risk {_number(parts['risk_contribution'], '+.3%')}"
+    lines = _line("brings", f"{brings} a year of NAV; the trade costs {_number(parts['trade_cost'], '.4%')} of NAV")
+    return lines + (_line("change", target["change"]) if target["change"] else [])
 
 
 def _judged(verdict: View) -> list[str]:

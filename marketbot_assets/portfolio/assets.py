@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from marketbot_assets import pages, rebuild
+from marketbot_assets import explained_pages, pages, rebuild
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.portfolio import schema
 from marketbot_assets.session_facts import SITUATION_DEPS
@@ -18,15 +18,17 @@ def target_portfolio(context: dg.AssetExecutionContext, store: StoreResource) ->
     read = store.reader(context)
     frame = rebuild.target_portfolio(read, store.lake.ledger)
     facts = {name: str(frame[name].iloc[0]) for name in ("method", "solver")}
-    shows = pages.target(frame, read.read("instruments"))
+    shows = {**pages.target(frame, read.read("instruments")), **explained_pages.kept(frame)}
     return materialized(context, store, frame, schema.TARGET_PORTFOLIO, facts=facts, shows=shows)
 
 
 @stage_asset(schema.TARGET_EXPLANATION, stage=STAGE, deps=[*DEPS, "target_portfolio"], domain="decision")
 def target_explanation(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """What pulls each weight (expected return, risk, cost, limits) and what each limit costs: its dual value."""
-    frame = rebuild.target_explanation(store.reader(context), store.lake.ledger)
-    return materialized(context, store, frame, schema.TARGET_EXPLANATION, shows=pages.binding(frame))
+    """What pulls each weight, what it brings and what moved it since the session before; what each limit costs: its price."""
+    read = store.reader(context)
+    frame = rebuild.target_explanation(read, store.lake.ledger)
+    shows = {**pages.binding(frame), **explained_pages.explained(frame, read.read("instruments"))}
+    return materialized(context, store, frame, schema.TARGET_EXPLANATION, shows=shows)
 
 
 @stage_asset(schema.ORDER_PLAN, stage=STAGE, deps=[*DEPS, "target_portfolio"], domain="decision")
@@ -34,7 +36,8 @@ def order_plan(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
     """Proposed orders in whole lots with limit price, auction window, expected cost and reason; currency legs pay for them."""
     read = store.reader(context)
     frame = rebuild.order_plan(read, store.lake.ledger)
-    return materialized(context, store, frame, schema.ORDER_PLAN, shows=pages.orders(frame, read.read("instruments")))
+    shows = {**pages.orders(frame, read.read("instruments")), **explained_pages.tracking(frame)}
+    return materialized(context, store, frame, schema.ORDER_PLAN, shows=shows)
 
 
 ASSETS = [target_portfolio, target_explanation, order_plan]

@@ -77,7 +77,7 @@ def _leg_costs(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> Dec
     return sum((leg_need(desk, buys, sells, c)[0] * (rate_of(desk, c) or ZERO) * fee for c in foreign(desk)), ZERO)
 
 
-def _shortage(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> tuple[Decimal, set[int]]:
+def shortage(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> tuple[Decimal, set[int]]:
     """(base currency missing in the worst base wave, rows of the buys that it pays for)."""
     base = desk.mandate.base_currency
     cash, legs = max(spendable(desk, base), ZERO), _leg_costs(desk, buys, sells)
@@ -100,7 +100,7 @@ def funded(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> list[Dr
     known = {desk.mandate.base_currency, *foreign(desk)}
     left = [d for d in buys if desk.inputs.currency[d.row] in known]
     while left:
-        missing, rows = _shortage(desk, left, sells)
+        missing, rows = shortage(desk, left, sells)
         if missing <= 0 or not rows:
             return left
         place = desk.least_useful(left, rows)

@@ -4,8 +4,11 @@ Not here: which drafts there are (`order_plan`), how they are paid (`cash_legs`)
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+
+import numpy as np
 
 from marketbot_assets.portfolio.facts import Facts
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
@@ -54,6 +57,10 @@ class Desk:
         """Shares at a price as a fraction of NAV."""
         return float(shares * price) * float(self.inputs.fx[row]) / self.inputs.nav
 
+    def shares(self, row: int, weight: float) -> Decimal:
+        """A weight as shares at the last close, not rounded."""
+        return exact(weight * self.inputs.nav / (float(self.inputs.price[row]) * float(self.inputs.fx[row])))
+
     def paid(self, draft: Draft) -> Decimal:
         """What a buy costs at its limit with costs, or what a sell brings at its limit after costs, listing currency."""
         if draft.side is Side.BUY:
@@ -73,3 +80,13 @@ class Desk:
         """The draft's quantity less at least `shares` and at least one lot, in whole lots; 0 when nothing is left."""
         step = self.step(draft.row)
         return lots_down(min(draft.quantity - shares, draft.quantity - step), step)
+
+
+def projected(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> Floats:
+    """(n,) weights after all orders: buys at their limit with costs, sells at the last close."""
+    weights = desk.facts.weights_now.copy()
+    for draft in buys:
+        weights[draft.row] += float(desk.paid(draft)) * float(desk.inputs.fx[draft.row]) / desk.inputs.nav
+    for draft in sells:
+        weights[draft.row] -= desk.base_value(draft.row, draft.quantity, exact(desk.inputs.price[draft.row]))
+    return np.asarray(weights)

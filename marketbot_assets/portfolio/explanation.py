@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 
 from marketbot_assets.portfolio.bounds import Bounds, bounds_of, to_cash
+from marketbot_assets.portfolio.contribution import contributions
 from marketbot_assets.portfolio.facts import Facts, facts_of, nav_known
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limits import limit_set
@@ -28,7 +29,8 @@ class Force:
     """What pulls one weight, utility per year and unit of weight: positive pulls up. `weight_before`, `weight_after` of NAV.
 
     `limits`: all priced limits together; `bound`: what the name's own bounds hold back, the sum of the others with its sign
-    turned; `main_limit`: the limit that presses most, empty when none does. `reason`: one line for people.
+    turned; `main_limit`: the limit that presses most, empty when none does. `return_contribution`, `risk_contribution` per year and
+    `trade_cost` once: the name's parts of the book's sums (`contribution`). `reason`: one line for people.
     """
 
     instrument: str
@@ -39,6 +41,9 @@ class Force:
     cost: float
     limits: float
     bound: float
+    return_contribution: float
+    risk_contribution: float
+    trade_cost: float
     main_limit: str
     reason: str
 
@@ -59,6 +64,7 @@ def explain(
     pressure, names = _pressures(inputs, facts, target, after, mandate)
     pressed = -pressure.sum(axis=0)
     bound = -(reward + risk + cost + pressed)
+    parts = contributions(facts, after)
     rows = []
     for i, name in enumerate(inputs.instruments):
         main = names[int(np.argmax(pressure[:, i]))] if len(names) and pressure[:, i].max() > 0.0 else ""
@@ -72,6 +78,9 @@ def explain(
             cost=float(cost[i]),
             limits=float(pressed[i]),
             bound=float(bound[i]),
+            return_contribution=float(parts.expected_return[i]),
+            risk_contribution=float(parts.risk[i]),
+            trade_cost=float(parts.cost[i]),
             main_limit=main,
             reason=text,
         )

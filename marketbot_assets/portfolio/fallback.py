@@ -5,7 +5,8 @@ scaled down -> risk-reducing orders only. An answer counts when its status is `o
 no limit broken by more than the mandate's residual, and (mean variance) it is not worse than the previous book scaled down. The
 reason why a method was not used is kept; that the first solver of the mandate's method did not answer, or that cvxpy's second
 opinion differs, is a doubt (RC-53). A ladder that goes to cash needs no solver, a session without rebalance mends what is broken
-and buys nothing.
+and buys nothing. Before the first method, limits that today's selling cannot reach are eased in a stated order (`easing`); what
+was eased and which limits exclude each other (`conflict`) is part of the answer.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import cvxpy as cp
 import numpy as np
 
 from marketbot_assets.portfolio.bounds import to_cash
+from marketbot_assets.portfolio.conflict import conflicts_of
 from marketbot_assets.portfolio.facts import Facts, facts_of, held, nav_known, priced
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import LinearLimit
@@ -194,4 +196,17 @@ def _target(
         failures=failures,
         no_buys=facts.no_buys,
         solver="none",
+        eased=tuple(x.message for x in limits.eased),
+        conflicts=_conflicts(limits, inputs.instruments),
     )
+
+
+def _conflicts(limits: LimitSet, instruments: Sequence[str]) -> tuple[str, ...]:
+    """Which limits exclude each other as stated, in words; the search is only begun when a limit was eased."""
+    if not limits.eased:
+        return ()
+    try:
+        found = conflicts_of(limits.stated, limits.bounds, limits.weights_now)
+    except SOLVER_FAILURES as error:
+        return (f"limits exclude each other, which ones is unknown: {type(error).__name__}",)
+    return tuple(conflict.message(instruments) for conflict in found)

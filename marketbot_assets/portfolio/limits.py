@@ -1,9 +1,9 @@
 """Every convex limit of the mandate for one session: what the optimizer keeps and what is measured again afterwards. Pure.
 
-All are upper bounds that hold for an empty book, and sells are limited by liquidity alone, so a feasible book always exists.
-Where the book breaks a limit passively (prices moved) and selling all that liquidity allows does not mend it today, the bound
-becomes what nine tenths of that selling reach; otherwise the bound stands and the breach is mended today. Not here: shapes of
-limits (`limit`), single names (`bounds`), cash (`funding`), limits that only the verdict knows.
+All are upper bounds that hold for an empty book, and sells are limited by liquidity alone. Where the book breaks a limit
+passively (prices moved) and selling all that liquidity allows does not mend it today, the bound is eased in a stated order and on
+record (`easing`), so that a feasible book always exists; otherwise the bound stands and the breach is mended today. Not here:
+shapes of limits (`limit`), single names (`bounds`), cash (`funding`), limits that only the verdict knows.
 """
 
 from collections import Counter
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from marketbot_assets.portfolio.bounds import Bounds, bounds_of
+from marketbot_assets.portfolio.easing import Eased, Shape, eased, feasible
 from marketbot_assets.portfolio.facts import Facts
 from marketbot_assets.portfolio.funding import funding_of
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
@@ -27,17 +28,20 @@ INSTANT_MARKET, INSTANT_SECTOR, INSTANT_USD = 0.30, 0.40, 0.15
 TOP_COUNT = 10
 SHOWN = "history"  # a kind of scenario without a limit
 SHORTFALL_TAIL = 0.025
-PROGRESS, ROOM = 0.9, 1e-6
-Shape = LinearLimit | ConeLimit | TopLimit | ShortfallLimit
 
 
 @dataclass(frozen=True, slots=True)
 class LimitSet:
-    """Bounds of single names and all other limits, in one fixed order, for the book `weights_now` (n,)."""
+    """Bounds of single names and all other limits, in one fixed order, for the book `weights_now` (n,).
+
+    `eased`: which of the limits are not as the mandate states them; `stated`: all of them as stated, where that is known.
+    """
 
     bounds: Bounds
     limits: tuple[Limit, ...]
     weights_now: Floats
+    eased: tuple[Eased, ...] = ()
+    stated: tuple[Limit, ...] = ()
 
     def residual(self, weights: Floats) -> float:
         """Largest violation in plain numpy, 0 when all hold; infinite for weights that are not finite."""
@@ -54,26 +58,23 @@ class LimitSet:
 
 def limit_set(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> LimitSet:
     """What a target of this session must keep, every bound at the mandate's target."""
-    bounds = bounds_of(inputs, facts, mandate)
-    eased = tuple(feasible(limit, bounds, facts.weights_now) for limit in all_limits(inputs, facts, mandate))
-    return LimitSet(bounds, (*eased, funding_of(inputs, facts, mandate)), facts.weights_now)
+    bounds, stated = bounds_of(inputs, facts, mandate), all_limits(inputs, facts, mandate)
+    return _kept(stated, bounds, funding_of(inputs, facts, mandate), facts.weights_now)
 
 
 def cure_set(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> LimitSet:
     """What must be mended even when nothing is rebalanced: the verdict's hard limits, no buys."""
     bounds = bounds_of(inputs, facts, mandate, cures_only=True)
-    eased = tuple(feasible(limit, bounds, facts.weights_now) for limit in all_limits(inputs, facts, mandate))
-    return LimitSet(bounds, tuple(replace(limit, bound=limit.hard) for limit in eased), facts.weights_now)
+    stated = tuple(replace(limit, bound=limit.hard) for limit in all_limits(inputs, facts, mandate))
+    return _kept(stated, bounds, None, facts.weights_now)
 
 
-def feasible(limit: Shape, bounds: Bounds, weights_now: Floats) -> Shape:
-    """The limit with bounds that selling can reach today: see the head of this file."""
-    reach = limit.left(bounds.lower, weights_now)
-    kept = limit.left(np.clip(weights_now, bounds.lower, bounds.upper), weights_now)
-    room = ROOM + (limit.rounding if isinstance(limit, LinearLimit) else 0.0)
-    least = reach + max(room, (1.0 - PROGRESS) * (kept - reach))
-    bound, hard = (b if reach + room <= b else least for b in (limit.bound, limit.hard))
-    return replace(limit, bound=bound, hard=hard)
+def _kept(stated: tuple[Shape, ...], bounds: Bounds, funding: Limit | None, weights_now: Floats) -> LimitSet:
+    """The limits, eased where selling cannot reach them, then the funding."""
+    kept = tuple(feasible(limit, bounds, weights_now) for limit in stated)
+    last = () if funding is None else (funding,)
+    found = eased(stated, kept, bounds, weights_now)
+    return LimitSet(bounds, (*kept, *last), weights_now, found, (*stated, *last))
 
 
 def all_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tuple[Shape, ...]:

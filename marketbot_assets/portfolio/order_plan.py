@@ -2,8 +2,9 @@
 
 Sells first: a protective exit sells everything, odd lots too, within liquidity and the hard order value; other sells round to
 the nearest lot. Buys round down at the close and are valued at their limit with costs: whatever hard limit they would break is
-kept by cutting the buys that count in it, least useful first; then cash decides (`cash_legs`). No name gets two orders, none
-gets one while an order is open at the broker. Not here: arithmetic of lots (`rounding`), the verdict (the risk stage).
+kept by cutting the buys that count in it, least useful first; then cash decides (`cash_legs`); what rounding left over buys
+single lots (`repair`). No name gets two orders, none gets one while an order is open at the broker. Not here: arithmetic of lots
+(`rounding`), the verdict (the risk stage).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +15,14 @@ import numpy as np
 
 from marketbot_assets.portfolio.bounds import Bounds, bounds_of
 from marketbot_assets.portfolio.cash_legs import currency_legs, funded, min_order
-from marketbot_assets.portfolio.draft import LIMIT_CURE, PROTECTIVE, TARGET, Desk, Draft
+from marketbot_assets.portfolio.draft import LIMIT_CURE, PROTECTIVE, TARGET, Desk, Draft, projected
 from marketbot_assets.portfolio.explanation import NO_DRIVERS, explain
 from marketbot_assets.portfolio.facts import Facts, facts_of, nav_known
-from marketbot_assets.portfolio.funding import collars
+from marketbot_assets.portfolio.funding import Funding, collars
 from marketbot_assets.portfolio.inputs import Floats, PlannedOrder, PortfolioInputs
-from marketbot_assets.portfolio.limit import LinearLimit
-from marketbot_assets.portfolio.limits import all_limits
+from marketbot_assets.portfolio.limit import Limit, LinearLimit
+from marketbot_assets.portfolio.limits import limit_set
+from marketbot_assets.portfolio.repair import name_room, with_leftover
 from marketbot_assets.portfolio.rounding import buy_limit, exact, lots_down, lots_near, lots_up, sell_limit
 from marketbot_assets.portfolio.target import CURES_ONLY, OPTIMAL, RISK_REDUCING_ONLY, Target
 from marketbot_resources.mandate import Mandate
@@ -47,8 +49,14 @@ def plan_orders(
     sells = _sells(desk, target, bounds_of(inputs, facts, mandate, cures_only=not inputs.rebalance))
     buys: list[Draft] = []
     if inputs.rebalance and target.status == OPTIMAL and not facts.no_buys:
-        buys = within_limits(desk, funded(desk, _buys(desk, target), sells), sells)
+        limits = limit_set(inputs, facts, mandate)
+        measured = [x for x in limits.stated if not isinstance(x, Funding)]
+        buys = within_limits(desk, funded(desk, _buys(desk, target), sells), sells, measured)
         buys = [d for d in buys if _worthwhile(desk, d)]
+        prices = [
+            _limit(desk, row, Side.BUY) if facts.buyable[row] else Decimal(0) for row in range(len(facts.buyable))
+        ]
+        buys = with_leftover(desk, target, limits, buys, sells, prices)
     reasons = {force.instrument: force.reason for force in explain(inputs, target, mandate, drivers=drivers)}
     planned = [_planned(desk, draft, reasons[inputs.instruments[draft.row]]) for draft in (*sells, *buys)]
     planned += currency_legs(desk, buys, sells)
@@ -62,11 +70,6 @@ def buy_benefit(facts: Facts, mandate: Mandate) -> Floats:
     return np.asarray(
         facts.expected_return - rule.risk_aversion * risk - rule.cost_amortization_per_year * facts.cost_buy
     )
-
-
-def _shares(desk: Desk, row: int, weight: float) -> Decimal:
-    """A weight as shares at the last close, not rounded."""
-    return exact(weight * desk.inputs.nav / (float(desk.inputs.price[row]) * float(desk.inputs.fx[row])))
 
 
 def _worthwhile(desk: Desk, draft: Draft) -> bool:
@@ -92,12 +95,12 @@ def _sell(desk: Desk, target: Target, bounds: Bounds, row: int, wanted: float) -
     now, held, step = float(desk.facts.weights_now[row]), desk.inputs.positions[row], desk.step(row)
     cures = target.method in (CURES_ONLY, RISK_REDUCING_ONLY) or not desk.inputs.rebalance
     purpose = PROTECTIVE if bounds.must_go[row] else LIMIT_CURE if bounds.trimmed[row] or cures else TARGET
-    most = _shares(desk, row, now - float(bounds.lower[row]))
+    most = desk.shares(row, now - float(bounds.lower[row]))
     if wanted <= GONE and bounds.lower[row] <= GONE:
         quantity = held
     else:
         rounded = lots_near if purpose == TARGET else lots_up
-        quantity = rounded(_shares(desk, row, now - wanted), step)
+        quantity = rounded(desk.shares(row, now - wanted), step)
         quantity = min(quantity if quantity <= most else lots_down(most, step), held)
     draft = Draft(row, Side.SELL, quantity, _limit(desk, row, Side.SELL), purpose)
     small = purpose == TARGET and quantity < held and not _worthwhile(desk, draft)
@@ -106,20 +109,14 @@ def _sell(desk: Desk, target: Target, bounds: Bounds, row: int, wanted: float) -
 
 def _buys(desk: Desk, target: Target) -> list[Draft]:
     """Buys rounded down, each within the hard limits of its own name at its limit price."""
-    limits, inputs, drafts = desk.mandate.limits, desk.inputs, []
+    drafts = []
     for row in map(int, np.flatnonzero(desk.facts.buyable)):
         wanted, now = float(target.weights[row]), float(desk.facts.weights_now[row])
         price = _limit(desk, row, Side.BUY)
         if not wanted > now or price <= 0:
             continue
-        room = min(
-            limits.position.hard - now,
-            limits.turnover.name_buy_per_day.hard,
-            limits.order_value.hard,
-            limits.participation.hard * float(inputs.adv[row]) / inputs.nav,
-        )
-        unit = desk.base_value(row, Decimal(1), price) * (1.0 + float(inputs.cost_buy[row]))
-        shares = min(_shares(desk, row, wanted - now), exact(max(room, 0.0) / unit))
+        unit = desk.base_value(row, Decimal(1), price) * (1.0 + float(desk.inputs.cost_buy[row]))
+        shares = min(desk.shares(row, wanted - now), exact(max(name_room(desk, row), 0.0) / unit))
         draft = Draft(row, Side.BUY, lots_down(shares, desk.step(row)), price, TARGET)
         if draft.quantity > 0 and _worthwhile(desk, draft):
             drafts.append(draft)
@@ -131,22 +128,12 @@ def _limit(desk: Desk, row: int, side: Side) -> Decimal:
     return buy_limit(price, collar, tick) if side is Side.BUY else sell_limit(price, collar, tick)
 
 
-def projected(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> Floats:
-    """(n,) weights after all orders: buys at their limit with costs, sells at the last close."""
-    weights = desk.facts.weights_now.copy()
-    for draft in buys:
-        weights[draft.row] += float(desk.paid(draft)) * float(desk.inputs.fx[draft.row]) / desk.inputs.nav
-    for draft in sells:
-        weights[draft.row] -= desk.base_value(draft.row, draft.quantity, exact(desk.inputs.price[draft.row]))
-    return np.asarray(weights)
-
-
-def within_limits(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> list[Draft]:
-    """The buys that keep every hard limit at their limit prices, after rounding.
+def within_limits(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft], limits: Sequence[Limit]) -> list[Draft]:
+    """The buys that keep every hard limit at their limit prices, after rounding. `limits`: as the mandate states them.
 
     A limit that is broken without them, too, lets no buy pass that it counts; one on the book's shape counts every buy.
     """
-    limits, now, left = all_limits(desk.inputs, desk.facts, desk.mandate), desk.facts.weights_now, list(buys)
+    now, left = desk.facts.weights_now, list(buys)
     while left:
         weights = projected(desk, left, sells)
         rows = np.array([d.row for d in left])

@@ -10,6 +10,13 @@ METHODS = (
     *("min_variance", "black_litterman", "cvar", "tracking_error", "multi_period", "long_short"),
 )
 STATUSES = ("optimal", "no_answer")
+CHANGES = (
+    ("forecast", "due to expected returns"),
+    ("risk", "due to the risk model and its scenarios"),
+    ("limits", "due to ladder, stops, permissions and cadence"),
+    ("holdings", "due to holdings, cash, prices and costs"),
+    ("rest", "none of these: mandate, liquidity and listings"),
+)
 PURPOSES = ("TARGET", "PROTECTIVE", "LIMIT_CURE", "FX")
 
 TARGET_PORTFOLIO = Table(
@@ -37,6 +44,14 @@ TARGET_PORTFOLIO = Table(
         ),
         Column("failures", "text", "methods that were tried before and why they were not used"),
         Column("doubts", "text", "why the answer deserves a look: a solver that failed, a second opinion that differs"),
+        Column(
+            "eased",
+            "text",
+            "limits that are not kept as the mandate states them, because selling cannot reach them today",
+        ),
+        Column(
+            "conflicts", "text", "sets of limits that cannot all be kept as stated, and what each would have to give"
+        ),
         Column("no_buys", "text", "why nothing may be bought, empty when something may"),
         Column("solver", "text", "solver and tolerance"),
         Column(
@@ -66,11 +81,30 @@ TARGET_EXPLANATION = Table(
         Column("cost", "number", "pull of the cost of moving, same unit", nullable=True),
         Column("limits", "number", "pull of all priced limits, same unit", nullable=True),
         Column("bound", "number", "what the name's own bounds hold back, same unit", nullable=True),
+        Column(
+            "return_contribution", "number", "expected return of the weight, fraction of NAV per year", nullable=True
+        ),
+        Column(
+            "risk_contribution",
+            "number",
+            "w (S w) / sigma: part of the book's volatility per year; the parts add up to it",
+            nullable=True,
+        ),
+        Column("trade_cost", "number", "expected cost of moving to the weight, fraction of NAV, once", nullable=True),
+        Column("weight_yesterday", "number", "target of the session before, fraction of NAV", nullable=True),
+        *(
+            Column(f"change_{cause}", "number", f"part of the change since then that is {what}", nullable=True)
+            for cause, what in CHANGES
+        ),
+        Column("change", "text", "the change since the session before in words, or why there is none to show"),
         Column("left", "number", "left side of the limit, in its unit", nullable=True),
         Column("limit", "number", "bound that the target keeps", nullable=True),
         Column("hard", "number", "bound that the verdict keeps", nullable=True),
         Column("slack", "number", "limit - left", nullable=True),
         Column("dual", "number", "price of the limit: utility per year for one unit more", nullable=True),
+        Column("price", "number", "utility per year gained were the bound 1 % looser, solved again", nullable=True),
+        Column("price_by_dual", "number", "the same to first order, from the dual", nullable=True),
+        Column("price_return", "number", "expected return per year gained were the bound 1 % looser", nullable=True),
         Column("binding", "flag", "left touches limit; false for instruments"),
         Column("unit", "text", "unit of left, limit, hard and slack; empty for instruments"),
         Column("reason", "text", "one line for people; empty for limits"),
@@ -92,6 +126,18 @@ ORDER_PLAN = Table(
         Column("value_base", "number", "quantity at limit (currency leg: at the rate) in base currency", at_least=0),
         Column("cost_bps", "number", "expected cost, basis points of the value", at_least=0),
         Column("purpose", "text", "what the order is for", one_of=PURPOSES),
+        Column(
+            "utility_lost_bps",
+            "number",
+            "whole plan: utility per year of the ideal weights less that of the planned ones, basis points",
+            nullable=True,
+        ),
+        Column(
+            "active_risk_bps",
+            "number",
+            "whole plan: volatility per year of planned less ideal weights, basis points",
+            nullable=True,
+        ),
     ),
 )
 

@@ -34,13 +34,18 @@ class Problem:
 
     def utility(self, weights: Floats) -> float:
         """Expected return - risk aversion / 2 * variance - amortized cost, per year: what the optimizer makes largest."""
-        facts, moved = self.facts, weights - self.facts.weights_now
-        factor = facts.factor_root @ weights
-        variance = float(factor @ factor + facts.specific @ (weights * weights))
-        cost = float(facts.cost_buy @ np.maximum(moved, 0.0) + facts.cost_sell @ np.maximum(-moved, 0.0))
-        rule = self.mandate.portfolio
-        reward = float(facts.expected_return @ weights)
-        return reward - 0.5 * rule.risk_aversion * variance - rule.cost_amortization_per_year * cost
+        return utility_of(self.facts, self.mandate, weights)
+
+
+def utility_of(facts: Facts, mandate: Mandate, weights: Floats) -> float:
+    """Expected return - risk aversion / 2 * variance - amortized cost, per year, of weights (n,)."""
+    moved = weights - facts.weights_now
+    factor = facts.factor_root @ weights
+    variance = float(factor @ factor + facts.specific @ (weights * weights))
+    cost = float(facts.cost_buy @ np.maximum(moved, 0.0) + facts.cost_sell @ np.maximum(-moved, 0.0))
+    rule = mandate.portfolio
+    reward = float(facts.expected_return @ weights)
+    return reward - 0.5 * rule.risk_aversion * variance - rule.cost_amortization_per_year * cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ class Target:
     `status`: optimal, or no_answer when every method failed. `failures`: (method, why it was not used). `residual`: largest
     violation, recomputed in plain numpy. `objective`: utility per year. `no_buys`: empty or why nothing may be bought.
     `doubts`: why the answer deserves a look although it keeps every limit: the first solver failed, or the second one differs.
+    `eased`: every limit that is not kept as the mandate states it, and why (`easing`); `conflicts`: sets of limits that cannot all
+    be kept as stated (`conflict`); one line for people each.
     """
 
     weights: Floats
@@ -101,6 +108,8 @@ class Target:
     no_buys: str
     solver: str
     doubts: tuple[str, ...] = ()
+    eased: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
 
     @property
     def duals(self) -> tuple[tuple[str, str, float, float], ...]:

@@ -6,17 +6,22 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from marketbot_assets.portfolio.change import CAUSES, Change, unknown_change
 from marketbot_assets.portfolio.explanation import Force
 from marketbot_assets.portfolio.inputs import Floats, PlannedOrder, PortfolioInputs
+from marketbot_assets.portfolio.limit_price import NO_PRICE, LimitPrice
 from marketbot_assets.portfolio.order_frame import orders_frame
 from marketbot_assets.portfolio.order_plan import to_orders
+from marketbot_assets.portfolio.repair import Tracking
 from marketbot_assets.portfolio.schema import CASH, ORDER_PLAN, TARGET_EXPLANATION, TARGET_PORTFOLIO
 from marketbot_assets.portfolio.target import LimitState, Target
 from marketbot_resources.errors import StoreError
 from marketbot_resources.store.table import Table
 
+NOT_COMPARED = "not compared with the session before"
 LIMIT_NUMBERS = ("left", "limit", "hard", "slack", "dual")
-FORCE_NUMBERS = ("weight_before", "weight_after", "expected_return", "risk", "cost", "limits", "bound")
+FORCE_NUMBERS = ("weight_before", "weight_after", "expected_return", "risk", "cost", "limits", "bound",
+                 "return_contribution", "risk_contribution", "trade_cost")  # fmt: skip
 
 
 def _frame(rows: Sequence[dict[str, object]], table: Table) -> pd.DataFrame:
@@ -34,6 +39,8 @@ def target_frame(inputs: PortfolioInputs, target: Target, forces: Sequence[Force
         "residual": target.residual if np.isfinite(target.residual) else np.nan,
         "failures": "; ".join(f"{method}: {why}" for method, why in target.failures),
         "doubts": "; ".join(target.doubts),
+        "eased": "; ".join(target.eased),
+        "conflicts": "; ".join(target.conflicts),
         "no_buys": target.no_buys,
         "solver": target.solver,
     }
@@ -65,8 +72,19 @@ def target_frame(inputs: PortfolioInputs, target: Target, forces: Sequence[Force
     return _frame([*rows, cash], TARGET_PORTFOLIO).sort_values("instrument", ignore_index=True)
 
 
-def explanation_frame(target: Target, forces: Sequence[Force]) -> pd.DataFrame:
-    """TARGET_EXPLANATION: the forces per instrument, then the limits with their prices."""
+def explanation_frame(
+    target: Target,
+    forces: Sequence[Force],
+    *,
+    prices: Sequence[LimitPrice] = (),
+    change: Change | None = None,
+) -> pd.DataFrame:
+    """TARGET_EXPLANATION: the forces per instrument, then the limits with their prices.
+
+    `prices`: one per limit of the target, or empty when none is known. `change`: since the session before, None without.
+    """
+    since = unknown_change(len(forces), NOT_COMPARED) if change is None else change
+    priced = prices if len(prices) == len(target.limits) else (NO_PRICE,) * len(target.limits)
     rows: list[dict[str, object]] = [
         {
             "kind": "INSTRUMENT",
@@ -74,6 +92,9 @@ def explanation_frame(target: Target, forces: Sequence[Force]) -> pd.DataFrame:
             "subject": force.instrument,
             "name": force.main_limit,
             **{name: getattr(force, name) for name in FORCE_NUMBERS},
+            "weight_yesterday": float(since.before[place]),
+            **{f"change_{cause}": float(part[place]) for cause, part in zip(CAUSES, since.parts, strict=True)},
+            "change": since.words(place),
             "binding": False,
             "unit": "",
             "reason": force.reason,
@@ -91,6 +112,10 @@ def explanation_frame(target: Target, forces: Sequence[Force]) -> pd.DataFrame:
             "hard": state.hard,
             "slack": state.slack,
             "dual": state.dual,
+            "price": priced[place].utility,
+            "price_by_dual": priced[place].by_dual,
+            "price_return": priced[place].expected_return,
+            "change": "",
             "binding": state.binding,
             "unit": state.unit,
             "reason": "",
@@ -124,7 +149,9 @@ def target_of(frame: pd.DataFrame, instruments: Sequence[str]) -> Target:
         failures=_failures(str(first["failures"])),
         no_buys=str(first["no_buys"]),
         solver=str(first["solver"]),
-        doubts=tuple(part for part in str(first["doubts"]).split("; ") if part),
+        doubts=_texts(first["doubts"]),
+        eased=_texts(first["eased"]),
+        conflicts=_texts(first["conflicts"]),
     )
 
 
@@ -150,13 +177,19 @@ def _column(rows: pd.DataFrame, name: str, instruments: Sequence[str]) -> Floats
     return rows.loc[list(instruments), name].to_numpy(dtype=float)
 
 
+def _texts(joined: object) -> tuple[str, ...]:
+    return tuple(part for part in str(joined).split("; ") if part)
+
+
 def _failures(text: str) -> tuple[tuple[str, str], ...]:
     pairs = (part.partition(": ") for part in text.split("; ") if part)
     return tuple((method, why) for method, _, why in pairs)
 
 
-def plan_frame(planned: Sequence[PlannedOrder], inputs: PortfolioInputs) -> pd.DataFrame:
-    """ORDER_PLAN: every planned order with all fields of its order, sorted by client order id."""
+def plan_frame(
+    planned: Sequence[PlannedOrder], inputs: PortfolioInputs, tracking: Tracking | None = None
+) -> pd.DataFrame:
+    """ORDER_PLAN: every planned order with all fields of its order, sorted by client order id. `tracking`: of the whole plan."""
     orders = to_orders(planned, inputs)
     frame = orders_frame(orders)
     extra = {(p.instrument, p.leg): p for p in planned}
@@ -164,5 +197,7 @@ def plan_frame(planned: Sequence[PlannedOrder], inputs: PortfolioInputs) -> pd.D
     frame["reference_price"] = np.array([p.reference_price for p in found], dtype=float)
     frame["value_base"] = np.array([p.value_base for p in found], dtype=float)
     frame["cost_bps"] = np.array([p.cost_bps for p in found], dtype=float)
+    frame["utility_lost_bps"] = np.nan if tracking is None else tracking.utility_lost_bps
+    frame["active_risk_bps"] = np.nan if tracking is None else tracking.active_risk_bps
     frame["purpose"] = [p.purpose for p in found]
     return frame[[column.name for column in ORDER_PLAN.columns]]

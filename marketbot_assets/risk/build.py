@@ -122,6 +122,11 @@ def coverage(
     return universe, float(good[held].mean()) if held.any() else 1.0
 
 
+def answer_of(target: Target) -> OptimizerAnswer:
+    """What RC-53 hears of the target; limits that cannot be kept as the mandate states them are a doubt, too."""
+    return OptimizerAnswer(target.status, target.method, target.residual, (*target.doubts, *target.conflicts))
+
+
 def risk_inputs(
     market: Market,
     account: Account,
@@ -174,7 +179,7 @@ def risk_inputs(
         breaks=platform.breaks,
         halt_flag=platform.halt_flag,
         ledger_ready=platform.ledger_ready,
-        optimizer=OptimizerAnswer(target.status, target.method, target.residual, target.doubts),
+        optimizer=answer_of(target),
         rebalance=rebalance,
         sent_client_order_ids=frozenset(),
         unknown_broker_instruments=platform.unknown_instruments,
