@@ -51,25 +51,25 @@ def ports_of(size: int | None, answers: str) -> Any:
         return Ports(size=size)
 
     class RecordedPorts(Ports):
-        folder: str
+        answers: str
 
         @property
         def market(self) -> Any:
-            return recorded.market(Path(self.folder), self.size)
+            return recorded.market(Path(self.answers), self.size)
 
         @property
         def macro(self) -> Any:
-            return recorded.macro(Path(self.folder))
+            return recorded.macro(Path(self.answers))
 
         @property
         def fundamentals(self) -> Any:
-            return recorded.fundamentals(Path(self.folder), self.size)
+            return recorded.fundamentals(Path(self.answers), self.size)
 
         @property
         def news(self) -> Any:
-            return recorded.news(Path(self.folder), self.size)
+            return recorded.news(Path(self.answers), self.size)
 
-    return RecordedPorts(size=size, folder=answers)
+    return RecordedPorts(size=size, answers=answers)
 
 
 def run_job(first: str, last: str, size: int | None, answers: str) -> None:
