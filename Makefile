@@ -6,7 +6,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 50
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test campaign check ui install lock holidays services bench clean
+.PHONY: demo test campaign mutants check ui install lock holidays services bench clean
 
 demo: install
 	$(BIN)/marketbot demo
@@ -16,6 +16,9 @@ test: install services
 
 campaign: install services
 	$(BIN)/python -m pytest -m long -n 2 --dist load
+
+mutants: install
+	$(BIN)/python tools/mutate.py --sample 420
 
 ui: install
 	mkdir -p $(DAGSTER_HOME) && cp -n dagster_home/dagster.yaml $(DAGSTER_HOME)/ 2>/dev/null || true

@@ -229,8 +229,21 @@ def repair(proposal: str | None, author: str | None, reason: str | None, restate
     return 0
 
 
+@click.command()
+@click.option(
+    "--last", type=click.IntRange(min=1), default=250, show_default=True, help="How many verdicts to look at."
+)
+@JSON
+def controls(last: int, as_json: bool) -> int:
+    """Every control of the risk engine: its newest answer, and the session in which it last said more than PASS."""
+    from marketbot_assets.commands.controls import controls_lines, controls_now
+
+    shown(made(lambda: controls_now(last)), controls_lines, as_json)
+    return 0
+
+
 VIEW_COMMANDS: list[click.Command] = [
-    *(status, explain, blast_radius, report, halt, resume, reconcile, repair),
+    *(status, controls, explain, blast_radius, report, halt, resume, reconcile, repair),
     *(verify, replay, leakcheck, prove, export_audit),
 ]
 

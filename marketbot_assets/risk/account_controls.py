@@ -11,13 +11,33 @@ import numpy as np
 from marketbot_assets.risk.control import TOLERANCE, ControlResult, Rule, within
 from marketbot_assets.risk.funding import flows
 from marketbot_assets.risk.inputs import Flags
-from marketbot_assets.risk.projection import WITH, Projection, base_rate, number
+from marketbot_assets.risk.projection import WITH, Projection, base_rate, members, number
 from marketbot_assets.risk.size_controls import PROTECTIVE_LEG
 from marketbot_resources.model import Kind, OpenOrder, Side, Status
 
-SETTLEMENT = Rule("RC-19", "settlement", Status.SHRINK)
-WASH_SALE = Rule("RC-22", "wash sale", Status.REJECT_ORDER, "orders")
-MARGIN = Rule("RC-23", "intraday margin", Status.REJECT_ORDER, "fraction of NAV")
+SETTLEMENT = Rule(
+    "RC-19",
+    "settlement",
+    Status.SHRINK,
+    formula="cash account: buys with costs <= settled cash + conversions; a margin account passes",
+    answers="12 CFR 220.8 (free-riding); house",
+)
+WASH_SALE = Rule(
+    "RC-22",
+    "wash sale",
+    Status.REJECT_ORDER,
+    "orders",
+    formula="no sale at a loss within days of a buy of the same issuer, before or after it",
+    answers="26 USC 1091",
+)
+MARGIN = Rule(
+    "RC-23",
+    "intraday margin",
+    Status.REJECT_ORDER,
+    "fraction of NAV",
+    formula="1 - maintenance * sum |w| >= 0; no name opened and closed in one session",
+    answers="FINRA 4210",
+)
 
 MARGIN_ACCOUNT, CASH_ACCOUNT = "margin", "cash"
 USD = "USD"
@@ -78,9 +98,9 @@ def wash_sale(p: Projection) -> tuple[ControlResult, ...]:
     if not p.increasing_ids and not (isinstance(book.bought, tuple) and isinstance(book.sold_at_loss, tuple)):
         return (WASH_SALE.result(Status.WARN, "what was traded lately is not known; sales alone go on"),)
     bought, lost = _recent(book.bought, p), _recent(book.sold_at_loss, p)
-    entry = {lot.instrument: number(lot.entry_price) for lot in book.lots}
+    entry = {lot.instrument: number(lot.entry_price) for lot in members(book.lots)}
     issuers = dict(zip(p.inputs.instruments, p.inputs.trade.issuer, strict=True))
-    exits = {hit.instrument for hit in book.stop_hits}
+    exits = {hit.instrument for hit in members(book.stop_hits)}
     shares = list(zip(p.orders, p.is_fx, p.limit, p.price[p.rows], strict=True))
     buying = {issuers.get(o.instrument) or o.instrument for o, fx, _, _ in shares if not fx and o.side is Side.BUY}
     met = []
@@ -126,7 +146,7 @@ def intraday_margin(p: Projection) -> tuple[ControlResult, ...]:
             order_ids=p.increasing_ids if bad else (), keep=0.0,
         )
     ]  # fmt: skip
-    stops = {hit.instrument for hit in p.inputs.book.stop_hits}
+    stops = {hit.instrument for hit in members(p.inputs.book.stop_hits)}
     equity = p.nav / base_rate(p.inputs, p.mandate, USD)
     small = regime == "pdt_legacy" and not within(rules.pdt_equity_usd, equity)
     opens, closes = _round_trips(p)

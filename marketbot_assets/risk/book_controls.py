@@ -12,22 +12,67 @@ from marketbot_assets.book.state import Rung
 from marketbot_assets.risk.control import ControlResult, Rule, cap, within
 from marketbot_assets.risk.inputs import Floats
 from marketbot_assets.risk.model_state import model_multiple
-from marketbot_assets.risk.projection import WITH, Projection, base_rate, number, numbers, texts, times
+from marketbot_assets.risk.projection import WITH, Projection, base_rate, members, number, numbers, texts, times
 from marketbot_assets.risk.state_controls import ladder_multiple
 from marketbot_resources.model import SESSIONS_PER_YEAR, Status
 
-POSITION = Rule("RC-30", "position cap", Status.SHRINK)
-SECTOR = Rule("RC-32", "sector cap", Status.SHRINK)
-FUNDS = Rule("RC-34", "fund bucket", Status.SHRINK)
-CURRENCY = Rule("RC-35", "currency and country", Status.SHRINK)
-GROSS = Rule("RC-36", "gross exposure", Status.REJECT_BATCH)
-NET = Rule("RC-37", "net exposure", Status.REJECT_BATCH)
-CASH_FLOOR = Rule("RC-38", "cash floor", Status.REJECT_BATCH)
-HHI = Rule("RC-39", "concentration", Status.SHRINK, "sum of squared weights")
-TOP_TEN = Rule("RC-40", "ten largest", Status.SHRINK)
-TURNOVER = Rule("RC-41", "turnover", Status.SHRINK)
-VOLATILITY = Rule("RC-42", "ex-ante volatility", Status.SHRINK, "fraction of NAV per year")
-SHORTFALL = Rule("RC-44", "expected shortfall 97.5 %, one session", Status.SHRINK)
+POSITION = Rule("RC-30", "position cap", Status.SHRINK, formula="max |w_i| <= hard", answers="RTS 6 Art. 15(4); house")
+SECTOR = Rule(
+    "RC-32",
+    "sector cap",
+    Status.SHRINK,
+    formula="sum |w_i| of a sector <= hard; unknown sector <= universe.unknown_sector_cap",
+    answers="house",
+)
+FUNDS = Rule("RC-34", "fund bucket", Status.SHRINK, formula="sum |w_i| of all funds <= hard", answers="house")
+CURRENCY = Rule(
+    "RC-35",
+    "currency and country",
+    Status.SHRINK,
+    formula="sum |w_i| per currency but the base, of all of them, per country but home <= hard",
+    answers="house",
+)
+GROSS = Rule(
+    "RC-36",
+    "gross exposure",
+    Status.REJECT_BATCH,
+    formula="sum |w_i| <= min(hard, account.leverage)",
+    answers="SEC 15c3-5(c)(1)(i); RTS 6 Art. 15(5)",
+)
+NET = Rule("RC-37", "net exposure", Status.REJECT_BATCH, formula="0 <= sum w_i <= 1", answers="SEC 15c3-5(c)(1)(i)")
+CASH_FLOOR = Rule(
+    "RC-38",
+    "cash floor",
+    Status.REJECT_BATCH,
+    formula="cash of all currencies after the batch / NAV >= hard",
+    answers="SEC 15c3-5(c)(1)(i)",
+)
+HHI = Rule(
+    "RC-39", "concentration", Status.SHRINK, "sum of squared weights", formula="sum w_i^2 <= hard", answers="house"
+)
+TOP_TEN = Rule("RC-40", "ten largest", Status.SHRINK, formula="sum of the ten largest |w_i| <= hard", answers="house")
+TURNOVER = Rule(
+    "RC-41",
+    "turnover",
+    Status.SHRINK,
+    formula="buys of the day / NAV, per name, one way over 21 sessions (noted)",
+    answers="house",
+)
+VOLATILITY = Rule(
+    "RC-42",
+    "ex-ante volatility",
+    Status.SHRINK,
+    "fraction of NAV per year",
+    formula="sqrt(max(EWMA, Ledoit-Wolf) * sessions per year) <= hard_multiple * target in force; below low_warn_multiple noted",
+    answers="house; SR 26-2 (two estimators)",
+)
+SHORTFALL = Rule(
+    "RC-44",
+    "expected shortfall 97.5 %, one session",
+    Status.SHRINK,
+    formula="mean of the worst 2.5 % of today's weights on past sessions <= hard",
+    answers="house",
+)
 
 UNKNOWN_SECTOR = "UNKNOWN"
 FUND_SECTOR = "FUND"
@@ -202,9 +247,9 @@ def turnover(p: Projection) -> tuple[ControlResult, ...]:
 
 def _rolling(p: Projection, share: Floats) -> ControlResult:
     rolling, book, key = p.mandate.limits.turnover.one_way_21_sessions, p.inputs.book, "one way, 21 sessions"
-    stopped = {hit.instrument for hit in book.stop_hits}
+    stopped = {hit.instrument for hit in members(book.stop_hits)}
     free = np.array([order.instrument not in stopped for order in p.orders], dtype=bool) & ~p.is_fx
-    past = float(sum(number(x) for x in book.turnover[-(TURNOVER_SESSIONS - 1) :]))
+    past = float(sum(number(x) for x in list(members(book.turnover))[-(TURNOVER_SESSIONS - 1) :]))
     now = past + 0.5 * float(share[free].sum())
     warn = rolling.warn if book.sessions_since_build >= p.mandate.limits.turnover.build_up_sessions else None
     if rolling.hard is not None:

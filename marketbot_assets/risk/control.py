@@ -44,13 +44,19 @@ class ControlResult:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Identity of a control. `fail` is what it answers when its limit is broken or cannot be computed."""
+    """Identity of a control. `fail` is what it answers when its limit is broken or cannot be computed.
+
+    For people alone (docs/controls.md): `formula` says what must hold, in the words of the mandate's keys; `answers` names the
+    public rules that ask for it, or the house.
+    """
 
     id: str
     name: str
     fail: Status
     unit: str = FRACTION
     version: str = "1"
+    formula: str = ""
+    answers: str = ""
 
     def result(
         self,

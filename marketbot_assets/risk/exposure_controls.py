@@ -14,8 +14,21 @@ from marketbot_assets.risk.inputs import Floats
 from marketbot_assets.risk.projection import WITH, Projection, numbers
 from marketbot_resources.model import Status
 
-FACTORS = Rule("RC-47", "exposure against the benchmark", Status.WARN)
-RISK_SHARE = Rule("RC-49", "one name's share of the volatility", Status.SHRINK, "fraction of the volatility")
+FACTORS = Rule(
+    "RC-47",
+    "exposure against the benchmark",
+    Status.WARN,
+    formula="|book - benchmark at the book's size| per style, per sector and for beta <= band",
+    answers="house",
+)
+RISK_SHARE = Rule(
+    "RC-49",
+    "one name's share of the volatility",
+    Status.SHRINK,
+    "fraction of the volatility",
+    formula="max w_i (S w)_i / w'Sw <= hard in risk parity, elsewhere warn",
+    answers="house",
+)
 
 MARKET, SECTOR = "market", "sector "
 BETA = "beta"

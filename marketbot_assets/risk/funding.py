@@ -15,7 +15,13 @@ from marketbot_assets.risk.inputs import Flags
 from marketbot_assets.risk.projection import NAN, Projection, base_rate, number, numbers, texts, times, trading_cost
 from marketbot_resources.model import Status
 
-CASH = Rule("RC-18", "cash and buying power", Status.SHRINK)
+CASH = Rule(
+    "RC-18",
+    "cash and buying power",
+    Status.SHRINK,
+    formula="per currency and wave: buys with costs <= spendable * cash + conversions + planned_sells_fund * sells (margin)",
+    answers="SEC 15c3-5(c)(1)(i); RTS 6 Art. 15(5)",
+)
 
 # A leg may exceed what it pays for by this share: the planner's own rounding and buffer for costs.
 LEG_SLACK = 0.05

@@ -23,11 +23,45 @@ from marketbot_assets.risk.projection import Projection, number, numbers
 from marketbot_assets.risk.var_backtest import Zone, christoffersen, kupiec
 from marketbot_resources.model import Status
 
-CORRELATION = Rule("RC-50", "diversification", Status.SHRINK, "fraction")
-INFLUENCE = Rule("RC-52", "influence of language-model features", Status.SHRINK)
-PLAUSIBILITY = Rule("RC-54", "plausibility of scores", Status.SHRINK, "rank correlation")
-BACKTEST = Rule("RC-71", "value-at-risk back-test", Status.SHRINK, "exceptions")
-RATIO = Rule("RC-72", "realised over expected volatility", Status.SHRINK, "ratio")
+CORRELATION = Rule(
+    "RC-50",
+    "diversification",
+    Status.SHRINK,
+    "fraction",
+    formula="mean correlation <= mean_pairwise, first component's share <= pc1_share; else volatility target * vol_multiple",
+    answers="house",
+)
+INFLUENCE = Rule(
+    "RC-52",
+    "influence of language-model features",
+    Status.SHRINK,
+    formula="|w with - w without language-model features| per name <= name, in sum <= book",
+    answers="house; SR 26-2 (effective challenge)",
+)
+PLAUSIBILITY = Rule(
+    "RC-54",
+    "plausibility of scores",
+    Status.SHRINK,
+    "rank correlation",
+    formula="rank correlation of scores with the session before >= rank_corr, else buys go keep of their way; no buy without score",
+    answers="SR 26-2 (ongoing monitoring); house",
+)
+BACKTEST = Rule(
+    "RC-71",
+    "value-at-risk back-test",
+    Status.SHRINK,
+    "exceptions",
+    formula="exceptions of value at risk 99 % < yellow; from red on volatility target * vol_multiple",
+    answers="Basel zones; SR 26-2 (outcomes analysis)",
+)
+RATIO = Rule(
+    "RC-72",
+    "realised over expected volatility",
+    Status.SHRINK,
+    "ratio",
+    formula="low <= realised / expected volatility <= high",
+    answers="SR 26-2 (outcomes analysis)",
+)
 
 SCORED_MIN = 10
 HALF_LOT = 1e-9

@@ -17,13 +17,60 @@ from marketbot_assets.risk.inputs import Flags, Floats
 from marketbot_assets.risk.projection import WITHOUT, Projection, base_rate, members, number, numbers, times
 from marketbot_resources.model import Kind, Order, Side, Status
 
-IDENTITY = Rule("RC-01", "schema and identity", Status.REJECT_BATCH, "problems")
-FRESHNESS = Rule("RC-05", "price and rate freshness", Status.REJECT_BATCH)
-COLLAR = Rule("RC-07", "price collar", Status.REJECT_ORDER, "fraction of the last close")
-ORDER_VALUE = Rule("RC-08", "order value", Status.REJECT_BATCH)
-PARTICIPATION = Rule("RC-10", "participation", Status.SHRINK, "fraction of average daily value")
-DUPLICATE = Rule("RC-13", "duplicate orders", Status.HALT, "duplicates")
-TICK_LOT = Rule("RC-16", "tick, lot and smallest order", Status.REJECT_ORDER, "orders off the grid")
+IDENTITY = Rule(
+    "RC-01",
+    "schema and identity",
+    Status.REJECT_BATCH,
+    "problems",
+    formula="name in the session's master; id, side, quantity, limit, exchange, currency, window readable; this mandate",
+    answers="SEC 15c3-5(c)(1)(ii), (c)(2); FIA 2015",
+)
+FRESHNESS = Rule(
+    "RC-05",
+    "price and rate freshness",
+    Status.REJECT_BATCH,
+    formula="age of price and rate in sessions < stale_sessions; share of the held book without a fresh price <= book_stale_hard",
+    answers="RTS 6 Art. 15(1); FIA 2015",
+)
+COLLAR = Rule(
+    "RC-07",
+    "price collar",
+    Status.REJECT_ORDER,
+    "fraction of the last close",
+    formula="side * (limit / close - 1) <= min(max(floor, sigma_multiple * sigma_daily), ceiling), for funds fund_ceiling",
+    answers="RTS 6 Art. 15(1) price collars; SEC 15c3-5(c)(1)(ii)",
+)
+ORDER_VALUE = Rule(
+    "RC-08",
+    "order value",
+    Status.REJECT_BATCH,
+    formula="quantity * price / NAV <= hard, buys at their limit",
+    answers="RTS 6 Art. 15(1) order value; SEC 15c3-5(c)(1)(ii)",
+)
+PARTICIPATION = Rule(
+    "RC-10",
+    "participation",
+    Status.SHRINK,
+    "fraction of average daily value",
+    formula="value of one name and side / average daily value <= hard (exits: exits_hard), at least min_observations sessions",
+    answers="FIA 2015; house",
+)
+DUPLICATE = Rule(
+    "RC-13",
+    "duplicate orders",
+    Status.HALT,
+    "duplicates",
+    formula="no client order id and no leg twice in the batch, open or sent this session",
+    answers="SEC 15c3-5(c)(1)(ii) duplicative orders; FIA 2015",
+)
+TICK_LOT = Rule(
+    "RC-16",
+    "tick, lot and smallest order",
+    Status.REJECT_ORDER,
+    "orders off the grid",
+    formula="limit % tick_size = 0, quantity % quantity_step = 0 (or sells all), value >= 1 unit of base currency",
+    answers="exchange rules; FIA 2015",
+)
 
 MIN_NOTIONAL_BASE = 1.0
 EXIT_RUNGS = (Rung.REDUCE_ONLY, Rung.TO_CASH, Rung.HALT)
@@ -89,7 +136,7 @@ def identity(p: Projection) -> tuple[ControlResult, ...]:
 
 def _held_value(p: Projection) -> Floats:
     """(n,) fraction of NAV; a name without price counts at its entry price, NaN when that is unknown, too."""
-    entry = {lot.instrument: number(lot.entry_price) for lot in p.inputs.book.lots}
+    entry = {lot.instrument: number(lot.entry_price) for lot in members(p.inputs.book.lots)}
     paid = np.array([entry.get(name, np.nan) for name in p.inputs.instruments], dtype=float)
     shares = numbers(p.inputs.positions, len(p.price))
     return times(np.abs(shares), np.where(np.isfinite(p.price), p.price, paid) * p.rate) / p.nav
@@ -192,7 +239,7 @@ def order_value(p: Projection) -> tuple[ControlResult, ...]:
 
 def _exits(p: Projection) -> Flags:
     """(n,) names whose sells must happen: a stop is hit, the ladder empties the book, or it drifted beyond the trim line."""
-    hit = {stop.instrument for stop in p.inputs.book.stop_hits}
+    hit = {stop.instrument for stop in members(p.inputs.book.stop_hits)}
     trim = p.mandate.limits.passive_breach.trim
     everything = p.inputs.book.rung in EXIT_RUNGS
     drifted = [not within(abs(float(weight)), trim) for weight in p.weights[:, WITHOUT]]

@@ -18,15 +18,78 @@ from marketbot_assets.risk.projection import Projection, members, number, number
 from marketbot_assets.risk.trade_facts import NextSession, guarded
 from marketbot_resources.model import Kind, OpenOrder, Order, Side, Status
 
-TRADABLE = Rule("RC-02", "tradability", Status.REJECT_ORDER, "orders")
-RESTRICTED = Rule("RC-03", "restricted list", Status.REJECT_BATCH, "orders")
-SESSION = Rule("RC-04", "session", Status.REJECT_ORDER, "orders")
-CROSS_CHECK = Rule("RC-06", "price cross-check", Status.REJECT_ORDER, "fraction of the close")
-SPREAD = Rule("RC-12", "spread", Status.REJECT_ORDER, "fraction of the mid price")
-ORDER_TYPE = Rule("RC-17", "order type", Status.REJECT_BATCH, "orders")
-SELF_TRADE = Rule("RC-21", "self-trade", Status.REJECT_ORDER, "orders")
-EVENTS = Rule("RC-24", "corporate action guard", Status.REJECT_ORDER, "return of the session")
-FLOOR = Rule("RC-25", "floor of the universe", Status.REJECT_ORDER, "orders")
+TRADABLE = Rule(
+    "RC-02",
+    "tradability",
+    Status.REJECT_ORDER,
+    "orders",
+    formula="listed on or before the session, a session left, not closed by a quality rule",
+    answers="SEC 15c3-5(c)(2)",
+)
+RESTRICTED = Rule(
+    "RC-03",
+    "restricted list",
+    Status.REJECT_BATCH,
+    "orders",
+    formula="no order in a named paper or issuer; no buy of a named class or of a listing younger than the minimum",
+    answers="SEC 15c3-5(c)(2)",
+)
+SESSION = Rule(
+    "RC-04",
+    "session",
+    Status.REJECT_ORDER,
+    "orders",
+    formula="cutoff <= send_from < send_until <= end of the next session of the order's own exchange",
+    answers="SEC 15c3-5(c)(1)(ii); FIA 2015",
+)
+CROSS_CHECK = Rule(
+    "RC-06",
+    "price cross-check",
+    Status.REJECT_ORDER,
+    "fraction of the close",
+    formula="|difference of two vendors' closes| <= hard, for funds fund_hard",
+    answers="house; RTS 6 Art. 15(1)",
+)
+SPREAD = Rule(
+    "RC-12",
+    "spread",
+    Status.REJECT_ORDER,
+    "fraction of the mid price",
+    formula="(ask - bid) / mid <= hard where a quote is used",
+    answers="RTS 6 Art. 15(1); house",
+)
+ORDER_TYPE = Rule(
+    "RC-17",
+    "order type",
+    Status.REJECT_BATCH,
+    "orders",
+    formula="shares at a limit for one session, or a currency conversion without one; no other field",
+    answers="RTS 6 Art. 15(1); FIA 2015",
+)
+SELF_TRADE = Rule(
+    "RC-21",
+    "self-trade",
+    Status.REJECT_ORDER,
+    "orders",
+    formula="no opposite open order in the name; of both sides in one batch the one that adds risk goes",
+    answers="SEC 15c3-5(c)(2); FIA 2015",
+)
+EVENTS = Rule(
+    "RC-24",
+    "corporate action guard",
+    Status.REJECT_ORDER,
+    "return of the session",
+    formula="no split, rename, merger or delisting that is not booked; |move without event| <= jump",
+    answers="house; RTS 6 Art. 15(1)",
+)
+FLOOR = Rule(
+    "RC-25",
+    "floor of the universe",
+    Status.REJECT_ORDER,
+    "orders",
+    formula="buys only at or above the floors of traded value, age, price (US listings) and at most the lot's share of NAV",
+    answers="house",
+)
 
 US_LISTINGS = frozenset({"XNYS", "XNAS", "XASE", "ARCX", "BATS"})
 # What an order of this house is made of. A field that is not named here may change what the order does at the broker.

@@ -11,13 +11,62 @@ from marketbot_assets.risk.post_trade_controls import SHOWN, finite, operations_
 from marketbot_assets.risk.projection import Projection, members
 from marketbot_resources.model import PAPER, Status
 
-SINGLE_FLIGHT = Rule("RC-81", "single flight", Status.HALT, "other sessions begun")
-ENVIRONMENT = Rule("RC-82", "environment", Status.HALT, "accounts that are not paper")
-CLOCK = Rule("RC-83", "clock", Status.HALT, "seconds")
-HEARTBEAT = Rule("RC-85", "heartbeat", Status.SHRINK, "sessions")
-MODEL = Rule("RC-88", "model gate", Status.REDUCE_ONLY, "models not as specified")
-DRIFT = Rule("RC-89", "feature drift", Status.SHRINK, "fraction of features")
-ALERTS = Rule("RC-92", "alerts", Status.WARN, "alerts not recorded")
+SINGLE_FLIGHT = Rule(
+    "RC-81",
+    "single flight",
+    Status.HALT,
+    "other sessions begun",
+    formula="no other session of this book begun and not ended",
+    answers="SEC 15c3-5(d); house",
+)
+ENVIRONMENT = Rule(
+    "RC-82",
+    "environment",
+    Status.HALT,
+    "accounts that are not paper",
+    formula="the broker's account is paper and says so",
+    answers="SEC 15c3-5(c)(2), (d); RTS 6 Art. 8, 18",
+)
+CLOCK = Rule(
+    "RC-83",
+    "clock",
+    Status.HALT,
+    "seconds",
+    formula="|broker's clock - ours| <= hard_seconds",
+    answers="RTS 6 Art. 16; house",
+)
+HEARTBEAT = Rule(
+    "RC-85",
+    "heartbeat",
+    Status.SHRINK,
+    "sessions",
+    formula="sessions since one ended <= sessions",
+    answers="RTS 6 Art. 16",
+)
+MODEL = Rule(
+    "RC-88",
+    "model gate",
+    Status.REDUCE_ONLY,
+    "models not as specified",
+    formula="specification in force = the mandate's, its scores all among the features",
+    answers="SR 26-2 (inventory); RTS 6 Art. 8",
+)
+DRIFT = Rule(
+    "RC-89",
+    "feature drift",
+    Status.SHRINK,
+    "fraction of features",
+    formula="share of features with PSI > psi or KS p < ks_p <= share",
+    answers="SR 26-2 (ongoing monitoring)",
+)
+ALERTS = Rule(
+    "RC-92",
+    "alerts",
+    Status.WARN,
+    "alerts not recorded",
+    formula="a halt or breach is recorded where it can be seen",
+    answers="RTS 6 Art. 16; SEC on Knight 2012",
+)
 
 DRIFT_SESSIONS_MIN = 5
 NO_WATCHER = "no watcher outside of this home is told: see `marketbot status`"

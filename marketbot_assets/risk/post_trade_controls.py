@@ -16,14 +16,70 @@ from marketbot_assets.risk.operation_facts import Breach, OperationFacts, TradeC
 from marketbot_assets.risk.projection import Projection, members, number
 from marketbot_resources.model import BASIS_POINT, Status
 
-EXECUTION = Rule("RC-65", "execution quality", Status.SHRINK, "bps")
-OVERFILL = Rule("RC-66", "overfill", Status.HALT, "fills")
-CASH_DIFFERENCE = Rule("RC-68", "cash reconciliation", Status.HALT, "base currency")
-END_OF_DAY = Rule("RC-69", "end of day", Status.REDUCE_ONLY, "open orders")
-EARNINGS = Rule("RC-70", "earnings explained", Status.SHRINK, "fraction of NAV")
-COST_DRIFT = Rule("RC-73", "cost drift", Status.SHRINK, "bps")
-BREACHES = Rule("RC-74", "register of breaches", Status.HALT, "breaches")
-REFUSALS = Rule("RC-90", "refused orders", Status.HALT, "orders")
+EXECUTION = Rule(
+    "RC-65",
+    "execution quality",
+    Status.SHRINK,
+    "bps",
+    formula="fill against the auction's price <= slippage_bps, within its limit, within range of the session's prices",
+    answers="FINRA 5310; RTS 6 Art. 17",
+)
+OVERFILL = Rule(
+    "RC-66",
+    "overfill",
+    Status.HALT,
+    "fills",
+    formula="sum of fills <= quantity of every order; no fill without an order of ours",
+    answers="RTS 6 Art. 17; FIA 2015; SEC on Knight 2012",
+)
+CASH_DIFFERENCE = Rule(
+    "RC-68",
+    "cash reconciliation",
+    Status.HALT,
+    "base currency",
+    formula="|cash of book - cash of broker| <= max(units, nav_bps), HALT above halt_bps",
+    answers="RTS 6 Art. 17; FIA 2015",
+)
+END_OF_DAY = Rule(
+    "RC-69",
+    "end of day",
+    Status.REDUCE_ONLY,
+    "open orders",
+    formula="no order open after its auction, none that is not ours",
+    answers="RTS 6 Art. 12, 17",
+)
+EARNINGS = Rule(
+    "RC-70",
+    "earnings explained",
+    Status.SHRINK,
+    "fraction of NAV",
+    formula="|change of NAV - prices, rates, fills, income, fees| / NAV <= nav_bps",
+    answers="RTS 6 Art. 17; GIPS 2020",
+)
+COST_DRIFT = Rule(
+    "RC-73",
+    "cost drift",
+    Status.SHRINK,
+    "bps",
+    formula="mean of shortfall - expected <= max(standard_errors * its error, least_bps), else buys take half the volume",
+    answers="FINRA 5310",
+)
+BREACHES = Rule(
+    "RC-74",
+    "register of breaches",
+    Status.HALT,
+    "breaches",
+    formula="no breach beyond its deadline; one that halts ends by its re-arm class",
+    answers="RTS 6 Art. 9, 16; SEC 17a-4(f)",
+)
+REFUSALS = Rule(
+    "RC-90",
+    "refused orders",
+    Status.HALT,
+    "orders",
+    formula="orders refused in a row < in_a_row, refused / sent <= share",
+    answers="RTS 6 Art. 16; SEC on Knight 2012",
+)
 
 SHOWN = 3
 FILLS_MIN = 2

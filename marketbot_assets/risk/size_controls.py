@@ -18,13 +18,61 @@ from marketbot_assets.risk.projection import WITH, WITHOUT, Projection, number, 
 from marketbot_assets.risk.trade_facts import Filled, SentOrder
 from marketbot_resources.model import BASIS_POINT, Side, Status
 
-QUANTITY = Rule("RC-09", "order quantity", Status.REJECT_BATCH, "fraction of the limit")
-LIQUIDATION = Rule("RC-11", "days to liquidate", Status.SHRINK, "days")
-COUNT = Rule("RC-14", "order count", Status.HALT, "orders")
-REPEATS = Rule("RC-15", "repeated execution", Status.HALT, "batches")
-OVERSELL = Rule("RC-20", "oversell", Status.REJECT_BATCH, "shares left")
-COST = Rule("RC-26", "expected cost", Status.SHRINK, "basis points of the order")
-ISSUER = Rule("RC-33", "issuer aggregation", Status.SHRINK)
+QUANTITY = Rule(
+    "RC-09",
+    "order quantity",
+    Status.REJECT_BATCH,
+    "fraction of the limit",
+    formula="quantity <= multiple * (|held| + |wanted|) shares; of what adds risk <= adv * average daily volume",
+    answers="RTS 6 Art. 15(1) order volume; SEC 15c3-5(c)(1)(ii)",
+)
+LIQUIDATION = Rule(
+    "RC-11",
+    "days to liquidate",
+    Status.SHRINK,
+    "days",
+    formula="|w| * NAV / (participation * ADV) <= name_days; left after a day <= 1 - book_first_day, after book_days 0",
+    answers="RTS 6 Art. 15(4); house",
+)
+COUNT = Rule(
+    "RC-14",
+    "order count",
+    Status.HALT,
+    "orders",
+    formula="orders of the session <= per_name * names, and with legs <= per_session",
+    answers="RTS 6 Art. 15(1) messages; SEC on Knight 2012",
+)
+REPEATS = Rule(
+    "RC-15",
+    "repeated execution",
+    Status.HALT,
+    "batches",
+    formula="batches a session, protective legs per name, changes of direction, value filled / planned",
+    answers="RTS 6 Art. 15(3); SEC on Knight 2012",
+)
+OVERSELL = Rule(
+    "RC-20",
+    "oversell",
+    Status.REJECT_BATCH,
+    "shares left",
+    formula="shares held - open sells - proposed sells >= 0",
+    answers="SEC 15c3-5(c)(2); house: long only",
+)
+COST = Rule(
+    "RC-26",
+    "expected cost",
+    Status.SHRINK,
+    "basis points of the order",
+    formula="half-spread + fee + conversion + Y * sigma_daily * sqrt(value / ADV) <= hard, buys",
+    answers="FINRA 5310; house",
+)
+ISSUER = Rule(
+    "RC-33",
+    "issuer aggregation",
+    Status.SHRINK,
+    formula="sum |w_i| of one issuer's listings <= hard of RC-30; those of unknown issuer count as one",
+    answers="house; RTS 6 Art. 15(4)",
+)
 
 PROTECTIVE_LEG = "P"
 UNKNOWN_ISSUER = "UNKNOWN"

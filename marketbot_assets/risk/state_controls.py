@@ -12,15 +12,54 @@ import numpy as np
 
 from marketbot_assets.book.state import Rung
 from marketbot_assets.risk.control import FRACTION, TOLERANCE, ControlResult, Rule, within
-from marketbot_assets.risk.projection import WITHOUT, Projection, number
+from marketbot_assets.risk.projection import WITHOUT, Projection, members, number
 from marketbot_resources.model import Status
 
-PASSIVE = Rule("RC-31", "passive breach", Status.SHRINK)
-LADDER = Rule("RC-60", "drawdown ladder", Status.HALT)
-LOSS = Rule("RC-61", "loss of the day and week", Status.HALT)
-STOP = Rule("RC-62", "stop loss", Status.SHRINK, "exits missing")
-TRAIL = Rule("RC-63", "trailing stop", Status.SHRINK, "exits missing")
-BLOCKED = Rule("RC-64", "re-entry", Status.REJECT_ORDER, "orders")
+PASSIVE = Rule(
+    "RC-31",
+    "passive breach",
+    Status.SHRINK,
+    formula="|w_i| before the batch <= no_buys, else not bought; > trim for more than cure_sessions without a trim: no buys at all",
+    answers="RTS 6 Art. 15(4), 17; house",
+)
+LADDER = Rule(
+    "RC-60",
+    "drawdown ladder",
+    Status.HALT,
+    formula="1 - NAV / reference high: scaled from full_below, no risk added from reduce_only, to cash, HALT",
+    answers="SEC 15c3-5(c)(1)(i); RTS 6 Art. 12",
+)
+LOSS = Rule(
+    "RC-61",
+    "loss of the day and week",
+    Status.HALT,
+    formula="loss of the day < day, of five sessions < week, else no buys; loss of the day < halt_day, else HALT",
+    answers="SEC 15c3-5(c)(1)(i); RTS 6 Art. 12",
+)
+STOP = Rule(
+    "RC-62",
+    "stop loss",
+    Status.SHRINK,
+    "exits missing",
+    formula="close > entry * (1 - max(min_fraction, atr20_multiple * ATR20 / entry)), else the exit must be in the plan",
+    answers="house",
+)
+TRAIL = Rule(
+    "RC-63",
+    "trailing stop",
+    Status.SHRINK,
+    "exits missing",
+    formula="close > highest close since entry - max(min_fraction of it, atr20_multiple * ATR20), else its exit in the plan",
+    answers="house",
+)
+BLOCKED = Rule(
+    "RC-64",
+    "re-entry",
+    Status.REJECT_ORDER,
+    "orders",
+    formula="a stopped name is not bought for so many sessions",
+    answers="house",
+)
 
 WEEK_SESSIONS = 5
 SEVERITY = (Rung.FULL, Rung.SCALED, Rung.REDUCE_ONLY, Rung.TO_CASH, Rung.HALT)
@@ -29,7 +68,7 @@ SEVERITY = (Rung.FULL, Rung.SCALED, Rung.REDUCE_ONLY, Rung.TO_CASH, Rung.HALT)
 def passive(p: Projection) -> tuple[ControlResult, ...]:
     """RC-31: a name that drifted beyond 5 % is not bought; beyond 6 % for too long and without a trim, nothing is."""
     rule, book = p.mandate.limits.passive_breach, p.inputs.book
-    age, results = dict(book.passive), []
+    age, results = dict(members(book.passive)), []
     for row, name in enumerate(p.inputs.instruments):
         weight = abs(float(p.weights[row, WITHOUT]))
         if within(weight, rule.no_buys):
@@ -58,16 +97,21 @@ def drawdown(p: Projection) -> float:
     return max(*both, 0.0)
 
 
+def reached(seen: float, at: float) -> bool:
+    """Whether a drawdown or a loss has come to a step, the tolerance included; a step that is no number is always reached."""
+    return not (math.isfinite(at) and seen + TOLERANCE < at)
+
+
 def rung(p: Projection) -> Rung:
     """The stricter of the book's rung and the one its drawdown asks for."""
-    ladder, now = p.mandate.ladder, drawdown(p) + TOLERANCE
+    ladder, now = p.mandate.ladder, drawdown(p)
     steps = (
         (ladder.halt.at, Rung.HALT),
         (ladder.to_cash.at, Rung.TO_CASH),
         (ladder.reduce_only.at, Rung.REDUCE_ONLY),
         (ladder.full_below, Rung.SCALED),
     )
-    asked = next((step for at, step in steps if now >= at), Rung.FULL)
+    asked = next((step for at, step in steps if reached(now, at)), Rung.FULL)
     if not below_floor(p):
         return max(asked, p.inputs.book.rung, key=SEVERITY.index)
     return Rung.HALT
@@ -95,12 +139,12 @@ def below_floor(p: Projection) -> bool:
     floor = p.mandate.ladder.absolute_floor.drawdown_from_inception_high
     high, lost = number(p.inputs.book.inception_high), number(p.inputs.book.drawdown_inception)
     worst = max(lost, 1.0 - p.nav / high) if high > 0 else math.nan
-    return not worst + TOLERANCE < floor or not math.isfinite(lost)
+    return not worst + TOLERANCE < floor or not (math.isfinite(lost) and math.isfinite(floor))
 
 
 def _halt(p: Projection, rule: Rule, text: str, observed: float, limit: float, *, key: str = "") -> ControlResult:
     """HALT, except that from the drawdown of `to_cash` on sells go on until the book is flat."""
-    deep = drawdown(p) + TOLERANCE >= p.mandate.ladder.to_cash.at or below_floor(p)
+    deep = reached(drawdown(p), p.mandate.ladder.to_cash.at) or below_floor(p)
     status = Status.HALT
     ids: tuple[str, ...] = ()
     if deep and bool((p.reducing & (p.signs < 0)).any()):
@@ -146,11 +190,11 @@ def loss(p: Projection) -> tuple[ControlResult, ...]:
         raise TypeError("no_buys is no text")
     # On REDUCE_ONLY and TO_CASH class B names the kind of re-arming, elsewhere a halt of its own.
     halted = book.halt_class == "B" and book.rung not in (Rung.REDUCE_ONLY, Rung.TO_CASH)
-    if day + TOLERANCE >= rules.halt_day or halted:
+    if reached(day, rules.halt_day) or halted:
         return (_halt(p, LOSS, f"loss of the day {day:.6g}", day, rules.halt_day, key="halt"),)
     results = []
     for key, seen, limit in (("day", day, rules.day), ("week", week, rules.week)):
-        results.append(_no_buys(p, key, seen + TOLERANCE >= limit, f"loss of the {key} {seen:.6g}", seen, limit))
+        results.append(_no_buys(p, key, reached(seen, limit), f"loss of the {key} {seen:.6g}", seen, limit))
     results.append(_no_buys(p, "rest of the period", bool(book.no_buys), f"no buys: {book.no_buys}", None, None))
     return tuple(results)
 
@@ -173,7 +217,7 @@ def _exit_due(p: Projection, row: int) -> bool:
 def _stops(p: Projection, rule: Rule) -> tuple[ControlResult, ...]:
     place = {name: row for row, name in enumerate(p.inputs.instruments)}
     results = []
-    for hit in p.inputs.book.stop_hits:
+    for hit in members(p.inputs.book.stop_hits):
         if hit.control.startswith(TRAIL.id) != (rule is TRAIL):
             continue
         row = place.get(hit.instrument)
@@ -204,7 +248,7 @@ def trail(p: Projection) -> tuple[ControlResult, ...]:
 def blocked(p: Projection) -> tuple[ControlResult, ...]:
     """RC-64: a name that was stopped out is not bought before its session has come."""
     results = []
-    for name, until in p.inputs.book.blocked:
+    for name, until in members(p.inputs.book.blocked):
         if p.inputs.session >= until:
             continue
         ids = p.increasing_in(np.array([other == name for other in p.inputs.instruments], dtype=bool))

@@ -24,7 +24,14 @@ from marketbot_assets.risk.schema import REVERSE, STRESS_RESULTS, UNKNOWN
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Order, Status
 
-STRESS = Rule("RC-46", "stress loss", Status.SHRINK, version="2")
+STRESS = Rule(
+    "RC-46",
+    "stress loss",
+    Status.SHRINK,
+    version="2",
+    formula="max(replay, factors) of every window and shock <= the limit of its kind; the budget's less the drawdown",
+    answers="RTS 6 Art. 10; Federal Reserve 2026 severely adverse",
+)
 CONTRIBUTORS = 5
 FUND, UNLABELLED, SHOWN_FROM = "FUND", "UNKNOWN", 5e-5
 

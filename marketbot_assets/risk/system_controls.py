@@ -12,11 +12,46 @@ from marketbot_assets.risk.inputs import HALT_FLAG_OFF, OPTIMAL
 from marketbot_assets.risk.projection import Projection, members, number
 from marketbot_resources.model import SELLING_LEVELS, HaltLevel, Status
 
-OPTIMIZER = Rule("RC-53", "optimizer integrity", Status.REDUCE_ONLY, "largest violation, fraction of NAV")
-RECONCILIATION = Rule("RC-67", "reconciliation", Status.HALT, "unexplained breaks")
-HALT_FLAG = Rule("RC-80", "halt flag", Status.HALT, "flags not off")
-LEDGER = Rule("RC-84", "ledger first", Status.HALT, "ledgers not ready")
-DATA = Rule("RC-87", "data gate", Status.REDUCE_ONLY, "fraction of names")
+OPTIMIZER = Rule(
+    "RC-53",
+    "optimizer integrity",
+    Status.REDUCE_ONLY,
+    "largest violation, fraction of NAV",
+    formula="status optimal and recomputed violation of every constraint <= hard; off rebalance days reductions alone",
+    answers="SR 26-2; RTS 6 Art. 8",
+)
+RECONCILIATION = Rule(
+    "RC-67",
+    "reconciliation",
+    Status.HALT,
+    "unexplained breaks",
+    formula="shares and cash of book and broker equal, or a known event explains all of it",
+    answers="RTS 6 Art. 17; FIA 2015",
+)
+HALT_FLAG = Rule(
+    "RC-80",
+    "halt flag",
+    Status.HALT,
+    "flags not off",
+    formula="the halt flag is off; unreadable counts as on",
+    answers="RTS 6 Art. 12; SEC on Knight 2012",
+)
+LEDGER = Rule(
+    "RC-84",
+    "ledger first",
+    Status.HALT,
+    "ledgers not ready",
+    formula="the ledger can take the decision's record before anything is sent",
+    answers="SEC 17a-4(f)",
+)
+DATA = Rule(
+    "RC-87",
+    "data gate",
+    Status.REDUCE_ONLY,
+    "fraction of names",
+    formula="share of names with complete data >= universe and held, no halting quality rule, no order on a rejected bar",
+    answers="RTS 6 Art. 15(1); FIA 2015",
+)
 
 
 def _reduce_only(p: Projection, rule: Rule, text: str) -> tuple[Status, tuple[str, ...]]:
@@ -29,9 +64,9 @@ def optimizer(p: Projection) -> tuple[ControlResult, ...]:
 
     The answer of a fallback, a solver that failed and a second opinion that differs warn.
     """
-    if not isinstance(p.inputs.optimizer.doubts, tuple):
-        raise TypeError("the doubts about the optimizer's answer are missing")
     answer, hard = p.inputs.optimizer, p.mandate.limits.residual.hard
+    if not isinstance(answer.doubts, tuple) or not (isinstance(answer.method, str) and answer.method):
+        raise TypeError("the optimizer's method or the doubts about its answer are missing")
     residual = number(answer.residual)
     solved = answer.status == OPTIMAL and within(residual, hard) and residual <= hard * (1.0 + TOLERANCE)
     text = "" if solved else f"no usable answer: {answer.status}, {answer.method}, residual {residual:.3g}"

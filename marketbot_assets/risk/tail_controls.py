@@ -18,8 +18,20 @@ from marketbot_assets.risk.projection import REDUCTIONS, WITH, Projection
 from marketbot_assets.risk.value_at_risk import filtered, historical_var, var_by_method
 from marketbot_resources.model import Status
 
-VALUE_AT_RISK = Rule("RC-43", "value at risk 99 %, one session", Status.SHRINK)
-ALL_METHODS = Rule("RC-45", "value at risk 99 % by all methods", Status.SHRINK)
+VALUE_AT_RISK = Rule(
+    "RC-43",
+    "value at risk 99 %, one session",
+    Status.SHRINK,
+    formula="var_multiple in force * max(historical, filtered) value at risk 99 % <= hard",
+    answers="house; Basel back-test multiple",
+)
+ALL_METHODS = Rule(
+    "RC-45",
+    "value at risk 99 % by all methods",
+    Status.SHRINK,
+    formula="max(historical, filtered, normal, Cornish-Fisher where monotone) against hard of RC-43",
+    answers="house; SR 26-2 (model comparison)",
+)
 
 STEPS, HALVINGS = 64, 40
 
