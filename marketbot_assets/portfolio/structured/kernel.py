@@ -29,93 +29,84 @@ def prices(
     out_buy: Floats, out_sell: Floats,
 ) -> None:  # fmt: skip
     """What the next unit bought and sold is worth: own worth - risk - prices of the rows, (n,) each."""
-    n = len(buy)
+    n, size = len(buy), len(f)
     for i in range(n):
         out_buy[i] = 0.0
-    for j in range(len(f)):
-        factor = scale[j] * f[j]
-        if factor != 0.0:
-            row = roots[j]
-            for i in range(n):
-                out_buy[i] -= factor * row[i]
+    j = 0
+    while j + 4 <= size:  # four rows at a time: the sum is loaded and stored once
+        a, b, c, d = scale[j] * f[j], scale[j + 1] * f[j + 1], scale[j + 2] * f[j + 2], scale[j + 3] * f[j + 3]
+        for i in range(n):
+            out_buy[i] -= a * roots[j, i] + b * roots[j + 1, i] + (c * roots[j + 2, i] + d * roots[j + 3, i])
+        j += 4
+    while j < size:
+        a = scale[j] * f[j]
+        for i in range(n):
+            out_buy[i] -= a * roots[j, i]
+        j += 1
     for i in range(n):
         out_sell[i] = out_buy[i] + sell[i]
         out_buy[i] += buy[i]
     for j in range(len(y)):
         price = y[j]
         if price != 0.0:
-            above, below = up[j], down[j]
             for i in range(n):
-                out_buy[i] -= price * above[i]
-                out_sell[i] -= price * below[i]
+                out_buy[i] -= price * up[j, i]
+                out_sell[i] -= price * down[j, i]
 
 
 @njit(error_model="numpy")
 def respond(
-    buy: Floats, sell: Floats, curve: Floats, now: Floats, lower: Floats, upper: Floats, moved: Floats, slope: Floats
-) -> None:
-    """The best move of each name at these prices, and its derivative by the price (0 where it is stuck)."""
+    buy: Floats, sell: Floats, curve: Floats, give: Floats, now: Floats, lower: Floats, upper: Floats, moved: Floats,
+    slope: Floats,
+) -> float:  # fmt: skip
+    """The best move of each name at these prices, and its derivative by the price (0 where it is stuck); the names' part of the dual.
+
+    `give`: 1 / curve. Buying is never worth more than selling, so the best weight is the larger of what buying asks for and the
+    smaller of what selling leaves and the present weight.
+    """
+    value = 0.0
     for i in range(len(buy)):
-        weight = buy[i] / curve[i]
-        steep = 1.0 / curve[i]
-        if weight <= now[i]:
-            weight = sell[i] / curve[i]
-            if weight >= now[i]:
-                weight = now[i]
-                steep = 0.0
-        if weight <= lower[i]:
-            weight = lower[i]
-            steep = 0.0
-        elif weight >= upper[i]:
-            weight = upper[i]
-            steep = 0.0
-        moved[i] = weight - now[i]
-        slope[i] = steep
+        above, weight = buy[i] * give[i], sell[i] * give[i]
+        weight = now[i] if weight >= now[i] else weight
+        weight = above if above > weight else weight
+        weight = lower[i] if weight <= lower[i] else weight
+        weight = upper[i] if weight >= upper[i] else weight
+        move = weight - now[i]
+        inside = lower[i] < weight < upper[i] and move != 0.0
+        moved[i] = move
+        slope[i] = give[i] if inside else 0.0
+        here = buy[i] if move > 0.0 else sell[i]
+        value += here * move - 0.5 * curve[i] * weight * weight
+    return value
 
 
 @njit(error_model="numpy")
 def along(
-    step: float, buy: Floats, sell: Floats, dbuy: Floats, dsell: Floats, curve: Floats, now: Floats, lower: Floats,
-    upper: Floats,
+    step: float, buy: Floats, sell: Floats, dbuy: Floats, dsell: Floats, curve: Floats, give: Floats, now: Floats,
+    lower: Floats, upper: Floats,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Value, slope and curvature of the names' part of the dual at `step` along a direction."""
     value, slope, bend = 0.0, 0.0, 0.0
     for i in range(len(buy)):
-        here = buy[i] + step * dbuy[i]
-        dhere = dbuy[i]
-        weight = here / curve[i]
-        inside = True
-        if weight <= now[i]:
-            here = sell[i] + step * dsell[i]
-            dhere = dsell[i]
-            weight = here / curve[i]
-            if weight >= now[i]:
-                weight = now[i]
-                inside = False
-        if weight <= lower[i]:
-            weight = lower[i]
-            inside = False
-        elif weight >= upper[i]:
-            weight = upper[i]
-            inside = False
+        bought, sold = buy[i] + step * dbuy[i], sell[i] + step * dsell[i]
+        above, weight = bought * give[i], sold * give[i]
+        weight = now[i] if weight >= now[i] else weight
+        weight = above if above > weight else weight
+        weight = lower[i] if weight <= lower[i] else weight
+        weight = upper[i] if weight >= upper[i] else weight
         move = weight - now[i]
-        if move > 0.0:
-            here = buy[i] + step * dbuy[i]
-            dhere = dbuy[i]
-        elif move < 0.0:
-            here = sell[i] + step * dsell[i]
-            dhere = dsell[i]
+        inside = lower[i] < weight < upper[i] and move != 0.0
+        here, change = (bought, dbuy[i]) if move > 0.0 else (sold, dsell[i])
         value += here * move - 0.5 * curve[i] * weight * weight
-        slope += dhere * move
-        if inside:
-            bend += dhere * dhere / curve[i]
+        slope += change * move
+        bend += change * change * give[i] if inside else 0.0
     return value, slope, bend
 
 
 @njit(error_model="numpy")
 def line_search(
-    buy: Floats, sell: Floats, dbuy: Floats, dsell: Floats, curve: Floats, now: Floats, lower: Floats, upper: Floats,
-    linear: float, quadratic: float, slope_now: float, value_now: float,
+    buy: Floats, sell: Floats, dbuy: Floats, dsell: Floats, curve: Floats, give: Floats, now: Floats, lower: Floats,
+    upper: Floats, linear: float, quadratic: float, slope_now: float, value_now: float,
 ) -> tuple[float, float]:  # fmt: skip
     """(step in (0, 1], value gained there is relative to `value_now`): a minimizer along the line to 5 % of the first slope.
 
@@ -124,7 +115,7 @@ def line_search(
     low, high, step = 0.0, -1.0, 1.0
     gain = 0.0
     for _ in range(LINE_TRIALS):
-        value, slope, bend = along(step, buy, sell, dbuy, dsell, curve, now, lower, upper)
+        value, slope, bend = along(step, buy, sell, dbuy, dsell, curve, give, now, lower, upper)
         gain = value - value_now + linear * step + 0.5 * quadratic * step * step
         slope += linear + quadratic * step
         bend += quadratic
@@ -341,10 +332,10 @@ def newton(
     n, size, m = len(buy), len(f), len(y)
     at_buy, at_sell, dbuy, dsell = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     df, dy, slack, none = np.zeros(size), np.zeros(m), np.empty(m), np.zeros(n)
-    steps, error, before = 0, np.inf, np.inf
+    steps, error, before, give = 0, np.inf, np.inf, 1.0 / curve
     prices(buy, sell, roots, scale, f, up, down, y, at_buy, at_sell)
     while True:
-        respond(at_buy, at_sell, curve, now, lower, upper, moved, slope)
+        value = respond(at_buy, at_sell, curve, give, now, lower, upper, moved, slope)
         exposures(roots, root_now, moved, seen)
         slacks(up, down, bound, moved, slack)
         error = error_of(scale, f, seen, y, slack)
@@ -359,9 +350,8 @@ def newton(
         if not first < 0.0:
             break
         prices(none, none, roots, scale, df, up, down, dy, dbuy, dsell)
-        value = along(0.0, at_buy, at_sell, dbuy, dsell, curve, now, lower, upper)[0]
         step = line_search(
-            at_buy, at_sell, dbuy, dsell, curve, now, lower, upper, linear, quadratic, first, value
+            at_buy, at_sell, dbuy, dsell, curve, give, now, lower, upper, linear, quadratic, first, value
         )[0]  # fmt: skip
         for j in range(size):
             f[j] += step * df[j]
@@ -372,5 +362,4 @@ def newton(
     for j in range(size):
         if scale[j] == 0.0:
             f[j] = seen[j]
-    value = along(0.0, at_buy, at_sell, none, none, curve, now, lower, upper)[0]
     return steps, error, value + constant_part(scale, f, root_now, y, bound)
