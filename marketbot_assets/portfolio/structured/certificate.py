@@ -15,28 +15,59 @@ OBJECTIVE_FLOOR = 1e-3
 
 def utility(problem: StructuredProblem, weights: Floats) -> float:
     """What the problem makes largest."""
-    moved, factor = weights - problem.now, problem.root.dot(weights)
-    bought = np.maximum(moved, np.zeros(len(moved)))
-    variance = float(factor.dot(factor)) + float(problem.specific.dot(weights * weights))
-    cost = float(problem.cost_buy.dot(bought)) + float(problem.cost_sell.dot(bought - moved))
-    return float(problem.mu.dot(weights)) - 0.5 * problem.risk_aversion * variance - cost
+    return _utility(problem, weights, problem.root.dot(weights), weights * weights)
 
 
 def residual(problem: StructuredProblem, weights: Floats) -> float:
     """Largest violation of any limit in its own unit, 0 when all hold; infinite for weights that are not finite."""
-    n, m = len(problem.now), len(problem.row_bounds)
     if weights.shape != problem.now.shape:
-        return float("inf")
-    over = np.empty(2 * n + m + 1)
-    over[-1] = 0.0
+        return math.inf
+    return _residual(problem, weights, [cone.root.dot(weights) for cone in problem.cones], weights * weights)
+
+
+def upper_bound(problem: StructuredProblem, weights: Floats, prices: Multipliers, *, share: float = 1.0) -> float:
+    """An upper bound of share * utility over all feasible weights; infinite when the multipliers prove nothing.
+
+    share 1: the dual value. share 0: a number below 0 proves that no weights keep all limits.
+    """
+    seen = [cone.root.dot(weights) for cone in problem.cones]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return _upper_bound(problem, weights, prices, share, problem.root.dot(weights), seen, weights * weights)
+
+
+def proof(problem: StructuredProblem, weights: Floats, prices: Multipliers) -> tuple[float, float, float]:
+    """(`residual`, `utility`, `upper_bound`) with products computed once; weights (n,). The caller silences divisions by 0."""
+    root, squares = problem.root, weights * weights
+    factor = root.dot(weights)
+    seen = [factor if cone.root is root else cone.root.dot(weights) for cone in problem.cones] if problem.cones else []
+    return (
+        _residual(problem, weights, seen, squares),
+        _utility(problem, weights, factor, squares),
+        _upper_bound(problem, weights, prices, 1.0, factor, seen, squares),
+    )
+
+
+def _utility(problem: StructuredProblem, weights: Floats, factor: Floats, squares: Floats) -> float:
+    moved = weights - problem.now
+    bought = np.maximum(moved, np.zeros(len(moved)))
+    variance = float(factor.dot(factor)) + float(problem.specific.dot(squares))
+    cost = float(problem.cost_buy.dot(bought)) + float(problem.cost_sell.dot(bought - moved))
+    return float(problem.mu.dot(weights)) - 0.5 * problem.risk_aversion * variance - cost
+
+
+def _residual(problem: StructuredProblem, weights: Floats, seen: list[Floats], squares: Floats) -> float:
+    n, bounds = len(weights), problem.row_bounds
+    over = np.empty(2 * n + len(bounds))
     np.subtract(problem.lower, weights, over[:n])
     np.subtract(weights, problem.upper, over[n : 2 * n])
-    if m:
-        np.subtract(problem.rows.dot(weights), problem.row_bounds, over[2 * n : -1])
-    worst = [float(over.max())]  # NaN when any is
+    if len(bounds):
+        np.subtract(problem.rows.dot(weights), bounds, over[2 * n :])
+    worst = [0.0, float(over.max(initial=0.0)) if n == 0 else float(over.max())]  # NaN when any is
     if len(problem.buy_bounds):
-        worst.append(float((problem.buy_rows.dot(np.maximum(weights - problem.now, 0.0)) - problem.buy_bounds).max()))
-    worst += [norm(cone, weights) - cone.radius for cone in problem.cones]
+        bought = np.maximum(weights - problem.now, 0.0)
+        worst.append(float((problem.buy_rows.dot(bought) - problem.buy_bounds).max()))
+    for cone, factor in zip(problem.cones, seen, strict=True):
+        worst.append(_size(cone, factor, squares) - cone.radius)
     if problem.top is not None:
         worst.append(float(np.sort(weights)[::-1][: problem.top.count].sum()) - problem.top.bound)
     for tail in problem.tails:
@@ -45,61 +76,51 @@ def residual(problem: StructuredProblem, weights: Floats) -> float:
         worst.append(-float(shares.dot(profits)) - tail.bound)
     if problem.funding is not None:
         worst.append(problem.funding.left(weights, problem.now) - problem.funding.bound)
-    return max(worst) if all(map(math.isfinite, worst)) else float("inf")
+    return max(worst) if all(map(math.isfinite, worst)) else math.inf
+
+
+def _size(cone: Cone, seen: Floats, squares: Floats) -> float:
+    own = float(cone.specific.dot(squares)) if len(cone.specific) else 0.0
+    return math.sqrt(float(seen.dot(seen)) + own)
 
 
 def norm(cone: Cone, weights: Floats) -> float:
     """Left side of a cone."""
-    seen = cone.root.dot(weights)
-    own = float(cone.specific.dot(weights * weights)) if len(cone.specific) else 0.0
-    return math.sqrt(float(seen.dot(seen)) + own)
+    return _size(cone, cone.root.dot(weights), weights * weights)
 
 
-def upper_bound(problem: StructuredProblem, weights: Floats, prices: Multipliers, *, share: float = 1.0) -> float:
-    """An upper bound of share * utility over all feasible weights; infinite when the multipliers prove nothing.
-
-    share 1: the dual value. share 0: a number below 0 proves that no weights keep all limits.
-    """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return quiet_bound(problem, weights, prices, share)
-
-
-def quiet_bound(problem: StructuredProblem, weights: Floats, prices: Multipliers, share: float) -> float:
-    """`upper_bound` for a caller that has silenced the warnings about divisions by 0."""
-    bound = _upper_bound(problem, weights, prices, share) if _valid(problem, prices) else math.inf
-    return bound if math.isfinite(bound) else math.inf
-
-
-def _upper_bound(problem: StructuredProblem, weights: Floats, prices: Multipliers, share: float) -> float:
+def _upper_bound(
+    problem: StructuredProblem, weights: Floats, prices: Multipliers, share: float, factor: Floats, seen: list[Floats],
+    squares: Floats,
+) -> float:  # fmt: skip
+    if not _valid(problem, prices):
+        return math.inf
     now, aversion = problem.now, share * problem.risk_aversion
-    factor = problem.root.dot(weights)
     curve = aversion * problem.specific
-    worth = problem.mu if share == 1.0 else share * problem.mu
-    worth = worth - (aversion * factor).dot(problem.root)
+    worth = (problem.mu if share == 1.0 else share * problem.mu) - (aversion * factor).dot(problem.root)
     value = 0.5 * aversion * float(factor.dot(factor))
-    for cone, price in zip(problem.cones, prices.cones.tolist(), strict=True):
+    for cone, price, part in zip(problem.cones, prices.cones.tolist(), seen, strict=True):
         if price == 0.0:
             continue
-        seen = cone.root.dot(weights)
         own = cone.specific if len(cone.specific) else np.zeros_like(now)
         if share > 0.0:
-            value += 0.5 * price * (float(seen.dot(seen)) + cone.radius * cone.radius)
-            worth, curve = worth - (price * seen).dot(cone.root), curve + price * own
+            value += 0.5 * price * (float(part.dot(part)) + cone.radius * cone.radius)
+            worth, curve = worth - (price * part).dot(cone.root), curve + price * own
         else:
-            size = math.sqrt(float(seen.dot(seen)) + float(own.dot(weights * weights)))
-            value += price * size * cone.radius
-            worth = worth - price * (seen.dot(cone.root) + own * weights)
+            value += price * _size(cone, part, squares) * cone.radius
+            worth = worth - price * (part.dot(cone.root) + own * weights)
     if len(problem.row_bounds):
         worth = worth - prices.rows.dot(problem.rows)
         value += float(prices.rows.dot(problem.row_bounds))
     if problem.top is not None:
         worth = worth - prices.top
         value += prices.top_price * problem.top.bound
-    for tail, price in zip(problem.tails, prices.tails, strict=True):
-        worth = worth + price.dot(tail.returns)
-        value += float(price.sum()) * tail.bound
+    for tail, losses in zip(problem.tails, prices.tails, strict=True):
+        worth = worth + losses.dot(tail.returns)
+        value += float(losses.sum()) * tail.bound
     buy, sell, paid = _moves(problem, prices, share)
-    return value + paid + float(worth.dot(now)) + _best_of_names(problem, worth - buy, worth + sell, curve)
+    bound = value + paid + float(worth.dot(now)) + _best_of_names(problem, worth - buy, worth + sell, curve)
+    return bound if math.isfinite(bound) else math.inf
 
 
 def _moves(problem: StructuredProblem, prices: Multipliers, share: float) -> tuple[Floats, Floats, float]:
@@ -125,14 +146,14 @@ def _moves(problem: StructuredProblem, prices: Multipliers, share: float) -> tup
 
 def _valid(problem: StructuredProblem, prices: Multipliers) -> bool:
     """Whether the multipliers may be used: no NaN, >= 0, each aggregate within its price. Infinite ones give no finite bound."""
-    parts = (prices.rows, prices.buys, prices.cones, prices.waves, *prices.tails)
-    if not (0.0 <= prices.top_price < np.inf and 0.0 <= prices.funding < np.inf):
+    if not (0.0 <= prices.top_price < math.inf and 0.0 <= prices.funding < math.inf):
         return False
-    for part in parts:
-        if len(part) and not part.min() >= 0.0:
+    for few in (prices.rows, prices.buys, prices.cones, prices.waves):
+        if len(few) and not all(price >= 0.0 for price in few.tolist()):
             return False
-    if problem.top is not None and not prices.top.min(initial=0.0) >= 0.0:
-        return False
+    for many in (prices.top, *prices.tails) if problem.top is not None else prices.tails:
+        if len(many) and not many.min() >= 0.0:
+            return False
     if problem.top is not None and prices.top_price > 0.0:
         count = min(problem.top.count, len(problem.now))
         if (

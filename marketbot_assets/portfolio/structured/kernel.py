@@ -58,10 +58,10 @@ def respond(
     buy: Floats, sell: Floats, curve: Floats, give: Floats, now: Floats, lower: Floats, upper: Floats, moved: Floats,
     slope: Floats, work: Floats,
 ) -> float:  # fmt: skip
-    """The best move of each name at these prices, and its derivative by the price (0 where it is stuck); the names' part of the dual.
+    """The best move of each name at these prices, and its derivative by the price (0 where it is stuck); value of their dual part.
 
-    `give`: 1 / curve; `work` (1 or more, n): room. Buying is never worth more than selling, so the best weight is the larger of what
-    buying asks for and the smaller of what selling leaves and the present weight.
+    `give`: 1 / curve; `work` (1 or more, n): room. Buying is never worth more than selling, so the best weight is the larger of
+    what buying asks for and the smaller of what selling leaves and the present weight.
     """
     values = work[0]
     for i in range(len(buy)):

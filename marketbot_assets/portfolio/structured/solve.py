@@ -17,6 +17,7 @@ from marketbot_assets.portfolio.structured.problem import (
     INFEASIBLE,
     NOT_CONVERGED,
     OPTIMAL,
+    UNPROVEN,
     Floats,
     Multipliers,
     Solution,
@@ -70,20 +71,22 @@ def solve(
     *,
     prepared: Prepared | None = None,
     tolerance: float = GAP_TOLERANCE,
+    prove: bool = True,
 ) -> Solution:
     """The optimal weights with their proof; `start`: the multipliers of an earlier solve of a similar problem.
 
-    `prepared`: what `prepare` made of a problem with the same arrays; made anew when it does not fit.
+    `prepared`: what `prepare` made of a problem with the same arrays; made anew when it does not fit. Without `prove` the answer
+    is `unproven`, no limit and no gap is looked at, and nothing may be traded on it: for measurements against solvers without proofs.
     Never raises for a problem of finite numbers and matching shapes: the status says whether the answer may be used.
     """
     if len(problem.now) == 0 or np.count_nonzero(problem.lower > problem.upper):
         return _trivial(problem, INFEASIBLE)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         kept = prepared if prepared is not None and prepared.fits(problem) else prepare(problem)
-        return _solve(_state(problem, kept, start), tolerance)
+        return _solve(_state(problem, kept, start), tolerance, prove)
 
 
-def _solve(state: _State, tolerance: float) -> Solution:
+def _solve(state: _State, tolerance: float, prove: bool) -> Solution:
     first = state.extra
     proof: Solution | None = None
     for _ in range(ROUNDS_MAX):
@@ -93,6 +96,8 @@ def _solve(state: _State, tolerance: float) -> Solution:
         weights = state.weights()
         if _grow(state, weights):
             continue
+        if not prove and not state.proximal:
+            return Solution(weights, _multipliers(state), UNPROVEN, np.nan, np.inf, np.inf, np.inf, state.steps)
         proof = _proved(state, weights, tolerance)
         if proof.status == OPTIMAL or not state.proximal:
             break
@@ -229,8 +234,8 @@ def _multipliers(state: _State) -> Multipliers:
     problem, plain = state.problem, state.plain
     split = len(problem.row_bounds)
     cone_prices = np.zeros(len(problem.cones))
-    for number, price in zip(state.cones, state.prices.tolist(), strict=True):
-        cone_prices[number] = price
+    if state.cones:
+        cone_prices[state.cones] = state.prices
     prices = state.y[plain:]
     n, factors = len(problem.now), len(problem.root)
     top, top_price, waves, funding = EMPTY, 0.0, EMPTY, 0.0
@@ -248,13 +253,11 @@ def _multipliers(state: _State) -> Multipliers:
 def _proved(state: _State, weights: Floats, tolerance: float) -> Solution:
     """The answer with its proof; weights that break a limit by a hair are drawn towards the lower bounds."""
     problem, multipliers = state.problem, _multipliers(state)
-    worst = certificate.residual(problem, weights)
+    worst, objective, dual = certificate.proof(problem, weights, multipliers)
     if worst > RESIDUAL_TOLERANCE:
         drawn = ((weights + share * (problem.lower - weights)) for share in REPAIRS)
         weights = next((w for w in drawn if certificate.residual(problem, w) <= RESIDUAL_TOLERANCE), weights)
-        worst = certificate.residual(problem, weights)
-    objective = certificate.utility(problem, weights)
-    dual = certificate.quiet_bound(problem, weights, multipliers, 1.0)
+        worst, objective, dual = certificate.proof(problem, weights, multipliers)
     gap = (dual - objective) / (certificate.OBJECTIVE_FLOOR + abs(objective))
     good = abs(gap) <= tolerance and worst <= RESIDUAL_TOLERANCE
     return Solution(weights, multipliers, OPTIMAL if good else NOT_CONVERGED, objective, dual, gap, worst, state.steps)
