@@ -76,7 +76,7 @@ def solve(
     """The optimal weights with their proof; `start`: the multipliers of an earlier solve of a similar problem.
 
     `prepared`: what `prepare` made of a problem with the same arrays; made anew when it does not fit. Without `prove` the answer
-    is `unproven`, no limit and no gap is looked at, and nothing may be traded on it: for measurements against solvers without proofs.
+    is `unproven` and nothing may be traded on it: for measurements against solvers that prove nothing.
     Never raises for a problem of finite numbers and matching shapes: the status says whether the answer may be used.
     """
     if len(problem.now) == 0 or np.count_nonzero(problem.lower > problem.upper):
