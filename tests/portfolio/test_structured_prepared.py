@@ -52,19 +52,17 @@ def test_a_layout_fits_only_its_own_arrays(name: str) -> None:
     """Equal numbers in another array are another problem: only the same object is known not to have changed."""
     problem = random_problem(4, "gsbv", 20)
     value = getattr(problem, name)
-    changed = (
-        value + 1.0 if isinstance(value, float) else tuple(list(value)) + value[:1] if name == "cones" else value.copy()
-    )
+    changed = value + 1.0 if isinstance(value, float) else (*value, *value[:1]) if name == "cones" else value.copy()
     assert prepare(problem).fits(problem)
-    assert not prepare(problem).fits(replace(problem, **{name: changed}))
+    assert not prepare(problem).fits(replace(problem, **{name: changed}))  # type: ignore[arg-type]
     assert not prepare(problem).fits(replace(problem, rows=problem.rows[:-1], row_bounds=problem.row_bounds[:-1]))
 
 
 def test_a_wrong_layout_gives_no_answer() -> None:
     """Money law: the proof reads the problem, not the layout. The budget of 0.3 is laid out as one of 0.6."""
     problem = StructuredProblem(
-        np.full(2, 0.05), np.zeros((0, 2)), np.full(2, 0.04), 5.0, *(np.zeros(2) for _ in range(4)), np.ones(2),
-        np.ones((1, 2)), np.array([0.3]),
+        np.full(2, 0.05), np.zeros((0, 2)), np.full(2, 0.04), 5.0, np.zeros(2), np.zeros(2), np.zeros(2),
+        np.zeros(2), np.ones(2), np.ones((1, 2)), np.array([0.3]),
     )  # fmt: skip
     layout = prepare(problem)
     assert solve(problem, prepared=layout).status == OPTIMAL
