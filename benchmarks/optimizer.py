@@ -61,6 +61,7 @@ class Entry:
 OURS = Entry("structured (ours)", "solvers_own", "Structured", "")
 STANDARD_ENTRIES = (
     OURS,
+    Entry("structured, proof left out", "solvers_own", "Unproven", ""),
     Entry("Clarabel", "solvers_raw", "RawClarabel", "clarabel"),
     Entry("PIQP", "solvers_raw", "RawPiqp", "piqp", most_capped=0),
     Entry("OSQP", "solvers_raw", "RawOsqp", "osqp", most_capped=0),

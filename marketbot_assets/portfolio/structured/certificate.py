@@ -4,43 +4,25 @@ Nothing here is shared with the kernel. The upper bound is the dual function at 
 themselves): whatever the multipliers, no feasible weights have a higher utility, so a small gap proves the answer.
 """
 
+import math
+
 import numpy as np
 
-from marketbot_assets.portfolio.structured.problem import Floats, Multipliers, StructuredProblem
+from marketbot_assets.portfolio.structured.problem import Cone, Floats, Multipliers, StructuredProblem
 
 OBJECTIVE_FLOOR = 1e-3
 
 
 def utility(problem: StructuredProblem, weights: Floats) -> float:
     """What the problem makes largest."""
-    moved, factor = weights - problem.now, problem.root @ weights
-    variance = float(factor @ factor + problem.specific @ (weights * weights))
-    cost = float(problem.cost_buy @ np.maximum(moved, 0.0) + problem.cost_sell @ np.maximum(-moved, 0.0))
-    return float(problem.mu @ weights) - 0.5 * problem.risk_aversion * variance - cost
+    return _utility(problem, weights, problem.root.dot(weights), weights * weights)
 
 
 def residual(problem: StructuredProblem, weights: Floats) -> float:
     """Largest violation of any limit in its own unit, 0 when all hold; infinite for weights that are not finite."""
-    if weights.shape != problem.now.shape or not np.isfinite(weights).all():
-        return float("inf")
-    over = [0.0, np.max(problem.lower - weights, initial=0.0), np.max(weights - problem.upper, initial=0.0)]
-    if len(problem.row_bounds):
-        over.append(np.max(problem.rows @ weights - problem.row_bounds))
-    if len(problem.buy_bounds):
-        over.append(np.max(problem.buy_rows @ np.maximum(weights - problem.now, 0.0) - problem.buy_bounds))
-    for cone in problem.cones:
-        seen = cone.root @ weights
-        own = float(cone.specific @ (weights * weights)) if len(cone.specific) else 0.0
-        over.append(np.sqrt(float(seen @ seen) + own) - cone.radius)
-    if problem.top is not None:
-        over.append(np.sort(weights)[::-1][: problem.top.count].sum() - problem.top.bound)
-    for tail in problem.tails:
-        profits = np.sort(tail.returns @ weights)
-        shares = np.clip(tail.size - np.arange(len(profits)), 0.0, 1.0) / tail.size
-        over.append(-(shares @ profits) - tail.bound)
-    if problem.funding is not None:
-        over.append(problem.funding.left(weights, problem.now) - problem.funding.bound)
-    return float(max(over)) if np.isfinite(over).all() else float("inf")
+    if weights.shape != problem.now.shape:
+        return math.inf
+    return _residual(problem, weights, [cone.root.dot(weights) for cone in problem.cones], weights * weights)
 
 
 def upper_bound(problem: StructuredProblem, weights: Floats, prices: Multipliers, *, share: float = 1.0) -> float:
@@ -48,46 +30,107 @@ def upper_bound(problem: StructuredProblem, weights: Floats, prices: Multipliers
 
     share 1: the dual value. share 0: a number below 0 proves that no weights keep all limits.
     """
+    seen = [cone.root.dot(weights) for cone in problem.cones]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return _upper_bound(problem, weights, prices, share) if _valid(problem, prices) else float("inf")
+        return _upper_bound(problem, weights, prices, share, problem.root.dot(weights), seen, weights * weights)
 
 
-def _upper_bound(problem: StructuredProblem, weights: Floats, prices: Multipliers, share: float) -> float:
+def proof(problem: StructuredProblem, weights: Floats, prices: Multipliers) -> tuple[float, float, float]:
+    """(`residual`, `utility`, `upper_bound`) with products computed once; weights (n,). The caller silences divisions by 0."""
+    root, squares = problem.root, weights * weights
+    factor = root.dot(weights)
+    seen = [factor if cone.root is root else cone.root.dot(weights) for cone in problem.cones] if problem.cones else []
+    return (
+        _residual(problem, weights, seen, squares),
+        _utility(problem, weights, factor, squares),
+        _upper_bound(problem, weights, prices, 1.0, factor, seen, squares),
+    )
+
+
+def _utility(problem: StructuredProblem, weights: Floats, factor: Floats, squares: Floats) -> float:
+    moved = weights - problem.now
+    bought = np.maximum(moved, np.zeros(len(moved)))
+    variance = float(factor.dot(factor)) + float(problem.specific.dot(squares))
+    cost = float(problem.cost_buy.dot(bought)) + float(problem.cost_sell.dot(bought - moved))
+    return float(problem.mu.dot(weights)) - 0.5 * problem.risk_aversion * variance - cost
+
+
+def _residual(problem: StructuredProblem, weights: Floats, seen: list[Floats], squares: Floats) -> float:
+    n, bounds = len(weights), problem.row_bounds
+    over = np.empty(2 * n + len(bounds))
+    np.subtract(problem.lower, weights, over[:n])
+    np.subtract(weights, problem.upper, over[n : 2 * n])
+    if len(bounds):
+        np.subtract(problem.rows.dot(weights), bounds, over[2 * n :])
+    worst = [0.0, float(over.max(initial=0.0)) if n == 0 else float(over.max())]  # NaN when any is
+    if len(problem.buy_bounds):
+        bought = np.maximum(weights - problem.now, 0.0)
+        worst.append(float((problem.buy_rows.dot(bought) - problem.buy_bounds).max()))
+    for cone, factor in zip(problem.cones, seen, strict=True):
+        worst.append(_size(cone, factor, squares) - cone.radius)
+    if problem.top is not None:
+        worst.append(float(np.sort(weights)[::-1][: problem.top.count].sum()) - problem.top.bound)
+    for tail in problem.tails:
+        profits = np.sort(tail.returns.dot(weights))
+        shares = np.clip(tail.size - np.arange(len(profits)), 0.0, 1.0) / tail.size
+        worst.append(-float(shares.dot(profits)) - tail.bound)
+    if problem.funding is not None:
+        worst.append(problem.funding.left(weights, problem.now) - problem.funding.bound)
+    return max(worst) if all(map(math.isfinite, worst)) else math.inf
+
+
+def _size(cone: Cone, seen: Floats, squares: Floats) -> float:
+    own = float(cone.specific.dot(squares)) if len(cone.specific) else 0.0
+    return math.sqrt(float(seen.dot(seen)) + own)
+
+
+def norm(cone: Cone, weights: Floats) -> float:
+    """Left side of a cone."""
+    return _size(cone, cone.root.dot(weights), weights * weights)
+
+
+def _upper_bound(
+    problem: StructuredProblem, weights: Floats, prices: Multipliers, share: float, factor: Floats, seen: list[Floats],
+    squares: Floats,
+) -> float:  # fmt: skip
+    if not _valid(problem, prices):
+        return math.inf
     now, aversion = problem.now, share * problem.risk_aversion
-    factor = problem.root @ weights
-    curve, worth = aversion * problem.specific, share * problem.mu - aversion * (problem.root.T @ factor)
-    value = 0.5 * aversion * float(factor @ factor)
-    for cone, price in zip(problem.cones, prices.cones, strict=True):
+    curve = aversion * problem.specific
+    worth = (problem.mu if share == 1.0 else share * problem.mu) - (aversion * factor).dot(problem.root)
+    value = 0.5 * aversion * float(factor.dot(factor))
+    for cone, price, part in zip(problem.cones, prices.cones.tolist(), seen, strict=True):
         if price == 0.0:
             continue
-        seen = cone.root @ weights
         own = cone.specific if len(cone.specific) else np.zeros_like(now)
         if share > 0.0:
-            value += 0.5 * price * (float(seen @ seen) + cone.radius * cone.radius)
-            worth, curve = worth - price * (cone.root.T @ seen), curve + price * own
+            value += 0.5 * price * (float(part.dot(part)) + cone.radius * cone.radius)
+            worth, curve = worth - (price * part).dot(cone.root), curve + price * own
         else:
-            norm = np.sqrt(float(seen @ seen) + float(own @ (weights * weights)))
-            value += price * norm * cone.radius
-            worth = worth - price * (cone.root.T @ seen + own * weights)
+            value += price * _size(cone, part, squares) * cone.radius
+            worth = worth - price * (part.dot(cone.root) + own * weights)
     if len(problem.row_bounds):
-        worth = worth - prices.rows @ problem.rows
-        value += float(prices.rows @ problem.row_bounds)
+        worth = worth - prices.rows.dot(problem.rows)
+        value += float(prices.rows.dot(problem.row_bounds))
     if problem.top is not None:
         worth = worth - prices.top
         value += prices.top_price * problem.top.bound
-    for tail, price in zip(problem.tails, prices.tails, strict=True):
-        worth = worth + price @ tail.returns
-        value += float(price.sum()) * tail.bound
+    for tail, losses in zip(problem.tails, prices.tails, strict=True):
+        worth = worth + losses.dot(tail.returns)
+        value += float(losses.sum()) * tail.bound
     buy, sell, paid = _moves(problem, prices, share)
-    return value + paid + float(worth @ now) + _best_of_names(problem, worth - buy, worth + sell, curve)
+    bound = value + paid + float(worth.dot(now)) + _best_of_names(problem, worth - buy, worth + sell, curve)
+    return bound if math.isfinite(bound) else math.inf
 
 
 def _moves(problem: StructuredProblem, prices: Multipliers, share: float) -> tuple[Floats, Floats, float]:
     """Price per unit bought and per unit sold, (n,) each, and what the bounds on moves add to the value."""
-    buy, sell, value = share * problem.cost_buy, share * problem.cost_sell, 0.0
+    buy, sell, value = problem.cost_buy, problem.cost_sell, 0.0
+    if share != 1.0:
+        buy, sell = share * buy, share * sell
     if len(problem.buy_bounds):
-        buy = buy + prices.buys @ problem.buy_rows
-        value += float(prices.buys @ problem.buy_bounds)
+        buy = buy + prices.buys.dot(problem.buy_rows)
+        value += float(prices.buys.dot(problem.buy_bounds))
     funding = problem.funding
     if funding is None:
         return buy, sell, value
@@ -102,14 +145,15 @@ def _moves(problem: StructuredProblem, prices: Multipliers, share: float) -> tup
 
 
 def _valid(problem: StructuredProblem, prices: Multipliers) -> bool:
-    """Whether the multipliers may be used: finite, >= 0, each aggregate within its price."""
-    parts = [prices.rows, prices.buys, prices.cones, prices.waves, *prices.tails]
-    if not (0.0 <= prices.top_price < np.inf and 0.0 <= prices.funding < np.inf):
+    """Whether the multipliers may be used: no NaN, >= 0, each aggregate within its price. Infinite ones give no finite bound."""
+    if not (0.0 <= prices.top_price < math.inf and 0.0 <= prices.funding < math.inf):
         return False
-    if problem.top is not None:
-        parts.append(prices.top)
-    if not all(part.size == 0 or (part.min() >= 0.0 and part.max() < np.inf) for part in parts):
-        return False
+    for few in (prices.rows, prices.buys, prices.cones, prices.waves):
+        if len(few) and not all(price >= 0.0 for price in few.tolist()):
+            return False
+    for many in (prices.top, *prices.tails) if problem.top is not None else prices.tails:
+        if len(many) and not many.min() >= 0.0:
+            return False
     if problem.top is not None and prices.top_price > 0.0:
         count = min(problem.top.count, len(problem.now))
         if (
@@ -141,11 +185,11 @@ def _best_of_names(problem: StructuredProblem, buy: Floats, sell: Floats, curve:
     Concave: the largest value is at the unbounded maximizer, or at the bound that is nearest to it.
     """
     now = problem.now
-    if (sell < buy).any():
-        return float("inf")
-    above, below = buy / curve, sell / curve
-    best = np.where(above > now, above, np.fmin(below, now))
+    if np.count_nonzero(sell < buy):
+        return math.inf
+    best = np.fmax(buy / curve, np.fmin(sell / curve, now))
     best = np.minimum(np.maximum(best, problem.lower), problem.upper)
     moved = best - now
-    value = buy @ np.maximum(moved, 0.0) + sell @ np.minimum(moved, 0.0) - 0.5 * (curve @ (best * best))
-    return float(value)
+    bought = np.maximum(moved, np.zeros(len(now)))
+    # sell * sold + buy * bought, where moved = bought - sold.
+    return float(buy.dot(bought)) + float(sell.dot(moved - bought)) - 0.5 * float(curve.dot(best * best))

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from marketbot_assets.portfolio.structured import kernel, linear_algebra
 from marketbot_assets.portfolio.structured.fingerprint import fingerprint
-from marketbot_assets.portfolio.structured.kernel import newton, risk_inverse
-from marketbot_assets.portfolio.structured.linear_algebra import bounded_quadratic
+from marketbot_assets.portfolio.structured.kernel import newton
+from marketbot_assets.portfolio.structured.linear_algebra import bounded_quadratic, gathered, risk_inverse
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -63,7 +63,7 @@ def sensitivity(
     """(c, c) -1/2 times the derivative of the chosen cones' squared norms by their prices."""
     index, active = np.flatnonzero(slope), np.flatnonzero(y)
     a, m, count = len(index), len(active), len(chosen)
-    columns = np.zeros((m + count, a))
+    part, columns = gathered(roots, index), np.zeros((m + count, a))
     for b in range(m):
         for i in range(a):
             columns[b, i] = up[active[b], index[i]] if moved[index[i]] > 0.0 else down[active[b], index[i]]
@@ -75,9 +75,9 @@ def sensitivity(
             value = mask[j] * seen[j]
             if value != 0.0:
                 for i in range(a):
-                    columns[m + c, i] += value * roots[j, index[i]]
+                    columns[m + c, i] += value * part[j, i]
     plain = columns.copy()
-    risk_inverse(roots, scale, slope, index, columns)
+    risk_inverse(part, scale, slope[index], columns)
     matrix = np.zeros((m + count, m + count))
     for r in range(m + count):
         for s in range(m + count):

@@ -12,10 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from marketbot_assets.portfolio.structured.linear_algebra import bounded_quadratic, cholesky, solve_factored
+from marketbot_assets.portfolio.structured.linear_algebra import bounded_quadratic, gathered, risk_inverse, total
 
 Floats = NDArray[np.float64]
-Index = NDArray[np.int64]
 DAMPING = 1e-11
 SETTLED = 1e-11
 SLOPE_SHARE = 0.05
@@ -29,93 +28,90 @@ def prices(
     out_buy: Floats, out_sell: Floats,
 ) -> None:  # fmt: skip
     """What the next unit bought and sold is worth: own worth - risk - prices of the rows, (n,) each."""
-    n = len(buy)
+    n, size = len(buy), len(f)
     for i in range(n):
         out_buy[i] = 0.0
-    for j in range(len(f)):
-        factor = scale[j] * f[j]
-        if factor != 0.0:
-            row = roots[j]
-            for i in range(n):
-                out_buy[i] -= factor * row[i]
+    j = 0
+    while j + 4 <= size:  # four rows at a time: the sum is loaded and stored once
+        a, b, c, d = scale[j] * f[j], scale[j + 1] * f[j + 1], scale[j + 2] * f[j + 2], scale[j + 3] * f[j + 3]
+        for i in range(n):
+            out_buy[i] -= a * roots[j, i] + b * roots[j + 1, i] + (c * roots[j + 2, i] + d * roots[j + 3, i])
+        j += 4
+    while j < size:
+        a = scale[j] * f[j]
+        for i in range(n):
+            out_buy[i] -= a * roots[j, i]
+        j += 1
     for i in range(n):
         out_sell[i] = out_buy[i] + sell[i]
         out_buy[i] += buy[i]
     for j in range(len(y)):
         price = y[j]
         if price != 0.0:
-            above, below = up[j], down[j]
             for i in range(n):
-                out_buy[i] -= price * above[i]
-                out_sell[i] -= price * below[i]
+                out_buy[i] -= price * up[j, i]
+                out_sell[i] -= price * down[j, i]
 
 
 @njit(error_model="numpy")
 def respond(
-    buy: Floats, sell: Floats, curve: Floats, now: Floats, lower: Floats, upper: Floats, moved: Floats, slope: Floats
-) -> None:
-    """The best move of each name at these prices, and its derivative by the price (0 where it is stuck)."""
+    buy: Floats, sell: Floats, curve: Floats, give: Floats, now: Floats, lower: Floats, upper: Floats, moved: Floats,
+    slope: Floats, work: Floats,
+) -> float:  # fmt: skip
+    """The best move of each name at these prices, and its derivative by the price (0 where it is stuck); value of their dual part.
+
+    `give`: 1 / curve; `work` (1 or more, n): room. Buying is never worth more than selling, so the best weight is the larger of
+    what buying asks for and the smaller of what selling leaves and the present weight.
+    """
+    values = work[0]
     for i in range(len(buy)):
-        weight = buy[i] / curve[i]
-        steep = 1.0 / curve[i]
-        if weight <= now[i]:
-            weight = sell[i] / curve[i]
-            if weight >= now[i]:
-                weight = now[i]
-                steep = 0.0
-        if weight <= lower[i]:
-            weight = lower[i]
-            steep = 0.0
-        elif weight >= upper[i]:
-            weight = upper[i]
-            steep = 0.0
-        moved[i] = weight - now[i]
-        slope[i] = steep
+        held, low, high, steep, bought, sold = now[i], lower[i], upper[i], give[i], buy[i], sell[i]
+        above, weight = bought * steep, sold * steep
+        weight = held if weight >= held else weight
+        weight = above if above > weight else weight
+        weight = low if weight <= low else weight
+        weight = high if weight >= high else weight
+        move = weight - held
+        here = bought if move > 0.0 else sold
+        inside = (weight > low) & (weight < high) & (move != 0.0)
+        moved[i] = move
+        slope[i] = steep if inside else 0.0
+        values[i] = here * move - 0.5 * curve[i] * weight * weight
+    return total(values)
 
 
 @njit(error_model="numpy")
 def along(
-    step: float, buy: Floats, sell: Floats, dbuy: Floats, dsell: Floats, curve: Floats, now: Floats, lower: Floats,
-    upper: Floats,
+    step: float, buy: Floats, sell: Floats, dbuy: Floats, dsell: Floats, curve: Floats, give: Floats, now: Floats,
+    lower: Floats, upper: Floats, work: Floats,
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Value, slope and curvature of the names' part of the dual at `step` along a direction."""
-    value, slope, bend = 0.0, 0.0, 0.0
+    """Value, slope and curvature of the names' part of the dual at `step` along a direction. `work` (3, n): room.
+
+    Each name's parts first, their sums after: the first loop has no order to keep, so it runs on several names at once.
+    """
+    values, slopes, bends = work[0], work[1], work[2]
     for i in range(len(buy)):
-        here = buy[i] + step * dbuy[i]
-        dhere = dbuy[i]
-        weight = here / curve[i]
-        inside = True
-        if weight <= now[i]:
-            here = sell[i] + step * dsell[i]
-            dhere = dsell[i]
-            weight = here / curve[i]
-            if weight >= now[i]:
-                weight = now[i]
-                inside = False
-        if weight <= lower[i]:
-            weight = lower[i]
-            inside = False
-        elif weight >= upper[i]:
-            weight = upper[i]
-            inside = False
-        move = weight - now[i]
-        if move > 0.0:
-            here = buy[i] + step * dbuy[i]
-            dhere = dbuy[i]
-        elif move < 0.0:
-            here = sell[i] + step * dsell[i]
-            dhere = dsell[i]
-        value += here * move - 0.5 * curve[i] * weight * weight
-        slope += dhere * move
-        if inside:
-            bend += dhere * dhere / curve[i]
-    return value, slope, bend
+        held, low, high, steep, more, less = now[i], lower[i], upper[i], give[i], dbuy[i], dsell[i]
+        bought, sold = buy[i] + step * more, sell[i] + step * less
+        above, weight = bought * steep, sold * steep
+        weight = held if weight >= held else weight
+        weight = above if above > weight else weight
+        weight = low if weight <= low else weight
+        weight = high if weight >= high else weight
+        move = weight - held
+        here = bought if move > 0.0 else sold
+        change = more if move > 0.0 else less
+        inside = (weight > low) & (weight < high) & (move != 0.0)
+        values[i] = here * move - 0.5 * curve[i] * weight * weight
+        slopes[i] = change * move
+        bends[i] = change * change * steep if inside else 0.0
+    return total(values), total(slopes), total(bends)
 
 
 @njit(error_model="numpy")
 def line_search(
-    buy: Floats, sell: Floats, dbuy: Floats, dsell: Floats, curve: Floats, now: Floats, lower: Floats, upper: Floats,
-    linear: float, quadratic: float, slope_now: float, value_now: float,
+    buy: Floats, sell: Floats, dbuy: Floats, dsell: Floats, curve: Floats, give: Floats, now: Floats, lower: Floats,
+    upper: Floats, work: Floats, linear: float, quadratic: float, slope_now: float, value_now: float,
 ) -> tuple[float, float]:  # fmt: skip
     """(step in (0, 1], value gained there is relative to `value_now`): a minimizer along the line to 5 % of the first slope.
 
@@ -124,7 +120,7 @@ def line_search(
     low, high, step = 0.0, -1.0, 1.0
     gain = 0.0
     for _ in range(LINE_TRIALS):
-        value, slope, bend = along(step, buy, sell, dbuy, dsell, curve, now, lower, upper)
+        value, slope, bend = along(step, buy, sell, dbuy, dsell, curve, give, now, lower, upper, work)
         gain = value - value_now + linear * step + 0.5 * quadratic * step * step
         slope += linear + quadratic * step
         bend += quadratic
@@ -153,10 +149,10 @@ def exposures(roots: Floats, root_now: Floats, moved: Floats, out: Floats) -> No
     index = np.flatnonzero(moved)
     for j in range(len(out)):
         row = roots[j]
-        total = root_now[j]
+        value = root_now[j]
         for i in index:
-            total += row[i] * moved[i]
-        out[j] = total
+            value += row[i] * moved[i]
+        out[j] = value
 
 
 @njit(error_model="numpy")
@@ -164,66 +160,10 @@ def slacks(up: Floats, down: Floats, bound: Floats, moved: Floats, out: Floats) 
     """Bound - left side of each row."""
     index = np.flatnonzero(moved)
     for j in range(len(out)):
-        total = bound[j]
+        value = bound[j]
         for i in index:
-            total -= moved[i] * (up[j, i] if moved[i] > 0.0 else down[j, i])
-        out[j] = total
-
-
-@njit(error_model="numpy")
-def risk_inverse(roots: Floats, scale: Floats, slope: Floats, index: Index, columns: Floats) -> None:
-    """Columns (c, a) <- (diag(1 / slope) + roots' diag(scale) roots)^-1 columns on the names of `index` (a,), in place.
-
-    By the a x a matrix itself, or by the K x K one (Woodbury) where that is smaller.
-    """
-    a, size = len(index), len(scale)
-    used = np.flatnonzero(scale)
-    k = len(used)
-    if k < a:
-        factors = np.empty((a, k))
-        for i in range(a):
-            for j in range(k):
-                factors[i, j] = np.sqrt(scale[used[j]]) * roots[used[j], index[i]]
-        inner = np.zeros((k, k))
-        for i in range(a):
-            steep, row = slope[index[i]], factors[i]
-            for j in range(k):
-                value = steep * row[j]
-                for c in range(j, k):
-                    inner[j, c] += value * row[c]
-        for j in range(k):
-            inner[j, j] += 1.0
-        cholesky(inner, k)
-        right = np.empty(k)
-        for c in range(len(columns)):
-            column = columns[c]
-            right[:] = 0.0
-            for i in range(a):
-                column[i] *= slope[index[i]]
-                for j in range(k):
-                    right[j] += factors[i, j] * column[i]
-            solve_factored(inner, right, k)
-            for i in range(a):
-                total = 0.0
-                for j in range(k):
-                    total += factors[i, j] * right[j]
-                column[i] -= slope[index[i]] * total
-        return
-    inner = np.zeros((a, a))
-    row = np.empty(a)
-    for j in range(size):
-        if scale[j] != 0.0:
-            for i in range(a):
-                row[i] = roots[j, index[i]]
-            for i in range(a):
-                value = scale[j] * row[i]
-                for c in range(i, a):
-                    inner[i, c] += value * row[c]
-    for i in range(a):
-        inner[i, i] += 1.0 / slope[index[i]]
-    cholesky(inner, a)
-    for c in range(len(columns)):
-        solve_factored(inner, columns[c], a)
+            value -= moved[i] * (up[j, i] if moved[i] > 0.0 else down[j, i])
+        out[j] = value
 
 
 @njit(error_model="numpy")
@@ -244,14 +184,15 @@ def direction(
     for c in range(m):
         for i in range(a):
             u[c, i] = up[chosen[c], index[i]] if moved[index[i]] > 0.0 else down[chosen[c], index[i]]
+    part, steep = gathered(roots, index), slope[index]
     columns = np.zeros((m + 1, a))
     columns[:m] = u
     for j in range(size):
         value = scale[j] * (f[j] - seen[j])
         if value != 0.0:
             for i in range(a):
-                columns[m, i] += value * roots[j, index[i]]
-    risk_inverse(roots, scale, slope, index, columns)
+                columns[m, i] += value * part[j, i]
+    risk_inverse(part, scale, steep, columns)
     move = columns[m]
     if m > 0:
         matrix, right, least = np.empty((m, m)), np.empty(m), np.empty(m)
@@ -262,10 +203,10 @@ def direction(
             for i in range(a):
                 right[c] += u[c, i] * move[i]
             for b in range(m):
-                total = 0.0
+                value = 0.0
                 for i in range(a):
-                    total += u[c, i] * columns[b, i]
-                matrix[c, b] = total
+                    value += u[c, i] * columns[b, i]
+                matrix[c, b] = value
             largest = max(largest, matrix[c, c])
         for c in range(m):
             matrix[c, c] += damping * (1.0 + largest)
@@ -277,10 +218,10 @@ def direction(
     for j in range(size):
         df[j] = 0.0
         if scale[j] != 0.0:
-            total = seen[j] - f[j]
+            value = seen[j] - f[j]
             for i in range(a):
-                total += roots[j, index[i]] * move[i]
-            df[j] = total
+                value += part[j, i] * move[i]
+            df[j] = value
 
 
 @njit(error_model="numpy")
@@ -320,12 +261,12 @@ def error_of(scale: Floats, f: Floats, seen: Floats, y: Floats, slack: Floats) -
 @njit(error_model="numpy")
 def constant_part(scale: Floats, f: Floats, root_now: Floats, y: Floats, bound: Floats) -> float:
     """What no name has of the dual value."""
-    total = 0.0
+    value = 0.0
     for j in range(len(f)):
-        total += scale[j] * f[j] * (0.5 * f[j] - root_now[j])
+        value += scale[j] * f[j] * (0.5 * f[j] - root_now[j])
     for j in range(len(y)):
-        total += y[j] * bound[j]
-    return total
+        value += y[j] * bound[j]
+    return value
 
 
 @njit(error_model="numpy")
@@ -341,10 +282,10 @@ def newton(
     n, size, m = len(buy), len(f), len(y)
     at_buy, at_sell, dbuy, dsell = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     df, dy, slack, none = np.zeros(size), np.zeros(m), np.empty(m), np.zeros(n)
-    steps, error, before = 0, np.inf, np.inf
+    steps, error, before, give, work = 0, np.inf, np.inf, 1.0 / curve, np.empty((3, n))
     prices(buy, sell, roots, scale, f, up, down, y, at_buy, at_sell)
     while True:
-        respond(at_buy, at_sell, curve, now, lower, upper, moved, slope)
+        value = respond(at_buy, at_sell, curve, give, now, lower, upper, moved, slope, work)
         exposures(roots, root_now, moved, seen)
         slacks(up, down, bound, moved, slack)
         error = error_of(scale, f, seen, y, slack)
@@ -359,9 +300,8 @@ def newton(
         if not first < 0.0:
             break
         prices(none, none, roots, scale, df, up, down, dy, dbuy, dsell)
-        value = along(0.0, at_buy, at_sell, dbuy, dsell, curve, now, lower, upper)[0]
         step = line_search(
-            at_buy, at_sell, dbuy, dsell, curve, now, lower, upper, linear, quadratic, first, value
+            at_buy, at_sell, dbuy, dsell, curve, give, now, lower, upper, work, linear, quadratic, first, value
         )[0]  # fmt: skip
         for j in range(size):
             f[j] += step * df[j]
@@ -372,5 +312,4 @@ def newton(
     for j in range(size):
         if scale[j] == 0.0:
             f[j] = seen[j]
-    value = along(0.0, at_buy, at_sell, none, none, curve, now, lower, upper)[0]
     return steps, error, value + constant_part(scale, f, root_now, y, bound)

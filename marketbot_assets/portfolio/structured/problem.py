@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from marketbot_assets.portfolio.funding import Funding
 
 Floats = NDArray[np.float64]
-OPTIMAL, INFEASIBLE, NOT_CONVERGED = "optimal", "infeasible", "not_converged"
+OPTIMAL, INFEASIBLE, NOT_CONVERGED, UNPROVEN = "optimal", "infeasible", "not_converged", "unproven"
 
 
 def _none() -> Floats:
@@ -105,7 +105,7 @@ class Multipliers:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Weights (n,) with their proof. `status`: optimal, infeasible (proven) or not_converged (do not use).
+    """Weights (n,) with their proof. `status`: optimal, infeasible (proven), not_converged or unproven (do not use).
 
     `objective`: utility of the weights; `dual_value`: no feasible weights have more; `gap`: (dual value - objective) /
     (1e-3 + |objective|); `residual`: largest violation. The last four are recomputed in plain numpy by `certificate`.

@@ -12,11 +12,12 @@ import numpy as np
 
 from marketbot_assets.portfolio.structured import certificate, cuts
 from marketbot_assets.portfolio.structured.cones import search
+from marketbot_assets.portfolio.structured.prepared import Prepared, prepare
 from marketbot_assets.portfolio.structured.problem import (
     INFEASIBLE,
     NOT_CONVERGED,
     OPTIMAL,
-    Cone,
+    UNPROVEN,
     Floats,
     Multipliers,
     Solution,
@@ -29,67 +30,78 @@ ROUNDS_MAX, STEPS_MAX, STEPS_IN_ALL = 300, 200, 5000
 LEAST_UTILITY = -1e6
 CURVE_PLAIN, CURVE_FLAT, CURVE_SHARE, CURVE_SHRINKS, CURVE_LEAST = 1e-3, 1e-3, 0.1, 0.3, 0.01
 REPAIRS = (1e-9, 1e-8, 1e-7)
+EMPTY = np.zeros(0)
 
 
-@dataclass
+@dataclass(slots=True)
 class _State:
-    """What the search works on: stacked rows and roots, multipliers, where names stand."""
+    """What the search works on: stacked rows and roots, multipliers, where names stand. `first`: the first proximal curvature."""
 
     problem: StructuredProblem
+    prepared: Prepared
     up: Floats
     down: Floats
     bound: Floats
     roots: Floats
+    root_now: Floats
     masks: Floats
     specifics: Floats
     extra: Floats
+    proximal: bool
     f: Floats
     y: Floats
     moved: Floats
     centre: Floats
+    plain: int
     cones: list[int] = field(default_factory=list)
-    prices: Floats = field(default_factory=lambda: np.zeros(0))
+    prices: Floats = field(default_factory=lambda: EMPTY)
     cut: list[cuts.Cut] = field(default_factory=list)
     steps: int = 0
     value: float = np.inf
     error: float = np.inf
 
-    @property
-    def plain(self) -> int:
-        return len(self.problem.row_bounds) + len(self.problem.buy_bounds)
-
-    @property
     def weights(self) -> Floats:
         problem = self.problem
         return np.minimum(np.maximum(problem.now + self.moved, problem.lower), problem.upper)
 
 
 def solve(
-    problem: StructuredProblem, start: Multipliers | None = None, *, tolerance: float = GAP_TOLERANCE
+    problem: StructuredProblem,
+    start: Multipliers | None = None,
+    *,
+    prepared: Prepared | None = None,
+    tolerance: float = GAP_TOLERANCE,
+    prove: bool = True,
 ) -> Solution:
     """The optimal weights with their proof; `start`: the multipliers of an earlier solve of a similar problem.
 
+    `prepared`: what `prepare` made of a problem with the same arrays; made anew when it does not fit. Without `prove` the answer
+    is `unproven` and nothing may be traded on it: for measurements against solvers that prove nothing.
     Never raises for a problem of finite numbers and matching shapes: the status says whether the answer may be used.
     """
-    if len(problem.now) == 0 or bool((problem.lower > problem.upper).any()):
+    if len(problem.now) == 0 or np.count_nonzero(problem.lower > problem.upper):
         return _trivial(problem, INFEASIBLE)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return _solve(_state(problem, start), tolerance)
+        kept = prepared if prepared is not None and prepared.fits(problem) else prepare(problem)
+        return _solve(_state(problem, kept, start), tolerance, prove)
 
 
-def _solve(state: _State, tolerance: float) -> Solution:
+def _solve(state: _State, tolerance: float, prove: bool) -> Solution:
     first = state.extra
     proof: Solution | None = None
     for _ in range(ROUNDS_MAX):
         _search(state)
         if not state.value >= LEAST_UTILITY or state.steps > STEPS_IN_ALL:
             return _failed(state)
-        weights = state.weights
+        weights = state.weights()
         if _grow(state, weights):
             continue
+        if not prove and not state.proximal:
+            return Solution(weights, _multipliers(state), UNPROVEN, np.nan, np.inf, np.inf, np.inf, state.steps)
         proof = _proved(state, weights, tolerance)
-        still = float(np.max(np.abs(weights - state.centre) * (state.extra > 0.0), initial=0.0))
-        if proof.status == OPTIMAL or still == 0.0:
+        if proof.status == OPTIMAL or not state.proximal:
+            break
+        if float(np.max(np.abs(weights - state.centre) * (state.extra > 0.0))) == 0.0:
             break
         state.centre = weights
         if state.error <= CUT_TOLERANCE:
@@ -97,28 +109,27 @@ def _solve(state: _State, tolerance: float) -> Solution:
     return proof if proof is not None and proof.status == OPTIMAL else _failed(state)
 
 
-def _state(problem: StructuredProblem, start: Multipliers | None) -> _State:
-    now, blocks = problem.now, [(problem.rows, True), (problem.buy_rows, False)]
-    kept = [(np.asarray(rows, dtype=float), both) for rows, both in blocks if len(rows)]
-    n = len(now)
-    up = np.ascontiguousarray(np.concatenate([rows for rows, _ in kept])) if kept else np.zeros((0, n))
-    both = len(problem.row_bounds)
-    if len(problem.buy_bounds):
-        down = up.copy()
-        down[both:] = 0.0
-    else:
-        down = up
-    bound = np.concatenate([problem.row_bounds, problem.buy_bounds])
-    if both:
-        bound[:both] -= up[:both] @ now
-    root = np.ascontiguousarray(problem.root, dtype=float)
-    curve = problem.risk_aversion * problem.specific
+def _state(problem: StructuredProblem, prepared: Prepared, start: Multipliers | None) -> _State:
+    now, split, n = problem.now, len(problem.row_bounds), len(problem.now)
+    plain = split + len(problem.buy_bounds)
+    bound, y = np.zeros(plain), np.zeros(plain)
+    if split:
+        np.subtract(problem.row_bounds, prepared.up[:split].dot(now), bound[:split])
+    if plain > split:
+        bound[split:] = problem.buy_bounds
+    extra = np.zeros(n)
+    proximal = not prepared.least > max(CURVE_FLAT * prepared.most, CURVE_PLAIN)
+    if proximal:
+        extra = _extra(problem, prepared.curve)
+        proximal = bool(extra.any())
+    root_now = prepared.root.dot(now)
     state = _State(
-        problem, up, down, bound, root, np.ones((1, len(root))), problem.specific[None], _extra(problem, curve),
-        root @ now, np.zeros(len(bound)), np.zeros(n), np.minimum(np.maximum(now, problem.lower), problem.upper),
+        problem, prepared, prepared.up, prepared.down, bound, prepared.root, root_now, prepared.masks, prepared.specifics,
+        extra, proximal, root_now, y, np.zeros(n), now, plain,
     )  # fmt: skip
-    if start is not None:
-        _warm(state, start)
+    if proximal:
+        state.centre = np.minimum(np.maximum(now, problem.lower), problem.upper)
+    _begin(state, start)
     return state
 
 
@@ -131,25 +142,29 @@ def _usual_curve(problem: StructuredProblem, curve: Floats) -> float:
 
 def _extra(problem: StructuredProblem, curve: Floats) -> Floats:
     """(n,) proximal curvature of the names whose own is too flat for a stable step."""
-    least = float(curve.min())
-    if least > max(CURVE_FLAT * float(curve.max()), CURVE_PLAIN):
-        return np.zeros_like(curve)
     usual = _usual_curve(problem, curve)
     return np.where(curve < CURVE_FLAT * usual, CURVE_SHARE * usual, 0.0)
 
 
-def _warm(state: _State, start: Multipliers) -> None:
+def _begin(state: _State, start: Multipliers | None) -> None:
+    """Multipliers to begin with: the exposures of today's book and no prices, or those of `start`."""
+    if start is None or len(start.factors) != len(state.f):
+        state.f = state.f.copy()
+    else:
+        state.f = start.factors.copy()
+    if start is None:
+        return
     problem = state.problem
     split = len(problem.row_bounds)
-    if len(start.rows) == split and len(start.buys) == len(problem.buy_bounds):
+    if len(start.rows) == split and len(start.buys) == state.plain - split:
         state.y[:split], state.y[split:] = start.rows, start.buys
-    if len(start.factors) == len(state.f):
-        state.f = start.factors.copy()
-    for number, price in enumerate(start.cones[: len(problem.cones)]):
-        if price > 0.0:
-            _add_cone(state, number, float(price))
-    for cut, price in cuts.restart(problem, start):
-        _add_cut(state, cut, price)
+    if problem.cones:
+        for number, price in enumerate(start.cones[: len(problem.cones)].tolist()):
+            if price > 0.0:
+                _add_cone(state, number, price)
+    if problem.top is not None or problem.tails or problem.funding is not None:
+        for cut, price in cuts.restart(problem, start):
+            _add_cut(state, cut, price)
 
 
 def _add_cut(state: _State, cut: cuts.Cut, price: float) -> None:
@@ -165,41 +180,46 @@ def _add_cone(state: _State, number: int, price: float) -> None:
     if cone.root is problem.root:
         mask[: len(problem.root)] = 1.0
     elif len(cone.root):
-        root = cone.root if len(cone.root) <= n else np.asarray(np.linalg.qr(cone.root, mode="r"))
+        root = state.prepared.cone_root(number)
         state.roots = np.ascontiguousarray(np.vstack([state.roots, root]))
+        state.root_now = np.concatenate([state.root_now, root.dot(problem.now)])
         state.masks = np.hstack([state.masks, np.zeros((len(state.masks), len(root)))])
-        state.f = np.concatenate([state.f, root @ state.weights])
+        state.f = np.concatenate([state.f, root.dot(state.weights())])
         mask = np.concatenate([mask, np.ones(len(root))])
     specific = cone.specific if len(cone.specific) else np.zeros(n)
-    state.masks = np.vstack([state.masks, mask])
-    state.specifics = np.vstack([state.specifics, specific])
+    state.masks = np.concatenate([state.masks, mask[None]])
+    state.specifics = np.concatenate([state.specifics, specific[None]])
     state.cones.append(number)
     state.prices = np.append(state.prices, price)
 
 
 def _search(state: _State) -> None:
     problem, extra = state.problem, state.extra
-    pull = extra * state.centre
-    worth = problem.mu + pull
-    constant = float(worth @ problem.now) - 0.5 * float(pull @ state.centre)
-    radius = np.array([problem.cones[number].radius for number in state.cones])
+    worth, constant = problem.mu, 0.0
+    if state.proximal:
+        pull = extra * state.centre
+        worth, constant = worth + pull, -0.5 * float(pull.dot(state.centre))
+    constant += float(worth.dot(problem.now))
+    radius = np.array([problem.cones[number].radius for number in state.cones]) if state.cones else EMPTY
     steps, state.error, value = search(
         worth - problem.cost_buy, worth + problem.cost_sell, problem.now, problem.lower, problem.upper,
-        float(problem.risk_aversion), state.roots, state.roots @ problem.now, state.masks, state.specifics, extra, radius,
+        float(problem.risk_aversion), state.roots, state.root_now, state.masks, state.specifics, extra, radius,
         state.up, state.down, state.bound, state.f, state.y, state.prices, state.moved, KERNEL_TOLERANCE, STEPS_MAX,
         LEAST_UTILITY - constant,
     )  # fmt: skip
-    state.steps += int(steps)
-    state.value = float(value) + constant
+    state.steps += steps
+    state.value = value + constant
 
 
 def _grow(state: _State, weights: Floats) -> bool:
     """Adds the cones and rows that these weights break; False when none is."""
     problem, grown = state.problem, False
     for number, cone in enumerate(problem.cones):
-        if number not in state.cones and _norm(cone, weights) > cone.radius + CONE_TOLERANCE:
+        if number not in state.cones and certificate.norm(cone, weights) > cone.radius + CONE_TOLERANCE:
             _add_cone(state, number, 0.0)
             grown = True
+    if problem.top is None and problem.funding is None and not problem.tails:
+        return grown
     for cut in list(cuts.broken(problem, weights, CUT_TOLERANCE)):
         known = any(
             c.kind == cut.kind and c.number == cut.number and np.array_equal(c.shares, cut.shares) for c in state.cut
@@ -210,38 +230,34 @@ def _grow(state: _State, weights: Floats) -> bool:
     return grown
 
 
-def _norm(cone: Cone, weights: Floats) -> float:
-    seen = cone.root @ weights if len(cone.root) else np.zeros(0)
-    own = float(cone.specific @ (weights * weights)) if len(cone.specific) else 0.0
-    return float(np.sqrt(float(seen @ seen) + own))
-
-
 def _multipliers(state: _State) -> Multipliers:
     problem, plain = state.problem, state.plain
     split = len(problem.row_bounds)
     cone_prices = np.zeros(len(problem.cones))
-    cone_prices[state.cones] = state.prices
+    if state.cones:
+        cone_prices[state.cones] = state.prices
     prices = state.y[plain:]
-    top, top_price = cuts.mixed(state.cut, prices, cuts.TOP, 0, len(problem.now) if problem.top is not None else 0)
+    n, factors = len(problem.now), len(problem.root)
+    top, top_price, waves, funding = EMPTY, 0.0, EMPTY, 0.0
+    if problem.top is not None:
+        top, top_price = cuts.mixed(state.cut, prices, cuts.TOP, 0, n)
     tails = [cuts.mixed(state.cut, prices, cuts.TAIL, k, len(tail.returns))[0] for k, tail in enumerate(problem.tails)]
-    size = len(problem.funding.waves) if problem.funding is not None else 0
-    waves, funding = cuts.mixed(state.cut, prices, cuts.FUNDING, 0, size)
+    if problem.funding is not None:
+        waves, funding = cuts.mixed(state.cut, prices, cuts.FUNDING, 0, len(problem.funding.waves))
     return Multipliers(
-        rows=state.y[:split].copy(), buys=state.y[split:plain].copy(), cones=cone_prices, top=top, top_price=top_price,
-        tails=tuple(tails), waves=waves, funding=funding, factors=state.f[: len(problem.root)].copy(),
+        state.y[:split].copy(), state.y[split:plain].copy(), cone_prices, top, top_price, tuple(tails), waves, funding,
+        state.f[:factors].copy(),
     )  # fmt: skip
 
 
 def _proved(state: _State, weights: Floats, tolerance: float) -> Solution:
     """The answer with its proof; weights that break a limit by a hair are drawn towards the lower bounds."""
     problem, multipliers = state.problem, _multipliers(state)
-    worst = certificate.residual(problem, weights)
+    worst, objective, dual = certificate.proof(problem, weights, multipliers)
     if worst > RESIDUAL_TOLERANCE:
         drawn = ((weights + share * (problem.lower - weights)) for share in REPAIRS)
         weights = next((w for w in drawn if certificate.residual(problem, w) <= RESIDUAL_TOLERANCE), weights)
-        worst = certificate.residual(problem, weights)
-    objective = certificate.utility(problem, weights)
-    dual = certificate.upper_bound(problem, weights, multipliers)
+        worst, objective, dual = certificate.proof(problem, weights, multipliers)
     gap = (dual - objective) / (certificate.OBJECTIVE_FLOOR + abs(objective))
     good = abs(gap) <= tolerance and worst <= RESIDUAL_TOLERANCE
     return Solution(weights, multipliers, OPTIMAL if good else NOT_CONVERGED, objective, dual, gap, worst, state.steps)
@@ -249,7 +265,7 @@ def _proved(state: _State, weights: Floats, tolerance: float) -> Solution:
 
 def _failed(state: _State) -> Solution:
     """No answer: infeasible when the multipliers prove it, else not converged."""
-    problem, found = state.problem, _multipliers(state)
+    problem, found, weights = state.problem, _multipliers(state), state.weights()
     total = float(found.rows.sum() + found.buys.sum() + found.cones.sum() + found.top_price + found.funding)
     total += sum(float(price.sum()) for price in found.tails)
     scaled = replace(
@@ -257,10 +273,10 @@ def _failed(state: _State) -> Solution:
         top_price=found.top_price / total, tails=tuple(p / total for p in found.tails), waves=found.waves / total,
         funding=found.funding / total,
     ) if total > 0.0 else found  # fmt: skip
-    bound = certificate.upper_bound(problem, state.weights, scaled, share=0.0)
+    bound = certificate.upper_bound(problem, weights, scaled, share=0.0)
     status = INFEASIBLE if bound < -RESIDUAL_TOLERANCE else NOT_CONVERGED
-    worst = certificate.residual(problem, state.weights)
-    return Solution(state.weights, scaled, status, float("nan"), bound, float("inf"), worst, state.steps)
+    worst = certificate.residual(problem, weights)
+    return Solution(weights, scaled, status, float("nan"), bound, float("inf"), worst, state.steps)
 
 
 def _trivial(problem: StructuredProblem, status: str) -> Solution:
