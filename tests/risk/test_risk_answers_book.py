@@ -123,6 +123,23 @@ def test_whole_answers_of_limits_on_weights(control, changes, expected) -> None:
     assert {key: row(found[key]) for key in expected} == expected
 
 
+SHORT = inputs(positions=holding(MBA=-300, MBG=-200, MBK=-200))
+
+
+@pytest.mark.parametrize(
+    ("control", "expected"),
+    [
+        (book.position, {"MBA": 0.03}), (book.sector, {"STAPLES": 0.02, "TECHNOLOGY": 0.03}), (book.funds, {"": 0.02}),
+        (book.currency, {"EUR": 0.02, "DE": 0.02, "non-base": 0.02}), (book.gross, {"": 0.07}), (book.top_ten, {"": 0.07}),
+        (book.concentration, {"": 0.0017}),
+    ],
+)  # fmt: skip
+def test_what_is_short_counts_by_its_size(control, expected) -> None:  # type: ignore[no-untyped-def]
+    """3 % and twice 2 % short."""
+    found = answers(control, SHORT)
+    assert {key: found[key].observed for key in expected} == pytest.approx(expected)
+
+
 def test_an_empty_market_has_no_position() -> None:
     """RC-30: no instruments at all."""
     p = replace(projected(), weights=np.zeros((0, 3)))
@@ -155,6 +172,10 @@ def test_cash_after_the_batch() -> None:
     facts = inputs(open_quantity=opened)
     assert book.cash_fraction(projected(facts)).tolist() == pytest.approx(
         [after, start / NAV, (start + sold) / NAV], abs=1e-12
+    )
+    assert (
+        book.cash_fraction(projected(inputs(cash={"USD": Decimal(1), "XXX": Decimal(0)}), orders=())).tolist()
+        == [1e-6] * 3
     )
     hard = 0.85
     found = answers(book.cash_floor, facts, batch(), limits(("limits.cash_floor.hard", hard)))[""]

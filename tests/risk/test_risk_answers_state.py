@@ -1,4 +1,4 @@
-"""Whole answers of the controls on the state of the book and of the platform. Every number is written out by hand."""
+"""Whole answers of the controls on the state of the book: RC-31, 60 to 64. Every number is written out by hand."""
 
 import datetime as dt
 import math
@@ -12,8 +12,7 @@ from risk_world import NAMES, NAV, SESSION, answers, batch, book_state, drawn_do
 
 from marketbot_assets.book.state import Rung, StopHit
 from marketbot_assets.risk import state_controls as state
-from marketbot_assets.risk import system_controls as system
-from marketbot_assets.risk.inputs import OptimizerAnswer, ReconciliationBreak, RiskInputs
+from marketbot_assets.risk.inputs import RiskInputs
 from marketbot_resources.model import Order
 
 SALE = (order("MBA", "SELL", 100),)
@@ -69,9 +68,16 @@ def test_a_name_of_unknown_weight_stops_every_buy() -> None:
 
 def test_the_drawdown_is_the_worse_of_two() -> None:
     """The book's and the one from this NAV, never below zero; unknown numbers and other sessions raise."""
-    for told, high, expected in ((0.05, NAV, 0.05), (0.01, NAV / 0.93, 0.07), (0.0, NAV / 1.2, 0.0), (-0.1, NAV / 1.2, 0.0)):
+    for told, high, expected in (
+        (0.05, NAV, 0.05),
+        (0.01, NAV / 0.93, 0.07),
+        (0.0, NAV / 1.2, 0.0),
+        (-0.1, NAV / 1.2, 0.0),
+    ):
         p = projected(booked(drawdown=told, reference_high=high))
         assert state.drawdown(p) == pytest.approx(expected, abs=1e-12)
+    small = projected(inputs(nav=0.45, book=book_state(drawdown=0.0, reference_high=0.5)))
+    assert state.drawdown(small) == pytest.approx(0.1)
     for changes in ({"drawdown": NAN}, {"reference_high": 0.0}, {"reference_high": NAN}, {"nav": NAN}):
         with pytest.raises(ValueError, match="unknown"):
             state.drawdown(projected(booked(**changes)))
@@ -93,7 +99,8 @@ def test_a_step_is_reached_within_the_tolerance_and_when_unknown(seen: float, at
 
 STEPS = [
     (0.0, Rung.FULL, 1.0, Rung.FULL, 1.0), (0.0499, Rung.FULL, 1.0, Rung.FULL, 1.0), (0.05, Rung.FULL, 1.0, Rung.SCALED, 1.0),
-    (0.075, Rung.FULL, 1.0, Rung.SCALED, 0.75), (0.075, Rung.FULL, 0.6, Rung.SCALED, 0.6), (0.02, Rung.SCALED, 1.0, Rung.SCALED, 1.0),
+    (0.075, Rung.FULL, 1.0, Rung.SCALED, 0.75), (0.075, Rung.FULL, 0.6, Rung.SCALED, 0.6),
+    (0.02, Rung.SCALED, 1.0, Rung.SCALED, 1.0),
     (0.1, Rung.FULL, 1.0, Rung.REDUCE_ONLY, 0.25), (0.1, Rung.FULL, 0.2, Rung.REDUCE_ONLY, 0.2),
     (0.02, Rung.REDUCE_ONLY, 1.0, Rung.REDUCE_ONLY, 0.25), (0.125, Rung.SCALED, 1.0, Rung.TO_CASH, 0.0),
     (0.02, Rung.TO_CASH, 1.0, Rung.TO_CASH, 0.0), (0.15, Rung.FULL, 1.0, Rung.HALT, 0.0), (0.0, Rung.HALT, 1.0, Rung.HALT, 0.0),
@@ -178,7 +185,8 @@ DAY, WEEK = 1.0 - 1.0 / 1.01, 1.0 - 1.0 / 1.02
     ("facts", "day", "week"),
     [
         (lost(*HISTORY, NAV), DAY, WEEK), (lost(*HISTORY, 0.999e6), 1 - 0.999 / 1.01, 1 - 0.999 / 1.02),
-        (lost(*HISTORY, 1.1e6, nav=0.999e6), 1 - 0.999 / 1.01, 1 - 0.999 / 1.02), (lost(NAV), 0.0, 0.0), (lost(1.01e6, NAV), DAY, DAY),
+        (lost(*HISTORY, 1.1e6, nav=0.999e6), 1 - 0.999 / 1.01, 1 - 0.999 / 1.02), (lost(NAV), 0.0, 0.0),
+        (lost(1.01e6, NAV), DAY, DAY),
     ],
 )  # fmt: skip
 def test_losses_of_the_day_and_of_five_sessions(facts: RiskInputs, day: float, week: float) -> None:
@@ -190,6 +198,13 @@ def test_losses_of_the_day_and_of_five_sessions(facts: RiskInputs, day: float, w
     assert {(r.message, r.unit) for r in found.values()} == {("", "fraction of NAV")}
 
 
+def test_a_unit_of_money_is_a_book_too() -> None:
+    """RC-60, RC-61: half a unit is a positive NAV."""
+    tiny = lost(0.5, 0.495, nav=0.495, inception_high=0.5)
+    assert row(answers(state.loss, tiny)["day"]) == (PASS, (), 0.0, 0.01, 0.02, 0.01)
+    assert not state.below_floor(projected(tiny))
+
+
 def test_losses_that_stop_buying_or_halt() -> None:
     """RC-61: at 2 % of the day, 4 % of the week, a note of the book, 4 % of the day, class B outside of the ladder's rungs."""
     day, week, halt = lost(NAV / 0.98, NAV), lost(NAV / 0.96, NAV, NAV, NAV, NAV, NAV), lost(NAV / 0.96, NAV)
@@ -199,8 +214,16 @@ def test_losses_that_stop_buying_or_halt() -> None:
     assert (row(found["week"]), found["day"].status) == ((REDUCE, BUYS, 0.0, 0.04, 0.04, 0.0), PASS)
     noted = answers(state.loss, booked(no_buys="week"), batch())["rest of the period"]
     assert (row(noted), noted.message) == ((REDUCE, BUYS, 0.0, None, None, None), "no buys: week")
-    assert {k: row(r) for k, r in answers(state.loss, halt, batch()).items()} == {"halt": (HALT, (), 0.0, 0.04, 0.04, 0.0)}
-    for rung, key in ((Rung.FULL, True), (Rung.SCALED, True), (Rung.HALT, True), (Rung.REDUCE_ONLY, False), (Rung.TO_CASH, False)):
+    assert {k: row(r) for k, r in answers(state.loss, halt, batch()).items()} == {
+        "halt": (HALT, (), 0.0, 0.04, 0.04, 0.0)
+    }
+    for rung, key in (
+        (Rung.FULL, True),
+        (Rung.SCALED, True),
+        (Rung.HALT, True),
+        (Rung.REDUCE_ONLY, False),
+        (Rung.TO_CASH, False),
+    ):
         assert ("halt" in answers(state.loss, booked(halt_class="B", rung=rung), batch())) is key
     assert "halt" not in answers(state.loss, booked(halt_class="C"), batch())
 
@@ -246,7 +269,9 @@ STOPS = [
 
 
 @pytest.mark.parametrize(("facts", "orders", "expected"), STOPS, ids=range(len(STOPS)))
-def test_a_stop_wants_its_exit_first(facts: RiskInputs, orders: tuple[Order, ...], expected: tuple[object, ...]) -> None:
+def test_a_stop_wants_its_exit_first(
+    facts: RiskInputs, orders: tuple[Order, ...], expected: tuple[object, ...]
+) -> None:
     """RC-62 and RC-63 alike, each its own hits: nothing is bought while an exit that could go is missing; the name never."""
     (found,) = answers(state.stop, facts, orders).values()
     assert row(found) == expected
@@ -269,116 +294,3 @@ def test_a_blocked_name_waits_for_its_session(name: str, days: int, key: str, ex
     """RC-64: from that session on it may be bought."""
     found = answers(state.blocked, booked(blocked=((name, SESSION + dt.timedelta(days)),)), batch())
     assert {k: row(r) for k, r in found.items()} == {key: expected}
-
-
-# The platform
-
-
-def solved(status: str = "optimal", method: str = "mean_variance", residual: float = 1e-9, *doubts: str) -> RiskInputs:
-    return inputs(optimizer=OptimizerAnswer(status, method, residual, doubts))
-
-
-@pytest.mark.parametrize(
-    ("facts", "orders", "expected", "message"),
-    [
-        (solved(), batch(), (PASS, (), 0.0, 1e-9, 1e-6, 9.99e-7), ""),
-        (solved(residual=1e-6), batch(), (PASS, (), 0.0, 1e-6, 1e-6, 0.0), ""),
-        (solved(residual=1.0005e-6), batch(), (REDUCE, BUYS, 0.0, 1.0005e-6, 1e-6, -5e-10), "no usable answer"),
-        (solved(residual=NAN), batch(), (REDUCE, BUYS, 0.0, None, 1e-6, None), "no usable answer"),
-        (solved("infeasible"), batch(), (REDUCE, BUYS, 0.0, 1e-9, 1e-6, 9.99e-7), "no usable answer"),
-        (solved("infeasible", "risk_parity", 1e-9, "d"), batch(), (REDUCE, BUYS, 0.0, 1e-9, 1e-6, 9.99e-7), "no usable answer"),
-        (solved("infeasible"), SALE, (WARN, (), 0.0, 1e-9, 1e-6, 9.99e-7), "no usable answer"),
-        (solved("optimal", "risk_parity"), batch(), (WARN, (), 0.0, 1e-9, 1e-6, 9.99e-7), "answered by the fallback risk_parity"),
-        (solved("optimal", "mean_variance", 1e-9, "c", "d"), batch(), (WARN, (), 0.0, 1e-9, 1e-6, 9.99e-7), "c; d"),
-        (solved("optimal", "risk_parity", 1e-9, "d"), batch(), (WARN, (), 0.0, 1e-9, 1e-6, 9.99e-7),
-         "answered by the fallback risk_parity; d"),
-    ],
-)  # fmt: skip
-def test_the_optimizers_answer(facts: RiskInputs, orders: tuple[Order, ...], expected: tuple[object, ...], message: str) -> None:
-    """RC-53: a residual to a billionth of its limit; a fallback and a doubt are noted, no answer stops buys."""
-    found = answers(system.optimizer, facts, orders)
-    assert row(found["answer"]) == expected
-    assert found["answer"].message.startswith(message)
-    assert bool(found["answer"].message) is bool(message)
-    assert row(found["cadence"]) == (PASS, (), 0.0, None, None, None)
-
-
-def test_off_the_rebalance_days_nothing_is_bought() -> None:
-    """RC-53: only True is a rebalance day; an answer that is none raises."""
-    for word in (False, None, 1):
-        found = answers(system.optimizer, inputs(rebalance=word), batch())["cadence"]
-        assert row(found) == (REDUCE, BUYS, 0.0, None, None, None)
-        assert answers(system.optimizer, inputs(rebalance=word), SALE)["cadence"].status is WARN
-    answer = inputs().optimizer
-    for changes in ({"doubts": ["x"]}, {"method": ""}, {"method": None}):
-        with pytest.raises(TypeError):
-            answers(system.optimizer, inputs(optimizer=replace(answer, **changes)))
-
-
-KNOWN, OPEN = ReconciliationBreak("MBA", "a dividend", True), ReconciliationBreak("MBB", "100 shares", False)
-
-
-@pytest.mark.parametrize(
-    ("breaks", "expected", "message"),
-    [
-        ((), (PASS, (), 1.0, 0.0, 0.0, 0.0), ""),
-        ((KNOWN,), (WARN, (), 1.0, 0.0, 0.0, 0.0), "MBA: a dividend"),
-        ((KNOWN, OPEN), (HALT, (), 1.0, 1.0, 0.0, -1.0), "MBB: 100 shares"),
-        ((OPEN, replace(OPEN, explained=1)), (HALT, (), 1.0, 2.0, 0.0, -2.0), "MBB: 100 shares; MBB: 100 shares"),
-    ],
-)
-def test_breaks(breaks: tuple[ReconciliationBreak, ...], expected: tuple[object, ...], message: str) -> None:
-    """RC-67: explained ones are noted, one that is not halts."""
-    found = answers(system.reconciliation, inputs(breaks=breaks))[""]
-    assert (row(found), found.message) == (expected, message)
-    with pytest.raises(TypeError):
-        answers(system.reconciliation, inputs(breaks=list(breaks)))
-
-
-@pytest.mark.parametrize(
-    ("word", "orders", "expected"),
-    [
-        ("off", batch(), (PASS, (), 1.0, 0.0, 0.0, 0.0)), ("on", batch(), (HALT, (), 1.0, 1.0, 0.0, -1.0)),
-        (None, SALE, (HALT, (), 1.0, 1.0, 0.0, -1.0)), ("no-new-runs", batch(), (WARN, (), 1.0, 1.0, 0.0, -1.0)),
-        ("reduce-only", batch(), (REDUCE, BUYS, 0.0, 1.0, 0.0, -1.0)), ("reduce-only", SALE, (WARN, (), 0.0, 1.0, 0.0, -1.0)),
-        ("flatten", batch(), (REDUCE, BUYS, 0.0, 1.0, 0.0, -1.0)), ("kill", batch(), (HALT, (), 1.0, 1.0, 0.0, -1.0)),
-    ],
-)  # fmt: skip
-def test_the_halt_flag(word: object, orders: tuple[Order, ...], expected: tuple[object, ...]) -> None:
-    """RC-80."""
-    found = answers(system.halt_flag, inputs(halt_flag=word), orders)[""]
-    assert row(found) == expected
-    assert (found.message == "") is (word == "off")
-
-
-@pytest.mark.parametrize("ready", [True, False, None, 1])
-def test_the_ledger(ready: object) -> None:
-    """RC-84: only True is ready."""
-    found = answers(system.ledger, inputs(ledger_ready=ready), batch())[""]
-    assert row(found) == ((PASS, (), 1.0, 0.0, 0.0, 0.0) if ready is True else (HALT, (), 1.0, 1.0, 0.0, -1.0))
-
-
-def test_the_data_gate() -> None:
-    """RC-87: floors of 98 and 99 %, more than all is no coverage; rules that halt; sells of bad bars go, sells without features stay."""
-    found = answers(system.data_gate, inputs(coverage_universe=0.98, coverage_held=0.99), batch())
-    assert {key: row(r) for key, r in found.items()} == {
-        "universe": (PASS, (), 0.0, 0.98, 0.98, 0.0), "held": (PASS, (), 0.0, 0.99, 0.99, 0.0),
-        "quality": (PASS, (), 0.0, 0.0, 0.0, 0.0), "quarantined": (PASS, (), 0.0, 0.0, 0.0, 0.0),
-        "incomplete": (PASS, (), 0.0, 0.0, 0.0, 0.0),
-    }  # fmt: skip
-    for seen, status in ((1.0 + 9e-10, PASS), (1.0 + 1.1e-9, REDUCE), (0.97, REDUCE), (NAN, REDUCE)):
-        held = answers(system.data_gate, inputs(coverage_held=seen), batch())["held"]
-        assert (held.status, held.order_ids, held.keep) == (status, () if status is PASS else BUYS, 0.0)
-    assert answers(system.data_gate, inputs(coverage_held=0.5), SALE)["held"].status is WARN
-    facts = inputs(quality_halts=("b", "a"), quarantined=frozenset({"MBA", "MBD"}), incomplete=frozenset({"MBA", "MBD"}))
-    found = answers(system.data_gate, facts, batch())
-    assert (row(found["quality"]), found["quality"].message) == ((REDUCE, BUYS, 0.0, 2.0, 0.0, -2.0), "data quality: a; b")
-    assert row(found["quarantined"]) == (DROP, ("mb1-mba-sell", D), 0.0, 2.0, 0.0, -2.0)
-    assert row(found["incomplete"]) == (DROP, (D,), 0.0, 1.0, 0.0, -1.0)
-    units = {key: r.unit for key, r in found.items()}
-    assert units == {
-        "universe": "fraction of names", "held": "fraction of names", "quality": "rules", "quarantined": "orders",
-        "incomplete": "orders",
-    }  # fmt: skip
-    legs = answers(system.data_gate, inputs(quarantined=frozenset({"FX:EUR"})), batch())["quarantined"]
-    assert (legs.status, legs.order_ids) == (PASS, ())

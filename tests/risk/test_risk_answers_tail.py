@@ -142,6 +142,14 @@ def test_the_name_that_carries_most(method: str, pairs: list[tuple[str, float]],
         assert [found.keep, found.observed, found.limit, found.headroom] == pytest.approx(list(expected[2:]), abs=1e-6)
 
 
+def test_what_is_invested_counts_by_its_size() -> None:
+    """RC-49: 10 % long and 4 % short are 14 %; the long carries 100 of 116 parts."""
+    facts = inputs(positions=holding(MBA=1000, MBB=-400), factor_model=swings())
+    for least, status in ((0.1399, WARN), (0.14, PASS)):
+        found = answers(risk_share, facts, (), limits(("limits.risk_share.invested_min", least)))["MBA"]
+        assert (found.status, found.observed) == (status, pytest.approx(100 / 116, abs=1e-6))
+
+
 def test_an_empty_book_carries_no_risk() -> None:
     """RC-49: nothing held, nothing bought."""
     found = answers(risk_share, inputs(positions=holding()), ())[""]
