@@ -147,22 +147,6 @@ def test_what_reductions_bypass(number: int, bypassed: bool) -> None:
         assert (quiet.status, quiet.message) == (status, "m")
 
 
-FAILS = {
-    WARN: "47",
-    SHRINK: "30 31 32 34 35 39 40 41 42 43 44 45 46 49 50 52 54 62 63 71 72",
-    DROP: "64",
-    BATCH: "36 37 38",
-    REDUCE: "53 87",
-    HALT: "60 61 67 80 84",
-}
-
-
-@pytest.mark.parametrize(("status", "numbers"), FAILS.items(), ids=lambda value: str(value)[:5])
-def test_what_a_control_that_cannot_be_computed_answers(status: Status, numbers: str) -> None:
-    """G3: the fail status of every control on the book, its state, the models and the platform."""
-    assert {of(f"RC-{number}").fail for number in numbers.split()} == {status}
-
-
 def test_missing_controls_and_unreadable_books() -> None:
     """A limit without its control halts; what cannot be projected fails every control."""
     some = [pair for pair in CONTROLS if pair[0].id not in ("RC-30", "RC-41")]
