@@ -59,6 +59,8 @@ def tilted(moved: dict[str, float] | None, tilt: float = 0.01) -> RiskInputs:
         (tilted({"MBD": 0.9}, 0.0), batch(), {"book": (PASS, (), 1.0, 0.0, 0.05, 0.05)}),
         (tilted(None), batch(), {"book": (SHRINK, BUYS, 0.0, None, 0.05, None)}),
         (tilted(None), SALE, {"book": (WARN, (), 0.0, None, 0.05, None)}),
+        (tilted({"MBD": 0.0625}), SALE,
+         {"book": (SHRINK, (), 0.8, 0.0625, 0.05, -0.0125), "MBD": (SHRINK, (), 0.16, 0.0625, 0.01, -0.0525)}),
         (tilted({}, NAN), batch(), {"book": (SHRINK, BUYS, 0.0, None, 0.05, None)}),
         (tilted({"MBD": 0.0125, "MBL": -0.01}), batch(),
          {"book": (PASS, (), 1.0, 0.0225, 0.05, 0.0275), "MBD": (SHRINK, (D,), 0.8, 0.0125, 0.01, -0.0025)}),
@@ -85,7 +87,9 @@ def scored(planned: dict[str, object] | None = None, *, finite: int = N, before:
         ({}, batch(), BUYS, 0.5), ({D: Decimal(400)}, batch(), (H, L), 0.5), ({D: Decimal(300)}, batch()[:1], (D,), 0.75),
         ({D: Decimal(300), H: Decimal(160)}, batch()[:3], BUYS, 0.5), ({D: 400 * (1 - 5e-10)}, batch()[:1], (), 1.0),
         ({D: 400 * (1 - 5e-9)}, batch()[:1], (D,), 1 - 5e-9), ({D: NAN}, batch()[:1], (D,), 0.0), ({}, SALE, (), 1.0),
-        ({D: None}, batch()[:1], (D,), 0.0), ({D: math.inf}, (order("MBD", "BUY", "Infinity"),), (), 1.0),
+        ({D: None}, batch()[:1], (D,), 0.0),
+        ({D: Decimal(-1)}, (order("MBD", "BUY", 0),), (D,), 0.0),
+        ({D: math.inf}, (order("MBD", "BUY", "Infinity"),), (), 1.0),
     ],
 )  # fmt: skip
 def test_scores_that_turned_over(
@@ -101,6 +105,8 @@ def test_scores_at_the_borders() -> None:
     """RC-54: a limit that is met, ten scores and nine, nine common ones, none before; names without a score."""
     met = answers(models.plausibility, scored(), batch(), limits(("limits.plausibility.rank_corr", -1.0)))["scores"]
     assert row(met) == (PASS, (), 1.0, -1.0, -1.0, 0.0)
+    same = answers(models.plausibility, scored(before=np.arange(12.0)), batch())["scores"]
+    assert row(same) == (PASS, (), 1.0, 1.0, 0.3, 0.7)
     ten = answers(models.plausibility, scored(finite=10), batch())
     assert (ten["scores"].status, ten["scores"].observed) == (SHRINK, pytest.approx(-1.0))
     assert row(ten["unscored"]) == (SHRINK, (L,), 0.0, 1.0, 0.0, -1.0)
@@ -126,6 +132,7 @@ def test_ranks_and_their_correlation() -> None:
     """Spearman (1904), ties at their mean; 1 - 6 * 8 / 60 for d = (0, 2, 0, 2)."""
     assert models.ranks(np.array([30.0, 10.0, 30.0, 20.0])).tolist() == [3.5, 1.0, 3.5, 2.0]
     assert models.rank_correlation(np.array([1.0, 2, 3, 4]), np.array([1.0, 4, 3, 2])) == pytest.approx(0.2)
+    assert models.rank_correlation(np.array([1.0, 2]), np.array([7.0, 5])) == pytest.approx(-1.0)
     assert math.isnan(models.rank_correlation(np.arange(4.0), np.ones(4)))
 
 
