@@ -92,7 +92,7 @@ LEGS = [
     ("8100", 0, 0.5, "4050.00"), ("7100", 1000, 0.5, "3097.00"), ("5000", 0, 0.5, "4003.00"), ("5000", 1000, 0.5, "3003.00"),
     ("9000", -500, 0.5, "4750.00"), ("6000", -500, 0.5, "4503.00"), ("9000", -500, 0.0, "500.00"), ("9000", -10000, 0.5, "9000"),
     ("8100", 0, 0.0, None), ("8006", 0, 0.5, "4003.00"), ("7006", 1000, 0.5, "3003.00"), ("8100", 5000, 0.5, "4050.00"),
-    ("8100", NAN, 0.5, None), ("8100", 0, 1.0, "8100"), ("4000", 0, 0.5, "4000"), ("20000", 0, 0.5, "10000.00"),
+    ("8100", NAN, 0.5, None), ("8100", 0, 1.0, "8100"), ("4000", 0, 0.5, "4000"), ("20000", 0, 0.5, "10000.00"), ("1", 0, 0.5, "1"),
 ]  # fmt: skip
 
 
@@ -105,6 +105,13 @@ def test_a_leg_follows_its_buys(size: str, cash: float, keep: float, expected: s
     found = {k: Decimal(q) for k, q in left(smaller).items()}
     assert found.get(LEG) == (None if expected is None else Decimal(expected))
     assert why.get(LEG) == (None if expected == size else "RC-18")
+
+
+def test_a_leg_that_served_half_a_euro_keeps_the_debt() -> None:
+    """600 against 500 owed and half a euro to pay: 500 without the buy."""
+    facts = inputs(cash={"USD": Decimal(1), "EUR": Decimal(-500)})
+    smaller, _ = shrink(facts, MANDATE, (order("MBH", "BUY", 1, "0.5"), leg("EUR", "BUY", "600")), [asked(0.0, H)])
+    assert left(smaller) == {LEG: "500.00"}
 
 
 def test_a_selling_leg_follows_its_sales() -> None:

@@ -309,6 +309,9 @@ def test_the_table_names_the_worst_and_the_sectors() -> None:
     nameless = tuple("" if name in ("MBC", "MBD") else s for name, s in zip(NAMES, facts.sector, strict=True))
     rows = stress_results(replace(facts, sector=nameless), batch(), MANDATE).set_index("scenario")
     assert rows.loc["X", "by_sector"].startswith("UNKNOWN 0.0020")
+    fund = tuple("HEALTH" if name == "MBK" else s for name, s in zip(NAMES, facts.sector, strict=True))
+    rows = stress_results(replace(facts, sector=fund), batch(), MANDATE).set_index("scenario")
+    assert rows.loc["H2008L", "by_sector"].startswith("HEALTH 0.0107, FUND 0.0106")
 
 
 @pytest.mark.parametrize(
