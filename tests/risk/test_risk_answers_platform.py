@@ -65,6 +65,7 @@ KNOWN, OPEN = ReconciliationBreak("MBA", "a dividend", True), ReconciliationBrea
         ((), (PASS, (), 1.0, 0.0, 0.0, 0.0), ""),
         ((KNOWN,), (WARN, (), 1.0, 0.0, 0.0, 0.0), "MBA: a dividend"),
         ((KNOWN, OPEN), (HALT, (), 1.0, 1.0, 0.0, -1.0), "MBB: 100 shares"),
+        ((OPEN,) * 4, (HALT, (), 1.0, 4.0, 0.0, -4.0), "; ".join(["MBB: 100 shares"] * 3)),
         ((OPEN, replace(OPEN, explained=1)), (HALT, (), 1.0, 2.0, 0.0, -2.0), "MBB: 100 shares; MBB: 100 shares"),
     ],
 )
@@ -96,6 +97,7 @@ def test_the_halt_flag(word: object, orders: tuple[Order, ...], expected: tuple[
 def test_the_ledger(ready: object) -> None:
     """RC-84: only True is ready."""
     found = answers(system.ledger, inputs(ledger_ready=ready), batch())[""]
+    assert (found.message == "") is (ready is True)
     assert row(found) == ((PASS, (), 1.0, 0.0, 0.0, 0.0) if ready is True else (HALT, (), 1.0, 1.0, 0.0, -1.0))
 
 

@@ -296,7 +296,9 @@ def added(move: dict[str, float], kind: str = "history") -> FactorModel:
 def test_the_table_names_the_worst_and_the_sectors() -> None:
     """RC-46: five names at most, no gains among them; sectors by size, gains last, nothing below half a basis point."""
     facts = inputs(factor_model=added({"MBA": -0.1, "MBB": 0.1, "MBE": -0.0026, "MBG": -0.0024, "MBC": -0.1}))
-    rows = stress_results(facts, batch(), MANDATE).set_index("scenario")
+    frame = stress_results(facts, batch(), MANDATE)
+    assert frame.index.tolist() == list(range(len(frame)))
+    rows = frame.set_index("scenario")
     told = rows.loc["H2008L"]
     assert told["worst_contributors"] == "MBK 0.0070, MBI 0.0065, MBG 0.0061, MBE 0.0057, MBD 0.0055"
     assert told["by_sector"] == (
