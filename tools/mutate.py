@@ -1,6 +1,6 @@
 """Mutation testing of the controls: changes one thing in one module, runs the tests that should notice, counts who did.
 
-Usage: python tools/mutate.py [--module NAME]... [--sample N] [--seed S] [--jobs J] [--survivors FILE]. A mutant lives in the
+Usage: python tools/mutate.py [--module NAME]... [--sample N] [--seed S] [--jobs J]. A mutant lives in the
 memory of one forked child with a time limit; no file is written. Mutants that change nothing that anybody can see stand in
 `tools/mutants_equivalent.txt`, each with its reason; they are not run. Exit code 1 below 90 % killed.
 """
@@ -29,21 +29,24 @@ LIMIT_FACTOR, LIMIT_LEAST_SECONDS = 5.0, 30.0
 # Exit codes of a child. A failed test, a test file that cannot even be imported and a time limit are mutants that were noticed.
 NOTICED, BROKEN = (1, 2, -signal.SIGPROF), 99
 RISK = ("test_risk_boundaries.py", "test_risk_answers.py", "test_risk_matrix.py")
+ORDERS, ACCOUNT, OPERATIONS, PERMISSIONS = (
+    f"test_risk_answers_{word}.py" for word in ("orders", "account", "operations", "permissions")
+)
 # Module -> its tests, the quickest to notice first. What runs for minutes (properties) comes last.
 TESTS: dict[str, tuple[str, ...]] = {
     "risk/control.py": ("test_risk_verdict.py", *RISK, "test_risk_book_controls.py"),
-    "risk/funding.py": ("test_risk_order_controls.py", *RISK, "test_risk_size_controls.py"),
+    "risk/funding.py": (ACCOUNT, OPERATIONS, "test_risk_order_controls.py", *RISK, "test_risk_size_controls.py"),
     "risk/verdict.py": ("test_risk_verdict.py", "test_risk_accounted.py", *RISK, "test_risk_properties.py"),
     "risk/stress.py": ("test_risk_stress.py", "test_risk_report.py", *RISK),
-    "risk/account_controls.py": ("test_risk_size_controls.py", *RISK),
+    "risk/account_controls.py": (ACCOUNT, OPERATIONS, "test_risk_size_controls.py", *RISK),
     "risk/book_controls.py": ("test_risk_book_controls.py", *RISK, "test_model_controls.py"),
     "risk/exposure_controls.py": ("test_model_controls.py", *RISK),
     "risk/model_controls.py": ("test_model_controls.py", *RISK),
-    "risk/order_controls.py": ("test_risk_order_controls.py", *RISK, "test_risk_verdict.py"),
-    "risk/permission_controls.py": ("test_risk_permission_controls.py", *RISK),
-    "risk/platform_controls.py": ("test_risk_operations.py", *RISK),
-    "risk/post_trade_controls.py": ("test_risk_operations.py", *RISK),
-    "risk/size_controls.py": ("test_risk_size_controls.py", *RISK),
+    "risk/order_controls.py": (ORDERS, "test_risk_order_controls.py", *RISK, "test_risk_verdict.py"),
+    "risk/permission_controls.py": (PERMISSIONS, ORDERS, "test_risk_permission_controls.py", *RISK),
+    "risk/platform_controls.py": (OPERATIONS, "test_risk_operations.py", *RISK),
+    "risk/post_trade_controls.py": (OPERATIONS, "test_risk_operations.py", *RISK),
+    "risk/size_controls.py": (ORDERS, "test_risk_size_controls.py", *RISK),
     "risk/state_controls.py": ("test_risk_state_controls.py", *RISK),
     "risk/system_controls.py": ("test_risk_state_controls.py", *RISK, "test_risk_order_controls.py"),
     "risk/tail_controls.py": ("test_tail_controls.py", *RISK),
@@ -75,18 +78,27 @@ KEYWORDS: dict[str, object] = {"order_ids": (), "keep": 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change: the `place`-th node of a module in the order of `ast.walk`, and which of its changes."""
+    """One change: the `place`-th node of a module in the order of `ast.walk`, and which of its changes.
+
+    `around`: the code of the node that holds it, and the place when one node has the same change twice.
+    """
 
     module: str
     place: int
     change: int
     line: int
     text: str
+    around: str
 
     @property
     def name(self) -> str:
         """What the list of equivalents knows it by: module, source line, change. A moved line keeps its name."""
         return f"{self.module} | {self.text}"
+
+    @property
+    def exact_name(self) -> str:
+        """The name with the code around it: what tells one `0 -> 1` of a module from another one. The list may use either."""
+        return f"{self.module} | {self.text} in {self.around}"
 
 
 def _constant(value: object) -> list[ast.expr]:
@@ -185,17 +197,24 @@ def _judged(tree: ast.Module) -> Iterator[tuple[int, ast.AST]]:
 def mutants(module: str) -> list[Mutant]:
     """Every mutant of a module, in the order of its lines."""
     source = (ROOT / "marketbot_assets" / module).read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    holders = {id(inner): outer for outer in ast.walk(tree) for inner in ast.iter_child_nodes(outer)}
     found = []
-    for place, node in _judged(ast.parse(source)):
+    for place, node in _judged(tree):
+        kinds = Counter[str]()
         for number, (what, _) in enumerate(changes(node)):
-            here = " ".join((ast.get_source_segment(source, _shown(node)) or "").split())
+            kinds[what] += 1
+            holder = holders[id(node)]
+            around = _code(source, holders[id(holder)] if isinstance(holder, ast.keyword) else holder)
+            around += f", place {kinds[what]}" if kinds[what] > 1 else ""
             line = getattr(node, "lineno", 0)
-            found.append(Mutant(module, place, number, line, f"{here[:100]} -> {what}"))
+            found.append(Mutant(module, place, number, line, f"{_code(source, node)} -> {what}", around))
     return sorted(found, key=lambda m: (m.line, m.place, m.change))
 
 
-def _shown(node: ast.AST) -> ast.AST:
-    return node.test if isinstance(node, ast.If) else node
+def _code(source: str, node: ast.AST) -> str:
+    shown = node.test if isinstance(node, ast.If) else node
+    return " ".join((ast.get_source_segment(source, shown) or "").split())[:100]
 
 
 def compiled(mutant: Mutant) -> CodeType:
@@ -242,7 +261,8 @@ def _child(mutant: Mutant | None, tests: Sequence[str], limit: float) -> None:
         sys.meta_path.insert(0, Changed(name, compiled(mutant)))
     # A counterexample is enough: nobody reads the smallest one.
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
-    hypothesis.settings.register_profile("mutate", phases=phases, database=None)
+    # A busy machine breaks deadlines, which is nobody's notice of a mutant.
+    hypothesis.settings.register_profile("mutate", phases=phases, database=None, deadline=None)
     hypothesis.settings.load_profile("mutate")
     code = BROKEN
     with contextlib.suppress(BaseException):
@@ -282,7 +302,7 @@ def preload() -> None:
 
 
 def equivalents() -> dict[str, str]:
-    """Name of a mutant -> why nobody can see it; lines `module | code -> change # reason`."""
+    """Name or exact name of a mutant -> why nobody can see it; lines `module | code -> change [in code around it] # reason`."""
     lines = EQUIVALENT.read_text(encoding="utf-8").splitlines() if EQUIVALENT.exists() else []
     pairs = (line.rsplit(" # ", 1) for line in lines if line.strip() and not line.startswith("#"))
     return {name.strip(): reason for name, reason in pairs}
@@ -291,7 +311,7 @@ def equivalents() -> dict[str, str]:
 def chosen(modules: Sequence[str], sample: int | None, seed: int) -> list[Mutant]:
     """The mutants to run: all, or of each module its share of a sample."""
     known = equivalents()
-    every = {module: [m for m in mutants(module) if m.name not in known] for module in modules}
+    every = {module: [m for m in mutants(module) if not {m.name, m.exact_name} & known.keys()] for module in modules}
     if sample is None:
         return [m for found in every.values() for m in found]
     total, rng = sum(map(len, every.values())), random.Random(seed)
@@ -329,7 +349,7 @@ def main() -> int:
             return 2
         (alive if code == 0 else killed)[mutant.module] += 1
         if code == 0:
-            print(f"survived: line {mutant.line}: {mutant.name}", flush=True)
+            print(f"survived: line {mutant.line}: {mutant.exact_name}", flush=True)
     print(f"\n| module | mutants | killed | share |\n|---|---|---|---|\n{_table(modules, killed, alive)}")
     return 0 if sum(killed.values()) >= KILLED_MIN * len(todo) else 1
 
