@@ -8,6 +8,7 @@ from risk_world import MANDATE, NAMES, answers, batch, book_state, inputs, order
 from marketbot_assets.risk.book_controls import cash_floor, net, position, top_ten, turnover, volatility
 from marketbot_assets.risk.control import Rule, keep_share
 from marketbot_assets.risk.order_controls import order_value
+from marketbot_assets.risk.verdict import CONTROLS
 from marketbot_resources.model import Status
 
 RULE = Rule("RC-99", "a rule", Status.SHRINK)
@@ -87,3 +88,20 @@ def test_an_order_of_warned_size_is_told_and_not_named() -> None:
     price[NAMES.index("MBB")] = float("nan")
     (gone,) = answers(order_value, inputs(price=price), (order("MBB", "SELL", 50),)).values()
     assert (gone.status, gone.keep, gone.order_ids) == (Status.REJECT_ORDER, 0.0, ("mb1-mbb-sell",))
+
+
+FAILS = {
+    Status.WARN: "47",
+    Status.SHRINK: "30 31 32 34 35 39 40 41 42 43 44 45 46 49 50 52 54 62 63 71 72",
+    Status.REJECT_ORDER: "64",
+    Status.REJECT_BATCH: "36 37 38",
+    Status.REDUCE_ONLY: "53 87",
+    Status.HALT: "60 61 67 80 84",
+}
+
+
+@pytest.mark.parametrize(("status", "numbers"), FAILS.items(), ids=[status.name for status in FAILS])
+def test_what_a_control_that_cannot_be_computed_answers(status: Status, numbers: str) -> None:
+    """G3: the fail status of every control on the book, its state, the models and the platform."""
+    fails = {rule.id: rule.fail for rule, _ in CONTROLS}
+    assert {fails[f"RC-{number}"] for number in numbers.split()} == {status}
