@@ -29,24 +29,27 @@ LIMIT_FACTOR, LIMIT_LEAST_SECONDS = 5.0, 30.0
 # Exit codes of a child. A failed test, a test file that cannot even be imported and a time limit are mutants that were noticed.
 NOTICED, BROKEN = (1, 2, -signal.SIGPROF), 99
 RISK = ("test_risk_boundaries.py", "test_risk_answers.py", "test_risk_matrix.py")
+ORDERS, ACCOUNT, OPERATIONS, PERMISSIONS = (
+    f"test_risk_answers_{word}.py" for word in ("orders", "account", "operations", "permissions")
+)
 BOOK, TAIL, STATE, PLATFORM, MODELS, ENGINE = (
     f"test_risk_answers_{word}.py" for word in ("book", "tail", "state", "platform", "models", "engine")
 )
 # Module -> its tests, the quickest to notice first. What runs for minutes (properties) comes last.
 TESTS: dict[str, tuple[str, ...]] = {
     "risk/control.py": (BOOK, "test_risk_verdict.py", *RISK, "test_risk_book_controls.py"),
-    "risk/funding.py": ("test_risk_order_controls.py", *RISK, "test_risk_size_controls.py"),
+    "risk/funding.py": (ACCOUNT, OPERATIONS, "test_risk_order_controls.py", *RISK, "test_risk_size_controls.py"),
     "risk/verdict.py": (ENGINE, "test_risk_verdict.py", "test_risk_accounted.py", *RISK, "test_risk_properties.py"),
     "risk/stress.py": (TAIL, "test_risk_stress.py", "test_risk_report.py", *RISK),
-    "risk/account_controls.py": ("test_risk_size_controls.py", *RISK),
+    "risk/account_controls.py": (ACCOUNT, OPERATIONS, "test_risk_size_controls.py", *RISK),
     "risk/book_controls.py": (BOOK, "test_risk_book_controls.py", *RISK, "test_model_controls.py"),
     "risk/exposure_controls.py": (TAIL, "test_model_controls.py", *RISK),
     "risk/model_controls.py": (MODELS, "test_model_controls.py", *RISK),
-    "risk/order_controls.py": ("test_risk_order_controls.py", *RISK, "test_risk_verdict.py"),
-    "risk/permission_controls.py": ("test_risk_permission_controls.py", *RISK),
-    "risk/platform_controls.py": ("test_risk_operations.py", *RISK),
-    "risk/post_trade_controls.py": ("test_risk_operations.py", *RISK),
-    "risk/size_controls.py": ("test_risk_size_controls.py", *RISK),
+    "risk/order_controls.py": (ORDERS, "test_risk_order_controls.py", *RISK, "test_risk_verdict.py"),
+    "risk/permission_controls.py": (PERMISSIONS, ORDERS, "test_risk_permission_controls.py", *RISK),
+    "risk/platform_controls.py": (OPERATIONS, "test_risk_operations.py", *RISK),
+    "risk/post_trade_controls.py": (OPERATIONS, "test_risk_operations.py", *RISK),
+    "risk/size_controls.py": (ORDERS, "test_risk_size_controls.py", *RISK),
     "risk/state_controls.py": (STATE, "test_risk_state_controls.py", *RISK),
     "risk/system_controls.py": (PLATFORM, "test_risk_state_controls.py", *RISK, "test_risk_order_controls.py"),
     "risk/tail_controls.py": (TAIL, "test_tail_controls.py", *RISK),

@@ -183,7 +183,7 @@ def cost_drift(p: Projection) -> tuple[ControlResult, ...]:
         for trade in trades:
             finite(trade.shortfall_bps, trade.execution_id)
         return (COST_DRIFT.result(Status.PASS, f"{len(trades)} of {rules.fills} fills seen"),)
-    mean, error = excess_shortfall(trades[-rules.fills :])
+    mean, error = excess_shortfall(trades[-max(rules.fills, FILLS_MIN) :])
     limit = max(rules.standard_errors * error, rules.least_bps)
     if within(mean, limit):
         return (COST_DRIFT.result(Status.PASS, observed=mean, limit=limit),)
