@@ -169,6 +169,16 @@ def test_a_little_money_in_is_money_in() -> None:
     found = answers(funding.cash, with_cash(USD="10000", EUR="100"), (leg("EUR", "SELL", "0.4"),))
     assert shows(found["USD"], Status.PASS, 0.0, 0.0098)
     assert shows(found["EUR"], Status.PASS, 5e-7, 1.25e-4)
+    found = answers(funding.cash, with_cash(USD="10000", EUR="100"), (leg("EUR", "SELL", "0.4"), *BUY))
+    have = 9_800 + 0.5 * 0.9998
+    assert shows(found["USD"], Status.SHRINK, 0.020007, have / 1e6, ("mb1-mbd-buy",), have / 20_007)
+
+
+def test_a_leg_without_a_side_moves_nothing() -> None:
+    """It waits for no sale and pays for nobody: RC-01 refuses it."""
+    orders = (leg("EUR", "BUY", 10, side=None), order("MBG", "SELL", 10))
+    assert amounts(orders, "EUR") == {"mb1-fx-eur-buy": (EARLY, 0.0), "mb1-mbg-sell": (MIDDLE, 950.0)}
+    assert set(answers(funding.cash, inputs(), orders)) == {"USD", "EUR"}
 
 
 def test_a_buy_without_a_limit_is_never_paid() -> None:

@@ -365,6 +365,13 @@ def test_the_cost_of_an_order(
     assert shows(found, status, observed, hard, ids, keep)
 
 
+def test_a_currency_without_fees_costs_the_worst() -> None:
+    """RC-26: francs are not listed: 11.5 of Hong Kong and 2 for the conversion, at no volatility."""
+    facts = inputs(sigma_daily=np.zeros(12), fx_rates={"USD": 1.0, "EUR": 1.25, "JPY": 0.01, "CHF": 1.0})
+    (found,) = answers(size_controls.expected_cost, facts, (order("MBD", "BUY", 200, currency="CHF"),)).values()
+    assert shows(found, Status.PASS, 13.5, 30.0)
+
+
 def issuers(*same: str) -> dict[str, object]:
     return {"trade": trade(issuer=tuple("One" if name in same else name for name in NAMES))}
 
