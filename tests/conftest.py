@@ -6,8 +6,13 @@ This file also puts its folder on the path: `from services import Postgres` work
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from services import S3, Go, Postgres, lacking
+
+# A property takes as long as a busy machine needs: a time limit would make it fail by chance.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 os.environ.pop("MARKETBOT_LEDGER", None)  # tests write: never into the ledger of somebody who runs them
 MARKS = ("postgres", "s3", "go")
