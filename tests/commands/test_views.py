@@ -221,7 +221,7 @@ def test_halt_then_resume(home: Path, marketbot: Command) -> None:
     for _ in range(2):
         assert marketbot(home, "halt", "--reason", "a doubt", "--json").json["halted"] is True
     said = marketbot(home, "status", "--json")
-    assert (said.code, said.json["halt"]) == (1, {"status": "on", "reason": "a doubt"})
+    assert (said.code, said.json["halt"]) == (1, {"status": "on", "reason": "a doubt", "level": "halt"})
     assert "marketbot resume" in said.json["next"]
     assert marketbot(home, "resume", "--reason", "settled").code == 0
     assert not (home / "HALT").exists()
@@ -248,7 +248,7 @@ def test_halt_works_when_the_ledger_does_not(home: Path, marketbot: Command) -> 
     said = marketbot(home, "halt", "--reason", "fire", "--json")
     assert (said.code, said.json["halted"], said.json["entry"]) == (1, True, None)
     assert "the ledger was not told" in said.err
-    assert json.loads((home / "HALT").read_text(encoding="utf-8")) == {"reason": "fire"}
+    assert json.loads((home / "HALT").read_text(encoding="utf-8")) == {"level": "halt", "reason": "fire"}
     said = marketbot(home, "status")
     assert said.code == 2
     assert one_line(said)
