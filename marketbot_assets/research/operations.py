@@ -59,7 +59,7 @@ def facts_of_day(
         orders={order.client_order_id: order for batch in past.batches for order in batch},
         expected_bps={name: cost for costs in past.expected for name, cost in costs.items()},
         actions=actions[actions["known_at"] <= known.cutoff],
-        prices=prices,
+        prices=prices[prices["known_at"] <= known.cutoff],
         closed=mandate.calendar.closed,
     )
     value = rolled.valuation
