@@ -273,7 +273,7 @@ def _rearmed(turns: Sequence[Turn], place: int) -> bool:
 def crossing_table(turns: Sequence[Turn], mandate: Mandate) -> list[str]:
     """Every fall to a rung from 10 % on."""
     lines = [
-        "| session | rung | drawdown | beyond the edge | NAV that day | invested | sessions until cured |",
+        "| session | rung | drawdown | beyond the edge | NAV that day | invested | sessions until the plan obeys |",
         "|---" * 7 + "|",
     ]
     for place, rung, over, cured in crossings(turns, mandate):
