@@ -6,7 +6,7 @@ does earlier in the pipeline (`AS_STORED`) is therefore not seen. Not here: comp
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from marketbot_assets.replay_versions import inputs_of
@@ -115,12 +115,14 @@ def _row(lake: "Lake", decision: Entry, asset: str) -> "IndexRow":
 
 def _under(lake: "Lake", part: str, pins: Mapping[tuple[str, str], str], mandate: Mandate) -> Outcome:
     from marketbot_assets.decision import decide
+    from marketbot_assets.operations import operation_facts
     from marketbot_assets.risk.verdict_frame import verdict_frame
     from marketbot_assets.session_facts import situation
 
     read = _Under(lake, dt.date.fromisoformat(part), allowed=None, pins=pins)
     read.other = mandate
-    decided = decide(situation(read, lake.ledger), mandate)
+    known = replace(situation(read, lake.ledger), operations=operation_facts(read, lake.ledger))
+    decided = decide(known, mandate)
     frame = verdict_frame(decided.judgement, decided.risk, mandate)
     return _outcome(frame, decided.batch)
 
