@@ -4,6 +4,7 @@ The replay clock stands still at the computed cutoff of the session; the live cl
 """
 
 import datetime as dt
+import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class Clock(Protocol):
         """The present instant while a session's orders are being sent, after its cutoff."""
         ...
 
+    def wait(self, seconds: float) -> None:
+        """Lets time pass while a broker is asked again; where time stands still it does not pass."""
+        ...
+
 
 class ReplayClock:
     """Stands at the computed cutoff of each session."""
@@ -42,6 +47,9 @@ class ReplayClock:
     def sending(self, session: dt.date) -> dt.datetime:
         return self.now(session) + SEND_DELAY
 
+    def wait(self, seconds: float) -> None:
+        return None
+
 
 class LiveClock:
     """The machine's clock, UTC."""
@@ -53,6 +61,9 @@ class LiveClock:
 
     def sending(self, session: dt.date) -> dt.datetime:
         return machine_now()
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 def machine_now() -> dt.datetime:

@@ -143,8 +143,18 @@ class Providers(Section):
 class Broker(Section):
     """Keys of the mandate's section broker; `mandate.yaml` says what each value does."""
 
-    name: Literal["paper"]
+    name: Literal["paper", "alpaca", "ibkr"]
     participation_max: Fraction
+    environment: Literal["paper", "live"] = "paper"
+    account: Annotated[str, Field(max_length=64)] = ""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.name != "paper" and not self.account:
+            raise ValueError("account: expected the broker's own id of the account that may be traded")
+        if self.name == "paper" and (self.environment != "paper" or self.account):
+            raise ValueError("environment, account: the paper broker has neither")
+        return self
 
 
 Anchor = Annotated[str, Field(pattern=r"^(file:/|s3://|witness:https?://)\S+$", max_length=400)]

@@ -12,10 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from marketbot_resources.currencies import minor_digits
 from marketbot_resources.errors import MarketbotError
+
+if TYPE_CHECKING:
+    from marketbot_resources.capabilities import Capabilities
 
 SESSIONS_PER_YEAR = 252
 BASIS_POINT = 1e-4
@@ -53,6 +56,25 @@ class Status(IntEnum):
     HALT = 6
 
 
+class OrderType(StrEnum):
+    """How an order executes. Auctions are the exchange's own; all else trades continuously and ends with the session's day.
+
+    STOP sells or buys at the market once the stop trades, STOP_LIMIT at its limit; TRAILING_STOP follows the best price at a
+    distance; BRACKET is an entry at its limit that leaves a take-profit and a stop behind, of which one cancels the other.
+    """
+
+    LIMIT_ON_OPEN = "LIMIT_ON_OPEN"
+    MARKET_ON_OPEN = "MARKET_ON_OPEN"
+    LIMIT_ON_CLOSE = "LIMIT_ON_CLOSE"
+    MARKET_ON_CLOSE = "MARKET_ON_CLOSE"
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
+    TRAILING_STOP = "TRAILING_STOP"
+    BRACKET = "BRACKET"
+
+
 class OrderState(StrEnum):
     """States of an order; UNKNOWN is a real state: the broker may or may not have it."""
 
@@ -63,6 +85,8 @@ class OrderState(StrEnum):
     FILLED = "FILLED"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
+    DONE_FOR_DAY = "DONE_FOR_DAY"
+    REPLACED = "REPLACED"
     REJECTED = "REJECTED"
     UNKNOWN = "UNKNOWN"
 
@@ -82,8 +106,14 @@ class HaltLevel(StrEnum):
 
 SELLING_LEVELS = frozenset({HaltLevel.REDUCE_ONLY.value, HaltLevel.FLATTEN.value})
 PAPER = "paper"
+LATER_PRICES = ("stop_price", "take_profit", "trail")
 
-TERMINAL_STATES = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
+TERMINAL_STATES = frozenset(
+    {
+        *(OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED),
+        *(OrderState.DONE_FOR_DAY, OrderState.REPLACED),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +121,9 @@ class Order:
     """One order as frozen in a batch. `quantity` > 0 in shares, or units of `currency` for an FX leg.
 
     `limit_price` is per share in `currency`; None only for FX legs, which convert `currency` against the base currency.
-    An FX leg's `instrument` is `FX:<currency>`; BUY buys `currency` with base.
+    An FX leg's `instrument` is `FX:<currency>`; BUY buys `currency` with base, at the market whatever `type` says.
+    `stop_price`: of STOP, STOP_LIMIT and a bracket's protection; `take_profit`: of a bracket; `trail`: distance of a trailing
+    stop as a fraction of the best price.
     """
 
     client_order_id: str
@@ -108,6 +140,10 @@ class Order:
     send_from: dt.datetime
     send_until: dt.datetime
     reason: str
+    type: OrderType = OrderType.LIMIT_ON_OPEN
+    stop_price: Decimal | None = None
+    take_profit: Decimal | None = None
+    trail: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +167,16 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
+class Bust:
+    """The broker took an execution back; `replaced_by` is the execution that stands instead, empty when none does."""
+
+    execution_id: str
+    replaced_by: str
+    reason: str
+    told_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OpenOrder:
     """An order that the broker still works; `remaining` shares are not filled yet."""
 
@@ -144,7 +190,9 @@ class OpenOrder:
 
 @dataclass(frozen=True, slots=True)
 class AccountEvent:
-    """Income or a change of shares that no order caused: `kind` is DIVIDEND, SPLIT, SPIN_OFF, MERGER or DELISTING.
+    """Income, cost or a change of shares that no order caused.
+
+    `kind`: DIVIDEND, SPLIT, SPIN_OFF, MERGER or DELISTING; of a broker also FEE, INTEREST, TAX, TRANSFER or OTHER.
 
     `amount`: cash in `currency`, `quantity`: change in shares; both signed, zero when they do not apply.
     """
@@ -184,6 +232,7 @@ class AccountReport:
     events: tuple[AccountEvent, ...]
     environment: str = ""
     broker_at: dt.datetime | None = None
+    busts: tuple[Bust, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +248,13 @@ class Acknowledgement:
 class BrokerPort(Protocol):
     """What a broker adapter offers. Only `submissions` calls `submit`; no method retries by itself.
 
-    `dedupes_client_id`: whether the broker accepts one client order id at most once, so that it may be sent again.
+    `capabilities` says what the broker can do and what it promises; an adapter refuses what they do not name.
     """
 
-    dedupes_client_id: bool
+    @property
+    def capabilities(self) -> "Capabilities":
+        """What the broker can do."""
+        ...
 
     def submit(self, order: Order, at: dt.datetime) -> Acknowledgement:
         """Sends one order at instant `at`. A refusal is an Acknowledgement REJECTED; silence raises BrokerError."""
@@ -267,7 +319,15 @@ def to_money(value: float | Decimal, currency: str) -> Decimal:
 
 
 def order_record(order: Order) -> dict[str, str | int | None]:
-    """An order as JSON values; what batches hash and the ledger keeps. Money is text, instants are RFC 3339."""
+    """An order as JSON values; what batches hash and the ledger keeps. Money is text, instants are RFC 3339.
+
+    A field that came later stands in it only where it differs from what every order was before, so that old hashes hold.
+    """
+    later: dict[str, str | int | None] = {} if order.type is OrderType.LIMIT_ON_OPEN else {"type": order.type.value}
+    for name in LATER_PRICES:
+        value: Decimal | None = getattr(order, name)
+        if value is not None:
+            later[name] = plain(value)
     return {
         "client_order_id": order.client_order_id,
         "session": order.session.isoformat(),
@@ -283,6 +343,7 @@ def order_record(order: Order) -> dict[str, str | int | None]:
         "send_from": utc_text(order.send_from),
         "send_until": utc_text(order.send_until),
         "reason": order.reason,
+        **later,
     }
 
 
@@ -305,6 +366,8 @@ def order_from_record(record: Mapping[str, object]) -> Order:
             send_from=dt.datetime.fromisoformat(str(record["send_from"])),
             send_until=dt.datetime.fromisoformat(str(record["send_until"])),
             reason=str(record["reason"]),
+            type=OrderType(str(record.get("type", OrderType.LIMIT_ON_OPEN.value))),
+            **{name: Decimal(str(record[name])) for name in LATER_PRICES if record.get(name) is not None},
         )
     except (KeyError, ValueError, ArithmeticError) as error:
         raise MarketbotError(f"expected an order's record, found {error!r} in {record}") from error

@@ -36,6 +36,7 @@ from marketbot_resources.model import (
 )
 from marketbot_resources.paper_market import AuctionMarket, PaperListing
 from marketbot_resources.paper_order import (
+    PAPER_CAPABILITIES,
     WorkingOrder,
     currency_refusal,
     equity_refusal,
@@ -64,7 +65,7 @@ class PaperAccount:
     `changes` lists every state that an order entered, in order; it starts empty when the account is loaded from a record.
     """
 
-    dedupes_client_id = True
+    capabilities = PAPER_CAPABILITIES
 
     def __init__(
         self,

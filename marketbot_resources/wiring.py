@@ -3,8 +3,11 @@
 Each resource has one method that returns a plain object which knows no Dagster; tests override a resource with a twin.
 """
 
+import datetime as dt
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -14,6 +17,7 @@ from marketbot_resources.clock import Clock, LiveClock, ReplayClock
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.mandate_file import read_mandate_text
+from marketbot_resources.model import BrokerPort
 from marketbot_resources.provider import (
     FundamentalsProvider,
     MacroProvider,
@@ -132,27 +136,23 @@ class BrokerResource(dg.ConfigurableResource):
 
     home: str | None = None
 
-    def open(self, mandate: Mandate, ports: Ports) -> "PaperBroker":
+    def open(self, mandate: Mandate, ports: Ports) -> BrokerPort:
         """The broker of the mandate's account."""
-        from marketbot_resources.broker.paper import PaperBroker
-        from marketbot_resources.broker.provider_market import provider_market
+        from marketbot_resources.broker.opening import open_broker
 
-        folder = Path(self.home) if self.home else settings.home()
-        market = _traded_in(mandate, ports, folder)
-        return PaperBroker(
-            folder / "broker.sqlite", mandate, lambda since, until: provider_market(market, mandate, since, until)
-        )
+        return open_broker(mandate, ports, Path(self.home) if self.home else settings.home())
 
-
-def _traded_in(mandate: Mandate, ports: Ports, home: Path) -> MarketProvider:
-    """The paper broker's market: the data provider's, or what was received of web services, which are not asked twice."""
-    named = mandate.providers
-    if isinstance(named.market, str) and not isinstance(named.fx, tuple):
-        return ports.market
-    from marketbot_resources.market.stored import StoredMarket
-    from marketbot_resources.store.lake import open_lake
-
-    return StoredMarket(open_lake(home))
+    def seed(
+        self,
+        mandate: Mandate,
+        ports: Ports,
+        cash: Mapping[str, Decimal],
+        shares: Mapping[str, Decimal],
+        at: dt.datetime,
+    ) -> None:
+        """Opens the paper account once; a real broker holds what it holds."""
+        if mandate.broker.name == "paper":
+            cast("PaperBroker", self.open(mandate, ports)).seed(cash, shares, at)
 
 
 class NotaryResource(dg.ConfigurableResource):

@@ -26,7 +26,7 @@ def opening_balance(
     known = store.lake.index.newest("opening_balance", STATIC)
     frame = rebuild_data.opening_balance(read, ledger) if known is None else store.lake.load(known)
     cash, shares = seed_of(frame)
-    broker.open(read.mandate(), ports).seed(cash, shares, rebuild_data.opened(ledger).history_until)
+    broker.seed(read.mandate(), ports, cash, shares, rebuild_data.opened(ledger).history_until)
     served = stored(context, store, schema.OPENING_BALANCE, always=True)
     return served or materialized(context, store, frame, schema.OPENING_BALANCE)
 

@@ -56,7 +56,7 @@ class PaperBroker:
     Raises HomeError when the file cannot be opened, BrokerError when it cannot be used; several processes may share it.
     """
 
-    dedupes_client_id = True
+    capabilities = PaperAccount.capabilities
 
     def __init__(self, path: Path, mandate: Mandate, market: Market) -> None:
         self._path, self._mandate, self._market = path, mandate, market

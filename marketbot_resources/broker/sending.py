@@ -179,7 +179,7 @@ class _Desk:
             answer = self._find(name)
             if answer is not None:
                 self._record(name, answer)
-            elif self.broker.dedupes_client_id is True:
+            elif self.broker.capabilities.dedupes_client_id is True:
                 self.left[name] = order
             else:
                 lost.append(name)

@@ -14,6 +14,7 @@ from marketbot_resources.errors import BrokerError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.model import AccountReport, Acknowledgement, Order, OrderState, Side
+from marketbot_resources.paper import PaperAccount
 from marketbot_resources.sessions import order_state, record_event
 
 
@@ -83,7 +84,7 @@ def test_what_is_in_its_auction_is_named_as_left(broker: PaperBroker, ledger: Sq
 class Faulty:
     """Hands everything on; the first `silent` requests to cancel get no answer, and so many are answered about another order."""
 
-    dedupes_client_id = True
+    capabilities = PaperAccount.capabilities
 
     def __init__(self, broker: PaperBroker, silent: int, *, deaf: bool = False) -> None:
         self._broker, self._silent, self._deaf, self.asked = broker, silent, deaf, 0

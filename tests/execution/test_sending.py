@@ -15,6 +15,7 @@ import pytest
 from marketbot_assets.execution.schema import SUBMISSIONS
 from marketbot_assets.execution.submission_frame import submission_frame
 from marketbot_resources.broker.sending import SendReport, freeze_batch, send_batch
+from marketbot_resources.capabilities import Capabilities
 from marketbot_resources.errors import BrokerError, Equivocation, HaltError, LedgerError
 from marketbot_resources.halt import HaltFlag
 from marketbot_resources.ledger.examine import first_fault
@@ -31,6 +32,7 @@ from marketbot_resources.model import (
     Side,
     order_record,
 )
+from marketbot_resources.paper import PaperAccount
 from marketbot_resources.sessions import frozen_batch, order_state
 
 SESSION = dt.date(2018, 12, 11)
@@ -85,6 +87,10 @@ class Twin:
     states: dict[str, OrderState] = field(default_factory=dict)
     submitted: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(PaperAccount.capabilities, dedupes_client_id=self.dedupes_client_id)
 
     def submit(self, order: Order, at: dt.datetime) -> Acknowledgement:
         name = order.client_order_id
@@ -531,7 +537,7 @@ class FusedLedger(SqliteLedger):
 
 class FusedBroker:
     def __init__(self, twin: Twin, fuse: Fuse) -> None:
-        self.twin, self.fuse, self.dedupes_client_id = twin, fuse, twin.dedupes_client_id
+        self.twin, self.fuse, self.capabilities = twin, fuse, twin.capabilities
 
     def submit(self, order: Order, at: dt.datetime) -> Acknowledgement:
         return self.fuse.run(lambda: self.twin.submit(order, at))

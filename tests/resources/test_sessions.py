@@ -14,6 +14,7 @@ from marketbot_resources.ledger.record import Json
 from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.mandate import Calendar, Schedule
 from marketbot_resources.model import Acknowledgement, Kind, Order, OrderState, Side
+from marketbot_resources.paper import PaperAccount
 from marketbot_resources.sessions import close_predecessors, end_state, open_book, record_cutoff, record_event
 
 CALENDAR = Calendar(mic="XNYS", go_live=dt.date(2018, 10, 1), last_session=dt.date(2022, 12, 28))
@@ -26,7 +27,7 @@ ACCOUNT = "paper-1"
 class Broker:
     """Knows the orders it is given; finding is all that closing a session asks of it."""
 
-    dedupes_client_id = True
+    capabilities = PaperAccount.capabilities
 
     def __init__(self, known: dict[str, OrderState]) -> None:
         self._known = known

@@ -40,6 +40,7 @@ PURE_THIRD_PARTY = {
 }
 PURE_RESOURCES = {
     "model",
+    "capabilities",
     "errors",
     "mandate",
     "mandate_limits",
