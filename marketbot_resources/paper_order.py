@@ -12,6 +12,7 @@ from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.model import Order, Side, to_money, utc_text
 from marketbot_resources.paper_market import PaperListing
 
+
 @dataclass(frozen=True, slots=True)
 class WorkingOrder:
     """An order that waits for its auction. `order` carries the quantity and limit as worked: splits adjust them."""
