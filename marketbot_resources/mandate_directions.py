@@ -161,6 +161,14 @@ RULES: Rules = {
         "synthetic": UNCLEAR,
     },
     "broker": {"name": UNCLEAR, "participation_max": LOWER, "environment": UNCLEAR, "account": UNCLEAR},
+    "execution": {
+        **dict.fromkeys(("targets", "exits", "remainder"), UNCLEAR),
+        "allowed": FEWER,
+        "slices": {
+            **dict.fromkeys(("algorithm", "count", "minutes"), UNCLEAR),
+            **dict.fromkeys(("participation_max", "interval_participation_max", "from_value", "from_adv"), LOWER),
+        },
+    },
     "anchors": MORE,
     "intraday": {"minutes": LOWER},  # it only ever sells
     "benchmark": UNCLEAR,
