@@ -18,9 +18,7 @@ _SCHEMA = Path(__file__).with_suffix(".sql")
 _ROW = "seq, kind, key, record, leaf"
 _PAGE = 1_000
 _APPEND = "select seq, leaf, added from ledger.append_all(%s::text[], %s::text[], %s::bytea[])"
-_FENCED = (
-    "select seq, leaf, added from ledger.append_fenced(%s::text, %s::bigint, %s::text[], %s::text[], %s::bytea[])"
-)
+_FENCED = "select seq, leaf, added from ledger.append_fenced(%s::text, %s::bigint, %s::text[], %s::text[], %s::bytea[])"
 
 
 class PostgresLedger(Ledger):

@@ -50,6 +50,11 @@ class Fence:
         """Its key among the entries of kind SENDING_FENCE."""
         return f"{self.account}/{self.number}"
 
+    @property
+    def next_key(self) -> str:
+        """The key that must not be there yet."""
+        return f"{self.account}/{self.number + 1}"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

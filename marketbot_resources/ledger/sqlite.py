@@ -147,7 +147,7 @@ def _size(connection: sqlite3.Connection) -> int:
 
 def _is_newest(connection: sqlite3.Connection, fence: Fence) -> bool:
     """Tokens have no gaps: the newest is there, and the next is not."""
-    keys = (fence.key, Fence(fence.account, fence.number + 1).key)
+    keys = (fence.key, fence.next_key)
     found = connection.execute("select key from entry where kind = ? and key in (?, ?)", (SENDING_FENCE, *keys))
     return [row[0] for row in found.fetchall()] == [fence.key]
 

@@ -177,7 +177,7 @@ def test_an_older_ledger_is_brought_up_to_date(postgres: Postgres, database: str
     with psycopg.connect(postgres.url("postgres", database), autocommit=True) as connection:
         connection.execute((Path(__file__).parent / "postgres_schema_1.sql").read_bytes())
     postgres.login("ledger_writer")
-    old = "select * from ledger.append('k', 'a', convert_to('{\"body\":{},\"key\":\"a\",\"kind\":\"k\"}', 'UTF8'))"
+    old = 'select * from ledger.append(\'k\', \'a\', convert_to(\'{"body":{},"key":"a","kind":"k"}\', \'UTF8\'))'
     postgres.execute(old, database)
     ledger = ledger_in(postgres, database)
     with pytest.raises(LedgerError, match=r"expected schema version 2 in database .*, found 1; run python -m"):
