@@ -160,7 +160,13 @@ RULES: Rules = {
         "daily_requests": UNCLEAR,
         "synthetic": UNCLEAR,
     },
-    "broker": {"name": UNCLEAR, "participation_max": LOWER, "environment": UNCLEAR, "account": UNCLEAR},
+    "broker": {
+        "name": UNCLEAR,
+        "participation_max": LOWER,
+        "environment": UNCLEAR,
+        "account": UNCLEAR,
+        "resend": UNCLEAR,
+    },
     "execution": {
         **dict.fromkeys(("targets", "exits", "remainder"), UNCLEAR),
         "allowed": FEWER,

@@ -147,6 +147,13 @@ def _totals(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
     gross = sum((v for _, v in values), Decimal(0))
     if not (buys <= BUYS_MAX and gross <= GROSS_MAX):
         yield f"found buys of {buys:.6g} and all orders of {gross:.6g} of NAV, limits {BUYS_MAX} and {GROSS_MAX}"
+    for rest in (order for order in orders if order.leg == REST_LEG):
+        done = _number(facts.own_fills.get(rest.instrument, 0), f"own fills of {rest.instrument}") * rest.side.sign
+        ids = {o.client_order_id for o in siblings(rest, batch)}
+        waiting = (_number(o.remaining, "what remains") for o in facts.open_orders if o.client_order_id in ids)
+        most = sum((o.quantity for o in siblings(rest, batch)), Decimal(0)) - max(done, Decimal(0)) - sum(waiting)
+        if not rest.quantity <= most:
+            yield f"found a rest of {rest.quantity} shares of {rest.instrument} to send, limit {most}"
     sold = [o for o in orders if o.kind is not Kind.FX and o.side is not Side.BUY]
     for name in sorted({o.instrument for o in sold}):
         shares = sum(o.quantity for o in sold if o.instrument == name)
