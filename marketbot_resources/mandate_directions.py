@@ -160,7 +160,21 @@ RULES: Rules = {
         "daily_requests": UNCLEAR,
         "synthetic": UNCLEAR,
     },
-    "broker": {"name": UNCLEAR, "participation_max": LOWER, "environment": UNCLEAR, "account": UNCLEAR},
+    "broker": {
+        "name": UNCLEAR,
+        "participation_max": LOWER,
+        "environment": UNCLEAR,
+        "account": UNCLEAR,
+        "resend": UNCLEAR,
+    },
+    "execution": {
+        **dict.fromkeys(("targets", "exits", "remainder"), UNCLEAR),
+        "allowed": FEWER,
+        "slices": {
+            **dict.fromkeys(("algorithm", "count", "minutes"), UNCLEAR),
+            **dict.fromkeys(("participation_max", "interval_participation_max", "from_value", "from_adv"), LOWER),
+        },
+    },
     "anchors": MORE,
     "intraday": {"minutes": LOWER},  # it only ever sells
     "benchmark": UNCLEAR,
