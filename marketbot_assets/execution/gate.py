@@ -2,58 +2,28 @@
 
 It shares no code with the risk stage or the optimizer and reads no mandate: its ceilings are constants, looser than the default
 mandate but hard. Whatever is missing, not a number, infinite, of another type or unreadable is a fault; a comparison says what
-must hold, so that NaN fails it; values are exact decimals. Not here: sending (`broker.sending`), the verdict (the risk stage).
+must hold, so that NaN fails it; values are exact decimals. Not here: what the gate knows (`gate_facts`), sending
+(`broker.sending`), the verdict (the risk stage).
 """
 
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
 
-from marketbot_resources.model import Kind, OpenOrder, Order, Side, batch_sha256
+from marketbot_assets.execution.gate_facts import GateFacts
+from marketbot_resources.model import Kind, Order, Side, batch_sha256
 
 ORDERS_PER_BATCH_MAX, PRICE_AGE_SESSIONS, _DIGITS = 200, 2, 100
 ORDER_VALUE_MAX, LIMIT_BEYOND_REFERENCE_MAX = Decimal("0.07"), Decimal("0.06")
 BUYS_MAX, FX_BUY_LEG_MAX, GROSS_MAX = Decimal("0.25"), Decimal("0.25"), Decimal("1.50")
-APPROVED, FX_LEG, PAPER = "APPROVED", "F", "paper"
+APPROVED, FX_LEG, MONEY, SKEW_MAX = "APPROVED", "F", ("paper", "live"), dt.timedelta(seconds=30)
 HALT_OFF, HALT_SELLS = ("off", "no-new-runs"), ("reduce-only", "flatten")
 _MAPPINGS = ("reference_price", "fx", "price_age", "decided_positions", "broker_positions", "own_fills")
 
 
 class _Unreadable(Exception):
     """A fact that cannot be read; its text says which and what was found."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateFacts:
-    """What the gate knows at one wave of one batch.
-
-    `nav` in base currency; `reference_price`: instrument -> last close, listing currency; `fx`: currency -> base per unit, with
-    the base currency itself; `price_age`: an order's instrument, `FX:<currency>` for a leg -> sessions since that price. Positions
-    in shares: as decided upon, as the broker reports them, and `own_fills`, our signed fills in between. `already_sent`: client
-    order ids and `place`s that other batches of the session sent. `batch`: the approved batch, whose hash, count and totals are
-    judged, when the orders asked about are only what is left of it to send; None = they are all of it. `environment`: the broker's.
-    """
-
-    session: dt.date
-    now: dt.datetime
-    verdict: str
-    approved_sha256: str
-    frozen_sha256: str
-    halt_status: str
-    nav: float
-    reference_price: Mapping[str, float]
-    fx: Mapping[str, float]
-    price_age: Mapping[str, float]
-    decided_positions: Mapping[str, Decimal]
-    broker_positions: Mapping[str, Decimal]
-    open_orders: tuple[OpenOrder, ...]
-    already_sent: frozenset[str]
-    known_instruments: frozenset[str]
-    own_fills: Mapping[str, Decimal] = field(default_factory=dict)
-    batch: tuple[Order, ...] | None = None
-    environment: str = ""
 
 
 def place(instrument: str, side: Side) -> str:
@@ -105,12 +75,19 @@ def _value(order: Order, facts: GateFacts) -> Decimal:
 def _permission(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
     """Verdict, broker, halt flag (two levels let sells go), NAV, the present; a text would pass for a collection of texts."""
     off = HALT_OFF + (HALT_SELLS if all(order.side is Side.SELL for order in orders) else ())
-    words = (("verdict", facts.verdict, (APPROVED,)), ("broker", facts.environment, (PAPER,)))
-    for what, word, wanted in (*words, ("halt flag", facts.halt_status, off)):
+    money = facts.permitted_environment
+    words = (
+        ("verdict", facts.verdict, (APPROVED,)),
+        ("halt flag", facts.halt_status, off),
+        ("permission", money, MONEY),
+    )
+    for what, word, wanted in (*words, ("broker", facts.environment, (money,))):
         if not (isinstance(word, str) and word in wanted):
             yield f"expected the {what} to be {wanted[0]}, found {word!s:.40}"
     if type(facts.session) is not dt.date or facts.now.utcoffset() is None:
         yield f"expected a session and an instant with zone, found {facts.session} and {facts.now}"
+    if not (isinstance(facts.broker_at, dt.datetime) and abs(facts.broker_at - facts.now) <= SKEW_MAX):
+        yield f"expected the broker's clock within {SKEW_MAX} of ours, found {facts.broker_at} at {facts.now}"
     kinds = {tuple: ("open_orders",), frozenset: ("already_sent", "known_instruments"), Mapping: _MAPPINGS}
     for name, kind in ((name, kind) for kind, names in kinds.items() for name in names):
         if not isinstance(getattr(facts, name), kind):
