@@ -45,8 +45,10 @@ class Counter:
     session: dt.date
 
     def report(self) -> AccountReport:
-        """The account now."""
-        at = self.clock.sending(self.session)
+        """The account now: a moment after what was sent, where the clock stands still."""
+        from marketbot_resources.broker.cancelling import LATER
+
+        at = self.clock.sending(self.session) + LATER
         return self.broker.report(at, at)
 
     def wait(self, seconds: float) -> dt.datetime:
