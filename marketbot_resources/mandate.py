@@ -147,6 +147,7 @@ class Broker(Section):
     participation_max: Fraction
     environment: Literal["paper", "live"] = "paper"
     account: Annotated[str, Field(max_length=64)] = ""
+    resend: bool = False
 
     @model_validator(mode="after")
     def _named(self) -> Self:
