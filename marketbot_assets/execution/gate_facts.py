@@ -1,4 +1,4 @@
-"""What the last-line gate knows at one wave of one batch. Not here: what it judges (`gate`), who gathers it (`submit`)."""
+"""What the last-line gate knows at one wave of one batch. Named type; nothing here judges (`gate`)."""
 
 import datetime as dt
 from collections.abc import Mapping
