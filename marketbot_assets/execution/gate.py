@@ -3,7 +3,7 @@
 It shares no code with the risk stage or the optimizer and reads no mandate: its ceilings are constants, looser than the default
 mandate but hard. Whatever is missing, not a number, infinite or unreadable is a fault; a comparison says what must hold, so that
 NaN fails it; values are exact decimals. Slices of an order (legs T1, T2, ...) are one order to every ceiling; the child of their
-rest (TC) is in them already and may be less. Not here: facts (`gate_facts`), reading an order (`gate_orders`), sending, the verdict.
+rest (TC) is in them and may be less. Not here: facts (`gate_facts`), reading an order (`gate_orders`), sending, the verdict.
 """
 
 import datetime as dt
