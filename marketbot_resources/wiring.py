@@ -170,13 +170,15 @@ class NotaryResource(dg.ConfigurableResource):
 
 
 class HaltResource(dg.ConfigurableResource):
-    """The halt flag of the home."""
+    """The halt flag of the home, with the sources beside its file."""
 
     home: str | None = None
 
     def open(self) -> HaltSwitch:
         """The switch."""
-        return HaltSwitch(Path(self.home) if self.home else settings.home())
+        from marketbot_resources.halt_sources import open_halt
+
+        return open_halt(Path(self.home) if self.home else settings.home(), keep=True)
 
 
 def resources() -> dict[str, dg.ConfigurableResource]:

@@ -33,7 +33,7 @@ def submissions(
     """What the broker acknowledged, order by order, after the last-line gate. The only asset that talks to its order endpoint."""
     read, lake = store.reader(context), store.lake
     signing = notary.open(lake, read.mandate())
-    desk = Desk(lake.ledger, broker.open(read.mandate(), ports), clock.open(), halt.open(), signing)
+    desk = Desk(lake.ledger, broker.open(read.mandate(), ports), clock.open(), halt.open(), signing, lake.home)
     frame = submit(read, desk)
     shows = {str(state): int(count) for state, count in frame["state"].value_counts().items()}
     return materialized(context, store, frame, schema.SUBMISSIONS, shows=shows)

@@ -21,7 +21,7 @@ from marketbot_resources.calendars import close_at, next_open, session_at
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import SPLIT
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import BASIS_POINT, Execution, Kind, OpenOrder, Order, plain
+from marketbot_resources.model import BASIS_POINT, PAPER, Execution, Kind, OpenOrder, Order, plain
 from marketbot_resources.order_types import UNLIMITED, Phase, phase_of
 
 SHARES_TOLERANCE = Decimal("1e-9")
@@ -237,7 +237,7 @@ class Sources:
 
     `reconciliation`: None where book and broker are compared exactly elsewhere. `previous`: what the verdict before carries.
     `broker_at`: the broker's clock at the cutoff, None = not told. `answers`: refusals of the batch before, in order of sending.
-    `past_features`: FEATURES of the sessions before.
+    `past_features`: FEATURES of the sessions before. `permitted_environment`: whose money may be moved, PAPER or another word.
     """
 
     session: dt.date
@@ -259,6 +259,7 @@ class Sources:
     model_scores: tuple[str, ...]
     features: pd.DataFrame
     past_features: Sequence[pd.DataFrame]
+    permitted_environment: str = PAPER
 
 
 def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_spec: str) -> OperationFacts:
@@ -292,4 +293,5 @@ def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_sp
         features=tuple(known.features.columns),
         drift=feature_drift(known.features, known.past_features),
         drift_sessions=len(known.past_features),
+        permitted_environment=known.permitted_environment,
     )
