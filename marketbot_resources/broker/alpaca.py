@@ -150,7 +150,21 @@ class AlpacaBroker:
         state, reason = alpaca_states.state_of(row)
         if name in self._sent and (other := alpaca_orders.differs(row, *self._sent[name])):
             state, reason = OrderState.UNKNOWN, f"alpaca tells another order: {other}"
-        return Acknowledgement(name, state, broker_id, _clean(reason))
+        return Acknowledgement(
+            name,
+            state,
+            broker_id,
+            _clean(reason),
+            instrument=self._listings().instrument(broker_json.text(row, "symbol")),
+            side=alpaca_orders.side_of(row),
+            quantity=broker_json.number_or_none(row, "qty"),
+            limit_price=broker_json.number_or_none(row, "limit_price"),
+        )
+
+    def _listings(self) -> Listings:
+        if self._known is None:
+            self._known = self._symbols()
+        return Listings(self._known)
 
     def _ticker(self, order: Order) -> str | None:
         for symbols in (self._known, None):

@@ -161,6 +161,14 @@ def test_every_field_of_an_echo_counts(field: str, value: str | None) -> None:
     assert differs({**row, field: value}, order(), "AAA").startswith(field)
 
 
+def test_an_answer_echoes_the_order_in_our_words(world: AlpacaWorld) -> None:
+    """Another process, which did not send the order, can compare it: P7."""
+    world.broker.submit(order(), SENT)
+    found = world.reopened().find("o1")
+    assert found is not None
+    assert (found.instrument, found.side, found.quantity, found.limit_price) == ("A", Side.BUY, D(100), D("10.50"))
+
+
 def test_reads_are_asked_again_and_a_report_survives(tmp_path: Path) -> None:
     """GETs meet 503, 429 and cut bodies; a report is right or an error, never something else."""
     world = AlpacaWorld(tmp_path, faults="get_503=0.2,get_429=0.1")
