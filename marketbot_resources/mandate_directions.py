@@ -167,6 +167,14 @@ RULES: Rules = {
         "account": UNCLEAR,
         "resend": UNCLEAR,
     },
+    "execution": {
+        **dict.fromkeys(("targets", "exits", "remainder"), UNCLEAR),
+        "allowed": FEWER,
+        "slices": {
+            **dict.fromkeys(("algorithm", "count", "minutes"), UNCLEAR),
+            **dict.fromkeys(("participation_max", "interval_participation_max", "from_value", "from_adv"), LOWER),
+        },
+    },
     "anchors": MORE,
     "intraday": {"minutes": LOWER},  # it only ever sells
     "benchmark": UNCLEAR,

@@ -3,7 +3,7 @@
 Not here: which types a broker takes (`broker_table`), which a mandate allows (`mandate_execution`), how they fill (`fillmodel`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import IntEnum
 from types import MappingProxyType
@@ -78,22 +78,28 @@ def price_problem(order: Order) -> str:
     return ""
 
 
-def in_words(order_type: str, limit: str, currency: str, *, stop: str = "", profit: str = "", trail: str = "") -> str:
-    """How an order trades, for people: `at 10.5 USD or better in the opening auction`, `at the market in the closing auction`.
+def in_words(order: Mapping[str, object], shown: Callable[[object], str] = str) -> str:
+    """How an order trades, for people: `at 10.5 USD or better`, `at the market in the closing auction`, `at the broker's rate`.
 
-    Numbers as they shall be shown, empty where the order has none.
+    `order`: a record or row with at least `limit_price` and `currency`; without a `type` it is of the first one. `shown`: how a
+    price is written. The opening auction at a limit, which every order once was, is not named.
     """
-    kind = OrderType(order_type)
-    told = f"at {limit} {currency} or better" if limit else "at the market"
+    kind, currency = OrderType(str(order.get("type") or OrderType.LIMIT_ON_OPEN.value)), order["currency"]
+    limit, stop, profit, trail = (order.get(name) for name in _PRICE_NAMES)
+    if limit is None and kind is OrderType.LIMIT_ON_OPEN:
+        return "at the broker's rate"
+    told = "at the market" if limit is None else f"at {shown(limit)} {currency} or better"
     where = {
         OrderType.MARKET_ON_OPEN: " in the opening auction",
         OrderType.LIMIT_ON_CLOSE: " in the closing auction",
         OrderType.MARKET_ON_CLOSE: " in the closing auction",
         OrderType.LIMIT: " within the session",
         OrderType.MARKET: " within the session",
-        OrderType.STOP: f" once it trades at {stop} {currency}",
-        OrderType.STOP_LIMIT: f" once it trades at {stop} {currency}",
-        OrderType.TRAILING_STOP: f" once it trades {trail} off its best price",
-        OrderType.BRACKET: f", then out at {profit} {currency} or at the stop {stop} {currency}",
     }
+    if stop is not None and kind is not OrderType.BRACKET:
+        return f"{told} once it trades at {shown(stop)} {currency}"
+    if trail is not None:
+        return f"{told} once it trades {trail} off its best price"
+    if kind is OrderType.BRACKET:
+        return f"{told}, then out at {shown(profit)} or at the stop {shown(stop)} {currency}"
     return told + where.get(kind, "")

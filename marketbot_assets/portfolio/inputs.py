@@ -7,15 +7,26 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marketbot_assets.book.state import BookState
 from marketbot_assets.features.model import FactorModel
+from marketbot_resources.model import OrderType
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceWindow:
+    """One window inside a session: when a child may be sent, and the fraction of the session's volume expected in it."""
+
+    send_from: dt.datetime
+    send_until: dt.datetime
+    volume: Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,9 @@ class PortfolioInputs:
     `issuer`: ultimate issuer, a fund's own id, empty when unknown; no issuer at all stands for one of its own each.
     `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
     `benchmark`: (n,) weights of the mandate's benchmark, empty when unknown.
+    `exit_send_from`, `exit_send_until`: window of exits and cures, empty = as that of other orders. `target_refusals`: why the
+    broker cannot take orders of the target's type, empty = it can. `slice_windows`: exchange -> windows of slices in its next
+    session.
     """
 
     session: dt.date
@@ -70,6 +84,10 @@ class PortfolioInputs:
     book: BookState
     benchmark: Floats = field(default_factory=lambda: np.zeros(0))
     issuer: tuple[str, ...] = ()
+    exit_send_from: tuple[dt.datetime, ...] = ()
+    exit_send_until: tuple[dt.datetime, ...] = ()
+    target_refusals: tuple[str, ...] = ()
+    slice_windows: Mapping[str, tuple[SliceWindow, ...]] = field(default_factory=dict)
 
     def weights_now(self) -> Floats:
         """(n,) current weights with open orders counted as filled, fraction of NAV; 0 for a name without price and position."""
@@ -100,3 +118,4 @@ class PlannedOrder:
     reason: str
     send_from: dt.datetime
     send_until: dt.datetime
+    type: OrderType = OrderType.LIMIT_ON_OPEN
