@@ -3,6 +3,7 @@
 MARKETBOT_HOME     all state of an installation (default: $DAGSTER_HOME/state)
 MARKETBOT_MANDATE  the mandate file (default: mandate.yaml beside the code)
 MARKETBOT_LEDGER   a postgresql:// address of the ledger (default: a file in the home)
+MARKETBOT_BROKER_URL  for tests: http://127.0.0.1:PORT instead of the broker's own address
 DAGSTER_HOME       Dagster's instance (default: dagster_home beside the code)
 MARKETBOT_SIGNER   the signer's own folder, key and last head (default: signer in the home)
 MARKETBOT_SIGNER_COMMAND  the command line that starts the signer, to run it as another user (default: this Python)

@@ -91,7 +91,7 @@ def from_broker(
         )
     for name in sorted(shares):
         price = closes.get(name, math.nan)
-        if not (shares[name] > 0 and math.isfinite(price) and price > 0.0):
+        if not (shares[name].is_finite() and shares[name] > 0 and math.isfinite(price) and price > 0.0):
             raise HaltError(f"{name}: expected a long position with a known close, found {shares[name]} at {price}")
     holdings = Holdings({name: shares[name] for name in sorted(shares)}, {name: cash[name] for name in sorted(cash)})
     held = {name: currencies[name] for name in holdings.shares}

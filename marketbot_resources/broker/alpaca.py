@@ -37,6 +37,7 @@ KEY_PREFIXES = {PAPER: "PK", "live": "AK"}
 PAPER_NUMBER = "PA"
 ADDRESS_VARIABLE = "MARKETBOT_BROKER_URL"
 KEY_VARIABLES = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
+PACE_SECONDS = 0.31  # Alpaca takes 200 requests a minute
 PAGE, PAGES_MAX, ORDERS_PAGE = 100, 200, 500
 OVERLAP = dt.timedelta(days=1)
 STILL_TRIES, CANCEL_PAUSES = 3, (0.2, 0.5, 1.0)
@@ -297,10 +298,15 @@ def open_alpaca(mandate: "Mandate", home: Path) -> AlpacaBroker:
             f"alpaca (RC-82): expected a key of the {environment} environment, which begins with "
             f"{KEY_PREFIXES[environment]}, found another one; nothing was asked"
         )
-    base = local_base(ADDRESS_VARIABLE, settings.variable(ADDRESS_VARIABLE)) or HOSTS[environment]
+    local = local_base(ADDRESS_VARIABLE, settings.variable(ADDRESS_VARIABLE))
     headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
     return AlpacaBroker(
-        BrokerHttp(base, headers=headers, seen=WireLog(home, "alpaca").keep),
+        BrokerHttp(
+            local or HOSTS[environment],
+            headers=headers,
+            seen=WireLog(home, "alpaca").keep,
+            pace=0.0 if local else PACE_SECONDS,
+        ),
         lambda: symbols_of(open_lake(home)),
         account=mandate.broker.account,
         environment=environment,

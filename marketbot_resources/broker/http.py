@@ -67,7 +67,9 @@ class Seen:
 class BrokerHttp:
     """Exchanges with one broker. `base`: scheme, host and port; `headers` go with every request and may hold keys.
 
-    `wait` lets seconds pass between two GETs. Plain http is for loopback addresses only. Raises BrokerError for another base.
+    `wait` lets seconds pass between two GETs, and between any two requests as many as `pace` says: a broker that is asked too
+    often refuses, and what became of an order is then unknown. Plain http is for loopback addresses only. Raises BrokerError for
+    another base.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class BrokerHttp:
         limits: Limits | None = None,
         seen: Callable[[Seen], None] | None = None,
         wait: Callable[[float], None] = time.sleep,
+        pace: float = 0.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         url = httpx.URL(base)
@@ -89,6 +92,7 @@ class BrokerHttp:
         self._headers = {"host": url.netloc.decode("ascii"), "user-agent": "marketbot", "accept": "application/json",
                          "accept-encoding": "identity"} | {k.lower(): v for k, v in (headers or {}).items()}  # fmt: skip
         self._seen, self._wait = seen or _unseen, wait
+        self._pace, self._next = pace, 0.0
         self._tls = tls or (httpx.create_ssl_context() if url.scheme == "https" else None)
         self._watch = _Watch()
         # one connection per request: a kept one may be closed by the other side just then, and who knows what became of a POST
@@ -130,6 +134,9 @@ class BrokerHttp:
     def _exchange(
         self, method: str, target: str, query: Mapping[str, str] | None, body: object, until: float
     ) -> Answer | NoAnswer:
+        if self._pace:
+            self._wait(max(0.0, self._next - time.monotonic()))
+            self._next = time.monotonic() + self._pace
         url = self._url.copy_with(path=target, params=dict(query) if query else None)
         sent = b"" if body is None else json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
         answer = self._carried(method, url, sent, until)

@@ -14,8 +14,8 @@ sys.path.append(str(Path(__file__).parents[1] / "broker"))
 import alpaca_server
 from graph_world import FIRST, ROOT, SECOND, Home
 
-pytestmark = pytest.mark.graph
-CUTOFF, OPENS = {FIRST: "2018-12-13T00:30:00+00:00", SECOND: "2018-12-14T00:30:00+00:00"}, "2018-12-13T14:30:00+00:00"
+pytestmark = [pytest.mark.graph, pytest.mark.long]
+CUTOFF, OPENS = {FIRST: "2018-12-13T01:00:00+00:00", SECOND: "2018-12-14T01:00:00+00:00"}, "2018-12-13T14:30:00+00:00"
 NUMBER = alpaca_server.NUMBER
 CHANGES = {
     "broker: {name: paper, participation_max: 0.02, resend: false}": "broker: {name: alpaca, environment: paper, account: "
@@ -54,12 +54,38 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[alpaca_s
     thread.join(5)
 
 
+def told(home: Home, asset: str, session: str, kind: str) -> dict[str, Decimal]:
+    """Shares or cash per key of a frame of the book."""
+    frame = home.frame(asset, session)
+    rows = frame[frame["kind"] == kind]
+    column = "amount" if kind == "CASH" else "quantity"
+    return dict(zip(rows["key"] if "key" in rows else rows["item"], rows[column], strict=True))
+
+
 def test_a_book_at_alpaca_lives_through_two_sessions(server: alpaca_server.AlpacaServer, tmp_path: Path) -> None:
     """The book opens with what the broker holds, sends each order once although answers get lost, and books every fill."""
-    home = Home(tmp_path / "home")
-    assert home.run(FIRST), home.end(FIRST)
-    opening = home.frame("opening_balance", "static" if not home.has("opening_balance", "") else "")
-    print(opening[opening["kind"] != "STATE"])
-    print(home.end(FIRST))
-    truth = server.truth.told()
-    print(truth["by_client_id"], truth["requests"])
+    home, truth = Home(tmp_path / "home"), server.truth
+    assert home.run(FIRST)
+    assert home.end(FIRST).state == "sent", home.end(FIRST)
+    opening = home.frame("opening_balance", "")
+    assert told(home, "opening_balance", "", "CASH") == {"USD": Decimal(1000000)}
+    assert list(told(home, "opening_balance", "", "POSITION").values()) == [Decimal(100)]
+    assert opening.loc[opening["item"] == "lot.entry_price", "number"].tolist() == [8.5], (
+        "what alpaca says that it cost"
+    )
+    sent = home.frame("orders", FIRST)
+    came = truth.told()["by_client_id"]
+    assert came == {name: 1 for name in sent["client_order_id"]}
+    assert len(came) > 3
+    for order in truth.orders():
+        price = order["limit_price"]
+        server.control({"do": "print", "at": OPENS, "symbol": order["symbol"], "price": price, "volume": "1000000"})
+    truth.pass_to(dt.datetime.fromisoformat(CUTOFF[SECOND]))
+    assert {order["status"] for order in truth.orders()} == {"filled"}
+    assert home.run(SECOND)
+    assert home.end(SECOND).state == "sent", home.end(SECOND)
+    assert told(home, "positions", SECOND, "CASH") == {"USD": truth.cash()}
+    shares = told(home, "positions", SECOND, "POSITION")
+    assert sorted(shares.values()) == sorted(truth.positions().values())
+    assert len(home.frame("fills", SECOND)) == len(truth.fills())
+    assert set(home.frame("reconciliation", SECOND)["status"]) <= {"MATCH", "match", "EXPLAINED", "explained"}
