@@ -140,7 +140,7 @@ def _broker() -> list[Finding]:
         skew = (
             "no clock"
             if report.broker_at is None
-            else f"clock {(report.broker_at - now).total_seconds():+.0f} s from ours"
+            else f"clock {(report.broker_at - machine_now()).total_seconds():+.0f} s from ours"
         )
         return f"{report.environment} money, {len(report.positions)} positions, {len(report.open_orders)} open orders, {skew}"
 

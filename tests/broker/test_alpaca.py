@@ -13,6 +13,7 @@ from alpaca_wire import recorded
 from alpaca_world import AlpacaWorld
 from paper_world import CLOSED, MINUTE, OPEN, OPENED, SENT, D, mandate, order
 
+from marketbot_assets.commands import doctor
 from marketbot_resources.alpaca_terms import ALPACA_CAPABILITIES
 from marketbot_resources.broker.alpaca import AlpacaBroker, open_alpaca
 from marketbot_resources.broker.alpaca_orders import body_of, differs
@@ -301,6 +302,27 @@ def test_it_opens_from_a_mandate_and_keeps_the_wire(
     assert {row[0] for row in rows} == {"GET"}
     assert alpaca_server.SECRET not in str(rows)
     assert alpaca_server.KEY not in str(rows)
+
+
+def test_doctor_asks_the_broker_for_its_state(
+    world: AlpacaWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing is said before anything is run; no order endpoint is touched."""
+    text = (Path(__file__).parents[2] / "examples" / "alpaca" / "mandate.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "mandate.yaml"
+    path.write_text(text.replace("PA0000000000", alpaca_server.NUMBER), encoding="utf-8")
+    keyed(monkeypatch)
+    monkeypatch.setenv("MARKETBOT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    monkeypatch.setenv("MARKETBOT_MANDATE", str(path))
+    monkeypatch.setenv("MARKETBOT_BROKER_URL", world.server.base)
+    (good,) = [found for found in doctor.examine() if found.name == "broker alpaca"]
+    assert good.good, good.found
+    assert good.found.startswith("paper money, 1 positions, 0 open orders, clock -")
+    assert world.requests() == 0
+    path.write_text(text, encoding="utf-8")
+    (bad,) = [found for found in doctor.examine() if found.name == "broker alpaca"]
+    assert (bad.good, "account that the mandate names" in bad.found) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ sys.path.append(str(Path(__file__).parents[1] / "broker"))
 import alpaca_server
 from graph_world import FIRST, ROOT, SECOND, EditedPorts, Home
 
+from marketbot_resources.store.index import STATIC
+
 # the sample world's price steps are finer than a cent, as its closes are back-adjusted
 CENTS = {"ports": EditedPorts(kind="instruments", edits=[["*", "*", "tick_size", "0.01"]])}
 pytestmark = [pytest.mark.graph, pytest.mark.long]
@@ -69,9 +71,9 @@ def test_a_book_at_alpaca_lives_through_two_sessions(server: alpaca_server.Alpac
     home, truth = Home(tmp_path / "home"), server.truth
     assert home.run(FIRST, CENTS)
     assert home.end(FIRST).state == "sent", home.end(FIRST)
-    opening = home.frame("opening_balance", "")
-    assert told(home, "opening_balance", "", "CASH") == {"USD": Decimal(1000000)}
-    assert list(told(home, "opening_balance", "", "POSITION").values()) == [Decimal(100)]
+    opening = home.frame("opening_balance", STATIC)
+    assert told(home, "opening_balance", STATIC, "CASH") == {"USD": Decimal(1000000)}
+    assert list(told(home, "opening_balance", STATIC, "POSITION").values()) == [Decimal(100)]
     assert opening.loc[opening["item"] == "lot.entry_price", "number"].tolist() == [8.5], (
         "what alpaca says that it cost"
     )
