@@ -3,6 +3,7 @@
 MARKETBOT_HOME     all state of an installation (default: $DAGSTER_HOME/state)
 MARKETBOT_MANDATE  the mandate file (default: mandate.yaml beside the code)
 MARKETBOT_LEDGER   a postgresql:// address of the ledger (default: a file in the home)
+MARKETBOT_BROKER_URL  for tests: http://127.0.0.1:PORT instead of the broker's own address
 DAGSTER_HOME       Dagster's instance (default: dagster_home beside the code)
 MARKETBOT_HALT_PARAMETER  name of an AWS SSM parameter that can halt trading, too (default: none)
 MARKETBOT_LIVE_ACCOUNTS   the broker's ids of accounts that may trade live money, separated by commas (default: none)

@@ -30,6 +30,7 @@ from marketbot_resources.store.resource import StoreResource
 
 if TYPE_CHECKING:
     from marketbot_resources.broker.paper import PaperBroker
+    from marketbot_resources.ledger.port import Ledger
     from marketbot_resources.notary import NotaryPort
     from marketbot_resources.store.lake import Lake
 
@@ -153,6 +154,13 @@ class BrokerResource(dg.ConfigurableResource):
         """Opens the paper account once; a real broker holds what it holds."""
         if mandate.broker.name == "paper":
             cast("PaperBroker", self.open(mandate, ports)).seed(cash, shares, at)
+
+    def record_opening(self, mandate: Mandate, ports: Ports, ledger: "Ledger", at: dt.datetime) -> None:
+        """Tells the ledger once what a real broker holds; the paper broker holds nothing before it is seeded."""
+        from marketbot_resources.broker.opening_snapshot import record_opening
+
+        if mandate.broker.name != "paper":
+            record_opening(ledger, self.open(mandate, ports), mandate.account.id, at)
 
 
 class NotaryResource(dg.ConfigurableResource):

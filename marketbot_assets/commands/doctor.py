@@ -45,6 +45,7 @@ def examine() -> list[Finding]:
         _instance(),
         _packages(),
         *_vendors(),
+        *_broker(),
         _book(),
         _ledger(),
         *_halt(),
@@ -121,6 +122,37 @@ def _vendor(state: "VendorState") -> Finding:
         return Finding(name, False, f"not asked until {state.rests_until:%Y-%m-%d %H:%M} UTC: it failed in a row", mend)
     limit = f" of {state.requests_per_day}" if state.requests_per_day else ""
     return Finding(name, True, f"{state.requests_today}{limit} requests today, breaker {state.breaker}", "")
+
+
+def _broker() -> list[Finding]:
+    """Whether a real broker answers for the mandate's account; it is asked for nothing but its state."""
+    from marketbot_resources.clock import machine_now
+
+    try:
+        mandate = load_mandate()
+    except MarketbotError:
+        return []
+    if mandate.broker.name == "paper":
+        return []
+
+    def look() -> str:
+        from marketbot_resources.broker.opening import open_broker
+        from marketbot_resources.wiring import Ports
+
+        now = machine_now()
+        report = open_broker(mandate, Ports(), settings.home()).report(now, now)
+        skew = (
+            "no clock"
+            if report.broker_at is None
+            else f"clock {(report.broker_at - machine_now()).total_seconds():+.0f} s from ours"
+        )
+        return f"{report.environment} money, {len(report.positions)} positions, {len(report.open_orders)} open orders, {skew}"
+
+    return [
+        _attempt(
+            f"broker {mandate.broker.name}", look, "see the keys and the account in section broker: docs/brokers.md"
+        )
+    ]
 
 
 def _has_book() -> bool:
