@@ -13,10 +13,10 @@ from marketbot_resources.errors import MarketbotError
 from marketbot_resources.fillmodel import (
     Bar,
     FillTerms,
-    order_fill,
     cash_changes,
     fill_terms,
     fx_fill,
+    order_fill,
     unfilled_reason,
 )
 from marketbot_resources.model import Side, to_money
