@@ -212,23 +212,26 @@ class IbkrBroker:
         why = one_line(text(told.get("error")) if isinstance(told, dict) else "")
         if not why or any(word in why.lower() for word in _DOUBTFUL):
             raise BrokerError(f"order {name}: {_told(answer)}")
-        if _KNOWN in why:
-            return self._duplicate(order)
-        return _refused(order, f"status {answer.status}: {why}")
+        return self._refusal(order, f"status {answer.status}: {why}", registered=_KNOWN in why)
 
-    def _duplicate(self, order: Order) -> Acknowledgement:
-        """The broker knows the id already: its order is ours if it agrees in everything that is told of it."""
-        tried = self._memory.tried(order.client_order_id)
-        entry = self._lookup.entry(order.client_order_id, tried)
+    def _refusal(self, order: Order, why: str, *, registered: bool) -> Acknowledgement:
+        """A refusal is believed once the broker does not list the order; what it lists under the id must agree with ours.
+
+        `registered`: the broker says that it knows the id.
+        """
+        name, tried = order.client_order_id, self._memory.tried(order.client_order_id)
+        entry = self._lookup.entry(name, tried)
+        if entry is None and not registered:
+            return _refused(order, why)
         if tried is None or entry is None:
-            raise BrokerError(
-                f"order {order.client_order_id}: its id is registered, but the broker does not show the order"
-            )
+            raise BrokerError(f"order {name}: its id is registered, but the broker does not show the order")
         faults = live_differences(order, tried.leg, entry)
-        if faults:
+        if faults and registered:
             return _refused(order, f"the id was used for an order with other fields: {faults}")
-        self._memory.took(order.client_order_id, {text(entry.get("orderId")): False})
-        return listed_as(order.client_order_id, entry)
+        if faults:
+            raise BrokerError(f"order {name}: refused ({why}), but listed with another {faults}; look at it there")
+        self._memory.took(name, {text(entry.get("orderId")): False})
+        return listed_as(name, entry)
 
     def _taken(self, order: Order, leg: Leg, entries: list[dict[str, Json]]) -> Acknowledgement:
         """The order was accepted: its own status must say what was asked, else nobody knows what trades."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from marketbot_resources.broker.ibkr_account import filled_of
 from marketbot_resources.broker.ibkr_gateway import IbkrGateway, Json, number, record, text
 from marketbot_resources.broker.ibkr_memory import IbkrMemory, Tried
-from marketbot_resources.broker.ibkr_orders import state_of
+from marketbot_resources.broker.ibkr_orders import differences, live_differences, state_of
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.model import Acknowledgement, OrderState
 
@@ -25,15 +25,20 @@ class Lookup:
         self._gateway, self._memory = gateway, memory
 
     def order(self, client_order_id: str) -> Acknowledgement | None:
-        """The broker's view of an order; None when it does not know the id. Raises BrokerError when that is not certain."""
+        """The broker's view of an order; None when it does not know the id, UNKNOWN when it has another order under it.
+
+        Raises BrokerError when none of it is certain.
+        """
         tried = self._memory.tried(client_order_id)
         entry = self.entry(client_order_id, tried)
         if entry is not None:
-            return listed_as(client_order_id, entry)
+            faults = "" if tried is None else live_differences(tried.order, tried.leg, entry)
+            return _unless(faults, listed_as(client_order_id, entry))
         if tried is not None and tried.broker_order_id:
             told = self.status(tried.broker_order_id)
             if told is not None:
-                return acknowledged(client_order_id, tried.broker_order_id, told)
+                faults = differences(tried.order, tried.leg, self._gateway.account, told)
+                return _unless(faults, acknowledged(client_order_id, tried.broker_order_id, told))
         return self._executed(client_order_id, tried)
 
     def entry(self, client_order_id: str, tried: Tried | None) -> dict[str, Json] | None:
@@ -75,20 +80,21 @@ class Lookup:
 
 
 def listed_as(client_order_id: str, entry: Mapping[str, Json]) -> Acknowledgement:
-    """An entry of the list of orders as an answer. Raises BrokerError for a status that nobody knows."""
-    filled = number(entry.get("filledQuantity", 0), "filledQuantity")
-    state, reason = state_of(text(entry.get("status")), filled)
-    return _answer(client_order_id, text(entry.get("orderId")), state, reason)
+    """An entry of the list of orders as an answer; UNKNOWN for a status that nobody knows or that cannot be."""
+    filled, size = (number(entry.get(name), name) for name in ("filledQuantity", "totalSize"))
+    state, reason = state_of(text(entry.get("status")), filled, size)
+    return Acknowledgement(client_order_id, state, text(entry.get("orderId")), reason)
 
 
 def acknowledged(client_order_id: str, number_there: str, status: Mapping[str, Json]) -> Acknowledgement:
-    """An order's own status as an answer. Raises BrokerError for a status that nobody knows."""
-    state, reason = state_of(text(status.get("order_status")), number(status.get("cum_fill", 0), "cum_fill"))
-    return _answer(client_order_id, number_there, state, reason)
-
-
-def _answer(client_order_id: str, number_there: str, state: OrderState, reason: str) -> Acknowledgement:
-    """An answer that the sender may use: of an unknown state it makes UNKNOWN by itself, with this reason as the alert."""
-    if state is OrderState.UNKNOWN:
-        raise BrokerError(f"order {client_order_id} ({number_there}): {reason}")
+    """An order's own status as an answer; UNKNOWN for a status that nobody knows or that cannot be."""
+    filled, size = (number(status.get(name), name) for name in ("cum_fill", "total_size"))
+    state, reason = state_of(text(status.get("order_status")), filled, size)
     return Acknowledgement(client_order_id, state, number_there, reason)
+
+
+def _unless(faults: str, answer: Acknowledgement) -> Acknowledgement:
+    if not faults:
+        return answer
+    why = f"the broker has another {faults} than was asked; compare with its statement first"
+    return Acknowledgement(answer.client_order_id, OrderState.UNKNOWN, answer.broker_order_id, why)

@@ -141,16 +141,19 @@ def _exact(value: Decimal | None) -> float:
     return found
 
 
-def state_of(status: str, filled: Decimal) -> tuple[OrderState, str]:
-    """Our state and the reason to tell, from their status and the filled size.
+def state_of(status: str, filled: Decimal, size: Decimal) -> tuple[OrderState, str]:
+    """Our state and the reason to tell, from their status, the filled size and the whole.
 
-    An unknown status is UNKNOWN with a reason that begins with "unmapped"; what ended with a fill was not refused.
+    What is unknown or cannot be is UNKNOWN: an unknown status with a reason that begins with "unmapped". What ended with a fill
+    was not refused.
     """
     state = STATES.get(status)
     if state is None:
         return OrderState.UNKNOWN, f"{UNMAPPED} status {one_line(status) or 'without a word'} of Interactive Brokers"
     if state is OrderState.UNKNOWN:
         return state, f"status {status}: the broker waits for an answer in its own window"
+    if not 0 <= filled <= size or (state is OrderState.FILLED and filled != size):
+        return OrderState.UNKNOWN, f"status {status} with {plain(filled)} of {plain(size)} filled"
     if state is OrderState.ACKED:
         return (OrderState.PARTIAL if filled > 0 else state), ""
     if state is OrderState.REJECTED:

@@ -47,7 +47,7 @@ class Server(ThreadingHTTPServer):
         self.script: deque[str] = deque()
         self.session = {"authenticated": True, "connected": True, "competing": False}
         self.signed_in, self.drift, self.repeat, self.rates_apart = True, 0.0, False, Decimal(1)
-        self.warm, self.paced, self.since = False, 0, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+        self.warm, self.never_ready, self.paced, self.since = False, False, 0, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
         self.questions: dict[str, tuple[list[dict], str, int]] = {}
         self.extra: list[dict] = []
         self.lock = threading.RLock()
@@ -215,7 +215,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/iserver/accounts":
             return 200, {"accounts": [wire.ACCOUNT], "selectedAccount": wire.ACCOUNT, "isPaper": True, "isFT": False}
         if path == "/iserver/account/orders":
-            if "force" in query or not server.warm:
+            if "force" in query or not server.warm or server.never_ready:
                 server.warm = True
                 return 200, {"orders": [], "snapshot": False}
             return 200, {"orders": [wire.live_order(row) for row in server.listed()], "snapshot": True}
