@@ -64,16 +64,8 @@ class Contracts:
     def _asked(self, symbol: Symbol) -> int:
         ticker = broker_ticker(symbol.ticker)
         where = f"{symbol.ticker} on {symbol.mic}"
-        told = record(self._gateway.read("/trsrv/stocks", {"symbols": ticker}), "stocks")
-        found = set()
-        for company in listed(told.get(ticker, []), "stocks"):
-            entry = record(company, "stock")
-            if text(entry.get("assetClass")) != "STK":
-                continue
-            for each in listed(entry.get("contracts", []), "contracts"):
-                contract = record(each, "contract")
-                if EXCHANGES.get(text(contract.get("exchange"))) == symbol.mic:
-                    found.add(int(number(contract.get("conid"), "conid")))
+        told = self._gateway.read("/trsrv/stocks", {"symbols": ticker})
+        found = listings_of(told, ticker, symbol.mic)
         fits = sorted(conid for conid in found if self._fits(conid, symbol))
         if len(fits) != 1:
             raise BrokerError(f"{where} in {symbol.currency}: expected one contract, found {len(fits)}")
@@ -124,6 +116,20 @@ class Contracts:
         if not (low > 0 and high <= low * (1 + RATES_APART_MAX)):
             raise BrokerError(f"{currency} against {base}: expected one rate, found {rates[0]} and {rates[1]}")
         return low
+
+
+def listings_of(told: Json, ticker: str, mic: str) -> set[int]:
+    """Contract ids of the shares under a ticker on one exchange, whatever company they are of."""
+    found = set()
+    for company in listed(record(told, "stocks").get(ticker, []), "stocks"):
+        entry = record(company, "stock")
+        if text(entry.get("assetClass")) != "STK":
+            continue
+        for each in listed(entry.get("contracts", []), "contracts"):
+            contract = record(each, "contract")
+            if EXCHANGES.get(text(contract.get("exchange"))) == mic:
+                found.add(int(number(contract.get("conid"), "conid")))
+    return found
 
 
 def instrument_of(

@@ -168,7 +168,8 @@ def ledger(truth: Truth, drift: Decimal = Decimal(1)) -> dict:
         rate = RATES.get(currency, Decimal(1)) * (drift if currency in RATES else 1)
         told[currency] = {"acctcode": ACCOUNT, "cashbalance": float(amounts.get(currency, 0)),
                           "cashbalancefxsegment": 0.0, "currency": currency, "dividends": 0.0,
-                          "exchangerate": float(rate), "interest": 0.0, "key": "LedgerList", "netliquidationvalue": 0.0,
+                          "exchangerate": 1 if rate == 1 else float(rate), "interest": 0.0,
+                          "key": "LedgerList", "netliquidationvalue": 0.0,
                           "secondkey": currency, "sessionid": 1, "settledcash": 0.0, "severity": 0,
                           "stockmarketvalue": 0.0, "timestamp": 1701198108, "unrealizedpnl": 0.0,
                           "realizedpnl": 0.0}  # fmt: skip
