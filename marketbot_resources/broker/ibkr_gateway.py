@@ -5,15 +5,15 @@ once a day. Not here: what orders and accounts look like (`ibkr_orders`, `ibkr_a
 """
 
 import datetime as dt
-import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
+from marketbot_resources.broker import broker_json
 from marketbot_resources.broker.http import Answer, BrokerHttp, NoAnswer, Seen, is_loopback, one_line
 from marketbot_resources.errors import BrokerError
 
@@ -222,12 +222,8 @@ class IbkrGateway:
 
 
 def parsed(body: bytes, what: str) -> Json:
-    """JSON with exact numbers. Raises BrokerError for anything else, NaN and infinity included."""
-    try:
-        told: Json = json.loads(body.decode(), parse_float=Decimal, parse_constant=_not_a_number)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise BrokerError(f"Interactive Brokers, {what}: expected JSON, found {type(error).__name__}") from error
-    return told
+    """JSON with exact numbers. Raises BrokerError for anything else: keys told twice, NaN and infinity included."""
+    return cast("Json", broker_json.read(f"Interactive Brokers, {what}", body))
 
 
 def record(told: Json, what: str) -> dict[str, Json]:
@@ -262,7 +258,3 @@ def number(told: Json, what: str) -> Decimal:
 def text(told: Json) -> str:
     """A name or id as text, empty when it is missing: ids come as numbers in one answer and as text in the next."""
     return "" if told is None or isinstance(told, bool | list | dict) else str(told).strip()
-
-
-def _not_a_number(name: str) -> Json:
-    raise ValueError(name)

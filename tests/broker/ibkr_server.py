@@ -85,7 +85,8 @@ class Server(ThreadingHTTPServer):
         if do == "pass":
             truth.pass_to(dt.datetime.fromisoformat(order["at"]))
         elif do == "price":
-            truth.print_at(dt.datetime.fromisoformat(order["at"]), "A", order["price"], order["volume"], "open")
+            symbol = order.get("symbol", "A")
+            truth.print_at(dt.datetime.fromisoformat(order["at"]), symbol, order["price"], order["volume"], "open")
         elif do == "fault":
             self.script.append(order["name"])
         elif do == "session":

@@ -14,6 +14,8 @@ ACCOUNT = "DU1234567"
 FIRST_ORDER = 1_210_386_000
 CONIDS = {"A": 111, "F": 222, "B C": 333, "EUR.USD": 12087792, "USD.JPY": 15016059}
 LISTED = {"A": ("NYSE", "USD"), "F": ("BATS", "USD"), "B C": ("NYSE", "USD")}
+for number in range(8):  # more names for whole batches
+    CONIDS[f"S{number}"], LISTED[f"S{number}"] = 400 + number, ("NYSE", "USD")
 PAIRS = {"EUR.USD": Decimal("1.25"), "USD.JPY": Decimal("150")}
 RATES = {"EUR": Decimal("1.25"), "JPY": 1 / Decimal(150)}
 _KINDS = {"LMT": "limit", "MKT": "market", "LOC": "limit", "MOC": "market", "STP": "stop", "STOP_LIMIT": "stop_limit"}

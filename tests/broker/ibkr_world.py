@@ -24,6 +24,7 @@ LISTINGS = (
     Symbol("BC", "XNYS", "B.C", "USD"),
     Symbol("L", "XLON", "L", "GBP"),
     Symbol("N", "ARCX", "A", "USD"),
+    *(Symbol(f"S{number}", "XNYS", f"S{number}", "USD") for number in range(8)),
 )
 
 

@@ -2,12 +2,19 @@
 
 import dataclasses
 import datetime as dt
+import ssl
+import threading
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
-from paper_world import currency_order, order
+from ibkr_server import Server
+from paper_world import SENT, currency_order, order
 
 from marketbot_resources.broker.ibkr_account import currency_execution, filled_of, trades_of
 from marketbot_resources.broker.ibkr_gateway import IbkrGateway, number, parsed, pinned_tls
@@ -247,7 +254,7 @@ def test_the_gateway_is_asked_over_https_or_on_this_machine() -> None:
     IbkrGateway("http://127.0.0.1:5000/v1/api", "DU1", "paper").close()
 
 
-def test_only_this_machines_gateway_may_show_any_certificate(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_only_this_machines_gateway_may_show_any_certificate(tmp_path: Path) -> None:
     """Elsewhere the public authorities judge, or the one certificate in the file."""
     here, there = pinned_tls("127.0.0.1", None), pinned_tls("gateway.example", None)
     assert here is not None
@@ -257,3 +264,45 @@ def test_only_this_machines_gateway_may_show_any_certificate(tmp_path) -> None: 
     for path in (tmp_path / "bad.pem", tmp_path / "absent.pem"):
         with pytest.raises(BrokerError, match="MARKETBOT_IBKR_CERTIFICATE"):
             pinned_tls("127.0.0.1", path)
+
+
+def certificate(path: Path) -> Path:
+    """A self-signed certificate with its key in one PEM file, as the gateway makes itself one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
+    begun = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    built = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(7).not_valid_before(begun).not_valid_after(begun.replace(year=2120)).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + built.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_a_pinned_certificate_is_the_only_one_taken(tmp_path: Path) -> None:
+    """S1: with the gateway's own certificate it is asked, with another one nothing is; without one this machine is trusted."""
+    own, other = certificate(tmp_path / "own.pem"), certificate(tmp_path / "other.pem")
+    server = Server(tmp_path / "t.sqlite", now=SENT)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(own)
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that hangs up is what is tested
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        for pinned, asked in ((own, True), (None, True), (other, False)):
+            address = server.address.replace("http:", "https:")
+            gateway = IbkrGateway(address, "DU1234567", "paper", certificate=pinned, wait=lambda _: None)
+            if asked:
+                gateway.signed_in()
+            else:
+                with pytest.raises(BrokerError, match="no answer"):
+                    gateway.signed_in()
+            gateway.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
