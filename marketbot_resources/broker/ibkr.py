@@ -12,7 +12,6 @@ from pathlib import Path
 from marketbot_resources import settings
 from marketbot_resources.broker.http import Answer, NoAnswer, one_line
 from marketbot_resources.broker.ibkr_account import (
-    FOREIGN,
     cash_of,
     currency_execution,
     open_orders_of,
@@ -25,7 +24,9 @@ from marketbot_resources.broker.ibkr_gateway import GATEWAY, IbkrGateway, Json, 
 from marketbot_resources.broker.ibkr_lookup import TRADES_DAYS, Lookup, acknowledged, listed_as
 from marketbot_resources.broker.ibkr_memory import IbkrMemory
 from marketbot_resources.broker.ibkr_orders import (
+    FOREIGN,
     Leg,
+    another,
     currency_leg,
     differences,
     live_differences,
@@ -229,7 +230,7 @@ class IbkrBroker:
         if faults and registered:
             return _refused(order, f"the id was used for an order with other fields: {faults}")
         if faults:
-            raise BrokerError(f"order {name}: refused ({why}), but listed with another {faults}; look at it there")
+            return another(order, text(entry.get("orderId")), faults, entry)
         self._memory.took(name, {text(entry.get("orderId")): False})
         return listed_as(name, entry)
 
@@ -244,9 +245,7 @@ class IbkrBroker:
             raise BrokerError(f"order {name}: taken as {ids[0]}, but the broker does not show it")
         faults = differences(order, leg, self._gateway.account, status)
         if faults:
-            raise BrokerError(
-                f"order {name}: taken as {ids[0]} with another {faults}; compare with its statement first"
-            )
+            return another(order, ids[0], faults, status)
         return acknowledged(name, ids[0], status)
 
     def _declined(self, order: Order, why: str, answer: Answer | NoAnswer) -> Acknowledgement:

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from marketbot_resources.broker.ibkr_gateway import Json, number, record, text
-from marketbot_resources.broker.ibkr_orders import STATES, side_of
+from marketbot_resources.broker.ibkr_orders import FOREIGN, STATES, side_of
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.model import Bust, Execution, Kind, OpenOrder, OrderState, Side, to_money
-
-FOREIGN = "IBKR:"
-"""What stands before a contract id of theirs where we know no instrument: it must be seen, never left out."""
 
 _WHOLE = frozenset({"BASE"})  # the sum of all in the base currency, not a currency
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

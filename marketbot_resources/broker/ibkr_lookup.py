@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from marketbot_resources.broker.ibkr_account import filled_of
 from marketbot_resources.broker.ibkr_gateway import IbkrGateway, Json, number, record, text
 from marketbot_resources.broker.ibkr_memory import IbkrMemory, Tried
-from marketbot_resources.broker.ibkr_orders import differences, live_differences, state_of
+from marketbot_resources.broker.ibkr_orders import another, differences, live_differences, state_of
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.model import Acknowledgement, OrderState
 
@@ -32,13 +32,16 @@ class Lookup:
         tried = self._memory.tried(client_order_id)
         entry = self.entry(client_order_id, tried)
         if entry is not None:
-            faults = "" if tried is None else live_differences(tried.order, tried.leg, entry)
-            return _unless(faults, listed_as(client_order_id, entry))
+            if tried is not None and (faults := live_differences(tried.order, tried.leg, entry)):
+                return another(tried.order, text(entry.get("orderId")), faults, entry)
+            return listed_as(client_order_id, entry)
         if tried is not None and tried.broker_order_id:
             told = self.status(tried.broker_order_id)
             if told is not None:
                 faults = differences(tried.order, tried.leg, self._gateway.account, told)
-                return _unless(faults, acknowledged(client_order_id, tried.broker_order_id, told))
+                if faults:
+                    return another(tried.order, tried.broker_order_id, faults, told)
+                return acknowledged(client_order_id, tried.broker_order_id, told)
         return self._executed(client_order_id, tried)
 
     def entry(self, client_order_id: str, tried: Tried | None) -> dict[str, Json] | None:
@@ -91,10 +94,3 @@ def acknowledged(client_order_id: str, number_there: str, status: Mapping[str, J
     filled, size = (number(status.get(name), name) for name in ("cum_fill", "total_size"))
     state, reason = state_of(text(status.get("order_status")), filled, size)
     return Acknowledgement(client_order_id, state, number_there, reason)
-
-
-def _unless(faults: str, answer: Acknowledgement) -> Acknowledgement:
-    if not faults:
-        return answer
-    why = f"the broker has another {faults} than was asked; compare with its statement first"
-    return Acknowledgement(answer.client_order_id, OrderState.UNKNOWN, answer.broker_order_id, why)

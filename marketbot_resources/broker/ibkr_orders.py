@@ -12,10 +12,13 @@ from marketbot_resources.broker.http import one_line
 from marketbot_resources.broker.ibkr_gateway import Json, number, text
 from marketbot_resources.capabilities import Capabilities
 from marketbot_resources.errors import BrokerError
-from marketbot_resources.model import Kind, Order, OrderState, OrderType, Side, plain
+from marketbot_resources.model import Acknowledgement, Kind, Order, OrderState, OrderType, Side, plain
 from marketbot_resources.order_types import price_problem
 
 UNMAPPED = "unmapped"
+FOREIGN = "IBKR:"
+"""What stands before a contract id of theirs where we know no instrument: it must be seen, never left out."""
+
 RATE_MARGIN = Decimal("0.001")
 """What a rate may move until a conversion is done, as a fraction: less is converted by as much, so that it is not too much."""
 
@@ -198,6 +201,26 @@ def live_differences(order: Order, leg: Leg, told: Mapping[str, Json]) -> str:
     if order.limit_price is not None and _number(told.get("price")) != order.limit_price:
         faults.append("limit")
     return ", ".join(faults)
+
+
+def another(order: Order, number_there: str, faults: str, told: Mapping[str, Json]) -> Acknowledgement:
+    """The answer when the broker has another order than was asked: UNKNOWN, with what it has in the fields that differ.
+
+    `faults` as `differences` names them; `told`: the status or the list's entry.
+    """
+    names = faults.split(", ")
+    conid = f"{FOREIGN}{text(told.get('conid'))}"
+    size, limit = told.get("total_size", told.get("totalSize")), told.get("limit_price", told.get("price"))
+    return Acknowledgement(
+        client_order_id=order.client_order_id,
+        state=OrderState.UNKNOWN,
+        broker_order_id=number_there,
+        reason=f"the broker has another {faults} than was asked; compare with its statement first",
+        instrument=conid if "conid" in names else None,
+        side=_OTHER[order.side] if "side" in names else None,
+        quantity=_number(size) if "size" in names else None,
+        limit_price=_number(limit) if "limit" in names else None,
+    )
 
 
 def side_of(told: Json) -> Side:

@@ -19,7 +19,7 @@ ENDS = {
     "accept_504": (DOUBT, "ACKED", 1), "accept_silent": (DOUBT, "ACKED", 1), "accept_truncated": (DOUBT, "ACKED", 1),
     "accept_html": (DOUBT, "ACKED", 1), "no_id": (DOUBT, "ACKED", 1), "lost": (DOUBT, None, 0),
     "lost_504": (DOUBT, None, 0), "late": (DOUBT, None, 0), "paced": (DOUBT, None, 0), "not_json": (DOUBT, None, 0),
-    "refused": ("REJECTED", None, 0), "refused_unclear": (DOUBT, None, 0), "echo": (DOUBT, "UNKNOWN", 1),
+    "refused": ("REJECTED", None, 0), "refused_unclear": (DOUBT, None, 0), "echo": ("UNKNOWN", "UNKNOWN", 1),
     "twice": ("ACKED", DOUBT, 2), "question": ("ACKED", "ACKED", 1), "question_unknown": ("REJECTED", None, 0),
     "question_endless": ("REJECTED", None, 0), "question_silent": (DOUBT, None, 0),
     "decline_taken": (DOUBT, "ACKED", 1),
@@ -46,6 +46,21 @@ def test_every_fault_ends_as_written(fault: str, tmp_path: Path) -> None:
         assert (truth["requests"]["order"], truth["by_client_id"].get("o1", 0)) == (1, taken)
         posted = [row for row in WireLog(world.home, "ibkr").rows() if row[0] == "POST" and row[1].endswith("/orders")]
         assert len(posted) == 1, "its evidence is kept"
+
+
+def test_another_order_than_was_asked_is_told_as_such(tmp_path: Path) -> None:
+    """P6: the sender sees the broker's own quantity and stops the batch."""
+    with ibkr_world(tmp_path) as world:
+        world.fault("echo")
+        for answer in (world.broker.submit(order(), SENT), world.broker.find("o1"), world.reopened().find("o1")):
+            assert answer is not None
+            assert (answer.state, answer.quantity, answer.side, answer.limit_price) == (
+                OrderState.UNKNOWN,
+                D(200),
+                None,
+                None,
+            )
+            assert "another size" in answer.reason
 
 
 def test_a_declined_question_is_the_reason(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from marketbot_resources.broker.ibkr_gateway import IbkrGateway, number, parsed,
 from marketbot_resources.broker.ibkr_orders import (
     STATES,
     Leg,
+    another,
     currency_leg,
     differences,
     refusal,
@@ -141,6 +142,21 @@ def test_an_echo_that_differs_in_one_field_is_named(name: str) -> None:
     assert differences(one, leg, "DU1", {**ECHO, **WRONG[name]}) == name
     (field,) = WRONG[name]
     assert differences(one, leg, "DU1", {k: v for k, v in ECHO.items() if k != field}) == name
+
+
+TOLD = {
+    "conid": ("IBKR:112", None, None, None), "side": (None, Side.SELL, None, None), "size": (None, None, D(1000), None),
+    "limit": (None, None, None, D("10.51")), "account": (None,) * 4, "time in force": (None,) * 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_another_order_is_told_in_the_fields_that_differ(name: str) -> None:
+    """P6: UNKNOWN, and the sender sees what was confirmed instead; a field that says nothing of it stays out."""
+    one, told = order(), {**ECHO, **WRONG[name]}
+    answer = another(one, "77", differences(one, share_leg(one, 111), "DU1", told), told)
+    assert (answer.instrument, answer.side, answer.quantity, answer.limit_price) == TOLD[name]
+    assert (answer.state, answer.broker_order_id, name in answer.reason) == (OrderState.UNKNOWN, "77", True)
 
 
 CAP = "<h4>Confirm Mandatory Cap Price</h4>To avoid trading at a price that is not consistent with a fair market, ..."
