@@ -50,7 +50,7 @@ ROWS: dict[str, Callable[[Capabilities], str]] = {
     "exchanges": lambda can: "all" if can.mics is None else " ".join(sorted(can.mics)),
     "an id sent twice is one order": lambda can: once(can),
     "an order may appear after silence for": lambda can: minutes(can.lateness_max),
-    "cash of a sale settles after": lambda can: f"{can.settlement_days} trading days",
+    "trading days until cash of a sale settles": lambda can: str(can.settlement_days),
 }
 
 
