@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.eligibility import Account, Market, portfolio_inputs
 from marketbot_assets.portfolio.fallback import solve_target
 from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
@@ -28,7 +29,8 @@ from marketbot_resources.model import SELLING_LEVELS, HaltLevel, Order
 class Situation:
     """Everything that one decision may know. `days`: decision sessions up to this one; `environment`: part of order ids.
 
-    `operations`: what the verdict alone reads; the assets read it with the verdict (`operations`).
+    `operations`: what the verdict alone reads; the assets read it with the verdict (`operations`). `multiples`: what live fills
+    say of the mandate's costs; a backtest has none.
     """
 
     session: dt.date
@@ -39,6 +41,7 @@ class Situation:
     account: Account
     platform: Platform
     operations: OperationFacts | None = None
+    multiples: CostMultiples = NO_MULTIPLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
             *every,
         ],
         unpriced_held=unpriced_held(situation.market, account.shares, mandate),
+        multiples=situation.multiples,
     )
 
 
@@ -92,6 +96,7 @@ def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance
         cutoff=situation.cutoff,
         days=situation.days,
         rebalance=rebalance,
+        multiples=situation.multiples,
     )
     return replace(found, operations=situation.operations)
 

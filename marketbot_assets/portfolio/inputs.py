@@ -30,7 +30,8 @@ class PortfolioInputs:
     `reasons`: why a name may not be bought, empty when it may. `send_from`, `send_until`: window of the next open auction.
     `issuer`: ultimate issuer, a fund's own id, empty when unknown; no issuer at all stands for one of its own each.
     `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
-    `benchmark`: (n,) weights of the mandate's benchmark, empty when unknown.
+    `benchmark`: (n,) weights of the mandate's benchmark, empty when unknown. `calibrated`: (buy, sell) factors of
+    the cost calibration, (n,) each, which `cost_buy` and `cost_sell` hold already and impact is still to get; None = 1.
     """
 
     session: dt.date
@@ -70,6 +71,12 @@ class PortfolioInputs:
     book: BookState
     benchmark: Floats = field(default_factory=lambda: np.zeros(0))
     issuer: tuple[str, ...] = ()
+    calibrated: tuple[Floats, Floats] | None = None
+
+    def multiples(self) -> tuple[Floats, Floats]:
+        """(buy, sell) factors of the cost calibration, (n,) each."""
+        ones = np.ones(len(self.instruments))
+        return (ones, ones) if self.calibrated is None else self.calibrated
 
     def weights_now(self) -> Floats:
         """(n,) current weights with open orders counted as filled, fraction of NAV; 0 for a name without price and position."""

@@ -18,6 +18,7 @@ from marketbot_assets.features.model import FactorModel
 from marketbot_assets.risk.model_facts import ModelFacts
 from marketbot_assets.risk.operation_facts import OperationFacts
 from marketbot_assets.risk.trade_facts import TradeFacts
+from marketbot_resources.model import Side
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -70,6 +71,7 @@ class RiskInputs:
     `models`: what the controls on models judge on.
     `trade`: what the controls on single orders know beyond that.
     `operations`: what RC-65 to RC-92 read beyond that; None, as for stress losses alone, halts a verdict.
+    `cost_multiples`: (currency or FUND, side) -> factor of the calibration on half-spread, fee and impact; 1 for what is not named.
     The fields are not validated here: a control that cannot read one answers with its fail status.
     """
 
@@ -114,3 +116,4 @@ class RiskInputs:
     trade: TradeFacts
     open_buys: Mapping[str, Decimal] = field(default_factory=dict)
     operations: OperationFacts | None = None
+    cost_multiples: Mapping[tuple[str, Side], float] = field(default_factory=dict)
