@@ -22,18 +22,23 @@ from marketbot_assets.audit.charts import (
 )
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _TALL = 62, 170, 44, 46, 360
-_PARTS_TALL, _BAR_MAX = 300, 26.0
+_PARTS_TALL, _BAR_MAX = 360, 26.0
+ORDERS_MIN = 20
 COLOURS = (*PALETTE[:1], "#2b7a78", "#b97700", "#7d8894", "#a23b72", "#5a9bd4", "#444444")
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """One group: mean model and realised cost, basis points, and the standard error of their difference, NaN when unknown."""
+    """One group: mean model and realised cost, basis points, and the standard error of their difference, NaN when unknown.
+
+    `orders`: how many it is the mean of; fewer than ORDERS_MIN are not called off the line.
+    """
 
     label: str
     model: float
     realised: float
     error: float
+    orders: int
 
 
 def against_model(title: str, dots: Sequence[tuple[float, float]], means: Sequence[Mean]) -> str:
@@ -86,7 +91,8 @@ def _mean(mean: Mean, across: Scale, up: Scale, colour: str, key: float) -> list
         ends = (up(mean.realised - 2 * mean.error), up(mean.realised + 2 * mean.error))
         body.append(svg_line(x, ends[0], x, ends[1], f'stroke="{colour}" stroke-width="1.6"'))
         body += [svg_line(x - 5, end, x + 5, end, f'stroke="{colour}" stroke-width="1.6"') for end in ends]
-    off = math.isfinite(mean.error) and abs(mean.realised - mean.model) > 2 * mean.error + 1e-9
+    judged = mean.orders >= ORDERS_MIN and math.isfinite(mean.error)
+    off = judged and abs(mean.realised - mean.model) > 2 * mean.error + 1e-9
     edge = f' stroke="{LIMIT}" stroke-width="2"' if off else ""
     body.append(f'<rect x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9" fill="{colour}"{edge}/>')
     left = WIDTH - _RIGHT + 12

@@ -19,8 +19,21 @@ from marketbot_assets.audit.cost_numbers import (
     value_of,
     words,
 )
-from marketbot_assets.audit.report_facts import ReportFacts, number, rows_of
-from marketbot_assets.audit.report_parts import Markup, badge, count, money, plain_number, price, section, table, tag
+from marketbot_assets.audit.report_facts import ReportFacts, Row, number, rows_of
+from marketbot_assets.audit.report_parts import (
+    Markup,
+    badge,
+    bullets,
+    count,
+    grid,
+    joined,
+    money,
+    plain_number,
+    price,
+    section,
+    table,
+    tag,
+)
 
 NAMES_SHOWN = 12
 
@@ -29,7 +42,9 @@ def charts(frames: Sequence[tuple[dt.date, pd.DataFrame]], unit: str) -> tuple[s
     """(realised against model, parts per session) of SHORTFALL frames, oldest first, as SVG."""
     rows = ended(frame for _, frame in frames)
     dots = [(value_of(row, "model_bps"), value_of(row, "realised_bps")) for row in rows]
-    means = [Mean(_label(group), group.model, group.realised, group.error) for group in groups(rows, by_kind)]
+    means = [
+        Mean(_label(group), group.model, group.realised, group.error, group.compared) for group in groups(rows, by_kind)
+    ]
     days, series = parts_by_session(frames)
     return (
         against_model("Realised cost against the model, basis points", dots, means),
@@ -44,7 +59,7 @@ def costs_section(facts: ReportFacts) -> Markup:
     names = sorted(groups(rows, by_name), key=lambda group: (-abs(group.total_base), group.label))[:NAMES_SHOWN]
     content: list[object] = [tag("p", words(str(row["environment"]) for row in rows), css="soft"), _orders(facts)]
     if rows:
-        content += [Markup(f'<div class="chart">{inline(svg)}</div>') for svg in charts(frames, facts.base)]
+        content.append(grid(*(Markup(inline(svg)) for svg in charts(frames, facts.base))))
         content.append(_groups(facts, groups(rows, by_kind), "By currency, side and type of order"))
         content.append(_groups(facts, names, "By name, largest shortfall first"))
     content.append(_factors(facts))
@@ -64,32 +79,43 @@ def _orders(facts: ReportFacts) -> Markup:
     rows = [_order(facts, row) for row in rows_of(facts.shortfall)]
     if not rows:
         return tag("p", "No order ended this session.", css="soft")
-    heads = ("name<", "side<", "state<", "filled>", "decided at>", "arrival>", *(f"{name}>" for _, name in PARTS), "total>", "bp>",
-             "expected, bp>", "rate effect>", "not known~")  # fmt: skip
-    return table(heads, rows, caption=f"Orders that ended this session, parts in {facts.base}")
+    heads = ("name<", "side<", "state<", "filled>", "decided at>", "arrival>", "delay>", "spread>", "impact>", "rest>", "missed>",
+             "fees>", "taxes>", "total>", "bp>", "rate effect>")  # fmt: skip
+    told = table(heads, rows, caption=f"Orders that ended this session, parts in {facts.base}")
+    unknown = [
+        f"{facts.ticker(row['instrument'])}: {row['reason']}" for row in rows_of(facts.shortfall) if row["reason"]
+    ]
+    key = (
+        "Delay: from the decision's price to the auction's; spread and impact: as the model has them, rest: what it does not say; "
+        "missed: what was not filled, at the close (opportunity); rate effect: beside the total."
+    )
+    return joined([told, tag("p", key, css="soft"), bullets(unknown) if unknown else ""])
 
 
-def _order(facts: ReportFacts, row: object) -> tuple[object, ...]:
-    assert isinstance(row, dict)
+def _order(facts: ReportFacts, row: Row) -> tuple[object, ...]:
     rate = number(row["rate"])
     head = (facts.ticker(row["instrument"]), row["side"], badge(str(row["state"])))
-    filled = f"{count(number(row['filled']))} / {count(number(row['quantity']))}"
+    filled, ordered = count(number(row["filled"])), count(number(row["quantity"]))
+    shares = filled if filled == ordered else f"{filled} of {ordered}"
     prices = (price(number(row["decision_price"])), price(number(row["arrival_price"])))
     parts = (money(number(row[name]) * rate, 2) for name, _ in PARTS)
     sums = (money(number(row["total_base"]), 2), plain_number(number(row["total_bps"]), 3))
-    return (*head, filled, *prices, *parts, *sums, plain_number(number(row["expected_bps"]), 3),
-            money(number(row["fx_base"]), 2), row["reason"])  # fmt: skip
+    return (*head, shares, *prices, *parts, *sums, money(number(row["fx_base"]), 2))
 
 
 def _groups(facts: ReportFacts, found: Sequence[Group], caption: str) -> Markup:
     heads = ("orders of<", "account<", "orders>", "unfilled>", "realised, bp>", "model, bp>", "difference>", "standard error>",
              f"shortfall, {facts.base}>")  # fmt: skip
     rows = [
-        (", ".join(facts.ticker(part) for part in group.label), group.environment or "n/a", group.orders, group.unfilled,
-         *(plain_number(x, 3) for x in (group.realised, group.model, group.difference, group.error)), money(group.total_base, 2))
+        (", ".join(_plain(facts, part) for part in group.label), group.environment or "n/a", group.orders, group.unfilled,
+         *(money(x, 2) for x in (group.realised, group.model, group.difference, group.error)), money(group.total_base, 2))
         for group in found
     ]  # fmt: skip
     return table(heads, rows, caption=caption)
+
+
+def _plain(facts: ReportFacts, part: str) -> str:
+    return part.replace("_", " ").lower() if "_" in part else facts.ticker(part)
 
 
 def _factors(facts: ReportFacts) -> Markup:

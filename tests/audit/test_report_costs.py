@@ -35,9 +35,9 @@ def text_of(markup: str) -> str:
 def test_the_section_shows_each_order_in_its_parts() -> None:
     """KO: 6.30 + 2.17 + 3.40 + .73 + 1.44 = 14.04, 13.62 bp of 210 * 49.10; NRD in base currency: 6.56 EUR at 1.1303 = 7.41."""
     shown = text_of(costs_section(example()))
-    assert "KO BUY • FILLED 210 / 210 49.10 49.13 6.30 2.17 3.40 0.73 0.00 1.44 0.00 14.04 13.6 6.4" in shown
-    assert "NRD BUY • FILLED 64 / 64 61.20 61.25 3.62 1.99 0.45 −0.27 0.00 1.63 0.00 7.41 16.7 6.4" in shown
-    assert "TMSE BUY • UNFILLED 0 / 300" in shown
+    assert "KO BUY • FILLED 210 49.10 49.13 6.30 2.17 3.40 0.73 0.00 1.44 0.00 14.04 13.6 0.00" in shown
+    assert "NRD BUY • FILLED 64 61.20 61.25 3.62 1.99 0.45 −0.27 0.00 1.63 0.00 7.41 16.7 0.00" in shown
+    assert "TMSE BUY • UNFILLED 0 of 300" in shown
     assert "still worked, or its last session has not closed" in shown
     assert PAPER_SAYS in shown
     assert "charged as written: fills of this account are no evidence: it is not live" in shown
@@ -112,16 +112,21 @@ def test_parts_per_session_are_in_base_currency() -> None:
 
 def test_the_chart_marks_what_is_off_the_line() -> None:
     """More than two standard errors away: marked by a word and an edge, not by colour alone."""
-    svg = against_model("t", [(5.0, 6.0)], [Mean("USD BUY", 5.0, 9.0, 1.0), Mean("EUR BUY", 5.0, 6.0, 1.0)])
+    svg = against_model(
+        "t",
+        [(5.0, 6.0)],
+        [Mean("USD BUY", 5.0, 9.0, 1.0, 20), Mean("EUR BUY", 5.0, 6.0, 1.0, 20), Mean("JPY BUY", 5.0, 9.0, 1.0, 19)],
+    )
     assert "USD BUY (off)" in svg
     assert "EUR BUY (off)" not in svg
+    assert "JPY BUY (off)" not in svg, "19 orders are too few"
     assert "realised = model" in svg
     assert svg.count("<circle") == 1
 
 
 def test_charts_without_numbers_say_so() -> None:
     """NaN is no place on a chart."""
-    assert "no filled order" in against_model("t", [(math.nan, 1.0)], [Mean("USD BUY", math.nan, 1.0, 1.0)])
+    assert "no filled order" in against_model("t", [(math.nan, 1.0)], [Mean("USD BUY", math.nan, 1.0, 1.0, 20)])
     assert "no order ended" in parts_chart("t", ["2018-12-14"], [("delay", [0.0])], "USD")
     assert "no order ended" in parts_chart("t", [], [], "USD")
 

@@ -30,7 +30,9 @@ from marketbot_assets.portfolio.calibration import (
 from marketbot_assets.portfolio.eligibility import linear_costs
 from marketbot_assets.portfolio.explanation import explain
 from marketbot_assets.portfolio.facts import costs
+from marketbot_assets.portfolio.fallback import solve_target
 from marketbot_assets.portfolio.inputs import PortfolioInputs
+from marketbot_assets.portfolio.order_plan import plan_orders
 from marketbot_assets.portfolio.schema import COST_CALIBRATION
 from marketbot_assets.portfolio.target import Target
 from marketbot_resources.mandate import Mandate, parse_mandate
@@ -264,3 +266,18 @@ def test_the_explanation_says_which_cost_was_used(build: Callable[..., Portfolio
     rows, (buy, sell) = explain(dear, target, mandate), costs(dear, mandate)
     assert (rows[0].cost_bps, rows[0].cost_multiple) == (pytest.approx(buy[0] * 1e4), 2.0)
     assert (rows[held].cost_bps, rows[held].cost_multiple) == (pytest.approx(sell[held] * 1e4), 3.0)
+
+
+def test_dearer_trades_are_fewer(build: Callable[..., PortfolioInputs], mandate: Mandate) -> None:
+    """The optimizer hears of it: with every cost three times as high it trades less, and no plan charges less than before."""
+    plain = build(5, invested=0.6)
+    three = np.full(len(plain.instruments), 3.0)
+    dear = replace(plain, cost_buy=3 * plain.cost_buy, cost_sell=3 * plain.cost_sell, calibrated=(three, three))
+    cheap, less = solve_target(plain, mandate), solve_target(dear, mandate)
+    assert (cheap.method, less.method) == ("mean_variance", "mean_variance")
+    turnover = [float(np.abs(found.weights - found.weights_now).sum()) for found in (cheap, less)]
+    assert turnover[1] < turnover[0] - 1e-4
+    bought = [{p.instrument: p.cost_bps for p in plan_orders(x, t, mandate)} for x, t in ((plain, cheap), (dear, less))]
+    both = [name for name in sorted(bought[0].keys() & bought[1].keys()) if not name.startswith("FX:")]
+    assert both
+    assert all(bought[1][name] > 2.5 * bought[0][name] for name in both)
