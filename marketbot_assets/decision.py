@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
-from marketbot_assets.portfolio.eligibility import Account, Market, portfolio_inputs
+from marketbot_assets.portfolio.eligibility import Account, Market, charged, portfolio_inputs
 from marketbot_assets.portfolio.fallback import solve_target
 from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.market_facts import unpriced_held
@@ -67,7 +67,7 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
     if word in SELLING_LEVELS:
         account = replace(account, book=replace(account.book, no_buys=f"RC-80 {word}"))
     every = sorted(account.shares) if word == HaltLevel.FLATTEN.value else ()
-    return portfolio_inputs(
+    found = portfolio_inputs(
         situation.market,
         account,
         mandate,
@@ -80,8 +80,8 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
             *every,
         ],
         unpriced_held=unpriced_held(situation.market, account.shares, mandate),
-        multiples=situation.multiples,
     )
+    return charged(found, situation.multiples, mandate)
 
 
 def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance: bool) -> RiskInputs:

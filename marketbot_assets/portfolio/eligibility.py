@@ -6,7 +6,7 @@ name or a rule on the universe forbid to buy; no price or no rate forbids to tra
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -114,6 +114,15 @@ def linear_costs(
     return (buy + buy_tax) * BASIS_POINT, (sell + sell_tax) * BASIS_POINT
 
 
+def charged(inputs: PortfolioInputs, multiples: CostMultiples, mandate: Mandate) -> PortfolioInputs:
+    """The inputs with the costs that live fills ask for: the factors on half-spread and fee here, on impact in `facts`."""
+    if not multiples.factors:
+        return inputs
+    buy, sell = linear_costs(mandate, inputs.currency, inputs.is_fund, multiples)
+    factors = multiples.arrays(inputs.currency, inputs.is_fund)
+    return replace(inputs, cost_buy=buy, cost_sell=sell, calibrated=factors)
+
+
 def is_rebalance(mandate: Mandate, session: dt.date) -> bool:
     """Whether the cadence rebalances on this session."""
     return mandate.cadence == "daily" or mandate.rebalance_weekday == WEEKDAYS[session.weekday()]
@@ -201,7 +210,6 @@ def portfolio_inputs(
     force_exit: Collection[str],
     unpriced_held: bool,
     batch_no: int = 1,
-    multiples: CostMultiples = NO_MULTIPLES,
 ) -> PortfolioInputs:
     """Everything the optimizer and the order plan need. A held name without price refuses every buy."""
     rows, window = market.instruments, market.window
@@ -209,7 +217,7 @@ def portfolio_inputs(
     assert names == window.instruments == market.factor_model.instruments, "instruments must agree everywhere"
     is_fund = np.asarray(rows["kind"] == "FUND")
     adv, counts = traded_value(window)
-    buy, sell = linear_costs(mandate, currencies, is_fund, multiples)
+    buy, sell = linear_costs(mandate, currencies, is_fund)
     reasons = buy_refusals(market, account, mandate, session)
     if unpriced_held:
         reasons = [reason or "a held name has no price" for reason in reasons]
@@ -259,5 +267,4 @@ def portfolio_inputs(
         rebalance=is_rebalance(mandate, session),
         book=account.book,
         benchmark=market_weights(window, rows),
-        calibrated=multiples.arrays(currencies, is_fund),
     )

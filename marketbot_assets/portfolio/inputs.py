@@ -23,15 +23,15 @@ class PortfolioInputs:
     """One decision's inputs for n sorted instruments: the universe and everything held.
 
     `price` listing currency; `fx` base per unit of the listing currency; `adv` base currency per session, median of 20;
-    `sigma_daily` per session; `cost_buy` and `cost_sell` linear costs as fractions of the traded value, tax included;
+    `sigma_daily` per session; `cost_buy` and `cost_sell` linear costs as fractions of the traded value, tax included, and the
+    `calibrated` factors (buy, sell; (n,) each; None = 1), which impact is still to get.
     `expected_return` excess per year. `positions` and `open_quantity` in shares (open orders signed, buys positive).
     `cash` per currency; `fx_rates` base per unit for every currency with cash or instruments; `nav` in base currency.
     `can_buy`: may be increased; `can_trade`: may be traded at all (a False forbids sells, too); `force_exit`: a stop is due;
     `reasons`: why a name may not be bought, empty when it may. `send_from`, `send_until`: window of the next open auction.
     `issuer`: ultimate issuer, a fund's own id, empty when unknown; no issuer at all stands for one of its own each.
     `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
-    `benchmark`: (n,) weights of the mandate's benchmark, empty when unknown. `calibrated`: (buy, sell) factors of
-    the cost calibration, (n,) each, which `cost_buy` and `cost_sell` hold already and impact is still to get; None = 1.
+    `benchmark`: (n,) weights of the mandate's benchmark, empty when unknown.
     """
 
     session: dt.date
@@ -69,20 +69,20 @@ class PortfolioInputs:
     fx_send_until: dt.datetime
     rebalance: bool
     book: BookState
+    calibrated: tuple[Floats, Floats] | None = None
     benchmark: Floats = field(default_factory=lambda: np.zeros(0))
     issuer: tuple[str, ...] = ()
-    calibrated: tuple[Floats, Floats] | None = None
-
-    def multiples(self) -> tuple[Floats, Floats]:
-        """(buy, sell) factors of the cost calibration, (n,) each."""
-        ones = np.ones(len(self.instruments))
-        return (ones, ones) if self.calibrated is None else self.calibrated
 
     def weights_now(self) -> Floats:
         """(n,) current weights with open orders counted as filled, fraction of NAV; 0 for a name without price and position."""
         shares = np.array([float(p + o) for p, o in zip(self.positions, self.open_quantity, strict=True)])
         value = shares * self.price * self.fx
         return np.asarray(np.where(shares == 0.0, 0.0, value) / self.nav)
+
+    def multiples(self) -> tuple[Floats, Floats]:
+        """(buy, sell) factors of the cost calibration, (n,) each."""
+        ones = np.ones(len(self.instruments))
+        return (ones, ones) if self.calibrated is None else self.calibrated
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,11 +182,11 @@ def risk_inputs(
         halt_flag=platform.halt_flag,
         ledger_ready=platform.ledger_ready,
         optimizer=answer_of(target),
+        cost_multiples=multiples.factors,
         rebalance=rebalance,
         sent_client_order_ids=frozenset(),
         unknown_broker_instruments=platform.unknown_instruments,
         models=model_facts(market),
         trade=trade_facts(market, account, platform.traffic, platform.open_orders, target.weights, mandate, cutoff),
         open_buys=open_buys(platform.open_orders),
-        cost_multiples=multiples.factors,
     )

@@ -250,8 +250,7 @@ def oversell(p: Projection) -> tuple[ControlResult, ...]:
 def expected_cost(p: Projection) -> tuple[ControlResult, ...]:
     """RC-26: half-spread, fee, conversion and Y * sigma * sqrt(q / ADV) of a buy are at most 30 basis points; tax stays out.
 
-    Half-spread, fee and impact carry the calibration's factor. A buy is cut to what costs so much; one whose linear part alone
-    costs more is dropped. Sales are measured, never held back.
+    A buy is cut to what costs so much; one whose linear part alone costs more is dropped. Sales are measured, never held back.
     Whether the trade earns it is for the optimizer, whose objective has the same costs.
     """
     rules, costs, n = p.mandate.limits.expected_cost_bps, p.mandate.costs_bps, len(p.price)
@@ -260,7 +259,7 @@ def expected_cost(p: Projection) -> tuple[ControlResult, ...]:
     for j in np.flatnonzero(~p.is_fx & (p.rows >= 0)):
         row, order = int(p.rows[j]), p.orders[j]
         label = "FUND" if fund[row] == 1.0 else order.currency
-        factor = p.inputs.cost_multiples.get((label, order.side), 1.0)
+        factor = p.inputs.cost_multiples.get((label, order.side), 1.0)  # what live fills ask for
         linear = factor * costs.half_spread_and_fee.get(label, dearest)
         linear += costs.fx if order.currency != p.mandate.base_currency else 0.0
         share = float(p.value[j] / adv[row]) if adv[row] > 0 else np.nan
