@@ -2,12 +2,19 @@
 
 import datetime as dt
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from graph_world import FIRST, NEXT, SECOND, Home
 
-from marketbot_assets import cost_facts
+from marketbot_assets import cost_facts, session_facts
+from marketbot_assets.decision import inputs_of, risk_of
+from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
+from marketbot_assets.portfolio.target_frame import target_of
 from marketbot_assets.replay import Replay, tables
+from marketbot_resources.errors import StoreError
+from marketbot_resources.model import Side
 from marketbot_resources.store.content import canonical
 from marketbot_resources.store.index import STATIC
 from marketbot_resources.store.reader import Reader
@@ -75,3 +82,48 @@ def test_later_sessions_change_nothing(undisturbed: Home, asset: str) -> None:
     again = canonical(getattr(cost_facts, asset)(read, lake.ledger), tables()[asset])
     assert again.equals(canonical(undisturbed.frame(asset, SECOND), tables()[asset]))
     assert {each.part for each in read.reads} <= {FIRST, SECOND, STATIC}
+
+
+def test_the_decision_charges_what_live_fills_ask_for(undisturbed: Home) -> None:
+    """From the facts of a session to optimizer, plan and verdict: dollars bought at twice 3.5 basis points, all else as written."""
+    lake = undisturbed.lake
+    read = Reader(lake, dt.date.fromisoformat(NEXT), allowed=None)
+    known, mandate = session_facts.situation(read, lake.ledger), read.mandate()
+    plain = inputs_of(known, mandate)
+    dear = inputs_of(replace(known, multiples=CostMultiples({("USD", Side.BUY): 2.0})), mandate)
+    dollars = [ccy == "USD" and not fund for ccy, fund in zip(plain.currency, plain.is_fund, strict=True)]
+    extra = [3.5 if mine else 0.0 for mine in dollars]
+    assert any(dollars)
+    assert (dear.cost_buy - plain.cost_buy) * 1e4 == pytest.approx(extra, abs=1e-9)
+    assert dear.cost_sell == pytest.approx(plain.cost_sell)
+    assert [float(x) for x in dear.multiples()[0]] == [2.0 if mine else 1.0 for mine in dollars]
+    target = target_of(read.read("target_portfolio"), plain.instruments)
+    judged = risk_of(replace(known, multiples=CostMultiples({("USD", Side.BUY): 2.0})), target, mandate, rebalance=True)
+    assert dict(judged.cost_multiples) == {("USD", Side.BUY): 2.0}
+
+
+def test_a_decision_from_before_there_was_a_calibration_had_none(undisturbed: Home) -> None:
+    """Pinned versions without one: the costs as written. On the newest versions a missing one is an error, not a 1."""
+    lake, day = undisturbed.lake, dt.date.fromisoformat(NEXT)
+    assert session_facts.multiples(Reader(lake, day, allowed=None, pins={})) == NO_MULTIPLES
+    with pytest.raises(StoreError, match="cost_calibration"):
+        session_facts.multiples(Reader(lake, day + dt.timedelta(days=30), allowed=None))
+    assert set(session_facts.multiples(Reader(lake, day, allowed=None)).factors.values()) == {1.0}
+
+
+@pytest.mark.long
+def test_orders_over_the_holidays_wait_and_end_once(tmp_path: Path) -> None:
+    """Frankfurt and Tokyo are closed when New York decides: such orders are carried as worked, then end in one session alone."""
+    home, days = Home(tmp_path / "home"), ("2018-12-20", "2018-12-21", "2018-12-24", "2018-12-26", "2018-12-27")
+    assert all(home.run(day) for day in days)
+    frames = [home.frame("shortfall", day) for day in days]
+    over = [name for frame in frames for name in frame.loc[frame["state"] != "WORKING", "client_order_id"]]
+    waited = {name for frame in frames[:-1] for name in frame.loc[frame["state"] == "WORKING", "client_order_id"]}
+    sent = [name for day in days[:-1] for name in home.frame("orders", day)["client_order_id"]]
+    working = list(frames[-1].loc[frames[-1]["state"] == "WORKING", "client_order_id"])
+    assert waited & set(over)
+    assert sorted(over + working) == sorted(sent)
+    late = frames[-1][frames[-1]["client_order_id"].isin(waited)]
+    assert (late["decided_on"] < "2018-12-26").all()
+    found = Replay(home.lake).some(days[-1], ("shortfall", "cost_calibration"))
+    assert {item.outcome for item in found} == {"equal"}
