@@ -20,7 +20,7 @@ from marketbot_resources.errors import MandateError
 from marketbot_resources.holiday_table import refusal
 from marketbot_resources.mandate_execution import CLOSE_AUCTION, NEXT_SESSION, ExecutionRules
 from marketbot_resources.mandate_limits import Ladder, Limits, LossRules, Stops
-from marketbot_resources.mandate_portfolio import BlackLitterman, Cvar, LongShort, Method, MultiPeriod
+from marketbot_resources.mandate_portfolio import BlackLitterman, Calibration, Cvar, LongShort, Method, MultiPeriod
 from marketbot_resources.mandate_section import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Section
 from marketbot_resources.mandate_trade_limits import Restricted
 
@@ -227,6 +227,7 @@ class Costs(Section):
     tax_buy: dict[Currency, Bps]
     tax_sell: dict[Currency, Bps]
     impact_coefficient: Positive
+    calibration: Calibration = Calibration()
 
 
 class Volatility(Section):
