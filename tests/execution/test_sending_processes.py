@@ -71,7 +71,7 @@ def test_of_many_starts_at_once_one_sends(url: str, count: int) -> None:
 @pytest.mark.parametrize(
     "url", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True, ids=["sqlite", "postgres"]
 )
-@pytest.mark.parametrize("after", [0, 3, 7])
+@pytest.mark.parametrize("after", [3, *(pytest.param(n, marks=pytest.mark.long) for n in (0, 7))])
 def test_a_process_that_was_stopped_is_followed_and_then_refused(url: str, after: int) -> None:
     """F35: SIGSTOP in the middle. While it may live nobody follows; then one does and ends the batch; awake, it sends nothing."""
     with fast_folder() as folder:
