@@ -21,13 +21,14 @@ from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import BrokerPort, HaltLevel, Kind, Order
 from marketbot_resources.notary import NotaryPort
+from marketbot_resources.order_slices import is_slice
 from marketbot_resources.sessions import end_state, frozen_batch, record_end
 from marketbot_resources.store.reader import Reader
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from marketbot_assets.execution.gate import GateFacts
+    from marketbot_assets.execution.gate_facts import GateFacts
 
 SUBMIT_DEPS = [*SITUATION_DEPS, "order_plan", "risk_verdict", "orders", "decision_record"]
 REASONS_SHOWN = 3
@@ -141,7 +142,7 @@ def _read_what_the_gate_reads(read: Reader, ledger: Ledger) -> None:
 
 def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256: str, now: dt.datetime) -> "GateFacts":
     """What the last-line gate judges on: the plan's prices, the account as it was decided upon and as it is now."""
-    from marketbot_assets.execution.gate import GateFacts
+    from marketbot_assets.execution.gate_facts import GateFacts
 
     verdict, plan, snapshot = (read.read(name) for name in ("risk_verdict", "order_plan", "account_snapshot"))
     held = positions_held(read)
@@ -170,7 +171,7 @@ def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256:
         price_age={**ages, **legs},
         decided_positions=held,
         broker_positions=dict(report.positions),
-        open_orders=tuple(o for o in report.open_orders if o.client_order_id not in _ids(orders)),
+        open_orders=tuple(o for o in report.open_orders if o.client_order_id not in _whole(orders)),
         already_sent=frozenset(o.client_order_id for o in open_orders(snapshot)),
         known_instruments=frozenset(rows["instrument"]),
         own_fills=own,
@@ -183,5 +184,6 @@ def _is_leg(order: Order) -> bool:
     return order.kind is Kind.FX
 
 
-def _ids(orders: Sequence[Order]) -> frozenset[str]:
-    return frozenset(order.client_order_id for order in orders)
+def _whole(orders: Sequence[Order]) -> frozenset[str]:
+    """The batch's own orders but for slices, which count against what the rest of their parent may still sell or take."""
+    return frozenset(order.client_order_id for order in orders if not is_slice(order.leg))
