@@ -2,11 +2,12 @@
 
 python benchmarks/gate.py                   writes benchmarks/GATE.md
 python benchmarks/gate.py --quick           two thousand orders; writes nothing
-python benchmarks/gate.py --peer PYTHON     with the pre-trade checks of NautilusTrader's RiskEngine, in the environment of that PYTHON
+python benchmarks/gate.py --peer PYTHON     with NautilusTrader's RiskEngine, in the environment of that PYTHON
 
-Orders are checked in batches as large as the gate allows. Planned means: from given target weights of a book of 200 names to whole
-lots, limits, windows, currency legs, reasons and slices; the optimizer is not in it. The yardstick is a plain Python loop that
-checks the same ceilings in floats. Every row is a fresh process, rows take turns. Not here: how a child is measured (`measure`).
+Orders are checked in batches as large as the gate allows. Planned means: from given target weights of a book of 200 names to
+whole lots, limits, windows, currency legs, reasons and slices; the optimizer is not in it. The yardstick is a plain Python loop
+that checks the same ceilings in floats. Every row is a fresh process, rows take turns. Not here: how a child is measured
+(`measure`).
 """
 
 import argparse
@@ -195,7 +196,8 @@ def written(samples: dict[str, list[Sample]], count: int, repetitions: int) -> s
     )
     return (
         "# The last-line gate and the planner\n\n"
-        "Written by `.venv/bin/python benchmarks/gate.py --peer PYTHON`; absolute times belong to the machine, ratios are what counts.\n"
+        "Written by `.venv/bin/python benchmarks/gate.py --peer PYTHON`; absolute times belong to the machine, ratios are what"
+        " counts.\n"
         f"{count:,} orders a row, each row {repetitions} times in fresh processes that take turns; medians.\n\n"
         + table(["what", "per order", "against the gate", f"{count:,} orders"], rows)
         + "\n\nThe gate works in exact decimals, hashes the batch, and treats every fact as one that may be missing or senseless;"

@@ -23,6 +23,7 @@ from marketbot_resources.ledger.record import Json
 from marketbot_resources.live_permission import permitted_environment
 from marketbot_resources.model import BrokerPort, HaltLevel, Kind, Order
 from marketbot_resources.notary import NotaryPort
+from marketbot_resources.order_slices import is_slice
 from marketbot_resources.sessions import end_state, frozen_batch, record_end
 from marketbot_resources.store.reader import Reader
 
@@ -187,7 +188,7 @@ def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256:
         price_age={**ages, **legs},
         decided_positions=held,
         broker_positions=dict(report.positions),
-        open_orders=tuple(o for o in report.open_orders if o.client_order_id not in _ids(orders)),
+        open_orders=tuple(o for o in report.open_orders if o.client_order_id not in _whole(orders)),
         already_sent=frozenset(o.client_order_id for o in open_orders(snapshot)),
         known_instruments=frozenset(rows["instrument"]),
         own_fills=own,
@@ -202,5 +203,6 @@ def _is_leg(order: Order) -> bool:
     return order.kind is Kind.FX
 
 
-def _ids(orders: Sequence[Order]) -> frozenset[str]:
-    return frozenset(order.client_order_id for order in orders)
+def _whole(orders: Sequence[Order]) -> frozenset[str]:
+    """The batch's own orders but for slices, which count against what the rest of their parent may still sell or take."""
+    return frozenset(order.client_order_id for order in orders if not is_slice(order.leg))

@@ -16,8 +16,16 @@ from marketbot_resources.order_types import Phase, phase_of
 
 Style = Literal["limit_on_open", "limit_on_close", "market_on_open", "market_on_close", "limit", "marketable_limit"]
 AllowedType = Literal[
-    *("limit_on_open", "market_on_open", "limit_on_close", "market_on_close", "limit", "market"),
-    *("stop", "stop_limit", "trailing_stop", "bracket"),
+    "limit_on_open",
+    "market_on_open",
+    "limit_on_close",
+    "market_on_close",
+    "limit",
+    "market",
+    "stop",
+    "stop_limit",
+    "trailing_stop",
+    "bracket",
 ]
 NONE, TWAP, VWAP, POV = "none", "twap", "vwap", "pov"
 CANCEL, NEXT_SESSION, CLOSE_AUCTION = "cancel", "next_session", "close_auction"

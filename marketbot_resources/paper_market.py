@@ -19,7 +19,7 @@ from marketbot_resources import calendars
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import DELISTING, RENAME, SPLIT, CorporateAction, first_open, tellings
 from marketbot_resources.errors import BrokerError
-from marketbot_resources.fillmodel import Bar
+from marketbot_resources.fill_rules import Bar
 
 LIQUIDITY_BARS_MAX, LIQUIDITY_BARS_MIN = 20, 5
 _FIELDS = ("open", "high", "low", "close", "volume")

@@ -114,9 +114,17 @@ def working_record(working: WorkingOrder) -> dict[str, str]:
 
 def working_from_record(received: Order, record: Mapping[str, str]) -> WorkingOrder:
     """The inverse of `working_record`. Raises KeyError, ValueError or ArithmeticError for anything else."""
-    prices = {name: Decimal(record[name]) for name in _WORKED_PRICES if getattr(received, name) is not None}
+    limit, stop, profit = (
+        None if getattr(received, name) is None else Decimal(record[name]) for name in _WORKED_PRICES
+    )
     return WorkingOrder(
-        order=replace(received, quantity=Decimal(record["quantity"]), **prices),
+        order=replace(
+            received,
+            quantity=Decimal(record["quantity"]),
+            limit_price=limit,
+            stop_price=stop,
+            take_profit=profit,
+        ),
         submitted_at=dt.datetime.fromisoformat(record["submitted_at"]),
         auction_session=dt.date.fromisoformat(record["auction_session"]),
         auction_at=dt.datetime.fromisoformat(record["auction_at"]),

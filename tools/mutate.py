@@ -53,7 +53,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "risk/state_controls.py": (STATE, "test_risk_state_controls.py", *RISK),
     "risk/system_controls.py": (PLATFORM, "test_risk_state_controls.py", *RISK, "test_risk_order_controls.py"),
     "risk/tail_controls.py": (TAIL, "test_tail_controls.py", *RISK),
-    "execution/gate.py": ("test_gate.py",),
+    "execution/gate.py": ("test_gate.py", "test_gate_types.py"),
+    "execution/gate_orders.py": ("test_gate_types.py", "test_gate.py"),
 }
 SWAPS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),

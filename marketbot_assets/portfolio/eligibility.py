@@ -19,15 +19,12 @@ from marketbot_assets.normalization.listing_ends import NO_ENDS, ListingEnds
 from marketbot_assets.normalization.near_events import NearEvent
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.benchmark import market_weights
+from marketbot_assets.portfolio.broker_windows import broker_windows
 from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_assets.portfolio.settlement import unsettled
-from marketbot_assets.portfolio.slicing import slice_windows
-from marketbot_assets.portfolio.windows import SEND_WINDOW, first_open, windows_of
-from marketbot_resources.broker_table import BROKERS
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.mandate_execution import CLOSE_AUCTION
-from marketbot_resources.model import BASIS_POINT, OrderType
+from marketbot_resources.model import BASIS_POINT
 
 US_MICS = frozenset({"XNYS", "XNAS", "BATS", "ARCX"})
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
@@ -208,30 +205,16 @@ def portfolio_inputs(
     is_fund = np.asarray(rows["kind"] == "FUND")
     adv, counts = traded_value(window)
     buy, sell = linear_costs(mandate, currencies, is_fund)
-    reasons = buy_refusals(market, account, mandate, session)
-    if unpriced_held:
-        reasons = [reason or "a held name has no price" for reason in reasons]
-    price, fx = window.close[-1], window.fx[-1]
-    mics, steps, off = tuple(rows["mic"]), tuple(rows["quantity_step"]), mandate.calendar.closed
-    terms = BROKERS[mandate.broker.name]
-    targets = windows_of(mandate.execution.target_type, mics, steps, cutoff, terms, off)
-    exits = windows_of(mandate.execution.exit_type, mics, steps, cutoff, terms, off)
-    blocked = targets.refusal
-    if mandate.execution.remainder == CLOSE_AUCTION:
-        last = windows_of(OrderType.LIMIT_ON_CLOSE, mics, steps, cutoff, terms, off)
-        blocked = tuple(why or more for why, more in zip(blocked, last.refusal, strict=True))
-    legless = [
-        f"the broker {terms.name} converts no currency"
-        if c != mandate.base_currency and not terms.currency_legs
-        else ""
-        for c in currencies
-    ]
-    reasons = [reason or why or leg for reason, why, leg in zip(reasons, blocked, legless, strict=True)]
-    can_trade = tradable(market, currencies, mandate) & np.array([not why for why in exits.refusal], dtype=bool)
-    expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
-    waiting = unsettled(
-        account.book.unsettled, dict(zip(names, rows["mic"], strict=True)), cutoff, mandate.calendar.closed
+    terms = broker_windows(rows, currencies, mandate, cutoff)
+    held = "a held name has no price" if unpriced_held else ""
+    refused = zip(buy_refusals(market, account, mandate, session), terms.buy_refusals, strict=True)
+    reasons = [reason or held or why for reason, why in refused]
+    can_trade = tradable(market, currencies, mandate) & ~np.array(
+        [bool(why) for why in terms.exits.refusal], dtype=bool
     )
+    expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
+    mics = dict(zip(names, rows["mic"], strict=True))
+    waiting = unsettled(account.book.unsettled, mics, cutoff, mandate.calendar.closed)
     enough = counts >= mandate.limits.participation.min_observations
     return PortfolioInputs(
         session=session,
@@ -247,8 +230,8 @@ def portfolio_inputs(
         is_fund=is_fund,
         quantity_step=tuple(rows["quantity_step"]),
         tick_size=tuple(rows["tick_size"]),
-        price=price,
-        fx=fx,
+        price=window.close[-1],
+        fx=window.fx[-1],
         adv=np.where(enough, adv, np.nan),
         sigma_daily=market.factor_model.sigma_daily,
         cost_buy=buy,
@@ -264,16 +247,15 @@ def portfolio_inputs(
         can_trade=can_trade,
         force_exit=np.array([name in force_exit for name in names]),
         reasons=tuple(reasons),
-        send_from=targets.send_from,
-        send_until=targets.send_until,
+        send_from=terms.targets.send_from,
+        send_until=terms.targets.send_until,
         fx_send_from=cutoff,
-        fx_send_until=min((first_open(mic, cutoff, off) for mic in set(mics)), default=cutoff + 2 * SEND_WINDOW)
-        - SEND_WINDOW,
+        fx_send_until=terms.legs_until,
         rebalance=is_rebalance(mandate, session),
         book=account.book,
         benchmark=market_weights(window, rows),
-        exit_send_from=exits.send_from,
-        exit_send_until=exits.send_until,
-        target_refusals=blocked,
-        slice_windows=slice_windows(mics, cutoff, mandate, terms, off),
+        exit_send_from=terms.exits.send_from,
+        exit_send_until=terms.exits.send_until,
+        target_refusals=terms.target_refusals,
+        slice_windows=terms.slices,
     )

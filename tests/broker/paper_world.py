@@ -6,7 +6,7 @@ from pathlib import Path
 
 from marketbot_resources import calendars
 from marketbot_resources.corporate_actions import CorporateAction
-from marketbot_resources.fillmodel import Bar
+from marketbot_resources.fill_rules import Bar
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.model import Kind, Order, OrderType, Side
 from marketbot_resources.paper_market import PaperListing
