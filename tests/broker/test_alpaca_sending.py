@@ -83,6 +83,11 @@ def test_no_order_is_sent_twice_and_none_is_lost(seed: int, dedupes: bool, tmp_p
     check(tmp_path, seed, dedupes=dedupes)
 
 
+def test_a_refusal_does_not_outrun_an_earlier_attempt(tmp_path: Path) -> None:
+    """Seed 149: a late order was sent again, the second was refused, the first arrived: it was given up and there."""
+    check(tmp_path, 149, dedupes=True)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("dedupes", [True, False], ids=["dedupes", "does_not"])
 @pytest.mark.parametrize("block", range(10))
