@@ -10,7 +10,6 @@ import dataclasses
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,7 +17,7 @@ from urllib.parse import quote
 from marketbot_resources import settings
 from marketbot_resources.alpaca_terms import ALPACA_CAPABILITIES
 from marketbot_resources.broker import alpaca_orders, alpaca_states, broker_json
-from marketbot_resources.broker.alpaca_account import Listings, Told, activity_ids, costs_of, report_of
+from marketbot_resources.broker.alpaca_account import Listings, Told, activity_ids, report_of
 from marketbot_resources.broker.broker_json import Row
 from marketbot_resources.broker.http import Answer, BrokerHttp, NoAnswer, local_base
 from marketbot_resources.broker.symbols import Symbols
@@ -196,11 +195,6 @@ class AlpacaBroker:
         raise BrokerError(
             "alpaca: expected an account that stands still while it is read, found new activities each time"
         )
-
-    def average_costs(self) -> Mapping[str, Decimal]:
-        """Average entry price per instrument in USD, as Alpaca tells it."""
-        rows = broker_json.rows_of("alpaca", self._value("/v2/positions"))
-        return costs_of(rows, Listings(self._symbols()))
 
     def _told(self, activities: list[Row], after: dt.datetime) -> Told:
         account = self._one("/v2/account")

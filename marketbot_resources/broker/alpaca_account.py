@@ -7,7 +7,7 @@ New York's. Regulatory fees come as activities of their own, fills carry none. N
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -106,16 +106,8 @@ def report_of(
         busts=tuple(
             sorted((b for b in busts if since < b.told_at <= until), key=lambda b: (b.told_at, b.execution_id))
         ),
+        average_price=_average_prices(told.positions, listings, {move.instrument for move in moves}),
     )
-
-
-def costs_of(positions: Sequence[Row], listings: Listings) -> dict[str, Decimal]:
-    """Average entry price per instrument in USD, where Alpaca tells one that is positive."""
-    told = {
-        listings.instrument(broker_json.text(row, "symbol")): broker_json.number_or_none(row, "avg_entry_price")
-        for row in positions
-    }
-    return {name: price for name, price in sorted(told.items()) if price is not None and price > 0}
 
 
 def activity_ids(rows: Sequence[Row]) -> frozenset[str]:
@@ -233,6 +225,17 @@ def _positions(rows: Sequence[Row], listings: Listings) -> dict[str, Decimal]:
             raise BrokerError(f"position {name}: alpaca tells it twice")
         found[name] = -abs(quantity) if row.get("side") == "short" else quantity
     return found
+
+
+def _average_prices(rows: Sequence[Row], listings: Listings, moved: Set[str]) -> dict[str, Decimal]:
+    """Average entry price in USD, where Alpaca tells one that is positive; it is of now, hence none of what `moved` since."""
+    told = {
+        listings.instrument(broker_json.text(row, "symbol")): broker_json.number_or_none(row, "avg_entry_price")
+        for row in rows
+    }
+    return {
+        name: price for name, price in sorted(told.items()) if price is not None and price > 0 and name not in moved
+    }
 
 
 def _open(told: Told, listings: Listings) -> list[OpenOrder]:

@@ -7,7 +7,6 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol, runtime_checkable
 
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.ledger.port import Ledger
@@ -15,15 +14,6 @@ from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import BrokerPort, plain, utc_text
 
 KIND = "opening_snapshot"
-
-
-@runtime_checkable
-class TellsCosts(Protocol):
-    """A broker that knows what its positions cost."""
-
-    def average_costs(self) -> Mapping[str, Decimal]:
-        """Average entry price per instrument, listing currency."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +38,12 @@ def record_opening(ledger: Ledger, broker: BrokerPort, account: str, at: dt.date
         raise BrokerError(
             f"account {account}: expected no open orders when the book is opened, found {names}; cancel them"
         )
-    costs = broker.average_costs() if isinstance(broker, TellsCosts) else {}
     body: dict[str, Json] = {
         "at": utc_text(at),
         "environment": report.environment,
         "cash": _texts(report.cash),
         "shares": _texts(report.positions),
-        "costs": _texts({name: price for name, price in costs.items() if name in report.positions}),
+        "costs": _texts({name: price for name, price in report.average_price.items() if name in report.positions}),
     }
     ledger.append(KIND, account, body)
 

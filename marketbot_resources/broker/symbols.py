@@ -48,13 +48,17 @@ class Symbols:
 
 
 def symbols_of(lake: "Lake") -> Symbols:
-    """The listings of the newest `instruments` of a home, before its first session of its bootstrap; none in a new one."""
+    """The listings of the newest `instruments` of a home, before its first session of its bootstrap; none in a new one.
+
+    A ticker that was used again means the listing that lives, or the one that ended last.
+    """
     from marketbot_resources.store.index import END_OF_TIME, STATIC
 
     rows = lake.index.up_to("instruments", END_OF_TIME)
     newest = rows[-1] if rows else lake.index.newest("instrument_history", STATIC)
     if newest is None:
         return Symbols(())
-    frame = lake.load(newest)
+    frame = lake.load(newest).sort_values(["delisted_on", "instrument"], na_position="last")
+    frame = frame.drop_duplicates(["mic", "ticker"], keep="last")
     columns = (frame[name].astype(str) for name in ("instrument", "mic", "ticker", "currency"))
     return Symbols(Symbol(*row) for row in zip(*columns, strict=True))

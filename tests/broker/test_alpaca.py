@@ -270,7 +270,11 @@ def test_short_positions_are_negative(world: AlpacaWorld) -> None:
 
 def test_average_costs_are_told(world: AlpacaWorld) -> None:
     """Entry prices for the opening balance of a live book."""
-    assert world.broker.average_costs() == {"A": Decimal("8.5")}
+    assert world.broker.report(OPENED, SENT).average_price == {"A": Decimal("8.5")}
+    world.price(10.0)
+    world.broker.submit(order(), SENT)
+    world.pass_to(OPEN)
+    assert world.broker.report(OPENED, OPEN - MINUTE).average_price == {}, "it is of now, not of then"
 
 
 # --- keys and evidence ---

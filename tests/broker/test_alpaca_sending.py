@@ -26,7 +26,7 @@ def batch() -> list[Order]:
     return [order(side, "5", "10.50" if side is Side.BUY else "9", number=str(n)) for n, side in enumerate(sides)]
 
 
-def play(path: Path, seed: int, *, dedupes: bool) -> tuple[Counter[str], dict[str, OrderState], AlpacaWorld]:
+def play(path: Path, seed: int, *, dedupes: bool) -> tuple[dict[str, OrderState], AlpacaWorld]:
     """Runs the sending until nothing is left or the session's windows are over, one process after the other."""
     world = AlpacaWorld(path, dedupes=dedupes, faults=SPEC, seed=seed)
     ledger, orders = SqliteLedger(path / "ledger.sqlite"), batch()
@@ -50,22 +50,23 @@ def play(path: Path, seed: int, *, dedupes: bool) -> tuple[Counter[str], dict[st
         if not report.halted and not report.waiting:
             break
         wait(60)
-    return Counter(world.told()["by_client_id"]), states, world
+    return states, world
 
 
 def check(path: Path, seed: int, *, dedupes: bool) -> None:
-    came, states, world = play(path, seed, dedupes=dedupes)
+    states, world = play(path, seed, dedupes=dedupes)
     try:
-        assert all(count == 1 for count in came.values()), f"seed {seed}: sent twice {came}"
-        believed = {name for name, state in states.items() if state is OrderState.ACKED}
-        assert believed <= set(came), f"seed {seed}: believed and not there {believed - set(came)}"
-        refused = {name for name, state in states.items() if state is OrderState.REJECTED}
-        assert not refused & set(came), f"seed {seed}: believed refused and there {refused & set(came)}"
         world.price(10.0)
         world.server.faults.chances = {}
         world.pass_to(CLOSED)
+        told = world.told()  # also of what came late
+        came = Counter(told["by_client_id"])
+        assert all(count == 1 for count in came.values()), f"seed {seed}: sent twice {came}"
+        believed = {name for name, state in states.items() if state is OrderState.ACKED}
+        assert believed <= set(came), f"seed {seed}: believed and not there {believed - set(came)}"
+        unsent = {name for name, state in states.items() if state in (OrderState.REJECTED, OrderState.EXPIRED)}
+        assert not unsent & set(came), f"seed {seed}: given up and there {unsent & set(came)}"
         report = world.reopened().report(OPENED, CLOSED)
-        told = world.told()
         assert {"USD": Decimal(told["cash"])} == report.cash
         assert report.positions.get("A", Decimal(0)) == Decimal(told["positions"].get("AAA", "0"))
         filled = Counter({f.client_order_id: f.quantity for f in report.executions})
@@ -80,6 +81,11 @@ def check(path: Path, seed: int, *, dedupes: bool) -> None:
 def test_no_order_is_sent_twice_and_none_is_lost(seed: int, dedupes: bool, tmp_path: Path) -> None:
     """F03 to F06: after any mixture of faults each order is at the broker at most once and the books agree to the cent."""
     check(tmp_path, seed, dedupes=dedupes)
+
+
+def test_a_refusal_does_not_outrun_an_earlier_attempt(tmp_path: Path) -> None:
+    """Seed 149: a late order was sent again, the second was refused, the first arrived: it was given up and there."""
+    check(tmp_path, 149, dedupes=True)
 
 
 @pytest.mark.long

@@ -55,7 +55,7 @@ def test_what_this_book_cannot_hold_refuses_the_opening(shares: dict[str, Decima
 
 
 class Broker:
-    """Tells one report, and what positions cost."""
+    """Tells one report."""
 
     def __init__(self, report: AccountReport) -> None:
         self.told, self.asked = report, 0
@@ -64,11 +64,9 @@ class Broker:
         self.asked += 1
         return self.told
 
-    def average_costs(self) -> dict[str, Decimal]:
-        return {"A": D("8.2500"), "GONE": D(1)}
 
-
-HELD = AccountReport(AT, {"USD": D("1000.50")}, {"A": D(30)}, (), (), (), "paper", AT)
+COSTS = {"A": D("8.2500"), "GONE": D(1)}
+HELD = AccountReport(AT, {"USD": D("1000.50")}, {"A": D(30)}, (), (), (), "paper", AT, average_price=COSTS)
 
 
 def test_what_it_holds_is_written_down_once(tmp_path: Path) -> None:
