@@ -36,11 +36,11 @@ class IbkrWorld:
         self.seconds = 0.0
         self.broker = self.reopened()
 
-    def open(self, account: str = wire.ACCOUNT, base: str = "USD") -> IbkrBroker:
+    def open(self, account: str = wire.ACCOUNT, symbols: Symbols | None = None) -> IbkrBroker:
         seen = WireLog(self.home, "ibkr").keep
         gateway = IbkrGateway(self.address, account, "paper", seen=seen, wait=self.wait, now=lambda: self.seconds)
         self._opened.append(gateway)
-        return IbkrBroker(gateway, IbkrMemory(self.home), base, lambda: Symbols(LISTINGS))
+        return IbkrBroker(gateway, IbkrMemory(self.home), "USD", lambda: symbols or Symbols(LISTINGS))
 
     def wait(self, seconds: float) -> None:
         assert 0 <= seconds <= 10

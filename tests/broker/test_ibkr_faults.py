@@ -9,6 +9,7 @@ from ibkr_server import FAULTS
 from ibkr_world import IbkrWorld, ibkr_world
 from paper_world import CLOSED, MINUTE, OPEN, OPENED, SENT, D, currency_order, order
 
+from marketbot_resources.broker.symbols import Symbol, Symbols
 from marketbot_resources.broker.wire_log import WireLog
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.model import OrderState, OrderType, Side
@@ -124,19 +125,62 @@ def test_an_order_that_left_the_list_is_known_by_its_executions(tmp_path: Path) 
     """A new brokerage session forgets ended orders: filled ones are proven by trades, others are in doubt until their day ends."""
     with ibkr_world(tmp_path) as world:
         until = OPEN - MINUTE
-        for number in ("1", "2"):
+        for number in ("1", "2", "3"):
             world.broker.submit(order(number=number, send_until=until), SENT)
         world.pass_to(OPEN)
+        world.control(do="fill", name="o3", qty="60", price="10")
+        world.control(do="end", name="o3", status="canceled")
         world.control(do="fill", name="o1", qty="100", price="10")
         world.control(do="end", name="o2", status="canceled")
         world.pass_to(OPEN + MINUTE)
         world.control(do="relogin")
         assert outcome(lambda: world.broker.find("o1")) == "FILLED"
-        assert outcome(lambda: world.broker.find("o2")) == DOUBT
+        assert [outcome(lambda n=n: world.broker.find(n)) for n in ("o2", "o3")] == [DOUBT, DOUBT]
         world.pass_to(until + dt.timedelta(hours=12, minutes=1))
         found = world.broker.find("o2")
         assert found is not None
         assert (found.state, "0 of 100" in found.reason) == (OrderState.EXPIRED, True)
+
+
+def test_an_order_that_was_taken_is_not_posted_again(tmp_path: Path) -> None:
+    """Also where the broker would take it twice; and what was not there before an order is asked for anew after it."""
+    with ibkr_world(tmp_path, dedupes=False) as world:
+        assert world.broker.find("o1") is None
+        first = world.broker.submit(order(), SENT)
+        assert (
+            world.broker.find("o1")
+            == first
+            == world.broker.submit(order(), SENT)
+            == world.reopened().submit(order(), SENT)
+        )
+        assert (world.requests(), world.truth()["by_client_id"]) == (1, {"o1": 1})
+
+
+def test_an_id_that_the_broker_knows_is_ours_only_if_it_agrees(tmp_path: Path) -> None:
+    """A home that lost its memory: the same order is adopted, another one refused, one that is not shown leaves a doubt."""
+    with ibkr_world(tmp_path) as world:
+        first = world.broker.submit(order(), SENT)
+        for home, quantity, state in (("b", "100", "ACKED"), ("c", "99", "REJECTED")):
+            again = IbkrWorld(world.address, tmp_path / home)
+            answer = again.broker.submit(order(quantity=quantity), SENT)
+            assert answer.state.value == state
+            assert answer == first or "other fields" in answer.reason
+            again.close()
+        world.control(do="end", name="o1", status="canceled")
+        world.pass_to(SENT + MINUTE)
+        world.control(do="relogin")
+        late = IbkrWorld(world.address, tmp_path / "d")
+        with pytest.raises(BrokerError, match="registered"):
+            late.broker.submit(order(), SENT)
+        late.close()
+        assert world.truth()["by_client_id"] == {"o1": 1}
+
+
+def test_a_listing_in_another_currency_is_not_the_contract(tmp_path: Path) -> None:
+    with ibkr_world(tmp_path) as world:
+        broker = world.open(symbols=Symbols([Symbol("F", "BATS", "F", "EUR")]))
+        answer = broker.submit(order(instrument="F", mic="BATS", currency="EUR"), SENT)
+        assert (answer.state, "expected one contract, found 0" in answer.reason) == (OrderState.REJECTED, True)
 
 
 def test_fees_reach_the_cash_to_the_cent(tmp_path: Path) -> None:
