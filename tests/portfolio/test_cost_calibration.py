@@ -103,12 +103,13 @@ series = st.lists(st.tuples(numbers, st.floats(0.1, 200)), min_size=0, max_size=
 
 @given(series, st.randoms(use_true_random=False))
 def test_order_changes_nothing_and_bounds_hold(pairs: list[tuple[float, float]], random: object) -> None:
-    """Bit for bit the same factor for any order of the same orders, always within the mandate's bounds."""
+    """Bit for bit the same factor, ratio and error for any order of the same orders, always within the mandate's bounds."""
     rule = Calibration(floor=0.6, ceiling=2.5)
-    first = found([a for a, _ in pairs], [b for _, b in pairs], rule)
+    first = factor(np.array([a for a, _ in pairs]), np.array([b for _, b in pairs]), rule, live=True)
     random.shuffle(pairs)  # type: ignore[attr-defined]
-    assert found([a for a, _ in pairs], [b for _, b in pairs], rule) == first
-    assert 0.6 <= first[0] <= 2.5
+    again = factor(np.array([a for a, _ in pairs]), np.array([b for _, b in pairs]), rule, live=True)
+    assert str(again) == str(first), "repr of a float is exact"
+    assert 0.6 <= first.multiple <= 2.5
 
 
 # --- measurements ---
@@ -143,6 +144,12 @@ def test_an_order_is_measured_against_the_auction() -> None:
     (row,) = told([fill("50.05", 600, fee=Decimal(3)), fill("50.10", 200, fee=Decimal(1), tax=Decimal(9))])
     assert (row.realised_bps, row.model_bps) == (pytest.approx(13.5), pytest.approx(3.5 + 200 * math.sqrt(0.004)))
     assert (row.bucket, row.side, row.key) == ("USD", Side.BUY, "o1/2018-12-13")
+
+
+def test_volume_is_compared_in_base_currency() -> None:
+    """800 at 50.00 GBP are 50,000 USD of the 10,000,000 traded: 7.5 + 200 sqrt(.005) bp."""
+    (row,) = told([fill("50.05", 800, currency="GBP")], order(currency="GBP"))
+    assert (row.bucket, row.model_bps) == ("GBP", pytest.approx(7.5 + 200 * math.sqrt(0.005)))
 
 
 def test_a_sale_below_the_auction_costs() -> None:
