@@ -95,7 +95,7 @@ US_LISTINGS = frozenset({"XNYS", "XNAS", "XASE", "ARCX", "BATS"})
 # What an order of this house is made of. A field that is not named here may change what the order does at the broker.
 ORDER_FIELDS = frozenset(
     "client_order_id session batch_no leg kind instrument mic side quantity limit_price currency send_from send_until "
-    "reason".split()
+    "reason type stop_price take_profit trail".split()
 )
 
 
