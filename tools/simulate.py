@@ -1,6 +1,6 @@
 """`make simulate SEEDS=1,2,3 [SESSIONS=252]`: years of trading between misbehaving ports, the real code in the middle.
 
-Prints a row per seed and a table of what went wrong how often; exit 1 when an invariant failed, with the command that shows it again.
+Prints a row per seed and a table of what went wrong how often; exit 1 when an invariant failed, with the command for it.
 """
 
 import argparse

@@ -32,7 +32,7 @@ class Faults:
         self._seed, self._streams = seed, dict[str, random.Random]()
         self.counts: Counter[str] = Counter()
         self.storm = False
-        self._seen, self._die_at, self._after = 0, 0, False
+        self._seen, self._die_at, self._after, self._dead = 0, 0, False, False
 
     def stream(self, port: str) -> random.Random:
         """The generator of one port: what happens at one does not move what happens at another."""
@@ -44,14 +44,20 @@ class Faults:
         self.counts[kind] += happens
         return happens
 
+    def revive(self) -> None:
+        """A dead process is started again."""
+        self._dead = False
+
     def begin_attempt(self, *, most: int) -> None:
         """Decides at which boundary this attempt dies, if at all."""
-        draw = self.stream("crash")
+        draw, self._dead = self.stream("crash"), False
         dies, self._after, self._seen = draw.random() < 0.35, draw.random() < 0.5, 0
         self._die_at = draw.randint(1, most) if dies and self.storm else 0
 
     def cross(self, name: str, call: Callable[[], T]) -> T:
-        """Runs a call through a port; the process dies before or after it when its number has come."""
+        """Runs a call through a port; the process dies before or after it at its number; a dead one calls no more."""
+        if self._dead:
+            raise Crash(name)
         self._seen += 1
         mine = self._seen == self._die_at
         if mine and not self._after:
@@ -62,7 +68,7 @@ class Faults:
         return made
 
     def _die(self, name: str) -> None:
-        self._die_at = 0
+        self._die_at, self._dead = 0, True
         self.counts["crash"] += 1
         raise Crash(name)
 

@@ -54,7 +54,9 @@ def replayed(
         bought = fact.quantity if fact.side is Side.BUY else -fact.quantity
         paid = (fact.quantity * fact.price).quantize(CENT, rounding=ROUND_HALF_EVEN)
         paid = paid if fact.side is Side.BUY else -paid
-        add(cash if fact.kind is Kind.FX else shares, fact.currency if fact.kind is Kind.FX else fact.instrument, bought)
+        add(
+            cash if fact.kind is Kind.FX else shares, fact.currency if fact.kind is Kind.FX else fact.instrument, bought
+        )
         add(cash, "USD" if fact.kind is Kind.FX else fact.currency, -paid - fact.fee - fact.tax)
     return {k: v for k, v in shares.items() if v}, {k: v for k, v in cash.items() if v}
 
@@ -88,10 +90,16 @@ class Invariants:
         for order, at in self._twin.attempts[self._attempts :]:
             name = order.client_order_id
             meddled = self._sim.meddled.get(order.session)
-            demand(meddled is None or at < meddled, "G6", f"{name} was sent after the account had moved since the decision")
-            demand(name not in self._twin.sent_while_halted, "RC-80", f"{name} was sent while the halt flag was on")
+            demand(
+                meddled is None or at < meddled, "G6", f"{name} was sent after the account had moved since the decision"
+            )
+            demand(name not in self._twin.sent_while_halted, "HALT", f"{name} was sent while the halt flag was on")
             batch = frozen_batch(self._ledger, self._sim.mandate.account.id, order.session)
-            demand(batch is not None and batch.body["verdict"] == "APPROVED", "I4", f"{name} sent at {at} without a verdict")
+            demand(
+                batch is not None and batch.body["verdict"] == "APPROVED",
+                "I4",
+                f"{name} sent at {at} without a verdict",
+            )
             assert batch is not None
             listed = [o["client_order_id"] for o in batch.body["orders"]]  # type: ignore[union-attr, index, call-overload]
             demand(name in listed, "I4", f"{name} is not of the frozen batch of {order.session}")
@@ -99,7 +107,9 @@ class Invariants:
             same = intent is not None and canonical_json(intent.body) == canonical_json(order_record(order))
             demand(same, "I4", f"{name} is not what its intent says")
             events = self._ledger.entries("order_event", f"{name}/")
-            demand(any(e.body["state"] == "SENDING" for e in events), "I4", f"{name} was sent before SENDING was durable")
+            demand(
+                any(e.body["state"] == "SENDING" for e in events), "I4", f"{name} was sent before SENDING was durable"
+            )
         self._attempts = len(self._twin.attempts)
 
     def twin_is_whole(self) -> None:
@@ -115,7 +125,11 @@ class Invariants:
         """I6: every new row hashes to its leaf and nothing is missing between them."""
         for row in self._ledger.rows(self._rows):
             leaf = hashlib.sha256(b"\0" + row.record).digest()
-            demand(row.seq == self._rows and leaf == row.leaf, "I6", f"entry {row.seq} where {self._rows} was due, or another leaf")
+            demand(
+                row.seq == self._rows and leaf == row.leaf,
+                "I6",
+                f"entry {row.seq} where {self._rows} was due, or another leaf",
+            )
             self._leaves.append(leaf)
             self._rows += 1
 
@@ -133,7 +147,9 @@ class Invariants:
         self.monotone(kept)
         self.book_is_true(kept, cutoff, bool(sent))
         if sent:
-            demand(set(sent.values()) <= set(kept.decision.batch), "I4", f"orders of {session} beyond the approved batch")
+            demand(
+                set(sent.values()) <= set(kept.decision.batch), "I4", f"orders of {session} beyond the approved batch"
+            )
             self.within_limits(session, list(sent.values()), cutoff)
 
     def monotone(self, kept: Kept) -> None:
@@ -143,17 +159,26 @@ class Invariants:
         for order in judgement.approved:
             before = planned.get(order.client_order_id)
             holds = before is not None and (before.instrument, before.side) == (order.instrument, order.side)
-            demand(holds and 0 < order.quantity <= before.quantity, "I7", f"{order.client_order_id}: {before} became {order}")  # type: ignore[union-attr]
+            demand(
+                holds and 0 < order.quantity <= before.quantity,
+                "I7",
+                f"{order.client_order_id}: {before} became {order}",
+            )  # type: ignore[union-attr]
         demand(judgement.verdict == "APPROVED" or not judgement.approved, "I7", f"{judgement.verdict} with orders")
 
     def book_is_true(self, kept: Kept, cutoff: dt.datetime, sent: bool) -> None:
-        """I2, I3: a book that calls itself reconciled is the broker's, to the cent but for fees it was told of and has still to take.
+        """I2, I3: a book that calls itself reconciled is the broker's, to the cent but for fees it has still to take.
 
         A book that is not the broker's sends nothing.
         """
         shares, cash = replayed(self._twin.log, self._twin.opening, cutoff)
         for at, fact in self._twin.log:
-            if isinstance(fact, AccountEvent) and fact.kind == "FEE" and at <= cutoff and fact.event_id not in self._fees_seen:
+            if (
+                isinstance(fact, AccountEvent)
+                and fact.kind == "FEE"
+                and at <= cutoff
+                and fact.event_id not in self._fees_seen
+            ):
                 self._fees_seen.add(fact.event_id)
                 self._open_fees -= fact.amount
         ours = kept.held.holdings
@@ -181,14 +206,20 @@ class Invariants:
                 continue
             assert order.limit_price is not None
             value = order.quantity * order.limit_price * fx[order.currency] / nav
-            demand(value <= ORDER_MAX + ROUNDING, "I5", f"{order.client_order_id}: {value:.4f} of NAV, limit {ORDER_MAX}")
+            demand(
+                value <= ORDER_MAX + ROUNDING, "I5", f"{order.client_order_id}: {value:.4f} of NAV, limit {ORDER_MAX}"
+            )
             held = shares.get(order.instrument, Decimal(0))
             if order.side is Side.SELL:
                 demand(order.quantity <= held, "I5", f"{order.client_order_id} sells {order.quantity} of {held}")
                 continue
             at_close = order.quantity * worth[order.instrument] / nav
             after = held * worth[order.instrument] / nav + at_close
-            demand(at_close <= NAME_BUY_MAX + ROUNDING, "I5", f"{order.client_order_id} buys {at_close:.4f} of NAV of a name")
+            demand(
+                at_close <= NAME_BUY_MAX + ROUNDING,
+                "I5",
+                f"{order.client_order_id} buys {at_close:.4f} of NAV of a name",
+            )
             demand(after <= POSITION_MAX + ROUNDING, "I5", f"{order.instrument} would be {after:.4f} of NAV")
             bought += at_close
         demand(bought <= BUYS_MAX + ROUNDING, "I5", f"buys of {bought:.4f} of NAV, limit {BUYS_MAX}")
@@ -196,12 +227,14 @@ class Invariants:
     # --- in quiet weather, and at the end ---
 
     def alive(self, session: dt.date) -> None:
-        """I8: two sessions after the last fault the book is reconciled, no order is in doubt and the session ended by its verdict."""
+        """I8: soon after the last fault the book is reconciled, no order is in doubt, the session ended by its verdict."""
         kept, ended = self._sim.store.get("book", session), end_state(self._ledger, session)
         why = [] if not isinstance(kept, Kept) else [
             f"{r.control} {r.message}" for r in kept.decision.judgement.results if r.status > 1
         ]  # fmt: skip
-        demand(isinstance(kept, Kept) and kept.clean, "I8", f"{session} is not reconciled: {why} {self._sim.refusals[-2:]}")
+        demand(
+            isinstance(kept, Kept) and kept.clean, "I8", f"{session} is not reconciled: {why} {self._sim.refusals[-2:]}"
+        )
         good = ended is not None and ended.state in ("sent", "rejected")
         demand(good, "I8", f"{session} ended {ended}: {why} {self._sim.refusals[-2:]}")
         for batch in self._ledger.entries("batch_frozen"):
@@ -217,7 +250,11 @@ class Invariants:
         fault = first_fault(self._ledger)
         demand(fault is None, "I6", f"the ledger does not verify: {fault}")
         size, root = self._ledger.head()
-        demand((size, root) == (len(self._leaves), naive_root(self._leaves).hex()), "I6", f"root of {size} entries is another")
+        demand(
+            (size, root) == (len(self._leaves), naive_root(self._leaves).hex()),
+            "I6",
+            f"root of {size} entries is another",
+        )
 
 
 def naive_root(leaves: Sequence[bytes]) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from sim_faults import FaultyHalt, FaultyLedger, FaultyNotary, FaultyStore, Faults, VirtualClock
+from sim_faults import Faults, FaultyHalt, FaultyLedger, FaultyNotary, FaultyStore, VirtualClock
 from sim_twin import Twin
 from sim_world import LISTINGS, NAMES, World
 
@@ -138,7 +138,9 @@ class Simulated:
         before = decided_before(self.ledger, session)
         return None if before is None else self.store.get("book", dt.date.fromisoformat(before.key))  # type: ignore[return-value]
 
-    def _situation(self, session: dt.date, snapshot: pd.DataFrame) -> tuple[Situation, Rolled, Held, pd.DataFrame, tuple]:
+    def _situation(
+        self, session: dt.date, snapshot: pd.DataFrame
+    ) -> tuple[Situation, Rolled, Held, pd.DataFrame, tuple]:
         cutoff = cutoff_of(self.ledger, session)
         assert cutoff is not None
         before, market, world = self._previous(session), self.world.market(session), self.world
@@ -155,7 +157,9 @@ class Simulated:
             value.holdings, snapshot, nav=value.nav, fx=value.rates, known_instruments=NAMES, booked=rolled.events
         )
         clean, model = is_clean(compared), market.factor_model
-        previous = opening_state(world.days[world.days.index(session) - 1], value.nav) if before is None else before.state
+        previous = (
+            opening_state(world.days[world.days.index(session) - 1], value.nav) if before is None else before.state
+        )
         state = step_book(
             previous,
             session=session,

@@ -39,7 +39,9 @@ class Tally:
 
 def commit() -> str:
     """The commit of the code that runs, short; `unknown` outside of a checkout."""
-    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    asked = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
+    )
     return asked.stdout.strip() or "unknown"
 
 
@@ -65,7 +67,8 @@ class _Run:
             attempt = 0
             try:
                 self._weather(place, day)
-                for attempt in range(1, ATTEMPTS_MAX + 1):
+                while attempt < ATTEMPTS_MAX:
+                    attempt += 1
                     if self._attempt(day):
                         break
                 self._invariants.session(day)
@@ -109,6 +112,7 @@ class _Run:
         except (MarketbotError, OSError) as error:
             self._sim.refusals.append(f"{day} {type(error).__name__}: {error}")
             ended = False
+        self._faults.revive()
         self._sim.clock.at += dt.timedelta(minutes=5)
         self._sim.twin.settle()
         self._invariants.step(day)

@@ -297,7 +297,9 @@ class Twin:
             executions += draw.sample(executions, draw.randint(1, len(executions)))
         if executions and self._faults.maybe("fills in another order", 0.3):
             draw.shuffle(executions)
-        drift = dt.timedelta(seconds=draw.uniform(40, 3000)) if self._faults.maybe("clock drift", 0.01) else dt.timedelta(0)
+        drift = (
+            dt.timedelta(seconds=draw.uniform(40, 3000)) if self._faults.maybe("clock drift", 0.01) else dt.timedelta(0)
+        )
         return AccountReport(
             as_of_at=until,
             cash={name: amount for name, amount in sorted(self.cash.items()) if amount},

@@ -136,7 +136,11 @@ class World:
         own = 0.009 * rng.standard_normal((rows, n))
         overnight = rng.uniform(0.1, 0.5, (rows, n))
         moves = 0.0002 + np.linspace(0.7, 1.2, n) * market + own
-        gaps = (rng.random((rows, n)) < shape.gap) * rng.choice([-1.0, 1.0], (rows, n)) * rng.uniform(0.05, 0.14, (rows, n))
+        gaps = (
+            (rng.random((rows, n)) < shape.gap)
+            * rng.choice([-1.0, 1.0], (rows, n))
+            * rng.uniform(0.05, 0.14, (rows, n))
+        )
         fresh = rng.random((rows, n)) >= shape.missing
         halts = np.argwhere(rng.random((rows, n)) < shape.halt)
         for row, column in halts:
