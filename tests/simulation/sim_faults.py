@@ -13,6 +13,7 @@ from typing import TypeVar
 from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.errors import LedgerError, SignerRefused
 from marketbot_resources.halt import UNREADABLE, HaltFlag, HaltSwitch
+from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Receipt
 from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.mandate import Schedule
@@ -82,9 +83,13 @@ class VirtualClock:
         self._schedule = schedule
         self.at = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
+    def at_cutoff(self, session: dt.date) -> dt.datetime:
+        """The computed cutoff of a session."""
+        return computed_cutoff(self._schedule, session)
+
     def begin(self, session: dt.date) -> None:
         """Moves to the cutoff of a session, never back."""
-        self.at = max(self.at, computed_cutoff(self._schedule, session))
+        self.at = max(self.at, self.at_cutoff(session))
 
     def now(self, session: dt.date) -> dt.datetime:
         return self.at
@@ -129,7 +134,7 @@ class FaultyHalt(HaltSwitch):
 class FaultyNotary:
     """A notary that keeps heads; it may refuse or not answer."""
 
-    def __init__(self, ledger: SqliteLedger, faults: Faults) -> None:
+    def __init__(self, ledger: Ledger, faults: Faults) -> None:
         self._ledger, self._faults = ledger, faults
 
     def checkpoint(self) -> Notarized:

@@ -23,6 +23,7 @@ from marketbot_assets.book.roll import Held, Rolled, atr_levels, roll
 from marketbot_assets.book.state import BookState
 from marketbot_assets.book.step import opening_state, step_book
 from marketbot_assets.decision import Decision, Situation, decide
+from marketbot_assets.ingestion.schema import ACCOUNT_SNAPSHOT
 from marketbot_assets.ingestion.snapshot import snapshot_frame
 from marketbot_assets.operations import answers, flight, recorded_orders
 from marketbot_assets.portfolio.market_facts import account_facts
@@ -38,7 +39,8 @@ from marketbot_resources.broker.account import refuse_new_run, take_account
 from marketbot_resources.broker.sending import freeze_batch
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import MarketbotError
-from marketbot_resources.model import Execution, OpenOrder, batch_sha256
+from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.model import BrokerPort, Execution, OpenOrder, batch_sha256
 from marketbot_resources.sessions import (
     book_cutoff_before,
     cutoff_of,
@@ -46,6 +48,7 @@ from marketbot_resources.sessions import (
     end_state,
     open_book,
 )
+from marketbot_resources.store.content import canonical, decode, encode, to_frame
 
 FILLS_WATCHED = 5
 SPEC = "0" * 64
@@ -70,6 +73,11 @@ def same_batch(kept: Kept, made: Kept) -> None:
     assert first == again, f"P1: {kept.session} decided again, found {again}, expected {first}"
 
 
+def as_stored(snapshot: pd.DataFrame) -> pd.DataFrame:
+    """The snapshot as it comes back from the store: cast to its schema, sorted by its key, which is unique."""
+    return to_frame(decode(encode(canonical(snapshot, ACCOUNT_SNAPSHOT)), ACCOUNT_SNAPSHOT.arrow_schema))
+
+
 class Reader:
     """The store's reader as sending knows it: the tables of one session."""
 
@@ -88,14 +96,26 @@ class Reader:
 class Simulated:
     """One installation over one world."""
 
-    def __init__(self, world: World, home: Path, faults: Faults, *, dedupes: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        home: Path,
+        faults: Faults,
+        *,
+        dedupes: bool,
+        clock: VirtualClock | None = None,
+        broker: BrokerPort | None = None,
+        ledger: Ledger | None = None,
+        store: FaultyStore | None = None,
+    ) -> None:
         self.world, self.faults, self.mandate = world, faults, world.mandate
-        self.clock = VirtualClock(world.mandate.schedule)
+        self.clock = clock or VirtualClock(world.mandate.schedule)
         self.twin = Twin(world, self.clock, faults, dedupes=dedupes)
-        self.ledger = FaultyLedger(home / "ledger.sqlite", faults)
+        self.broker: BrokerPort = broker or self.twin
+        self.ledger = ledger or FaultyLedger(home / "ledger.sqlite", faults)
         self.halt = FaultyHalt(home, faults)
         self.notary = FaultyNotary(self.ledger, faults)
-        self.store = FaultyStore(faults)
+        self.store = store or FaultyStore(faults)
         self.refusals: list[str] = []
         self.wrong_at: dict[dt.date, bool] = {}
         self.fees = (Decimal("0.35"), Decimal("12.34"), Decimal("81.07"))
@@ -127,12 +147,12 @@ class Simulated:
         if stored is not None:
             return stored  # type: ignore[return-value]
         self.wrong_at[session] = self.twin.wrong
-        found = take_account(self.ledger, self.twin, self.clock, self.mandate, session)
+        found = take_account(self.ledger, self.broker, self.clock, self.mandate, session)
         flag = self.halt.read()
         frame = snapshot_frame(
             found.report, found.cutoff_at, flag.word, flag.reason, found.operator, found.stop_hits
         )  # fmt: skip
-        return self.store.put("account_snapshot", session, frame)
+        return self.store.put("account_snapshot", session, as_stored(frame))
 
     def _previous(self, session: dt.date) -> Kept | None:
         before = decided_before(self.ledger, session)
@@ -304,7 +324,7 @@ class Simulated:
             },
         )
         reader.known = situation
-        desk = submitting.Desk(self.ledger, self.twin, self.clock, self.halt, self.notary)
+        desk = submitting.Desk(self.ledger, self.broker, self.clock, self.halt, self.notary)
         submitting.submit(reader, desk)  # type: ignore[arg-type]
 
     # --- people ---

@@ -25,7 +25,7 @@ hand_over_the_situation()
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one seed saw. `ends`: sessions by how they ended; `faults`: by kind."""
+    """What one seed saw. `ends`: sessions by verdict; `faults`: by kind; `refusals`: why attempts ended early."""
 
     seed: int
     sessions: int
@@ -35,6 +35,7 @@ class Tally:
     entries: int
     faults: Counter[str]
     ends: Counter[str]
+    refusals: tuple[str, ...]
 
 
 def commit() -> str:
@@ -129,5 +130,5 @@ class _Run:
         fills = sum(1 for _, fact in sim.twin.log if hasattr(fact, "execution_id"))
         return Tally(
             self._seed, self._count, self._attempts, len(sim.twin.attempts), fills, sim.ledger.size(),
-            +self._faults.counts, self._ends,
+            +self._faults.counts, self._ends, tuple(sim.refusals),
         )  # fmt: skip
