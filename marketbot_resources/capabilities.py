@@ -24,7 +24,8 @@ class AuctionTerms:
 class Capabilities:
     """What a broker can do and promises; what is not named here is not sent to it.
 
-    `mics`: exchanges that it reaches, None = all; `currency_legs`: conversions as orders; `fractions`: parts of a share;
+    `mics`: exchanges that it reaches, None = all; `currency_legs`: conversions as orders; `fractions`: parts of a share, in orders
+    of `fraction_types` alone;
     `dedupes_client_id`: it takes one client order id at most once, so that it may be sent again; `lateness_max`: how long after
     an attempt without an answer an order may still become live; `settlement_days`: trading days until cash of a sale settles.
     """
@@ -40,3 +41,4 @@ class Capabilities:
     currency_legs: bool = False
     mics: frozenset[str] | None = None
     settlement_days: int = 1
+    fraction_types: frozenset[OrderType] = frozenset()

@@ -147,13 +147,14 @@ class Broker(Section):
     participation_max: Fraction
     environment: Literal["paper", "live"] = "paper"
     account: Annotated[str, Field(max_length=64)] = ""
+    dedupes_client_id: bool = False
 
     @model_validator(mode="after")
     def _named(self) -> Self:
         if self.name != "paper" and not self.account:
             raise ValueError("account: expected the broker's own id of the account that may be traded")
-        if self.name == "paper" and (self.environment != "paper" or self.account):
-            raise ValueError("environment, account: the paper broker has neither")
+        if self.name == "paper" and (self.environment != "paper" or self.account or self.dedupes_client_id):
+            raise ValueError("environment, account, dedupes_client_id: the paper broker has none of them")
         return self
 
 

@@ -36,7 +36,6 @@ from marketbot_resources.model import (
 )
 from marketbot_resources.paper_market import AuctionMarket, PaperListing
 from marketbot_resources.paper_order import (
-    PAPER_CAPABILITIES,
     WorkingOrder,
     currency_refusal,
     equity_refusal,
@@ -44,6 +43,7 @@ from marketbot_resources.paper_order import (
     working_from_record,
     working_record,
 )
+from marketbot_resources.paper_terms import PAPER_CAPABILITIES
 
 BAR_LAG = dt.timedelta(minutes=15)
 NO_BAR = "the listing did not trade"

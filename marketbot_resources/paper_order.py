@@ -8,21 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from marketbot_resources.capabilities import AuctionTerms, Capabilities
 from marketbot_resources.corporate_actions import CorporateAction
-from marketbot_resources.model import Order, OrderType, Side, to_money, utc_text
+from marketbot_resources.model import Order, Side, to_money, utc_text
 from marketbot_resources.paper_market import PaperListing
-
-PAPER_CAPABILITIES = Capabilities(
-    name="paper",
-    types=frozenset({OrderType.LIMIT_ON_OPEN}),
-    open_auction=AuctionTerms(closes_before=dt.timedelta(0)),
-    close_auction=None,
-    dedupes_client_id=True,
-    lateness_max=dt.timedelta(0),
-    currency_legs=True,
-    settlement_days=0,
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,30 @@
+"""What Interactive Brokers can do and promises through its Web API. Pure: no network, for planning and for the adapter.
+
+Auctions: one cut-off for all exchanges, a quarter of an hour ahead: New York takes changes until 9:28 and 15:50, Nasdaq until 9:28
+and 15:55, Hong Kong's opening call takes none after its no-cancellation period began (9:15 to 9:20 for an open at 9:30).
+A customer order id is unique for 24 hours only, less than a batch may last over a weekend: it is no promise to send by again.
+"""
+
+import datetime as dt
+
+from marketbot_resources.capabilities import AuctionTerms, Capabilities
+from marketbot_resources.model import OrderType
+
+IBKR_CAPABILITIES = Capabilities(
+    name="ibkr",
+    types=frozenset(OrderType),
+    open_auction=AuctionTerms(closes_before=dt.timedelta(minutes=15)),
+    close_auction=AuctionTerms(closes_before=dt.timedelta(minutes=15)),
+    dedupes_client_id=False,
+    lateness_max=dt.timedelta(seconds=120),
+    shorts=True,
+    currency_legs=True,
+    mics=frozenset(
+        {
+            *("XNYS", "XNAS", "ARCX", "BATS", "XASE", "XTSE"),
+            *("XLON", "XETR", "XPAR", "XAMS", "XBRU", "XMIL", "XMAD", "XSWX", "XSTO", "XHEL", "XCSE", "XOSL", "XWBO"),
+            *("XTKS", "XHKG", "XASX"),
+        }
+    ),
+    settlement_days=1,
+)
