@@ -12,11 +12,10 @@ import select
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +36,7 @@ FOREIGN = frozenset(name for name, row in LISTINGS.items() if row[1] != "USD")
 EVENING = dt.timedelta(minutes=55)
 QUIET = Shape(gap=0.0, missing=0.0, halt=0.0, split=0.0, dividend=0.0)
 CHILD_SECONDS_MAX = 90.0
+SPAN_SECONDS = 0.35
 hand_over_the_situation()
 
 
@@ -124,8 +124,7 @@ class Disk(FaultyStore):
 def world_of(count: int) -> World:
     """A calm market of which only the dollar names may be bought: the broker reaches no other."""
     world = World(7, count, QUIET)
-    real = world._market
-    world._market = lambda day: replace(real(day), quarantined=FOREIGN)  # type: ignore[method-assign]
+    world.instruments = world.instruments.assign(in_universe=~world.instruments["instrument"].isin(FOREIGN))
     return world
 
 
@@ -134,7 +133,6 @@ def open_run(world: World, home: Path, url: str | None, base: str) -> Simulated:
     from marketbot_resources.alpaca_terms import ALPACA_CAPABILITIES
     from marketbot_resources.broker.alpaca import AlpacaBroker
     from marketbot_resources.broker.http import BrokerHttp
-
     from marketbot_resources.broker.symbols import Symbol, Symbols
 
     sys.path.insert(0, str(SERVER.parent))
@@ -184,27 +182,39 @@ def broker_of(folder: Path, world: World, seed: int, faults: str) -> Iterator[Br
         server.close()
 
 
-def live(
-    folder: Path, url: str | None, *, sessions: int, kills: int, seed: int, faults: str, span: float = 0.5
-) -> Outcome:
-    """Sessions of which each child is killed at a random instant within `span` seconds, `kills` times in all."""
+def live(folder: Path, url: str | None, *, sessions: int, seed: int, faults: str, kills: int = 0) -> Outcome:
+    """A run of some sessions. Each gets its share of `kills` at random instants, counted from the start of the child; a session
+    that ended before its share was used up is only killed again while it does nothing new.
+    """
     world, draw, done = world_of(sessions + 1), random.Random(seed), 0
     home = folder / "home"
     home.mkdir()
+    _warm(world, folder)
     with broker_of(folder, world, seed, faults) as server:
         for place in range(sessions):
-            left = (kills - done) // (sessions - place)
-            while left > 0:
-                died, ended = _child(world, home, url, server.base, place, draw.uniform(0.0, span))
+            share = kills // sessions
+            while share > 0:
+                died, ended = _child(
+                    world, home, url, server.base, place, draw.uniform(0.0, SPAN_SECONDS * (1 + place))
+                )
                 done += died
-                left -= died
-                if ended and draw.random() < 0.5:
-                    break  # a session that has ended is killed again only sometimes
+                share -= 1
+                if ended:
+                    break
             _until_done(world, home, url, server.base, place)
             _next_day(server, world, place)
         truth = server.truth()
         book = _book(world, home, url, server.base, sessions)
         return Outcome(truth, book, _entries(home, url), done)
+
+
+def _warm(world: World, folder: Path) -> None:
+    """What a new process would spend its first seconds on, so that children are killed while they work."""
+    aside = folder / "aside"
+    aside.mkdir()
+    sim = Simulated(world, aside, Faults(0), dedupes=True)
+    sim.clock.begin(world.sessions[0])
+    sim.run(world.sessions[0])
 
 
 def _until_done(world: World, home: Path, url: str | None, base: str, place: int) -> None:
@@ -281,8 +291,8 @@ def _book(world: World, home: Path, url: str | None, base: str, place: int) -> d
 
         _alone(tell, write)
     os.close(write)
-    begun, told = time.monotonic(), b""
-    while (chunk := os.read(read, 65_536)) and time.monotonic() - begun < CHILD_SECONDS_MAX:
+    told = b""
+    while chunk := os.read(read, 65_536):
         told += chunk
     os.close(read)
     os.waitpid(pid, 0)

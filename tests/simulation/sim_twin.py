@@ -15,7 +15,7 @@ from sim_faults import Faults, VirtualClock
 from sim_world import LISTINGS, SPLIT, Event, World
 
 from marketbot_resources.calendars import next_open
-from marketbot_resources.capabilities import Capabilities
+from marketbot_resources.capabilities import AuctionTerms, Capabilities
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.model import (
     PAPER,
@@ -28,9 +28,9 @@ from marketbot_resources.model import (
     OpenOrder,
     Order,
     OrderState,
+    OrderType,
     Side,
 )
-from marketbot_resources.paper_order import PAPER_CAPABILITIES
 
 CENT, FEE = Decimal("0.01"), Decimal("0.00014")
 LATENESS_MAX = 120.0
@@ -68,8 +68,15 @@ class Twin:
 
     def __init__(self, world: World, clock: VirtualClock, faults: Faults, *, dedupes: bool) -> None:
         self._world, self._clock, self._faults, self._dedupes = world, clock, faults, dedupes
-        self.capabilities: Capabilities = replace(
-            PAPER_CAPABILITIES, dedupes_client_id=dedupes, lateness_max=dt.timedelta(seconds=LATENESS_MAX)
+        self.capabilities = Capabilities(
+            name="twin",
+            types=frozenset({OrderType.LIMIT_ON_OPEN}),
+            open_auction=AuctionTerms(closes_before=dt.timedelta(0)),
+            close_auction=None,
+            dedupes_client_id=dedupes,
+            lateness_max=dt.timedelta(seconds=LATENESS_MAX),
+            currency_legs=True,
+            settlement_days=0,
         )
         self.opening = Decimal(world.mandate.opening_cash)
         self.cash: dict[str, Decimal] = {"USD": self.opening}
