@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets.session_facts import SITUATION_DEPS, open_orders, situation
 from marketbot_resources.broker.cancelling import cancel_open
+from marketbot_resources.broker.desk import Timing
 from marketbot_resources.broker.sending import SendReport, send_batch
-from marketbot_resources.clock import Clock
+from marketbot_resources.broker.settling import Baseline
+from marketbot_resources.clock import Clock, machine_now
 from marketbot_resources.errors import Equivocation, HaltError, SessionRefused, SignerRefused
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.port import Ledger
@@ -109,7 +111,25 @@ def _send(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256: str)
     def gate(wave: Sequence[Order]) -> tuple[str, ...]:
         return faults(wave, gate_facts(read, desk, orders, frozen_sha256, now()))
 
-    return send_batch(desk.ledger, desk.broker, orders, session=session, now=now, halt=desk.halt.read, gate=gate)
+    mandate, held = read.mandate(), positions_held(read)
+    return send_batch(
+        desk.ledger,
+        desk.broker,
+        orders,
+        account=mandate.account.id,
+        session=session,
+        timing=Timing(now, desk.clock.wait, machine_now),
+        halt=desk.halt.read,
+        gate=gate,
+        resend=Baseline(read.cutoff, held) if mandate.broker.resend else None,
+    )
+
+
+def positions_held(read: Reader) -> dict[str, Decimal]:
+    """Shares per instrument that the session was decided upon."""
+    snapshot = read.read("account_snapshot")
+    held = snapshot[snapshot["kind"] == "POSITION"]
+    return dict(zip(held["instrument"], held["quantity"], strict=True))
 
 
 def _read_what_the_gate_reads(read: Reader, ledger: Ledger) -> None:
@@ -124,10 +144,10 @@ def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256:
     from marketbot_assets.execution.gate import GateFacts
 
     verdict, plan, snapshot = (read.read(name) for name in ("risk_verdict", "order_plan", "account_snapshot"))
+    held = positions_held(read)
     known, rows = situation(read, desk.ledger), read.read("instruments")
     batch = verdict[verdict["kind"] == "BATCH"]
     report = desk.broker.report(read.cutoff, now)
-    held = snapshot[snapshot["kind"] == "POSITION"]
     ages = dict(zip(known.market.window.instruments, map(float, known.market.price_age), strict=True))
     stale = known.market.stale_currencies
     legs = {order.instrument: float("nan") if order.currency in stale else 0.0 for order in orders if _is_leg(order)}
@@ -148,7 +168,7 @@ def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256:
         },
         fx=known.market.fx_rates,
         price_age={**ages, **legs},
-        decided_positions=dict(zip(held["instrument"], held["quantity"], strict=True)),
+        decided_positions=held,
         broker_positions=dict(report.positions),
         open_orders=tuple(o for o in report.open_orders if o.client_order_id not in _ids(orders)),
         already_sent=frozenset(o.client_order_id for o in open_orders(snapshot)),

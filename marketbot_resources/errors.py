@@ -8,11 +8,13 @@
     |-- ProviderError           the outside world failed: retry (reads only), else the session has no data
     |-- AnchorError             a place outside of the home did not take or show a checkpoint: retry, the checkpoint stays ours
     |-- SessionRefused          this session may not run now: skip it, the reason is recorded
+    |   `-- AlreadySending      another run is sending this account's orders: leave it to that one
     `-- HaltError               trading stops until someone or a rule re-arms it
         |-- StoreError          an object is missing, altered or was never declared as an input
         |   `-- AlteredInput    a replay's input is not what it was and cannot be made again: judge that one first
         |-- LedgerError         the ledger contradicts itself or cannot be written
         |   |-- Equivocation    the same key was appended with another body, or one size signed with another root
+    |   |-- StaleToken      another run has taken over the sending of this account: stop, it goes on
         |   `-- SignerRefused   the signer would contradict what it has signed, or cannot be asked
         |       `-- SignerConflict  the signer's own head has another size than the caller believes: prove from there
         |-- NoVerdict           no APPROVED verdict of the risk engine exists for exactly this batch
@@ -54,6 +56,10 @@ class SessionRefused(MarketbotError):
     """The session may not run now."""
 
 
+class AlreadySending(SessionRefused):
+    """Another run is sending this account's orders."""
+
+
 class HaltError(MarketbotError):
     """Trading stops."""
 
@@ -72,6 +78,10 @@ class LedgerError(HaltError):
 
 class Equivocation(LedgerError):
     """The same key was appended with another body."""
+
+
+class StaleToken(LedgerError):
+    """The run that appends is no longer the one that may send."""
 
 
 class SignerRefused(LedgerError):

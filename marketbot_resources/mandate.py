@@ -148,6 +148,7 @@ class Broker(Section):
     environment: Literal["paper", "live"] = "paper"
     account: Annotated[str, Field(max_length=64)] = ""
     dedupes_client_id: bool = False
+    resend: bool = False
 
     @model_validator(mode="after")
     def _named(self) -> Self:

@@ -160,7 +160,13 @@ RULES: Rules = {
         "daily_requests": UNCLEAR,
         "synthetic": UNCLEAR,
     },
-    "broker": {"name": UNCLEAR, "participation_max": LOWER, "environment": UNCLEAR, "account": UNCLEAR},
+    "broker": {
+        "name": UNCLEAR,
+        "participation_max": LOWER,
+        "environment": UNCLEAR,
+        "account": UNCLEAR,
+        "resend": UNCLEAR,
+    },
     "anchors": MORE,
     "intraday": {"minutes": LOWER},  # it only ever sells
     "benchmark": UNCLEAR,

@@ -237,12 +237,20 @@ class AccountReport:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """The broker's answer about one order: its state there, the broker's own id, and a reason when refused."""
+    """The broker's answer about one order: its state there, the broker's own id, and a reason when refused.
+
+    The other fields are what the broker says the order is, in our words; the sender compares them with what it sent. None: the
+    adapter has compared the field itself, or the broker does not tell it.
+    """
 
     client_order_id: str
     state: OrderState
     broker_order_id: str
     reason: str
+    instrument: str | None = None
+    side: Side | None = None
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
 
 
 class BrokerPort(Protocol):

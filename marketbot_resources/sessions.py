@@ -1,24 +1,28 @@
 """The life of a session in the ledger: the book opens, a cutoff is recorded, a batch is frozen, an end state is written.
 
-Kinds: book_open, session_cutoff, run_failed, batch_frozen, order_intent, order_event, session_end. Nothing here decides;
+Kinds: book_open, session_cutoff, run_failed, batch_frozen, order_intent, order_event, late_fill, session_end. Nothing here decides;
 it only says what the ledger says, and refuses a session whose predecessor is still open.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from marketbot_resources.broker.fencing import single_flight
+from marketbot_resources.broker.order_states import IN_DOUBT, check_move
+from marketbot_resources.broker.settling import NEVER_ARRIVED, asked, is_over
 from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions, previous_session
-from marketbot_resources.clock import Clock
-from marketbot_resources.errors import HaltError, SessionRefused
-from marketbot_resources.ledger.port import Ledger
-from marketbot_resources.ledger.record import Entry, Json
+from marketbot_resources.clock import Clock, machine_now
+from marketbot_resources.errors import Equivocation, HaltError, LedgerError, SessionRefused, StaleToken
+from marketbot_resources.ledger.port import Ledger, stale
+from marketbot_resources.ledger.record import SENDING_FENCE, Entry, Fence, Json
 from marketbot_resources.mandate import Calendar, Schedule
-from marketbot_resources.model import TERMINAL_STATES, BrokerPort, OrderState, utc_text
+from marketbot_resources.model import TERMINAL_STATES, BrokerPort, OrderState, order_from_record, utc_text
 from marketbot_resources.redaction import redactor
 
 END_STATES = ("sent", "rejected", "halted", "skipped")
 CASH, WARM_UP = "cash", "warm_up"
+BATCHES_SETTLED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,18 +174,51 @@ def frozen_batch(ledger: Ledger, account: str, session: dt.date, batch_no: int =
 
 def order_state(ledger: Ledger, client_order_id: str) -> OrderState | None:
     """The newest state of an order; None before its intent is recorded."""
-    events = ledger.entries("order_event", client_order_id + "/")
+    events = order_events(ledger, client_order_id)
     if events:
-        return OrderState(str(events[-1].body["state"]))
+        return state_of(events)
     return OrderState.APPROVED if ledger.get("order_intent", client_order_id) else None
 
 
-def record_event(ledger: Ledger, client_order_id: str, state: OrderState, facts: dict[str, Json]) -> None:
-    """Appends the next state of an order; a terminal state is never left."""
-    events = ledger.entries("order_event", client_order_id + "/")
-    if events and OrderState(str(events[-1].body["state"])) in TERMINAL_STATES:
-        raise HaltError(f"order {client_order_id}: expected an open order, found it {events[-1].body['state']}")
-    ledger.append("order_event", f"{client_order_id}/{len(events) + 1}", {"state": state.value, **facts})
+def order_events(ledger: Ledger, client_order_id: str) -> list[Entry]:
+    """The recorded states of an order, oldest first."""
+    return ledger.entries("order_event", client_order_id + "/")
+
+
+def state_of(events: Sequence[Entry]) -> OrderState:
+    """The state after these events of an order."""
+    return OrderState(str(events[-1].body["state"])) if events else OrderState.APPROVED
+
+
+def record_event(
+    ledger: Ledger, client_order_id: str, state: OrderState, facts: dict[str, Json], fence: Fence | None = None
+) -> None:
+    """Appends the next state of an order. Raises HaltError when it may not follow the newest one (`broker.order_states`).
+
+    The event's number is compared and swapped: of two that would write it one gets it, the other a LedgerError. A sender has a
+    `fence`: StaleToken when another run has taken over.
+    """
+    if fence is not None and ledger.get(SENDING_FENCE, fence.next_key) is not None:
+        raise StaleToken(stale(fence))  # said before anything else is; what counts is the transaction's own look
+    events = order_events(ledger, client_order_id)
+    check_move(client_order_id, state_of(events), state)
+    key = f"{client_order_id}/{len(events) + 1}"
+    taken = f"order {client_order_id}: expected to record {state} as {key}, found it recorded; another run is at it"
+    try:
+        added = ledger.append("order_event", key, {"state": state.value, **facts}, fence).added
+    except Equivocation as error:
+        raise LedgerError(taken) from error
+    if not added:
+        raise LedgerError(taken)
+
+
+def record_late_fill(ledger: Ledger, client_order_id: str, execution_id: str, facts: dict[str, Json]) -> None:
+    """Keeps a fill that came after its order had ended: evidence for RC-66, once per execution, never a change of state."""
+    state = order_state(ledger, client_order_id)
+    if state is None or state not in TERMINAL_STATES:
+        raise HaltError(f"order {client_order_id}: expected it ended before a late fill, found it {state}")
+    body: dict[str, Json] = {"after": state.value, **facts}
+    ledger.append("late_fill", f"{client_order_id}/{execution_id}", body)
 
 
 def close_predecessors(
@@ -192,28 +229,31 @@ def close_predecessors(
     schedule: Schedule,
     session: dt.date,
     account: str,
+    machine_now: Callable[[], dt.datetime] = machine_now,
 ) -> None:
-    """Gives every earlier session of the book an end state. Raises SessionRefused or HaltError when one cannot have it."""
+    """Gives every earlier session of the book an end state, and their orders in doubt an end or the broker's word.
+
+    Raises SessionRefused or HaltError when one cannot have it: AlreadySending while its orders are being sent.
+    """
     opened = book_open(ledger)
     if opened is None or session <= opened.session:
         return
+    for batch in _batches_before(ledger, account, session):
+        settle_batch(ledger, broker, batch, account, clock.now(session), machine_now)
     for day in decision_sessions(calendar, opened.session, session - dt.timedelta(days=1)):
         if ledger.get("session_end", day.isoformat()) is None:
-            _close(ledger, broker, clock, schedule, day, session, account)
+            _close(ledger, clock, schedule, day, session, account)
 
 
-def _close(
-    ledger: Ledger,
-    broker: BrokerPort | None,
-    clock: Clock,
-    schedule: Schedule,
-    day: dt.date,
-    session: dt.date,
-    account: str,
-) -> None:
+def _batches_before(ledger: Ledger, account: str, session: dt.date) -> list[Entry]:
+    """The newest batches of earlier sessions: every session settles those before it, so older ones have no order in doubt."""
+    found = [e for e in ledger.entries("batch_frozen", f"{account}/") if e.key.split("/")[-2] < session.isoformat()]
+    return found[-BATCHES_SETTLED:]
+
+
+def _close(ledger: Ledger, clock: Clock, schedule: Schedule, day: dt.date, session: dt.date, account: str) -> None:
     batch = frozen_batch(ledger, account, day)
     if batch is not None:
-        _resolve(ledger, broker, batch)
         record_end(ledger, day, *_end_of_batch(ledger, batch))
     elif cutoff_of(ledger, day) is not None:
         known = end_state(ledger, day)
@@ -241,19 +281,62 @@ def _end_of_batch(ledger: Ledger, batch: Entry) -> tuple[str, str]:
     return "sent", f"run ended while sending; {unsent} of {len(orders)} orders were never sent, the others resolved"
 
 
-def _resolve(ledger: Ledger, broker: BrokerPort | None, batch: Entry) -> None:
+def settle_batch(
+    ledger: Ledger,
+    broker: BrokerPort | None,
+    batch: Entry,
+    account: str,
+    now: dt.datetime,
+    machine_now: Callable[[], dt.datetime],
+) -> None:
+    """Settles what is in doubt of an earlier session's batch, as its only sender: nothing of it is sent after this.
+
+    An order that the broker knows gets its state there; one that it does not know never arrived, once window and lateness have
+    passed. Raises HaltError when the broker cannot be asked, speaks of another order that is still open, or it is too early.
+    """
     orders = batch.body["orders"]
-    assert isinstance(orders, list)
-    for order in orders:
-        name = str(order["client_order_id"])
-        if order_state(ledger, name) not in (OrderState.SENDING, OrderState.UNKNOWN):
-            continue
-        answer = broker.find(name) if broker is not None else None
-        if answer is None:
-            raise HaltError(
-                f"order {name}: sent without an answer and unknown to the broker; compare with its statement first"
-            )
-        record_event(ledger, name, answer.state, {"broker_order_id": answer.broker_order_id, "reason": answer.reason})
+    assert isinstance(orders, Sequence)
+    names = [str(order["client_order_id"]) for order in orders if isinstance(order, Mapping)]
+    states = {name: state_of(order_events(ledger, name)) for name in names}
+    day, number = batch.key.split("/")[-2:]
+    left = OrderState.APPROVED in states.values() and ledger.get("session_end", day) is None
+    if not left and not IN_DOUBT & set(states.values()):
+        return
+    with single_flight(
+        ledger, account, dt.date.fromisoformat(day), machine_now=machine_now, batch_no=int(number)
+    ) as fence:
+        for name in names:
+            if state_of(order_events(ledger, name)) in IN_DOUBT:
+                _settle(ledger, broker, name, fence, now)
+
+
+def _settle(ledger: Ledger, broker: BrokerPort | None, name: str, fence: Fence, now: dt.datetime) -> None:
+    intent = ledger.get("order_intent", name)
+    if broker is None or intent is None:
+        raise HaltError(f"order {name}: sent without an answer; expected its intent and a broker to ask, found none")
+    order = order_from_record(intent.body)
+    view = asked(broker, order)
+    state, broker_order_id, reason = OrderState.EXPIRED, "", f"{NEVER_ARRIVED}: the broker does not know the order"
+    if view.answer is not None:
+        state, broker_order_id, reason = view.answer.state, view.answer.broker_order_id, view.answer.reason
+    elif view.mismatch is not None and view.mismatch.client_order_id == name and view.mismatch.state in TERMINAL_STATES:
+        state, broker_order_id = view.mismatch.state, view.mismatch.broker_order_id
+        reason = f"another order has this id at the broker, which {view.why}"
+    elif not view.absent:
+        raise HaltError(f"order {name}: the broker was asked for it and {view.why}; compare with its statement first")
+    elif not is_over(order, last_attempt(ledger, name), broker.capabilities.lateness_max, now):
+        raise HaltError(
+            f"order {name}: sent without an answer; the broker does not know it, but may accept it until its window and "
+            f"{broker.capabilities.lateness_max} after the attempt are over; run again then"
+        )
+    facts: dict[str, Json] = {"broker_order_id": broker_order_id, "reason": reason, "at": utc_text(now)}
+    record_event(ledger, name, state, {**facts, "fence": fence.number}, fence)
+
+
+def last_attempt(ledger: Ledger, client_order_id: str) -> dt.datetime:
+    """When an order in doubt was last handed to the broker, by the clock of sending."""
+    sent = [e for e in order_events(ledger, client_order_id) if e.body["state"] == OrderState.SENDING.value]
+    return _instant(sent[-1].body["at"])
 
 
 def _instant(value: Json) -> dt.datetime:

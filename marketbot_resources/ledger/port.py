@@ -6,10 +6,11 @@ signed elsewhere (`signer`); here they are only kept. Not here: verification (`e
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from marketbot_resources.errors import LedgerError
 from marketbot_resources.ledger import merkle
-from marketbot_resources.ledger.record import Entry, Json, Receipt, Row, record_bytes
+from marketbot_resources.ledger.record import Entry, Fence, Json, Receipt, Row, record_bytes
 from marketbot_resources.redaction import redactor
 
 _BEFORE_SURROGATES, _AFTER_SURROGATES, _LAST = "\ud7ff", "\ue000", "\U0010ffff"
@@ -24,6 +25,11 @@ def prefix_end(prefix: str) -> str | None:
     return kept[:-1] + (_AFTER_SURROGATES if last == _BEFORE_SURROGATES else chr(ord(last) + 1))
 
 
+def stale(fence: Fence) -> str:
+    """What a run is told whose token is not the newest."""
+    return f"ledger: token {fence.number} of account {fence.account} is not the newest; another run sends its orders"
+
+
 def _clean(body: Mapping[str, Json]) -> Mapping[str, Json]:
     try:
         return redactor().json(body)
@@ -34,13 +40,18 @@ def _clean(body: Mapping[str, Json]) -> Mapping[str, Json]:
 class Ledger(ABC):
     """The ledger of one home. Every method raises LedgerError when the database refuses or is damaged."""
 
-    def append(self, kind: str, key: str, body: Mapping[str, Json]) -> Receipt:
-        """Appends one entry durably. Raises Equivocation for another body under the same key."""
-        return self.append_all([(kind, key, body)])[0]
+    def append(self, kind: str, key: str, body: Mapping[str, Json], fence: Fence | None = None) -> Receipt:
+        """Appends one entry durably. Raises Equivocation for another body under the same key; `fence`: see `append_all`."""
+        return self.append_all([(kind, key, body)], fence)[0]
 
-    def append_all(self, entries: Sequence[tuple[str, str, Mapping[str, Json]]]) -> list[Receipt]:
-        """Appends several entries in one transaction: all of them or, when one is refused, none. Secrets never reach a hash."""
-        return self._append([(kind, key, record_bytes(kind, key, _clean(body))) for kind, key, body in entries])
+    def append_all(
+        self, entries: Sequence[tuple[str, str, Mapping[str, Json]]], fence: Fence | None = None
+    ) -> list[Receipt]:
+        """Appends several entries in one transaction: all of them or, when one is refused, none. Secrets never reach a hash.
+
+        With a `fence`, the same transaction finds it to be the newest token of its account, or raises StaleToken.
+        """
+        return self._append([(kind, key, record_bytes(kind, key, _clean(body))) for kind, key, body in entries], fence)
 
     def get(self, kind: str, key: str) -> Entry | None:
         """One entry, or None."""
@@ -61,8 +72,15 @@ class Ledger(ABC):
         return merkle.root(size, self.node)
 
     @abstractmethod
-    def _append(self, records: Sequence[tuple[str, str, bytes]]) -> list[Receipt]:
-        """(kind, key, record bytes) appended in one durable transaction."""
+    def alone(self, name: str) -> AbstractContextManager[bool]:
+        """Whether the holder is alone under this name, on every machine that shares the ledger; never waits.
+
+        The system frees it when its holder dies. It is a hint of life, no proof: what must not happen twice has a fence.
+        """
+
+    @abstractmethod
+    def _append(self, records: Sequence[tuple[str, str, bytes]], fence: Fence | None = None) -> list[Receipt]:
+        """(kind, key, record bytes) appended in one durable transaction, which finds the fence to be the newest."""
 
     @abstractmethod
     def _get(self, kind: str, key: str) -> Row | None: ...

@@ -6,17 +6,19 @@ The database itself hashes, numbers and refuses; this adapter calls its function
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from marketbot_resources.errors import LedgerError, MarketbotError
 from marketbot_resources.ledger.port import Ledger, prefix_end
 from marketbot_resources.ledger.postgres_link import SCHEMA_VERSION, Link, connect, describe, failure, parse_url
-from marketbot_resources.ledger.record import Receipt, Row
+from marketbot_resources.ledger.record import Fence, Receipt, Row
 
 _SCHEMA = Path(__file__).with_suffix(".sql")
 _ROW = "seq, kind, key, record, leaf"
 _PAGE = 1_000
 _APPEND = "select seq, leaf, added from ledger.append_all(%s::text[], %s::text[], %s::bytea[])"
+_FENCED = "select seq, leaf, added from ledger.append_fenced(%s::text, %s::bigint, %s::text[], %s::text[], %s::bytea[])"
 
 
 class PostgresLedger(Ledger):
@@ -34,9 +36,18 @@ class PostgresLedger(Ledger):
         """Closes the connection; the next use opens another."""
         self._link.close()
 
-    def _append(self, records: Sequence[tuple[str, str, bytes]]) -> list[Receipt]:
+    @contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        """By an advisory lock, which ends with a connection of its own."""
+        with self._link.lock(name) as held:
+            yield held
+
+    def _append(self, records: Sequence[tuple[str, str, bytes]], fence: Fence | None = None) -> list[Receipt]:
         kinds, keys, datas = ([record[column] for record in records] for column in range(3))
-        rows = self._link.rows(_APPEND, (kinds, keys, datas))
+        if fence is None:
+            rows = self._link.rows(_APPEND, (kinds, keys, datas))
+        else:
+            rows = self._link.rows(_FENCED, (fence.account, fence.number, kinds, keys, datas))
         assert len(rows) == len(records)
         return [Receipt(seq, leaf.hex(), added) for seq, leaf, added in rows]
 

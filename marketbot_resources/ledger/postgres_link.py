@@ -1,25 +1,28 @@
 """A connection to the ledger's PostgreSQL: one per process, opened at the first use and again after a fork or a restart.
 
 Every statement is a transaction of its own, so no lock of ours outlives the statement that needs it, whatever happens to
-this process. Failures name database and host, never the password. Not here: any table (`postgres`).
+this process; the one lock that is held longer has a connection of its own and ends with it. Failures name database and host,
+never the password. Not here: any table (`postgres`).
 """
 
+import hashlib
 import os
 import re
 import select
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from marketbot_resources.errors import Equivocation, LedgerError, SetupError
+from marketbot_resources.errors import Equivocation, LedgerError, SetupError, StaleToken
 
 if TYPE_CHECKING:
     import psycopg
 
 SCHEMES = ("postgresql://", "postgres://")
-SCHEMA_VERSION = 1
-EQUIVOCATION, OUR_WORDS = "MB001", "P0001"
+SCHEMA_VERSION = 2
+EQUIVOCATION, STALE, OUR_WORDS = "MB001", "MB003", "P0001"
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS, SILENCE_SECONDS = 10, 20, 30, 30
 INSTALL = "python -m marketbot_resources.ledger.postgres URL_OF_AN_ADMINISTRATOR"
 _NO_SCHEMA = {"3F000", "42P01"}
@@ -55,6 +58,25 @@ class Link:
                 return self._opened().execute(query, values, binary=True).fetchall()
             except psycopg.Error as error:
                 raise failure(error, self.where, self._options) from error
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[bool]:
+        """Whether the advisory lock of a name was free; it is held until the end, or until this process is gone."""
+        import psycopg
+
+        number = int.from_bytes(hashlib.sha256(f"marketbot/{name}".encode()).digest()[:8], signed=True)
+        try:
+            connection = connect(self._options)
+        except psycopg.Error as error:
+            raise failure(error, self.where, self._options) from error
+        try:
+            try:
+                row = connection.execute("select pg_try_advisory_lock(%s::bigint)", (number,)).fetchone()
+            except psycopg.Error as error:
+                raise failure(error, self.where, self._options) from error
+            yield row == (True,)
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Closes the connection; the next use opens another."""
@@ -180,6 +202,8 @@ def failure(error: "psycopg.Error", where: str, options: Mapping[str, str]) -> L
     line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     if error.sqlstate == EQUIVOCATION:
         return Equivocation(f"ledger: {line}")
+    if error.sqlstate == STALE:
+        return StaleToken(f"ledger: {line}")
     if error.sqlstate == OUR_WORDS:
         return LedgerError(f"ledger: {where}: {line}")
     if options.get("password"):

@@ -14,6 +14,7 @@ from marketbot_resources.ledger.merkle import leaf_hash
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 RECORD_BYTES_MAX = 65_535  # a bundle of entries gives each length 16 bits (C2SP tlog-tiles)
 _INEXACT = 2**53
+SENDING_FENCE = "sending_fence"
 NAME_BYTES_MAX = 1_000  # kind and key together: what a database can index
 
 
@@ -35,6 +36,24 @@ class Receipt:
     seq: int
     hash: str
     added: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The right to send an account's orders: the `number`-th token (from 1). Only the newest of the ledger is worth anything."""
+
+    account: str
+    number: int
+
+    @property
+    def key(self) -> str:
+        """Its key among the entries of kind SENDING_FENCE."""
+        return f"{self.account}/{self.number}"
+
+    @property
+    def next_key(self) -> str:
+        """The key that must not be there yet."""
+        return f"{self.account}/{self.number + 1}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
 """The ledger in one SQLite file, the embedded default. Triggers refuse changes; the tree shows those made without them."""
 
+import fcntl
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from marketbot_resources.errors import Equivocation, HomeError, LedgerError
+from marketbot_resources.errors import Equivocation, HomeError, LedgerError, StaleToken
 from marketbot_resources.ledger import merkle
-from marketbot_resources.ledger.port import Ledger, prefix_end
-from marketbot_resources.ledger.record import Receipt, Row, record_leaf
+from marketbot_resources.ledger.port import Ledger, prefix_end, stale
+from marketbot_resources.ledger.record import SENDING_FENCE, Fence, Receipt, Row, record_leaf
 from marketbot_resources.store.database import Database
 
 _SCHEMA = """
@@ -33,6 +36,7 @@ class SqliteLedger(Ledger):
     """The ledger file of one home. Raises HomeError for a file of an earlier format, LedgerError for a damaged one."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._database = Database(path, "ledger", LedgerError)
         with self._database.connection() as connection:
             columns = {row[1] for row in connection.execute("pragma table_info(entry)")}
@@ -43,8 +47,28 @@ class SqliteLedger(Ledger):
                 )
             connection.executescript(_SCHEMA + _TRIGGERS)
 
-    def _append(self, records: Sequence[tuple[str, str, bytes]]) -> list[Receipt]:
+    @contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        """By flock on a file beside the ledger, which stays there."""
+        beside = self._path.with_name(f"{self._path.name}.{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock")
+        try:
+            held = beside.open("ab")
+        except OSError as error:
+            raise HomeError(f"ledger: expected to write {beside}, found: {error.strerror}") from error
+        with held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            except OSError as error:
+                raise LedgerError(f"ledger: expected to lock {beside}, found: {error.strerror}") from error
+            yield True
+
+    def _append(self, records: Sequence[tuple[str, str, bytes]], fence: Fence | None = None) -> list[Receipt]:
         with self._database.transaction() as connection:
+            if fence is not None and not _is_newest(connection, fence):
+                raise StaleToken(stale(fence))
             return [self._append_one(connection, kind, key, data) for kind, key, data in records]
 
     def _append_one(self, connection: sqlite3.Connection, kind: str, key: str, data: bytes) -> Receipt:
@@ -119,6 +143,13 @@ def _size(connection: sqlite3.Connection) -> int:
     """One more than the newest number; a gap shows in verification, never as a number used twice."""
     newest = connection.execute("select max(seq) from entry").fetchone()[0]
     return 0 if newest is None else int(newest) + 1
+
+
+def _is_newest(connection: sqlite3.Connection, fence: Fence) -> bool:
+    """Tokens have no gaps: the newest is there, and the next is not."""
+    keys = (fence.key, fence.next_key)
+    found = connection.execute("select key from entry where kind = ? and key in (?, ?)", (SENDING_FENCE, *keys))
+    return [row[0] for row in found.fetchall()] == [fence.key]
 
 
 def _node(connection: sqlite3.Connection, level: int, place: int) -> bytes:

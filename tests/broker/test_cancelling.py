@@ -41,6 +41,7 @@ def ledger(tmp_path: Path, broker: PaperBroker) -> SqliteLedger:
     for each in (*orders, order(number="by-hand")):
         broker.submit(each, SENT)
     for each in orders:
+        record_event(made, each.client_order_id, OrderState.SENDING, {"reason": ""})
         record_event(made, each.client_order_id, OrderState.ACKED, {"reason": ""})
     return made
 

@@ -61,8 +61,8 @@ class _Index(Index):
 
 
 class _Ledger(SqliteLedger):
-    def _append(self, records: Any) -> list[Receipt]:
-        return Boundaries.cross(f"ledger {records[0][0]}", lambda: super(_Ledger, self)._append(records))
+    def _append(self, records: Any, fence: Any = None) -> list[Receipt]:
+        return Boundaries.cross(f"ledger {records[0][0]}", lambda: super(_Ledger, self)._append(records, fence))
 
     def keep_checkpoint(self, size: int, note: str) -> None:
         Boundaries.cross("ledger checkpoint", lambda: super(_Ledger, self).keep_checkpoint(size, note))

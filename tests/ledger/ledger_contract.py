@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_shelves import Growing, Shelf
 
-from marketbot_resources.errors import Equivocation, LedgerError
+from marketbot_resources.errors import Equivocation, LedgerError, StaleToken
 from marketbot_resources.ledger import merkle
 from marketbot_resources.ledger.examine import examine
 from marketbot_resources.ledger.port import Ledger
-from marketbot_resources.ledger.record import Json, Receipt, Row
+from marketbot_resources.ledger.record import Fence, Json, Receipt, Row
 
 EMPTY_ROOT = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 ORDER = b'{"body":{"quantity":"5"},"key":"o1","kind":"order_intent"}'
@@ -382,3 +382,72 @@ def c21_it_equals_a_dictionary_that_never_forgets(shelf: Shelf) -> None:
         assert examine(ledger).faults == ()
 
     check()
+
+
+def token(ledger: Ledger, number: int, account: str = "acc") -> Fence:
+    """Takes the number-th token of an account, as a sender does."""
+    ledger.append("sending_fence", f"{account}/{number}", {"holder": f"{account} {number}"})
+    return Fence(account, number)
+
+
+@case
+def c22_the_newest_token_appends(shelf: Shelf) -> None:
+    opened = shelf.fresh()
+    ledger, other = opened(), opened()
+    first = token(ledger, 1)
+    assert ledger.append("order_event", "o1/1", {"state": "SENDING"}, first) == Receipt(
+        1, leaf(b'{"body":{"state":"SENDING"},"key":"o1/1","kind":"order_event"}'), added=True
+    )
+    assert not other.append("order_event", "o1/1", {"state": "SENDING"}, first).added
+    receipts = ledger.append_all([("k", name, {}) for name in "abc"], first)
+    assert [(receipt.seq, receipt.added) for receipt in receipts] == [(2, True), (3, True), (4, True)]
+    with pytest.raises(Equivocation, match="order_event o1/1 exists with another body"):
+        ledger.append("order_event", "o1/1", {"state": "ACKED"}, first)
+    assert ledger.size() == 5
+    assert examine(ledger).faults == ()
+
+
+@case
+def c23_a_stale_token_appends_nothing(shelf: Shelf) -> None:
+    opened = shelf.fresh()
+    ledger, other = opened(), opened()
+    first = token(ledger, 1)
+    ledger.append("order_event", "o1/1", {}, first)
+    second = token(other, 2)
+    told = r"^ledger: token 1 of account acc is not the newest; another run sends its orders$"
+    for entries in ([("order_event", "o1/2", {})], [("order_event", "o1/1", {})], [("k", "a", {}), ("k", "b", {})]):
+        with pytest.raises(StaleToken, match=told):
+            ledger.append_all(entries, first)
+    assert ledger.size() == 3
+    assert other.append("order_event", "o1/2", {}, second).seq == 3
+    assert ledger.append("k", "without a fence", {}).seq == 4
+
+
+@case
+def c24_a_token_is_of_one_account_and_must_exist(shelf: Shelf) -> None:
+    ledger = shelf.fresh()()
+    mine, deeper = token(ledger, 1), token(ledger, 2, "acc/1")
+    token(ledger, 10), token(ledger, 1, "account")
+    for unknown in (Fence("acc", 0), Fence("acc", 2), Fence("acc/1", 1), Fence("ac", 1), Fence("acc/", 1)):
+        with pytest.raises(StaleToken):
+            ledger.append("k", "a", {}, unknown)
+    assert ledger.append("k", "a", {}, mine).added
+    assert ledger.append("k", "b", {}, deeper).added
+
+
+@case
+def c25_one_holder_at_a_time(shelf: Shelf) -> None:
+    opened = shelf.fresh()
+    one, two = opened(), opened()
+    with one.alone("sending/acc") as mine:
+        with two.alone("sending/acc") as theirs, two.alone("sending/other") as elsewhere:
+            assert (mine, theirs, elsewhere) == (True, False, True)
+        with one.alone("sending/acc") as again:
+            assert not again, "not even the holder has it twice"
+        assert two.append("k", "a", {}).added, "appending needs no lock"
+    with two.alone("sending/acc") as theirs:
+        assert theirs
+    with pytest.raises(KeyError), one.alone("sending/acc"):
+        raise KeyError
+    with two.alone("sending/acc") as theirs:
+        assert theirs

@@ -3,6 +3,7 @@
 import itertools
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from string import Template
 from typing import Protocol
@@ -11,7 +12,7 @@ from services import Postgres
 
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.postgres import PostgresLedger, install
-from marketbot_resources.ledger.record import Receipt, Row
+from marketbot_resources.ledger.record import Fence, Receipt, Row
 from marketbot_resources.ledger.sqlite import SqliteLedger
 
 Open = Callable[[], Ledger]
@@ -149,7 +150,10 @@ class Growing(Ledger):
     def checkpoints(self) -> list[tuple[int, str]]:
         return self._reader.checkpoints()
 
-    def _append(self, records: Sequence[tuple[str, str, bytes]]) -> list[Receipt]:
+    def alone(self, name: str) -> AbstractContextManager[bool]:
+        raise NotImplementedError
+
+    def _append(self, records: Sequence[tuple[str, str, bytes]], fence: Fence | None = None) -> list[Receipt]:
         raise NotImplementedError
 
     def _get(self, kind: str, key: str) -> Row | None:

@@ -73,7 +73,7 @@ def test_twice_is_once(postgres: Postgres, database: str) -> None:
     assert install(postgres.url("postgres", database)) == where
     assert (shape(postgres, database), ledger.head()) == before
     assert ledger.append("k", "3", {}).seq == 3
-    assert postgres.execute("select version from ledger.version", database) == [(1,)]
+    assert postgres.execute("select version from ledger.version", database) == [(2,)]
     ledger.close()
 
 
@@ -110,7 +110,7 @@ def test_the_roles_are_made_where_there_are_none() -> None:
             text=True,
         )
         where = f"database postgres on 127.0.0.1:{fresh.ports[0]}"
-        told = f"ledger: schema version 1 in {where}; give ledger_writer and ledger_reader a way to log in\n"
+        told = f"ledger: schema version 2 in {where}; give ledger_writer and ledger_reader a way to log in\n"
         assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
         roles = fresh.execute(
             "select rolname, rolcanlogin, rolsuper, rolpassword is null from pg_authid where rolname like 'ledger%'"
@@ -172,6 +172,26 @@ def test_who_may_not_install_is_told(
     assert postgres.password not in told
 
 
+def test_an_older_ledger_is_brought_up_to_date(postgres: Postgres, database: str) -> None:
+    """Version 1, as it was installed then: refused with what to run, then its entries stay and the new shape is the fresh one."""
+    with psycopg.connect(postgres.url("postgres", database), autocommit=True) as connection:
+        connection.execute((Path(__file__).parent / "postgres_schema_1.sql").read_bytes())
+    postgres.login("ledger_writer")
+    old = 'select * from ledger.append(\'k\', \'a\', convert_to(\'{"body":{},"key":"a","kind":"k"}\', \'UTF8\'))'
+    postgres.execute(old, database)
+    ledger = ledger_in(postgres, database)
+    with pytest.raises(LedgerError, match=r"expected schema version 2 in database .*, found 1; run python -m"):
+        ledger.size()
+    install(postgres.url("postgres", database))
+    assert ledger.append("k", "b", {}).seq == 1
+    assert [entry.key for entry in ledger.entries("k")] == ["a", "b"]
+    assert examine(ledger).faults == ()
+    ledger.close()
+    fresh = postgres.database()
+    install(postgres.url("postgres", fresh))
+    assert shape(postgres, database) == shape(postgres, fresh)
+
+
 @pytest.mark.parametrize("arguments", [[], ["one", "two"]])
 def test_the_command_takes_one_address(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Anything else is told how."""
@@ -226,10 +246,10 @@ def test_a_database_without_a_ledger_is_said(postgres: Postgres, database: str, 
 def test_another_schema_version_is_refused(postgres: Postgres, database: str) -> None:
     """A later one by us and by the installation: it was made by a later marketbot."""
     install(postgres.url("postgres", database))
-    postgres.execute("insert into ledger.version values (2)", database)
-    with pytest.raises(LedgerError, match=r"expected schema version 1 in database .*, found 2"):
+    postgres.execute("insert into ledger.version values (3)", database)
+    with pytest.raises(LedgerError, match=r"expected schema version 2 in database .*, found 3"):
         ledger_in(postgres, database).size()
-    with pytest.raises(LedgerError, match="expected a ledger of schema version 1, found a later one"):
+    with pytest.raises(LedgerError, match="expected a ledger of schema version 2, found a later one"):
         install(postgres.url("postgres", database))
 
 

@@ -14,6 +14,7 @@ from marketbot_resources.ledger.postgres import PostgresLedger
 pytestmark = pytest.mark.postgres
 
 DENIED, NOT_TEXT, REFUSED, EQUIVOCATION, CHECKED = "42501", "22021", "MB002", "MB001", "23514"
+STALE = "MB003"
 Login = Callable[[str], psycopg.Connection]
 A_COLUMN = {"version": "version", "entry": "seq", "node": "level", "checkpoint": "size", "head": "size"}
 RECORD = 'convert_to(\'{"body":{"n":0},"key":"f0","kind":"fill"}\', \'UTF8\')'
@@ -135,12 +136,16 @@ def test_the_statements_would_work_for_one_who_may(ledger: Ledger, postgres_shel
 
 
 def test_the_writer_appends_and_reads(ledger: Ledger, login: Login) -> None:
-    """Through the three functions alone."""
+    """Through its functions alone."""
     writer = login("ledger_writer")
     data = b'{"body":{},"key":"a","kind":"k"}'
     assert writer.execute("select seq, added from ledger.append('k', 'a', %s)", (data,)).fetchone() == (4, True)
     again = "select seq, added from ledger.append_all(array['k'], array['a'], array[%s::bytea])"
     assert writer.execute(again.encode(), (data,)).fetchone() == (4, False)
+    fenced = "select * from ledger.append_fenced('acc', 1, array['k'], array['a'], array[%s::bytea])"
+    with pytest.raises(psycopg.Error) as failure:
+        writer.execute(fenced.encode(), (data,))
+    assert failure.value.sqlstate == STALE
     writer.execute("select ledger.keep_checkpoint(5, 'five')")
     assert ledger.checkpoints() == [(4, "note"), (5, "five")]
     for table in TABLES:
@@ -151,7 +156,8 @@ def test_the_reader_only_reads(ledger: Ledger, login: Login, postgres_shelf: Pos
     """It may look at everything, verify it, and call nothing."""
     reader = login("ledger_reader")
     every = "select * from ledger.append_all(array['k'], array['a'], array['{}'::bytea])"
-    for call in (every, "select * from ledger.append('k', 'a', '{}')", "select ledger.keep_checkpoint(9, 'x')"):
+    fenced = "select * from ledger.append_fenced('acc', 1, array['k'], array['a'], array['{}'::bytea])"
+    for call in (every, fenced, "select * from ledger.append('k', 'a', '{}')", "select ledger.keep_checkpoint(9, 'x')"):
         assert refused(reader, call) == DENIED
     mine = PostgresLedger(postgres_shelf.server.url("ledger_reader", postgres_shelf.database))
     assert mine.head() == ledger.head()

@@ -1,21 +1,39 @@
 """How a session ends whose run died, told from the ledger alone."""
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from marketbot_resources.broker.sending import freeze_batch
-from marketbot_resources.clock import ReplayClock
-from marketbot_resources.errors import HaltError, SessionRefused
+from marketbot_resources.clock import ReplayClock, machine_now
+from marketbot_resources.errors import (
+    AlreadySending,
+    Equivocation,
+    HaltError,
+    LedgerError,
+    SessionRefused,
+    StaleToken,
+)
 from marketbot_resources.ledger.port import Ledger
-from marketbot_resources.ledger.record import Json
+from marketbot_resources.ledger.record import Fence, Json, Receipt
 from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.mandate import Calendar, Schedule
-from marketbot_resources.model import Acknowledgement, Kind, Order, OrderState, Side
+from marketbot_resources.model import Acknowledgement, Kind, Order, OrderState, Side, utc_text
 from marketbot_resources.paper import PaperAccount
-from marketbot_resources.sessions import close_predecessors, end_state, open_book, record_cutoff, record_event
+from marketbot_resources.sessions import (
+    close_predecessors,
+    end_state,
+    open_book,
+    order_events,
+    order_state,
+    record_cutoff,
+    record_end,
+    record_event,
+    record_late_fill,
+)
 
 CALENDAR = Calendar(mic="XNYS", go_live=dt.date(2018, 10, 1), last_session=dt.date(2022, 12, 28))
 SCHEDULE = Schedule(decide_at="17:45", timezone="America/New_York", landing_minutes_max=30, execute="next_open")
@@ -122,10 +140,130 @@ def test_orders_in_doubt_are_asked_for(tmp_path: Path) -> None:
     assert "1 of 2 orders were never sent" in end.reason
 
 
-def test_an_order_that_nobody_knows_halts(tmp_path: Path) -> None:
-    """Sent without an answer and unknown to the broker: no session goes on before that is cleared up."""
+def test_an_order_that_nobody_knows_never_arrived(tmp_path: Path) -> None:
+    """Sent without an answer and unknown to the broker: a day later its window and the broker's lateness are over."""
+    book = ledger(tmp_path)
+    freeze(book, ["mb1-a", "mb1-b"])
+    record_event(book, "mb1-a", OrderState.SENDING, {"at": "2018-12-11T23:16:00Z"})
+    with pytest.raises(HaltError, match="mb1-a: sent without an answer; expected its intent and a broker"):
+        close(book)
+    close(book, Broker({}))
+    assert order_state(book, "mb1-a") is OrderState.EXPIRED
+    assert str(order_events(book, "mb1-a")[-1].body["reason"]).startswith("never arrived")
+    end = end_state(book, DAY)
+    assert end is not None
+    assert (end.state, "1 of 2 orders were never sent" in end.reason) == ("sent", True)
+
+
+def test_an_order_in_doubt_of_a_session_that_ended_is_settled(tmp_path: Path) -> None:
+    """A batch that was sent but for one order in doubt has its end state; the doubt ends with the next session all the same."""
     book = ledger(tmp_path)
     freeze(book, ["mb1-a"])
     record_event(book, "mb1-a", OrderState.SENDING, {"at": "2018-12-11T23:16:00Z"})
-    with pytest.raises(HaltError, match="mb1-a"):
-        close(book, Broker({}))
+    record_event(book, "mb1-a", OrderState.UNKNOWN, {"reason": "no answer"})
+    record_end(book, DAY, "sent", "1 orders: 1 UNKNOWN")
+    close(book, Broker({"mb1-a": OrderState.FILLED}))
+    assert order_state(book, "mb1-a") is OrderState.FILLED
+
+
+def test_closing_takes_the_right_to_send(tmp_path: Path) -> None:
+    """A sender that hung while the next session began finds its token stale; nothing is taken where nothing is open."""
+    book = ledger(tmp_path)
+    freeze(book, ["mb1-a"])
+    fence = Fence(ACCOUNT, 1)
+    book.append("sending_fence", fence.key, {"locked": True})
+    close(book, Broker({}))
+    with pytest.raises(StaleToken):
+        record_event(book, "mb1-a", OrderState.SENDING, {"at": "2018-12-11T23:16:00Z"}, fence)
+    head = book.head()
+    close(book, Broker({}))
+    assert book.head() == head
+
+
+def test_no_session_begins_while_the_one_before_is_sent(tmp_path: Path) -> None:
+    """Its orders would be judged while they move."""
+    book = ledger(tmp_path)
+    freeze(book, ["mb1-a"])
+    with book.alone(f"sending/{ACCOUNT}"):
+        body: dict[str, Json] = {
+            "session": DAY.isoformat(),
+            "batch_no": 1,
+            "holder": "here",
+            "locked": True,
+            "machine_at": utc_text(machine_now()),
+        }
+        book.append("sending_fence", f"{ACCOUNT}/1", body)
+        with pytest.raises(AlreadySending, match="another run is sending, since "):
+            close(book, Broker({}))
+    close(book, Broker({}))
+
+
+ENDS = {"FILLED", "CANCELED", "EXPIRED", "DONE_FOR_DAY", "REPLACED", "REJECTED"}
+ALLOWED = {
+    "APPROVED": {"SENDING", "EXPIRED"},
+    "SENDING": {"ACKED", "PARTIAL", "UNKNOWN"} | ENDS,
+    "UNKNOWN": {"ACKED", "PARTIAL", "SENDING"} | ENDS,
+    "ACKED": {"PARTIAL"} | ENDS,
+    "PARTIAL": {"PARTIAL"} | ENDS - {"REJECTED"},
+}
+WAYS = {
+    "APPROVED": (),
+    "SENDING": ("SENDING",),
+    "UNKNOWN": ("SENDING", "UNKNOWN"),
+    "ACKED": ("SENDING", "ACKED"),
+    "PARTIAL": ("SENDING", "PARTIAL"),
+    **{end: ("SENDING", end) for end in ENDS},
+}
+
+
+@pytest.mark.parametrize("before", sorted(WAYS))
+def test_every_transition_goes_by_the_table(tmp_path: Path, before: str) -> None:
+    """P3, all 121 pairs of states: what is not allowed is refused and leaves nothing behind."""
+    book = ledger(tmp_path)
+    names = {after: f"mb1-{after.value.lower()}" for after in OrderState}
+    freeze(book, list(names.values()))
+    for after, name in names.items():
+        for state in WAYS[before]:
+            record_event(book, name, OrderState(state), {})
+        events = order_events(book, name)
+        if after.value in ALLOWED.get(before, set()):
+            record_event(book, name, after, {"reason": "x"})
+            assert order_state(book, name) is after
+        else:
+            with pytest.raises(HaltError, match=name):
+                record_event(book, name, after, {"reason": "x"})
+            assert order_events(book, name) == events
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_of_two_writers_one_gets_the_number(tmp_path: Path, same: bool) -> None:
+    """Compare and swap: the other is told, also when it would have written the very same."""
+    book = ledger(tmp_path)
+    freeze(book, ["mb1-a"])
+
+    class Late(SqliteLedger):
+        def _append(self, records: Sequence[tuple[str, str, bytes]], fence: Fence | None = None) -> list[Receipt]:
+            record_event(book, "mb1-a", OrderState.SENDING, {"by": "one"})
+            return super()._append(records, fence)
+
+    with pytest.raises(LedgerError, match=r"mb1-a: expected to record SENDING as mb1-a/1, .*another run is at it"):
+        record_event(Late(tmp_path / "ledger.sqlite"), "mb1-a", OrderState.SENDING, {"by": "one" if same else "two"})
+    assert [event.body["by"] for event in order_events(book, "mb1-a")] == ["one"]
+
+
+def test_a_late_fill_is_evidence(tmp_path: Path) -> None:
+    """P3, RC-66: kept once per execution beside the states, never among them; before the end a fill is a state."""
+    book = ledger(tmp_path)
+    freeze(book, ["mb1-a"])
+    record_event(book, "mb1-a", OrderState.SENDING, {})
+    with pytest.raises(HaltError, match="found it SENDING"):
+        record_late_fill(book, "mb1-a", "x1", {"quantity": "1"})
+    record_event(book, "mb1-a", OrderState.CANCELED, {})
+    for _ in range(2):
+        record_late_fill(book, "mb1-a", "x1", {"quantity": "1"})
+    with pytest.raises(Equivocation):
+        record_late_fill(book, "mb1-a", "x1", {"quantity": "2"})
+    assert [entry.body for entry in book.entries("late_fill")] == [{"after": "CANCELED", "quantity": "1"}]
+    assert order_state(book, "mb1-a") is OrderState.CANCELED
+    with pytest.raises(HaltError, match="found it None"):
+        record_late_fill(book, "mb1-z", "x1", {})

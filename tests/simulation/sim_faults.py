@@ -14,7 +14,7 @@ from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.errors import LedgerError, SignerRefused
 from marketbot_resources.halt import UNREADABLE, HaltFlag, HaltSwitch
 from marketbot_resources.ledger.port import Ledger
-from marketbot_resources.ledger.record import Receipt
+from marketbot_resources.ledger.record import Fence, Receipt
 from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.mandate import Schedule
 from marketbot_resources.notary import Notarized
@@ -109,10 +109,10 @@ class FaultyLedger(SqliteLedger):
         self._faults = faults
         super().__init__(path)
 
-    def _append(self, records: Sequence[tuple[str, str, bytes]]) -> list[Receipt]:
+    def _append(self, records: Sequence[tuple[str, str, bytes]], fence: Fence | None = None) -> list[Receipt]:
         if self._faults.maybe("ledger refuses", 0.004):
             raise LedgerError("ledger: the database is down")
-        made = self._faults.cross(f"ledger {records[0][0]}", lambda: super(FaultyLedger, self)._append(records))
+        made = self._faults.cross(f"ledger {records[0][0]}", lambda: super(FaultyLedger, self)._append(records, fence))
         if self._faults.maybe("ledger lost its answer", 0.002):
             raise LedgerError("ledger: the connection was lost after the commit")
         return made
