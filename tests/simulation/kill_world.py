@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,29 +25,42 @@ from sim_platform import Kept, Simulated, hand_over_the_situation
 from sim_world import LISTINGS, Shape, World
 
 from marketbot_assets.ingestion.schema import ACCOUNT_SNAPSHOT
+from marketbot_resources.alpaca_terms import ALPACA_CAPABILITIES
+from marketbot_resources.broker.alpaca import AlpacaBroker
+from marketbot_resources.broker.http import BrokerHttp
+from marketbot_resources.broker.symbols import Symbol, Symbols
 from marketbot_resources.calendars import open_at
+from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.postgres import PostgresLedger
 from marketbot_resources.ledger.sqlite import SqliteLedger
+from marketbot_resources.model import OrderState
 from marketbot_resources.store.content import canonical, decode, encode, to_frame
 
-TESTS = Path(__file__).parents[1]
-SERVER = TESTS / "broker" / "alpaca_server.py"
+SERVER = Path(__file__).parents[1] / "broker" / "alpaca_server.py"
+KEY, SECRET, NUMBER = "PKTESTKEY0000000001", "test-secret-Zq81LmXx", "PA3TESTNUMBER"
 FOREIGN = frozenset(name for name, row in LISTINGS.items() if row[1] != "USD")
 EVENING = dt.timedelta(minutes=55)
 QUIET = Shape(gap=0.0, missing=0.0, halt=0.0, split=0.0, dividend=0.0)
 CHILD_SECONDS_MAX = 90.0
-SPAN_SECONDS = 0.35
+EARLY, STARTS_MAX = 0.3, 20
+MARK, GOOD = b".", b"good"
 hand_over_the_situation()
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run leaves: the broker's truth, our book after the last session, ids of every ledger entry of an order's life."""
+    """What a run leaves: the broker's truth, our book after the last session, and what the ledger holds.
+
+    `entries`: kind and key of sessions, batches and intents; `sent`: ids of orders with a durable SENDING; `fault`: what does not
+    verify, empty when all does.
+    """
 
     truth: Mapping[str, object]
     book: Mapping[str, object]
     entries: frozenset[str]
+    sent: frozenset[str]
+    fault: str
     kills: int
 
 
@@ -56,7 +70,7 @@ class Broker:
     def __init__(self, folder: Path, seed: int, faults: str, start: dt.datetime) -> None:
         words = [sys.executable, str(SERVER), "--state", str(folder / "truth.sqlite"), "--seed", str(seed)]
         words += ["--faults", faults, "--now", start.isoformat(), "--cash", "1000000"]
-        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self._process.stdout is not None
         told = self._process.stdout.readline()
         assert told.startswith("listening "), told
@@ -130,14 +144,6 @@ def world_of(count: int) -> World:
 
 def open_run(world: World, home: Path, url: str | None, base: str) -> Simulated:
     """The platform as a new process finds it."""
-    from marketbot_resources.alpaca_terms import ALPACA_CAPABILITIES
-    from marketbot_resources.broker.alpaca import AlpacaBroker
-    from marketbot_resources.broker.http import BrokerHttp
-    from marketbot_resources.broker.symbols import Symbol, Symbols
-
-    sys.path.insert(0, str(SERVER.parent))
-    from alpaca_server import KEY, NUMBER, SECRET
-
     ledger: Ledger = SqliteLedger(home / "ledger.sqlite") if url is None else PostgresLedger(url)
     clock = LinkedClock(world.mandate.schedule)
     clock.base = base
@@ -163,11 +169,14 @@ def _disk(home: Path) -> Disk:
     return store
 
 
-def run_sessions(world: World, home: Path, url: str | None, base: str, last: int) -> Simulated:
-    """Every session up to one, each from where the processes before left it."""
+def run_sessions(
+    world: World, home: Path, url: str | None, base: str, last: int, sends: Callable[[], object] = lambda: None
+) -> Simulated:
+    """Every session up to one, each from where the processes before left it. `sends` is told when the last one begins to send."""
     sim = open_run(world, home, url, base)
-    for day in world.sessions[: last + 1]:
+    for place, day in enumerate(world.sessions[: last + 1]):
         sim.clock.begin(day)
+        sim.before_sending = sends if place == last else lambda: None
         sim.run(day)
     return sim
 
@@ -183,29 +192,21 @@ def broker_of(folder: Path, world: World, seed: int, faults: str) -> Iterator[Br
 
 
 def live(folder: Path, url: str | None, *, sessions: int, seed: int, faults: str, kills: int = 0) -> Outcome:
-    """A run of some sessions. Each gets its share of `kills` at random instants, counted from the start of the child; a session
-    that ended before its share was used up is only killed again while it does nothing new.
-    """
+    """A run of some sessions. Each gets its share of `kills` at random instants; most fall while orders are sent."""
     world, draw, done = world_of(sessions + 1), random.Random(seed), 0
     home = folder / "home"
     home.mkdir()
     _warm(world, folder)
     with broker_of(folder, world, seed, faults) as server:
         for place in range(sessions):
-            share = kills // sessions
-            while share > 0:
-                died, ended = _child(
-                    world, home, url, server.base, place, draw.uniform(0.0, SPAN_SECONDS * (1 + place))
-                )
-                done += died
-                share -= 1
-                if ended:
-                    break
-            _until_done(world, home, url, server.base, place)
+            child = _Child(world, home, url, server.base, place)
+            for _ in range(kills // sessions):
+                done += child.killed(draw)
+            child.finished()
             _next_day(server, world, place)
         truth = server.truth()
         book = _book(world, home, url, server.base, sessions)
-        return Outcome(truth, book, _entries(home, url), done)
+        return Outcome(truth, book, *_recorded(home, url), done)
 
 
 def _warm(world: World, folder: Path) -> None:
@@ -217,41 +218,70 @@ def _warm(world: World, folder: Path) -> None:
     sim.run(world.sessions[0])
 
 
-def _until_done(world: World, home: Path, url: str | None, base: str, place: int) -> None:
-    for _ in range(20):
-        if _child(world, home, url, base, place, None)[1]:
-            return
-    raise AssertionError(f"session {world.sessions[place]} does not come to its end")
+@dataclass(slots=True)
+class _Child:
+    """A process that runs the sessions up to one. How long it takes is learned from those that were not killed."""
+
+    world: World
+    home: Path
+    url: str | None
+    base: str
+    place: int
+    before: float = 0.3
+    sending: float = 0.3
+
+    def killed(self, draw: random.Random) -> int:
+        """Starts one and kills it: before it sends, or while it does; 0 when it was faster than that."""
+        early = draw.random() < EARLY
+        told = self._run(draw.uniform(0.0, self.before) if early else None, draw.uniform(0.0, self.sending))
+        return int(not told.endswith(GOOD))
+
+    def finished(self) -> None:
+        """Starts one after the other until one comes to its end."""
+        told = b""
+        for _ in range(STARTS_MAX):
+            told = self._run(None, None)
+            if told.endswith(GOOD):
+                return
+        raise AssertionError(f"session {self.world.sessions[self.place]} does not come to its end: {told.decode()}")
+
+    def _run(self, before: float | None, sending: float | None) -> bytes:
+        """What one process said; it is killed so many seconds after its start, or after it began to send, if at all."""
+        read, write = os.pipe()
+        pid, begun = os.fork(), time.monotonic()
+        if pid == 0:
+            os.close(read)
+            act = lambda: run_sessions(
+                self.world, self.home, self.url, self.base, self.place, lambda: os.write(write, MARK)
+            )  # noqa: E731
+            _alone(act, write)
+        os.close(write)
+        try:
+            told = _heard(read, before)
+            if told.startswith(MARK):
+                self.before, begun = time.monotonic() - begun, time.monotonic()
+                told += _heard(read, sending)
+            if not told.endswith(GOOD):
+                os.kill(pid, signal.SIGKILL)
+            elif sending is None:
+                self.sending = time.monotonic() - begun
+        finally:
+            os.close(read)
+            os.waitpid(pid, 0)
+        return told
 
 
-def _child(
-    world: World, home: Path, url: str | None, base: str, place: int, kill_after: float | None
-) -> tuple[int, bool]:
-    """(1 if it was killed, whether it came to its end) of one process."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(read)
-        _alone(lambda: run_sessions(world, home, url, base, place), write)
-    os.close(write)
-    try:
-        ready, _, _ = select.select([read], [], [], CHILD_SECONDS_MAX if kill_after is None else kill_after)
-        if not ready:
-            os.kill(pid, signal.SIGKILL)
-        told = os.read(read, 65_536).decode()
-    finally:
-        os.close(read)
-        os.waitpid(pid, 0)
-    if kill_after is None and told != "good":
-        sys.stderr.write(f"{world.sessions[place]}: {told}\n")
-    return int(not told), told == "good"
+def _heard(pipe: int, seconds: float | None) -> bytes:
+    """The next words of a child within so many seconds; none if it said nothing."""
+    ready, _, _ = select.select([pipe], [], [], CHILD_SECONDS_MAX if seconds is None else seconds)
+    return os.read(pipe, 65_536) if ready else b""
 
 
 def _alone(act: Callable[[], object], write: int) -> None:
     """The life of a child: it says good, or what went wrong, and ends without a word to anybody else."""
     try:
         act()
-        os.write(write, b"good")
+        os.write(write, GOOD)
     except BaseException as error:
         os.write(write, f"{type(error).__name__}: {error}".encode()[:60_000])
     os._exit(0)
@@ -301,8 +331,13 @@ def _book(world: World, home: Path, url: str | None, base: str, place: int) -> d
     return json.loads(first)  # type: ignore[no-any-return]
 
 
-def _entries(home: Path, url: str | None) -> frozenset[str]:
-    """kind and key of what the ledger holds of sessions and orders; attempts and questions are of each process its own."""
+def _recorded(home: Path, url: str | None) -> tuple[frozenset[str], frozenset[str], str]:
+    """(entries, orders sent, first fault) of the ledger; attempts and questions are of each process its own."""
     ledger: Ledger = SqliteLedger(home / "ledger.sqlite") if url is None else PostgresLedger(url)
     kinds = ("session_cutoff", "batch_frozen", "order_intent", "session_end")
-    return frozenset(f"{kind} {entry.key}" for kind in kinds for entry in ledger.entries(kind))
+    entries = frozenset(f"{kind} {entry.key}" for kind in kinds for entry in ledger.entries(kind))
+    events = [entry for entry in ledger.entries("order_event") if entry.body["state"] == OrderState.SENDING.value]
+    fault = first_fault(ledger)
+    if isinstance(ledger, PostgresLedger):
+        ledger.close()
+    return entries, frozenset(entry.key.split("/")[0] for entry in events), "" if fault is None else str(fault)

@@ -5,6 +5,7 @@ run that died is started again. Not here: what goes wrong (`sim_faults`), what m
 """
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -116,6 +117,7 @@ class Simulated:
         self.halt = FaultyHalt(home, faults)
         self.notary = FaultyNotary(self.ledger, faults)
         self.store = store or FaultyStore(faults)
+        self.before_sending: Callable[[], object] = lambda: None
         self.refusals: list[str] = []
         self.wrong_at: dict[dt.date, bool] = {}
         self.fees = (Decimal("0.35"), Decimal("12.34"), Decimal("81.07"))
@@ -140,6 +142,7 @@ class Simulated:
         same_batch(kept, made)
         if self.faults.maybe("account moves after the decision", 0.03) and self.twin.human(untold=False):
             self.meddled.setdefault(session, self.clock.at)
+        self.before_sending()
         self._freeze_and_send(session, kept, now[0], snapshot)
 
     def _snapshot(self, session: dt.date) -> pd.DataFrame:
