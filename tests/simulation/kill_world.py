@@ -251,10 +251,8 @@ class _Child:
         pid, begun = os.fork(), time.monotonic()
         if pid == 0:
             os.close(read)
-            act = lambda: run_sessions(
-                self.world, self.home, self.url, self.base, self.place, lambda: os.write(write, MARK)
-            )  # noqa: E731
-            _alone(act, write)
+            world, home, url, base, place = self.world, self.home, self.url, self.base, self.place
+            _alone(lambda: run_sessions(world, home, url, base, place, lambda: os.write(write, MARK)), write)
         os.close(write)
         try:
             told = _heard(read, before)

@@ -66,7 +66,7 @@ class Invariants:
 
     def __init__(self, sim: Simulated) -> None:
         self._sim, self._twin, self._ledger = sim, sim.twin, sim.ledger
-        self._attempts, self._rows = 0, 0
+        self._attempts, self._rows, self._batches = 0, 0, 0
         self._leaves: list[bytes] = []
         self._open_fees = Decimal(0)
         self._fees_seen: set[str] = set()
@@ -237,7 +237,9 @@ class Invariants:
         )
         good = ended is not None and ended.state in ("sent", "rejected")
         demand(good, "I8", f"{session} ended {ended}: {why} {self._sim.refusals[-2:]}")
-        for batch in self._ledger.entries("batch_frozen"):
+        frozen = self._ledger.entries("batch_frozen")
+        known, self._batches = self._batches, len(frozen)
+        for batch in frozen[known:]:
             for order in batch.body["orders"]:  # type: ignore[union-attr]
                 state = order_state(self._ledger, str(order["client_order_id"]))  # type: ignore[index, call-overload]
                 doubt = state in (OrderState.SENDING, OrderState.UNKNOWN)

@@ -1,4 +1,4 @@
-"""Seeds 0 to 12: fourteen sessions each of storm and quiet weather, the real code between misbehaving ports."""
+"""Seeds 0 to 12: a storm and quiet weather each, the real code between misbehaving ports."""
 
 import pytest
 from seed_campaign import assert_a_seed_holds

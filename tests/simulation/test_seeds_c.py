@@ -1,4 +1,4 @@
-"""Seeds 25 to 37: fourteen sessions each of storm and quiet weather, the real code between misbehaving ports."""
+"""Seeds 25 to 37: a storm and quiet weather each, the real code between misbehaving ports."""
 
 import pytest
 from seed_campaign import assert_a_seed_holds

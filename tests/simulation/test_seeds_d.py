@@ -1,4 +1,4 @@
-"""Seeds 38 to 49: fourteen sessions each of storm and quiet weather, the real code between misbehaving ports."""
+"""Seeds 38 to 49: a storm and quiet weather each, the real code between misbehaving ports."""
 
 import pytest
 from seed_campaign import assert_a_seed_holds

@@ -22,7 +22,7 @@ from marketbot_assets.portfolio import order_plan
 from marketbot_resources.halt import OFF, HaltFlag, HaltSwitch
 from marketbot_resources.model import Execution, Order
 
-SEEDS, SESSIONS = 24, 2 * BLOCK
+SEEDS, SESSIONS = 24, BLOCK
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -70,6 +70,7 @@ def fills_twice(patch: pytest.MonkeyPatch) -> None:
 def gate_off(patch: pytest.MonkeyPatch) -> None:
     """The last-line gate finds no faults."""
     patch.setattr(gate, "faults", lambda orders, facts: ())
+    patch.setitem(sim_faults.OFTEN, "account moves after the decision", 0.5)
 
 
 def halt_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -82,11 +83,13 @@ def halt_ignored(patch: pytest.MonkeyPatch) -> None:
         def read(self) -> HaltFlag:
             return HaltFlag(OFF, "")
 
+    patch.setitem(sim_faults.OFTEN, "operator halts while orders are sent", 0.2)
     patch.setattr(submit, "submit", lambda read, desk: real(read, replace(desk, halt=Deaf())))
 
 
 def reconciliation_ignored(patch: pytest.MonkeyPatch) -> None:
     """Book and broker differ and nobody minds."""
+    patch.setitem(sim_faults.OFTEN, "fill told after the position moved", 0.3)
     patch.setattr(sim_platform, "is_clean", lambda found: True)
     patch.setattr(sim_platform, "breaks_of", lambda found: ())
 
