@@ -33,7 +33,7 @@ from marketbot_resources.model import (
 )
 
 CENT, FEE = Decimal("0.01"), Decimal("0.00014")
-LATENESS_MAX = 120.0
+LATENESS_MAX, DAY = 120.0, dt.timedelta(days=1)
 MOODS = {
     "accept": 0.72, "accept and 504": 0.06, "lose": 0.04, "late": 0.05, "reject": 0.04, "rate limit": 0.03,
     "answer about another": 0.02, "answer without state": 0.02, "truncated answer": 0.02,
@@ -200,7 +200,7 @@ class Twin:
             parts = [Decimal(draw.randint(1, int(order.quantity) - 1))]
             left = OrderState.CANCELED if how == "partial, then canceled" else OrderState.DONE_FOR_DAY
         booked = at
-        if self._faults.maybe("fill booked a day late", 0.02):
+        if self._faults.maybe("fill booked a day late", 0.02) and not self._event_near(order.instrument, at):
             booked = at + dt.timedelta(hours=24)
         for number, quantity in enumerate(parts):
             moment = at + dt.timedelta(seconds=number)
@@ -215,8 +215,8 @@ class Twin:
         ticket.filled += quantity
         if ticket.state not in TERMINAL_STATES:
             ticket.state = OrderState.PARTIAL
-        told = self._at
-        if self._faults.maybe("fill told after the position moved", 0.01):
+        told, name = self._at, ticket.order.instrument
+        if self._faults.maybe("fill told after the position moved", 0.01) and not self._event_near(name, at):
             told += dt.timedelta(hours=20)
         self._fill(ticket.order, quantity, price, fee, at, told)
 
@@ -228,6 +228,10 @@ class Twin:
             side=order.side, quantity=quantity, price=price, currency=order.currency, fee=fee, tax=Decimal(0), executed_at=at,
         )  # fmt: skip
         self._book(execution, told)
+
+    def _event_near(self, name: str, at: dt.datetime) -> bool:
+        """Whether a split or dividend falls into the day after a fill: a statement that skips one is put right by people."""
+        return any(e.instrument == name and at < e.effective_at <= at + 2 * DAY for e in self._world.events)
 
     # --- its books ---
 
