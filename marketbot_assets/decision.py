@@ -8,7 +8,8 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from marketbot_assets.portfolio.eligibility import Account, Market, portfolio_inputs
+from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
+from marketbot_assets.portfolio.eligibility import Account, Market, charged, portfolio_inputs
 from marketbot_assets.portfolio.fallback import solve_target
 from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.market_facts import unpriced_held
@@ -28,7 +29,8 @@ from marketbot_resources.model import SELLING_LEVELS, HaltLevel, Order
 class Situation:
     """Everything that one decision may know. `days`: decision sessions up to this one; `environment`: part of order ids.
 
-    `operations`: what the verdict alone reads; the assets read it with the verdict (`operations`).
+    `operations`: what the verdict alone reads; the assets read it with the verdict (`operations`). `multiples`: what live fills
+    say of the mandate's costs; a backtest has none.
     """
 
     session: dt.date
@@ -39,6 +41,7 @@ class Situation:
     account: Account
     platform: Platform
     operations: OperationFacts | None = None
+    multiples: CostMultiples = NO_MULTIPLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
     if word in SELLING_LEVELS:
         account = replace(account, book=replace(account.book, no_buys=f"RC-80 {word}"))
     every = sorted(account.shares) if word == HaltLevel.FLATTEN.value else ()
-    return portfolio_inputs(
+    found = portfolio_inputs(
         situation.market,
         account,
         mandate,
@@ -78,6 +81,7 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
         ],
         unpriced_held=unpriced_held(situation.market, account.shares, mandate),
     )
+    return charged(found, situation.multiples, mandate)
 
 
 def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance: bool) -> RiskInputs:
@@ -92,6 +96,7 @@ def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance
         cutoff=situation.cutoff,
         days=situation.days,
         rebalance=rebalance,
+        multiples=situation.multiples,
     )
     return replace(found, operations=situation.operations)
 

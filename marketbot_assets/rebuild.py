@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from marketbot_assets import cost_facts
 from marketbot_assets import session_facts as facts
 from marketbot_assets.panels import long_past, market
 from marketbot_resources.errors import HaltError
@@ -257,6 +258,7 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
         book_state,
         protective_exits,
         intraday_exits,
+        cost_facts.cost_calibration,
         target_portfolio,
         target_explanation,
         order_plan,
@@ -265,5 +267,6 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
         risk_report,
         orders,
         execution_costs,
+        cost_facts.shortfall,
     )
 }

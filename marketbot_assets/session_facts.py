@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from marketbot_assets.book.roll import Held, Rolled
     from marketbot_assets.book.state import BookState, StopHit
     from marketbot_assets.decision import Situation
+    from marketbot_assets.portfolio.calibration import CostMultiples
     from marketbot_assets.portfolio.earlier import Earlier
     from marketbot_assets.portfolio.eligibility import Account
     from marketbot_assets.risk.build import Platform
@@ -36,7 +37,8 @@ ROLL_DEPS = (*MARKET_DEPS, "account_snapshot", "fills", OPENING)
 MARKET_FACT_DEPS = (*MARKET_DEPS, "data_quality", "features", "factor_model", "forecasts")
 ACCOUNT_DEPS = ("account_snapshot", "positions", "book_state")
 PLATFORM_DEPS = ("account_snapshot", "reconciliation", "data_quality")
-SITUATION_DEPS = tuple(dict.fromkeys((*MARKET_FACT_DEPS, *ACCOUNT_DEPS, *PLATFORM_DEPS)))
+COSTS = "cost_calibration"
+SITUATION_DEPS = tuple(dict.fromkeys((*MARKET_FACT_DEPS, *ACCOUNT_DEPS, *PLATFORM_DEPS, COSTS)))
 
 
 def environment_of(mandate: Mandate) -> str:
@@ -262,7 +264,15 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
         ),
         account=account(read),
         platform=platform(read, ledger),
+        multiples=multiples(read),
     )
+
+
+def multiples(read: Reader) -> "CostMultiples":
+    """What live fills say of the mandate's costs. A decision made before there was a calibration named none and had none."""
+    from marketbot_assets.portfolio.calibration import NO_MULTIPLES, multiples_of
+
+    return multiples_of(read.read(COSTS)) if read.has(COSTS) or not read.is_pinned else NO_MULTIPLES
 
 
 def earlier(read: Reader) -> "Earlier | str":

@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketbot_assets.session_facts import SITUATION_DEPS, open_orders, situation
@@ -19,6 +20,7 @@ from marketbot_resources.errors import Equivocation, HaltError, SessionRefused, 
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
+from marketbot_resources.live_permission import permitted_environment
 from marketbot_resources.model import BrokerPort, HaltLevel, Kind, Order
 from marketbot_resources.notary import NotaryPort
 from marketbot_resources.sessions import end_state, frozen_batch, record_end
@@ -27,7 +29,7 @@ from marketbot_resources.store.reader import Reader
 if TYPE_CHECKING:
     import pandas as pd
 
-    from marketbot_assets.execution.gate import GateFacts
+    from marketbot_assets.execution.gate_facts import GateFacts
 
 SUBMIT_DEPS = [*SITUATION_DEPS, "order_plan", "risk_verdict", "orders", "decision_record"]
 REASONS_SHOWN = 3
@@ -36,13 +38,14 @@ ENDS = {"REJECTED": "rejected", "HALT": "halted"}
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The ports that sending needs."""
+    """The ports that sending needs. `home`: of the store and its ledger; without it no live money moves."""
 
     ledger: Ledger
     broker: BrokerPort
     clock: Clock
     halt: HaltSwitch
     notary: NotaryPort
+    home: Path | None = None
 
 
 def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
@@ -65,8 +68,8 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
     if orders:
         notarize(desk)
     report = _send(read, desk, orders, str(frozen.body["batch_sha256"]))
-    if desk.halt.read().word == HaltLevel.CANCEL_ALL.value:
-        cancel_open(desk.ledger, desk.broker, desk.clock.sending(read.session))
+    all_go = desk.halt.read().word == HaltLevel.CANCEL_ALL.value
+    left = cancel_everything(desk, read.session) if all_go else ""
     word = verdict_of(verdict)
     outcome = report.end_state() if word == APPROVED else (ENDS[word], why(verdict))
     if not report.waiting and desk.ledger.get("session_end", read.part) is None:
@@ -75,8 +78,20 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
             "orders": len(orders),
             "batch_sha256": str(frozen.body["batch_sha256"]),
         }
-        record_end(desk.ledger, read.session, *outcome, facts)
+        record_end(desk.ledger, read.session, outcome[0], outcome[1] + left, facts)
     return submission_frame(orders, report.outcomes)
+
+
+def cancel_everything(desk: Desk, session: dt.date) -> str:
+    """Ends every open order, within a minute, by the broker's own report; what is left and what to do, or empty."""
+
+    def wait(seconds: float) -> dt.datetime:
+        desk.clock.wait(seconds)
+        return desk.clock.sending(session)
+
+    left = cancel_open(desk.ledger, desk.broker, desk.clock.sending(session), wait=wait).left
+    named = ", ".join(left[:REASONS_SHOWN])
+    return f"; cancel-all: the broker still works {named}; again: marketbot halt --level cancel-all" if left else ""
 
 
 def notarize(desk: Desk) -> None:
@@ -141,13 +156,15 @@ def _read_what_the_gate_reads(read: Reader, ledger: Ledger) -> None:
 
 def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256: str, now: dt.datetime) -> "GateFacts":
     """What the last-line gate judges on: the plan's prices, the account as it was decided upon and as it is now."""
-    from marketbot_assets.execution.gate import GateFacts
+    from marketbot_assets.execution.gate_facts import GateFacts
 
     verdict, plan, snapshot = (read.read(name) for name in ("risk_verdict", "order_plan", "account_snapshot"))
     held = positions_held(read)
     known, rows = situation(read, desk.ledger), read.read("instruments")
     batch = verdict[verdict["kind"] == "BATCH"]
     report = desk.broker.report(read.cutoff, now)
+    homes = (desk.home, desk.halt.home)
+    permitted, _ = permitted_environment(desk.ledger, read.mandate(), read.session, now, homes)
     ages = dict(zip(known.market.window.instruments, map(float, known.market.price_age), strict=True))
     stale = known.market.stale_currencies
     legs = {order.instrument: float("nan") if order.currency in stale else 0.0 for order in orders if _is_leg(order)}
@@ -176,6 +193,8 @@ def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256:
         own_fills=own,
         batch=tuple(orders),
         environment=report.environment,
+        permitted_environment=permitted,
+        broker_at=report.broker_at or report.as_of_at,
     )
 
 

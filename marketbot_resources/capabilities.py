@@ -13,11 +13,12 @@ from marketbot_resources.model import OrderType
 class AuctionTerms:
     """When a broker takes orders for an auction: until `closes_before` ahead of it, on half days, too.
 
-    `opens_at`: wall time of the exchange on the day before from which it takes them; None = as soon as the session before ended.
+    `opens_at`: wall time of `timezone` on the day before from which it takes them; None = as soon as the session before ended.
     """
 
     closes_before: dt.timedelta
     opens_at: dt.time | None = None
+    timezone: str = "America/New_York"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Capabilities:
     `mics`: exchanges that it reaches, None = all; `currency_legs`: conversions as orders; `fractions`: parts of a share, in orders
     of `fraction_types` alone;
     `dedupes_client_id`: it takes one client order id at most once, so that it may be sent again; `lateness_max`: how long after
-    an attempt without an answer an order may still become live; `settlement_days`: trading days until cash of a sale settles.
+    an attempt without an answer an order may still become live; `settlement_days`: trading days until cash of a sale settles;
+    `at_once`: it takes every order as soon as it is decided, whenever its window opens, so that one wave sends a whole batch.
     """
 
     name: str
@@ -42,3 +44,4 @@ class Capabilities:
     mics: frozenset[str] | None = None
     settlement_days: int = 1
     fraction_types: frozenset[OrderType] = frozenset()
+    at_once: bool = False

@@ -1,37 +1,25 @@
-"""How an order fills in the opening auction and what that costs; the same arithmetic for paper broker and backtest. Pure.
+"""How an order fills over a daily bar and what that costs; the same arithmetic for paper broker and backtest. Pure.
 
 Costs follow the mandate: of `half_spread_and_fee`, SPREAD_SHARE moves the price against us and the rest is a cash fee; impact
-(square-root law) moves the price, too; stamp duties are cash. Not here: when an order meets its auction, cash and positions
-(`broker.paper`, the backtest), what a fill cost compared with the plan (`execution.costs`).
+(square-root law) moves the price, too; stamp duties are cash. Not here: at which price a type of order meets a bar
+(`fill_rules`), when it does, cash and positions (`paper`), what a fill cost compared with the plan (`execution.costs`).
 """
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from marketbot_resources.errors import MarketbotError
+from marketbot_resources.fill_rules import Bar, Path, bracket_exit, met_at, path_of
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import Execution, Kind, Order, Side, to_money
+from marketbot_resources.model import Execution, Kind, Order, OrderType, Side, to_money
+from marketbot_resources.order_types import price_problem
 
 SPREAD_SHARE = Decimal("0.6")
 FUND_COSTS = "FUND"
 _BPS = Decimal(10_000)
 _RATE_STEP = Decimal("1e-10")
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One session of one instrument on its own exchange: listing currency's major unit, shares. NaN = not known."""
-
-    instrument: str
-    session: dt.date
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    opened_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +43,15 @@ class FillTerms:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """What one auction did to an order: the execution, the shares left over and why they were (empty when none)."""
+    """What one bar did to an order: the execution, the shares left over and why they were (empty when none).
+
+    `closing`: the execution of a bracket's stop or take-profit, None when it has none or neither was met.
+    """
 
     execution: Execution
     remaining: Decimal
     reason: str
+    closing: Execution | None = None
 
 
 def fill_terms(
@@ -90,49 +82,71 @@ def fill_terms(
     )
 
 
-def auction_fill(order: Order, bar: Bar, terms: FillTerms) -> Fill | None:
-    """Fill of a limit-on-open order in the opening auction of `bar`; None when nothing fills (see `unfilled_reason`).
+def order_fill(
+    order: Order, bar: Bar, terms: FillTerms, *, elapsed: float = 0.0, taken: Decimal = Decimal(0)
+) -> Fill | None:
+    """Fill of an order by the rules of its type over `bar`; None when nothing fills (see `unfilled_reason`).
 
-    Fills when the open satisfies the limit; price = open * (1 +- (spread share + impact)), nearest tick, never beyond the limit;
-    quantity = at most `participation_max` of the session's volume, floored to the lot. What is left expires with the auction.
+    Price = what the type meets in the bar (`fill_rules`) * (1 +- (spread share + impact)), nearest tick, never beyond a limit;
+    quantity = at most `participation_max` of the session's volume less what was `taken` of it, floored to the lot. What is left
+    expires with the auction or the day. `elapsed`: fraction of the session that is over when the order begins to work.
     """
-    outcome = _auction(order, bar, terms)
+    outcome = _outcome(order, bar, terms, elapsed, taken)
     return outcome if isinstance(outcome, Fill) else None
 
 
-def unfilled_reason(order: Order, bar: Bar, terms: FillTerms) -> str:
-    """Why `auction_fill` gives None; empty when it fills."""
-    outcome = _auction(order, bar, terms)
+def unfilled_reason(
+    order: Order, bar: Bar, terms: FillTerms, *, elapsed: float = 0.0, taken: Decimal = Decimal(0)
+) -> str:
+    """Why `order_fill` gives None; empty when it fills."""
+    outcome = _outcome(order, bar, terms, elapsed, taken)
     return "" if isinstance(outcome, Fill) else outcome
 
 
-def _auction(order: Order, bar: Bar, terms: FillTerms) -> Fill | str:
+def _outcome(order: Order, bar: Bar, terms: FillTerms, elapsed: float, taken: Decimal) -> Fill | str:
     _check(order, bar, terms)
-    assert order.limit_price is not None
-    if not (math.isfinite(bar.open) and bar.open > 0.0):
-        return "no auction price"
-    opened = _decimal(bar.open)
-    if order.side.sign * (opened - order.limit_price) > 0:
-        return f"auction price {opened} is beyond the limit {order.limit_price}"
+    path = path_of(order.type, bar, elapsed)
+    if isinstance(path, str):
+        return path
+    met = met_at(order, path)
+    if isinstance(met, str):
+        return met
     if not (math.isfinite(bar.volume) and bar.volume > 0.0):
         return "no volume"
     sigma = _sigma(bar, terms.sigma_daily)
     if sigma is None:
         return "no volatility to price the impact with"
-    quantity = _participation(order.quantity, bar.volume, terms)
+    quantity = _participation(order.quantity, bar.volume, terms, taken)
     if quantity <= 0:
         return f"participation limit: {terms.participation_max} of {bar.volume:.0f} shares is less than one lot"
-    price = _price(order, bar, terms, quantity, sigma)
+    price = _price(order, met, bar, terms, quantity, sigma)
     if price <= 0:
         return "auction price is below one tick"
     remaining = order.quantity - quantity
     reason = f"participation limit: {quantity} of {order.quantity} filled" if remaining else ""
-    return Fill(_execution(order, bar, terms, quantity, price), remaining, reason)
+    entry = _execution(order, bar, terms, quantity, price)
+    return Fill(entry, remaining, reason, _closing(order, path, met, bar, terms, quantity, sigma))
+
+
+def _closing(
+    order: Order, path: Path, met: float, bar: Bar, terms: FillTerms, quantity: Decimal, sigma: float
+) -> Execution | None:
+    """What closes a bracket on the bar of its entry: the stop at the market, or the take-profit at its limit."""
+    found = bracket_exit(order, path, met) if order.type is OrderType.BRACKET else None
+    if found is None:
+        return None
+    raw, limit = found
+    side = Side.SELL if order.side is Side.BUY else Side.BUY
+    child = replace(order, side=side, limit_price=limit, quantity=quantity)
+    price = max(_price(child, raw, bar, terms, quantity, sigma), terms.tick_size)
+    return replace(_execution(child, bar, terms, quantity, price), execution_id=f"{order.client_order_id}-2")
 
 
 def _check(order: Order, bar: Bar, terms: FillTerms) -> None:
-    if order.kind is not Kind.EQUITY or order.limit_price is None or not order.quantity > 0:
-        raise MarketbotError(f"order {order.client_order_id}: expected shares with a limit, found {order}")
+    if order.kind is not Kind.EQUITY or not order.quantity > 0 or price_problem(order):
+        raise MarketbotError(
+            f"order {order.client_order_id}: expected shares with the prices of their type, found {order}"
+        )
     if bar.instrument != order.instrument:
         raise MarketbotError(f"order {order.client_order_id}: expected a bar of {order.instrument}, found {bar}")
     if not (terms.tick_size > 0 and terms.quantity_step > 0):
@@ -148,21 +162,22 @@ def _sigma(bar: Bar, sigma_daily: float | None) -> float | None:
     return None
 
 
-def _participation(wanted: Decimal, volume: float, terms: FillTerms) -> Decimal:
+def _participation(wanted: Decimal, volume: float, terms: FillTerms, taken: Decimal) -> Decimal:
     """Shares that the session's volume allows. An order that fits is filled whole, odd lots (after a split) included."""
-    allowed = _decimal(terms.participation_max) * _decimal(volume)
+    allowed = _decimal(terms.participation_max) * _decimal(volume) - taken
     if wanted <= allowed:
         return wanted
     return (allowed / terms.quantity_step).to_integral_value(ROUND_FLOOR) * terms.quantity_step
 
 
-def _price(order: Order, bar: Bar, terms: FillTerms, quantity: Decimal, sigma: float) -> Decimal:
-    assert order.limit_price is not None
+def _price(order: Order, met: float, bar: Bar, terms: FillTerms, quantity: Decimal, sigma: float) -> Decimal:
     spread = float(SPREAD_SHARE) * terms.half_spread_and_fee_bps / float(_BPS)
     known = terms.adv_shares is not None and math.isfinite(terms.adv_shares) and terms.adv_shares > 0.0
     adv = terms.adv_shares if known and terms.adv_shares is not None else bar.volume
     impact = square_root_impact(float(quantity), adv, sigma, terms.impact_coefficient)
-    price = to_tick(_decimal(bar.open * (1.0 + order.side.sign * (spread + impact))), terms.tick_size)
+    price = to_tick(_decimal(met * (1.0 + order.side.sign * (spread + impact))), terms.tick_size)
+    if order.limit_price is None:
+        return price
     return min(price, order.limit_price) if order.side is Side.BUY else max(price, order.limit_price)
 
 

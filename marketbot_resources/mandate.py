@@ -18,8 +18,9 @@ from pydantic import Field, ValidationError, model_validator
 from marketbot_resources.closures import NO_CLOSURES, Closed, expanded
 from marketbot_resources.errors import MandateError
 from marketbot_resources.holiday_table import refusal
+from marketbot_resources.mandate_execution import CLOSE_AUCTION, NEXT_SESSION, ExecutionRules
 from marketbot_resources.mandate_limits import Ladder, Limits, LossRules, Stops
-from marketbot_resources.mandate_portfolio import BlackLitterman, Cvar, LongShort, Method, MultiPeriod
+from marketbot_resources.mandate_portfolio import BlackLitterman, Calibration, Cvar, LongShort, Method, MultiPeriod
 from marketbot_resources.mandate_section import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Section
 from marketbot_resources.mandate_trade_limits import Restricted
 
@@ -226,6 +227,7 @@ class Costs(Section):
     tax_buy: dict[Currency, Bps]
     tax_sell: dict[Currency, Bps]
     impact_coefficient: Positive
+    calibration: Calibration = Calibration()
 
 
 class Volatility(Section):
@@ -250,6 +252,7 @@ class Mandate(Section):
     rebalance_weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday"] | None = None
     providers: Providers
     broker: Broker
+    execution: ExecutionRules = ExecutionRules()
     benchmark: Literal["market_value"]
     universe: Universe
     restricted: Restricted
@@ -274,6 +277,18 @@ class Mandate(Section):
         whole = [mic for mic, tickers in sorted(self.universe.listings.items()) if tickers == "all"]
         if isinstance(self.providers.market, tuple) and whole:
             raise ValueError(f"universe.listings.{whole[0]}: expected tickers beside web services, found all")
+        return self
+
+    @model_validator(mode="after")
+    def _next_session_decides(self) -> Self:
+        if self.execution.remainder == CLOSE_AUCTION and self.broker.name == "paper":
+            raise ValueError(
+                "execution.remainder: the paper broker takes all orders at once, before slices leave anything"
+            )
+        if self.execution.remainder == NEXT_SESSION and self.cadence != "daily":
+            raise ValueError(
+                "execution.remainder: next_session expects cadence: daily, the next plan takes what is left"
+            )
         return self
 
     @model_validator(mode="after")

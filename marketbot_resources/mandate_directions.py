@@ -167,6 +167,14 @@ RULES: Rules = {
         "account": UNCLEAR,
         "resend": UNCLEAR,
     },
+    "execution": {
+        **dict.fromkeys(("targets", "exits", "remainder"), UNCLEAR),
+        "allowed": FEWER,
+        "slices": {
+            **dict.fromkeys(("algorithm", "count", "minutes"), UNCLEAR),
+            **dict.fromkeys(("participation_max", "interval_participation_max", "from_value", "from_adv"), LOWER),
+        },
+    },
     "anchors": MORE,
     "intraday": {"minutes": LOWER},  # it only ever sells
     "benchmark": UNCLEAR,
@@ -202,6 +210,13 @@ RULES: Rules = {
         "tax_buy": HIGHER,
         "tax_sell": HIGHER,
         "impact_coefficient": HIGHER,
+        "calibration": {
+            "enabled": UNCLEAR,
+            "fills_min": UNCLEAR,
+            "shrink": UNCLEAR,
+            "floor": HIGHER,
+            "ceiling": HIGHER,
+        },
     },
     "volatility": {"target_per_year": LOWER, "ewma_halflife_sessions": UNCLEAR, "ledoit_wolf_sessions": UNCLEAR},
     "limits": LIMITS,

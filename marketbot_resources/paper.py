@@ -15,7 +15,7 @@ from typing import Self, cast
 from marketbot_resources import calendars
 from marketbot_resources.corporate_actions import ENDS, SPLIT, CorporateAction, account_events
 from marketbot_resources.errors import BrokerError, MarketbotError
-from marketbot_resources.fillmodel import FillTerms, auction_fill, cash_changes, fill_terms, fx_fill, unfilled_reason
+from marketbot_resources.fillmodel import FillTerms, fill_terms, fx_fill, order_fill, unfilled_reason
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import (
     PAPER,
@@ -34,10 +34,14 @@ from marketbot_resources.model import (
     plain,
     utc_text,
 )
+from marketbot_resources.order_types import Phase, phase_of
+from marketbot_resources.paper_book import add, book_fill, decimals, without_zeros
 from marketbot_resources.paper_market import AuctionMarket, PaperListing
 from marketbot_resources.paper_order import (
     WorkingOrder,
     currency_refusal,
+    due_in,
+    elapsed_of,
     equity_refusal,
     split_order,
     working_from_record,
@@ -84,6 +88,7 @@ class PaperAccount:
         self._received: dict[str, Order] = {}
         self._answers: dict[str, Acknowledgement] = {}
         self._working: dict[str, WorkingOrder] = {}
+        self._taken: dict[str, tuple[dt.date, Decimal]] = {}
         self._executions: list[Execution] = []
         self._events: list[AccountEvent] = []
         self.changes: list[StateChange] = []
@@ -99,8 +104,8 @@ class PaperAccount:
         """Takes an order at an instant (never earlier than the account's own). A refusal is REJECTED with its reason.
 
         A known id with the same fields gives its present acknowledgement again and changes nothing; with other fields it is
-        REJECTED and the first order stays as it is. An equity order works in the next auction of its exchange, a currency
-        leg fills at once. Does not advance: sells are checked against what was held at the account's instant.
+        REJECTED and the first order stays as it is. An equity order works in the next auction or session of its exchange, a
+        currency leg fills at once. Does not advance: sells are checked against what was held at the account's instant.
         """
         known = self._received.get(order.client_order_id)
         if known is not None:
@@ -116,8 +121,8 @@ class PaperAccount:
         refusal = late or self._refusal(order)
         if refusal:
             return self._change(order.client_order_id, OrderState.REJECTED, refusal, moment)
-        session, opens_at = calendars.next_open(order.mic, now, self._mandate.calendar.closed)
-        self._working[order.client_order_id] = WorkingOrder(order, moment, session, opens_at)
+        session, due_at = due_in(order, now, self._mandate.calendar.closed)
+        self._working[order.client_order_id] = WorkingOrder(order, moment, session, due_at)
         return self._change(order.client_order_id, OrderState.ACKED, "", moment)
 
     def find(self, client_order_id: str) -> Acknowledgement | None:
@@ -186,15 +191,15 @@ class PaperAccount:
         cash, shares = dict(self._cash), dict(self._shares)
         for execution in executions:
             if execution.executed_at > until:
-                _book(execution, cash, shares, self._mandate.base_currency, sign=-1)
+                book_fill(execution, cash, shares, self._mandate.base_currency, sign=-1)
         for event in events:
             if event.effective_at > until:
-                _add(cash, event.currency, -event.amount)
-                _add(shares, event.instrument, -event.quantity)
+                add(cash, event.currency, -event.amount)
+                add(shares, event.instrument, -event.quantity)
         return AccountReport(
             as_of_at=until,
-            cash=_without_zeros(cash),
-            positions=_without_zeros(shares),
+            cash=without_zeros(cash),
+            positions=without_zeros(shares),
             open_orders=tuple(_open(w.order) for _, w in sorted(self._working.items()) if w.submitted_at <= until),
             executions=tuple(execution for execution in executions if since < execution.executed_at <= until),
             events=tuple(event for event in events if since < event.effective_at <= until),
@@ -254,11 +259,16 @@ class PaperAccount:
             return
         terms = self._terms(listing, *self._market.liquidity(order.instrument, session))
         bar = replace(bar, opened_at=moment)
-        fill = auction_fill(order, bar, terms)
+        elapsed, taken = elapsed_of(working, self._mandate.calendar.closed), self._taken_of(order, session)
+        fill = order_fill(order, bar, terms, elapsed=elapsed, taken=taken)
         if fill is None:
-            self._end(order, unfilled_reason(order, bar, terms), moment)
+            self._end(order, unfilled_reason(order, bar, terms, elapsed=elapsed, taken=taken), moment)
             return
         self._execute(fill.execution)
+        if phase_of(order.type) is not Phase.OPEN:
+            self._taken[order.instrument] = (session, taken + fill.execution.quantity)
+        if fill.closing is not None:
+            self._execute(fill.closing)
         if fill.remaining:
             self._change(order.client_order_id, OrderState.PARTIAL, fill.reason, moment)
             self._end(order, fill.reason, moment)
@@ -266,8 +276,13 @@ class PaperAccount:
             del self._working[order.client_order_id]
             self._change(order.client_order_id, OrderState.FILLED, "", moment)
 
+    def _taken_of(self, order: Order, session: dt.date) -> Decimal:
+        """Shares that earlier day and closing orders took of the session's volume: all of them share it."""
+        day, taken = self._taken.get(order.instrument, (session, Decimal(0)))
+        return taken if day == session and phase_of(order.type) is not Phase.OPEN else Decimal(0)
+
     def _execute(self, execution: Execution) -> None:
-        _book(execution, self._cash, self._shares, self._mandate.base_currency, sign=1)
+        book_fill(execution, self._cash, self._shares, self._mandate.base_currency, sign=1)
         insort(self._executions, execution, key=lambda e: (e.executed_at, e.execution_id))
 
     def _end(self, order: Order, reason: str, at: dt.datetime) -> None:
@@ -286,8 +301,8 @@ class PaperAccount:
     def _act(self, action: CorporateAction) -> None:
         held = self._shares.get(action.instrument, Decimal(0))
         for event in account_events(action, held, self._market.close_before(action.instrument, action.ex_session)):
-            _add(self._cash, event.currency, event.amount)
-            _add(self._shares, event.instrument, event.quantity)
+            add(self._cash, event.currency, event.amount)
+            add(self._shares, event.instrument, event.quantity)
             insort(self._events, event, key=lambda e: (e.effective_at, e.event_id))
         for working in [w for w in self._working.values() if w.order.instrument == action.instrument]:
             self._adjust(working, action)
@@ -312,11 +327,13 @@ class PaperAccount:
 
     def to_record(self) -> dict[str, object]:
         """What the account needs to go on, as JSON values; executions and events are told by reports, not by the record."""
+        taken = {name: [day.isoformat(), str(shares)] for name, (day, shares) in sorted(self._taken.items())}
         return {
             "instant": utc_text(self._instant),
             "cash": {name: str(amount) for name, amount in sorted(self._cash.items())},
             "shares": {name: plain(quantity) for name, quantity in sorted(self._shares.items()) if quantity},
             "working": {name: working_record(working) for name, working in sorted(self._working.items())},
+            **({"taken": taken} if taken else {}),
             "orders": {
                 name: {"received": order_record(order), "state": answer.state.value, "reason": answer.reason}
                 for name, order, answer in sorted((n, o, self._answers[n]) for n, o in self._received.items())
@@ -327,12 +344,14 @@ class PaperAccount:
     def from_record(cls, record: Mapping[str, object], mandate: Mandate, market: AuctionMarket) -> Self:
         """The inverse of `to_record`. Raises BrokerError when the record cannot be read."""
         try:
-            cash, shares = (_decimals(record[name]) for name in ("cash", "shares"))
+            cash, shares = (decimals(record[name]) for name in ("cash", "shares"))
             opened_at = dt.datetime.fromisoformat(str(record["instant"]))
             account = cls(mandate, market, cash=cash, shares=shares, opened_at=opened_at)
             for name, told in cast("Mapping[str, Mapping[str, object]]", record["orders"]).items():
                 account._received[name] = order_from_record(cast("Mapping[str, object]", told["received"]))
                 account._answers[name] = _answer(name, OrderState(str(told["state"])), str(told["reason"]))
+            for name, (day, taken) in cast("Mapping[str, tuple[str, str]]", record.get("taken", {})).items():
+                account._taken[name] = (dt.date.fromisoformat(day), Decimal(taken))
             for name, work in cast("Mapping[str, Mapping[str, str]]", record["working"]).items():
                 account._working[name] = working_from_record(account._received[name], work)
         except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
@@ -367,25 +386,3 @@ def _open(order: Order) -> OpenOrder:
         limit_price=order.limit_price,
         currency=order.currency,
     )
-
-
-def _add(book: dict[str, Decimal], name: str, amount: Decimal) -> None:
-    book[name] = book.get(name, Decimal(0)) + amount
-
-
-def _book(
-    execution: Execution, cash: dict[str, Decimal], shares: dict[str, Decimal], base_currency: str, *, sign: int
-) -> None:
-    """Books a fill, or takes it back (`sign` -1)."""
-    if execution.kind is Kind.EQUITY:
-        _add(shares, execution.instrument, sign * execution.side.sign * execution.quantity)
-    for currency, _, amount in cash_changes(execution, base_currency):
-        _add(cash, currency, sign * amount)
-
-
-def _without_zeros(book: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {name: book[name] for name in sorted(book) if book[name] != 0}
-
-
-def _decimals(record: object) -> dict[str, Decimal]:
-    return {name: Decimal(text) for name, text in cast("Mapping[str, str]", record).items()}

@@ -7,11 +7,12 @@ from marketbot_resources.model import OrderType
 
 PAPER_CAPABILITIES = Capabilities(
     name="paper",
-    types=frozenset({OrderType.LIMIT_ON_OPEN}),
+    types=frozenset(OrderType),
     open_auction=AuctionTerms(closes_before=dt.timedelta(0)),
-    close_auction=None,
+    close_auction=AuctionTerms(closes_before=dt.timedelta(0)),
     dedupes_client_id=True,
     lateness_max=dt.timedelta(0),
     currency_legs=True,
     settlement_days=0,
+    at_once=True,
 )

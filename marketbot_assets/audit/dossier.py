@@ -34,6 +34,7 @@ from marketbot_assets.audit.report_parts import (
 )
 from marketbot_assets.audit.report_style import STYLE
 from marketbot_resources.model import utc_text
+from marketbot_resources.order_types import in_words
 
 View = Mapping[str, object]
 Names = Callable[[object], str]
@@ -135,9 +136,7 @@ def _sentence(view: View) -> str:
 
 
 def _limit(order: View) -> str:
-    if order["limit_price"] is None:
-        return "at the broker's rate"
-    return f"at {price(number(order['limit_price']))} {order['currency']} or better"
+    return in_words(order, lambda value: price(number(value)))
 
 
 def _tiles(view: View) -> Markup:
@@ -348,6 +347,12 @@ def build_dossier_index(session: str, views: Sequence[View], tickers: Mapping[st
     return page(f"marketbot dossiers {session}", body)
 
 
+def _short_limit(order: View, limit: float) -> str:
+    if math.isfinite(limit):
+        return f"{price(limit)} {order['currency']}"
+    return "at the rate" if order["kind"] == "FX" else "at the market"
+
+
 def _index_row(view: View, names: Names) -> tuple[object, ...]:
     order, plan = cast("View", view["order"]), cast("View", view["plan"] or {})
     name = str(order["client_order_id"])
@@ -357,7 +362,7 @@ def _index_row(view: View, names: Names) -> tuple[object, ...]:
         order["side"],
         count(number(order["quantity"])),
         called(order),
-        f"{price(limit)} {order['currency']}" if math.isfinite(limit) else "at the rate",
+        _short_limit(order, limit),
         str(plan.get("purpose", "")).replace("_", " ").lower(),
         names(order["reason"]),
         badge(str(order["state"])),

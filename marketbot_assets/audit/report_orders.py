@@ -36,7 +36,8 @@ def orders_section(facts: ReportFacts) -> Markup:
 
 def _order_row(facts: ReportFacts, row: Row) -> tuple[object, ...]:
     value, limit = number(row["value_base"]), number(row["limit_price"])
-    shown = f"{price(limit)} {row['currency']}" if math.isfinite(limit) else "at the rate"
+    free = "at the rate" if row["kind"] == "FX" else "at the market"
+    shown = f"{price(limit)} {row['currency']}" if math.isfinite(limit) else free
     part = percent(value / facts.nav) if facts.nav > 0.0 else percent(math.nan)
     purpose = {"FX": "currency"}.get(str(row["purpose"]), str(row["purpose"]).replace("_", " ").lower())
     head = (facts.ticker(row["instrument"]), row["side"], count(number(row["quantity"])), shown, money(value), part)

@@ -14,6 +14,7 @@ from marketbot_assets.commands.evidence_tree import count_faults, first_fault
 from marketbot_assets.commands.home import existing_lake
 from marketbot_assets.commands.order_names import intent_of
 from marketbot_resources.ledger.record import Entry
+from marketbot_resources.order_types import in_words
 
 if TYPE_CHECKING:
     from marketbot_resources.store.index import IndexRow
@@ -72,7 +73,7 @@ def _listing(case: Case) -> View:
 
 def _in_words(case: Case, listing: View) -> str:
     body = case.intent.body
-    limit = f"at {body['limit_price']} {body['currency']}" if body["limit_price"] else "at the broker's rate"
+    limit = in_words(body).removesuffix(" or better")
     called = " ".join(str(x) for x in (body["mic"], listing["ticker"]) if x) or body["instrument"]
     return f"{body['side']} {body['quantity']} {called} {limit}"
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from marketbot_assets.commands.evidence_text import tree_lines
 from marketbot_resources.model import plain, utc_text
+from marketbot_resources.order_types import in_words
 
 View = dict[str, object]
 SHOWN = 16
@@ -33,9 +34,7 @@ def _number(value: object, form: str = ".6g") -> str:
 
 
 def _what(order: View) -> list[str]:
-    limit = (
-        f"at {order['limit_price']} {order['currency']} or better" if order["limit_price"] else "at the broker's rate"
-    )
+    limit = in_words(order)
     called = " ".join(str(order[name]) for name in ("ticker", "mic", "name") if order[name])
     return [
         *_line("order", order["client_order_id"]),

@@ -106,7 +106,8 @@ def _listing(row: Row) -> str:
 
 
 def _plan(row: Row) -> str:
-    limit = "at the rate" if row["limit_price"] is None else f"limit {number(row['limit_price'])}"
+    free = "at the rate" if row["kind"] == "FX" else "at the market"
+    limit = free if row["limit_price"] is None else f"limit {number(row['limit_price'])}"
     told = f"{row['side']} {number(row['quantity'])}, {limit}, reference {number(row['reference_price'])}"
     return f"{told}, value {number(row['value_base'], ',.0f')}, cost {number(row['cost_bps'], '.2f')} bps, {row['purpose']}"
 

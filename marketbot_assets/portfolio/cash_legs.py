@@ -16,6 +16,7 @@ from marketbot_assets.portfolio.draft import FX, Desk, Draft
 from marketbot_assets.portfolio.funding import margin_share
 from marketbot_assets.portfolio.inputs import PlannedOrder
 from marketbot_assets.portfolio.rounding import exact, money_down, money_up
+from marketbot_resources.broker_table import BROKERS
 from marketbot_resources.model import BASIS_POINT, Side
 
 ZERO = Decimal(0)
@@ -41,7 +42,7 @@ def rate_of(desk: Desk, currency: str) -> Decimal | None:
 def waves(desk: Desk, drafts: Sequence[Draft], currency: str) -> list[dt.datetime]:
     """Auctions in which something is bought in a currency, in order."""
     own = [d for d in drafts if desk.inputs.currency[d.row] == currency and d.side is Side.BUY]
-    return sorted({desk.until(d.row) for d in own})
+    return sorted({desk.until(d) for d in own})
 
 
 def need(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft], currency: str, until: dt.datetime) -> Decimal:
@@ -49,7 +50,7 @@ def need(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft], currency: st
     share = exact(margin_share(desk.mandate))
 
     def total(drafts: Sequence[Draft]) -> Decimal:
-        own = (d for d in drafts if desk.inputs.currency[d.row] == currency and desk.until(d.row) <= until)
+        own = (d for d in drafts if desk.inputs.currency[d.row] == currency and desk.until(d) <= until)
         return sum((desk.paid(d) for d in own), ZERO)
 
     return total(buys) - share * total(sells)
@@ -85,12 +86,12 @@ def shortage(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> tuple
     for currency in foreign(desk):
         at = leg_need(desk, buys, sells, currency)[1]
         if at is not None:
-            abroad |= {d.row for d in buys if desk.inputs.currency[d.row] == currency and desk.until(d.row) <= at}
+            abroad |= {d.row for d in buys if desk.inputs.currency[d.row] == currency and desk.until(d) <= at}
     worst, rows = legs - cash, abroad
     for at in waves(desk, buys, base):
         missing = legs + need(desk, buys, sells, base, at) - cash
         if missing > worst:
-            own = {d.row for d in buys if desk.inputs.currency[d.row] == base and desk.until(d.row) <= at}
+            own = {d.row for d in buys if desk.inputs.currency[d.row] == base and desk.until(d) <= at}
             worst, rows = missing, abroad | own
     return worst, rows
 
@@ -114,9 +115,12 @@ def funded(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> list[Dr
 def currency_legs(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft]) -> list[PlannedOrder]:
     """BUY legs for what foreign buys and debts need, SELL legs for foreign cash that nothing needs; sorted by currency.
 
-    A debt is covered as far as base cash on hand goes. Sweeps happen on rebalance sessions, above the smallest order.
+    None at a broker that converts no currency. A debt is covered as far as base cash on hand goes. Sweeps happen on rebalance
+    sessions, above the smallest order.
     """
-    legs = []
+    legs: list[PlannedOrder] = []
+    if not BROKERS[desk.mandate.broker.name].currency_legs:
+        return legs
     fee = 1 + exact(desk.mandate.costs_bps.fx * BASIS_POINT)
     purse = max(spendable(desk, desk.mandate.base_currency), ZERO)
     for currency in foreign(desk):

@@ -14,10 +14,11 @@ from marketbot_assets.portfolio.facts import Facts
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.rounding import exact, lots_down
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import Side
+from marketbot_resources.model import OrderType, Side
 
 TARGET, PROTECTIVE, LIMIT_CURE, FX = "TARGET", "PROTECTIVE", "LIMIT_CURE", "FX"
 PURPOSES = (TARGET, PROTECTIVE, LIMIT_CURE, FX)
+EXITS = (PROTECTIVE, LIMIT_CURE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Draft:
 class Desk:
     """What every step of the plan needs: inputs, cleaned numbers, mandate, collars (n,) and the benefit of buying (n,).
 
+    `collar`: of orders on the way to the target, `exit_collar`: of exits and cures; how far a limit lies beyond the last close.
+
     `benefit`: utility per year and unit of weight at today's book; buys with the smallest benefit are cut first.
     """
 
@@ -48,6 +51,7 @@ class Desk:
     mandate: Mandate
     collar: Floats
     benefit: Floats
+    exit_collar: Floats
 
     def step(self, row: int) -> Decimal:
         """The lot of a row, shares."""
@@ -67,9 +71,21 @@ class Desk:
             return draft.value * (1 + exact(self.inputs.cost_buy[draft.row]))
         return draft.value * (1 - exact(self.facts.cost_sell[draft.row]))
 
-    def until(self, row: int) -> dt.datetime:
-        """When the auction of a row closes to new orders."""
-        return self.inputs.send_until[row]
+    def type_of(self, purpose: str) -> OrderType:
+        """The type of the orders of a purpose: exits and cures may have their own."""
+        rules = self.mandate.execution
+        return rules.exit_type if purpose in EXITS else rules.target_type
+
+    def window(self, draft: Draft) -> tuple[dt.datetime, dt.datetime]:
+        """When a draft may be sent."""
+        inputs, row = self.inputs, draft.row
+        if draft.purpose in EXITS and inputs.exit_send_until:
+            return inputs.exit_send_from[row], inputs.exit_send_until[row]
+        return inputs.send_from[row], inputs.send_until[row]
+
+    def until(self, draft: Draft) -> dt.datetime:
+        """When the auction of a draft closes to new orders."""
+        return self.window(draft)[1]
 
     def least_useful(self, drafts: list[Draft], rows: set[int]) -> int:
         """Position of the buy among `rows` that is missed least; ties by row."""

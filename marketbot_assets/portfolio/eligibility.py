@@ -6,7 +6,7 @@ name or a rule on the universe forbid to buy; no price or no rate forbids to tra
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -19,15 +19,17 @@ from marketbot_assets.normalization.listing_ends import NO_ENDS, ListingEnds
 from marketbot_assets.normalization.near_events import NearEvent
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.benchmark import market_weights
+from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_assets.portfolio.settlement import unsettled
-from marketbot_resources.calendars import next_open
-from marketbot_resources.closures import NO_CLOSURES, Closed
+from marketbot_assets.portfolio.slicing import slice_windows
+from marketbot_assets.portfolio.windows import SEND_WINDOW, first_open, windows_of
+from marketbot_resources.broker_table import BROKERS
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import BASIS_POINT
+from marketbot_resources.mandate_execution import CLOSE_AUCTION
+from marketbot_resources.model import BASIS_POINT, OrderType
 
 US_MICS = frozenset({"XNYS", "XNAS", "BATS", "ARCX"})
-SEND_WINDOW = dt.timedelta(minutes=5)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 
 
@@ -93,35 +95,38 @@ def free_cash(account: Account, mandate: Mandate, waiting: Mapping[str, Decimal]
     return free
 
 
-def linear_costs(mandate: Mandate, currencies: Sequence[str], is_fund: Flags) -> tuple[Floats, Floats]:
-    """(buy, sell) costs as fractions of the traded value: half-spread, fee, conversion, tax; (n,), (n,)."""
+def linear_costs(
+    mandate: Mandate, currencies: Sequence[str], is_fund: Flags, multiples: CostMultiples = NO_MULTIPLES
+) -> tuple[Floats, Floats]:
+    """(buy, sell) costs as fractions of the traded value: half-spread, fee, conversion, tax; (n,), (n,).
+
+    `multiples`: factors of the calibration on half-spread and fee.
+    """
     costs, base = mandate.costs_bps, mandate.base_currency
     worst = max(costs.half_spread_and_fee.values())
-    common = [
-        costs.half_spread_and_fee["FUND"]
-        if fund
-        else costs.half_spread_and_fee.get(ccy, worst) + (costs.fx if ccy != base else 0.0)
+    half = [
+        costs.half_spread_and_fee["FUND"] if fund else costs.half_spread_and_fee.get(ccy, worst)
         for ccy, fund in zip(currencies, is_fund, strict=True)
     ]
-    buy = np.array([c + costs.tax_buy.get(ccy, 0.0) for c, ccy in zip(common, currencies, strict=True)])
-    sell = np.array([c + costs.tax_sell.get(ccy, 0.0) for c, ccy in zip(common, currencies, strict=True)])
-    return buy * BASIS_POINT, sell * BASIS_POINT
+    on_top = [0.0 if fund or ccy == base else costs.fx for ccy, fund in zip(currencies, is_fund, strict=True)]
+    buy_factor, sell_factor = multiples.arrays(currencies, is_fund)
+    buy_tax, sell_tax = (np.array([tax.get(ccy, 0.0) for ccy in currencies]) for tax in (costs.tax_buy, costs.tax_sell))
+    buy, sell = (np.array(half) * factor + np.array(on_top) for factor in (buy_factor, sell_factor))
+    return (buy + buy_tax) * BASIS_POINT, (sell + sell_tax) * BASIS_POINT
+
+
+def charged(inputs: PortfolioInputs, multiples: CostMultiples, mandate: Mandate) -> PortfolioInputs:
+    """The inputs with the costs that live fills ask for: the factors on half-spread and fee here, on impact in `facts`."""
+    if not multiples.factors:
+        return inputs
+    buy, sell = linear_costs(mandate, inputs.currency, inputs.is_fund, multiples)
+    factors = multiples.arrays(inputs.currency, inputs.is_fund)
+    return replace(inputs, cost_buy=buy, cost_sell=sell, calibrated=factors)
 
 
 def is_rebalance(mandate: Mandate, session: dt.date) -> bool:
     """Whether the cadence rebalances on this session."""
     return mandate.cadence == "daily" or mandate.rebalance_weekday == WEEKDAYS[session.weekday()]
-
-
-def send_windows(
-    mics: Sequence[str], after: dt.datetime, off: Closed = NO_CLOSURES
-) -> tuple[tuple[dt.datetime, ...], tuple[dt.datetime, ...]]:
-    """(send_from, send_until) per instrument: from the cutoff until shortly before the next open of its own exchange.
-
-    `off`: closures that no calendar knows.
-    """
-    opens = {mic: next_open(mic, after + 2 * SEND_WINDOW, off)[1] for mic in sorted(set(mics))}
-    return tuple(after for _ in mics), tuple(opens[mic] - SEND_WINDOW for mic in mics)
 
 
 def newest_moves(window: MarketWindow) -> Floats:
@@ -207,9 +212,23 @@ def portfolio_inputs(
     if unpriced_held:
         reasons = [reason or "a held name has no price" for reason in reasons]
     price, fx = window.close[-1], window.fx[-1]
-    can_trade = tradable(market, currencies, mandate)
+    mics, steps, off = tuple(rows["mic"]), tuple(rows["quantity_step"]), mandate.calendar.closed
+    terms = BROKERS[mandate.broker.name]
+    targets = windows_of(mandate.execution.target_type, mics, steps, cutoff, terms, off)
+    exits = windows_of(mandate.execution.exit_type, mics, steps, cutoff, terms, off)
+    blocked = targets.refusal
+    if mandate.execution.remainder == CLOSE_AUCTION:
+        last = windows_of(OrderType.LIMIT_ON_CLOSE, mics, steps, cutoff, terms, off)
+        blocked = tuple(why or more for why, more in zip(blocked, last.refusal, strict=True))
+    legless = [
+        f"the broker {terms.name} converts no currency"
+        if c != mandate.base_currency and not terms.currency_legs
+        else ""
+        for c in currencies
+    ]
+    reasons = [reason or why or leg for reason, why, leg in zip(reasons, blocked, legless, strict=True)]
+    can_trade = tradable(market, currencies, mandate) & np.array([not why for why in exits.refusal], dtype=bool)
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
-    send_from, send_until = send_windows(tuple(rows["mic"]), cutoff, mandate.calendar.closed)
     waiting = unsettled(
         account.book.unsettled, dict(zip(names, rows["mic"], strict=True)), cutoff, mandate.calendar.closed
     )
@@ -245,11 +264,16 @@ def portfolio_inputs(
         can_trade=can_trade,
         force_exit=np.array([name in force_exit for name in names]),
         reasons=tuple(reasons),
-        send_from=send_from,
-        send_until=send_until,
+        send_from=targets.send_from,
+        send_until=targets.send_until,
         fx_send_from=cutoff,
-        fx_send_until=min(send_until) if send_until else cutoff + SEND_WINDOW,
+        fx_send_until=min((first_open(mic, cutoff, off) for mic in set(mics)), default=cutoff + 2 * SEND_WINDOW)
+        - SEND_WINDOW,
         rebalance=is_rebalance(mandate, session),
         book=account.book,
         benchmark=market_weights(window, rows),
+        exit_send_from=exits.send_from,
+        exit_send_until=exits.send_until,
+        target_refusals=blocked,
+        slice_windows=slice_windows(mics, cutoff, mandate, terms, off),
     )

@@ -13,7 +13,9 @@ from marketbot_assets.portfolio.facts import Facts
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import message_of
 from marketbot_resources.mandate import Mandate
+from marketbot_resources.mandate_execution import Edge, edge_of, type_of
 from marketbot_resources.model import BASIS_POINT
+from marketbot_resources.order_types import MARKET_MARGIN, UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,17 @@ class Funding:
         return slope
 
 
-def collars(inputs: PortfolioInputs, mandate: Mandate) -> Floats:
-    """(n,) RC-07 collar min(max(floor, multiple * sigma), ceiling) as a fraction; an unknown sigma gives the floor."""
+def collars(inputs: PortfolioInputs, mandate: Mandate, style: str | None = None) -> Floats:
+    """(n,) how far beyond the last close an order of a style may trade, as a fraction; None = the style of targets.
+
+    At the collar's edge: RC-07, min(max(floor, multiple * sigma), ceiling), an unknown sigma gives the floor; a limit at the last
+    close: 0; without a limit: what such an order is worth beyond the close (`MARKET_MARGIN`).
+    """
+    style = style or mandate.execution.targets
+    if type_of(style) in UNLIMITED:
+        return np.full(len(inputs.instruments), float(MARKET_MARGIN))
+    if edge_of(style) is Edge.CLOSE:
+        return np.zeros(len(inputs.instruments))
     rule = mandate.limits.collar
     sigma = np.where(np.isfinite(inputs.sigma_daily), inputs.sigma_daily, 0.0)
     ceiling = np.where(inputs.is_fund, rule.fund_ceiling, rule.ceiling)
@@ -98,8 +109,9 @@ def collars(inputs: PortfolioInputs, mandate: Mandate) -> Floats:
 
 
 def margin_share(mandate: Mandate) -> float:
-    """Share of planned sells that may pay for buys: nothing on a cash account."""
-    return mandate.limits.cash.planned_sells_fund if mandate.account.type == "margin" else 0.0
+    """Share of planned sells that may pay for buys: nothing on a cash account, nor while large orders are sliced over hours."""
+    waits = mandate.account.type != "margin" or mandate.execution.sliced
+    return 0.0 if waits else mandate.limits.cash.planned_sells_fund
 
 
 def funding_of(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Funding:

@@ -7,15 +7,26 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marketbot_assets.book.state import BookState
 from marketbot_assets.features.model import FactorModel
+from marketbot_resources.model import OrderType
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceWindow:
+    """One window inside a session: when a child may be sent, and the fraction of the session's volume expected in it."""
+
+    send_from: dt.datetime
+    send_until: dt.datetime
+    volume: Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +34,8 @@ class PortfolioInputs:
     """One decision's inputs for n sorted instruments: the universe and everything held.
 
     `price` listing currency; `fx` base per unit of the listing currency; `adv` base currency per session, median of 20;
-    `sigma_daily` per session; `cost_buy` and `cost_sell` linear costs as fractions of the traded value, tax included;
+    `sigma_daily` per session; `cost_buy` and `cost_sell` linear costs as fractions of the traded value, tax included, and the
+    `calibrated` factors (buy, sell; (n,) each; None = 1), which impact is still to get.
     `expected_return` excess per year. `positions` and `open_quantity` in shares (open orders signed, buys positive).
     `cash` per currency; `fx_rates` base per unit for every currency with cash or instruments; `nav` in base currency.
     `can_buy`: may be increased; `can_trade`: may be traded at all (a False forbids sells, too); `force_exit`: a stop is due;
@@ -31,6 +43,9 @@ class PortfolioInputs:
     `issuer`: ultimate issuer, a fund's own id, empty when unknown; no issuer at all stands for one of its own each.
     `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
     `benchmark`: (n,) weights of the mandate's benchmark, empty when unknown.
+    `exit_send_from`, `exit_send_until`: window of exits and cures, empty = as that of other orders. `target_refusals`: why the
+    broker cannot take orders of the target's type, empty = it can. `slice_windows`: exchange -> windows of slices in its next
+    session.
     """
 
     session: dt.date
@@ -68,14 +83,24 @@ class PortfolioInputs:
     fx_send_until: dt.datetime
     rebalance: bool
     book: BookState
+    calibrated: tuple[Floats, Floats] | None = None
     benchmark: Floats = field(default_factory=lambda: np.zeros(0))
     issuer: tuple[str, ...] = ()
+    exit_send_from: tuple[dt.datetime, ...] = ()
+    exit_send_until: tuple[dt.datetime, ...] = ()
+    target_refusals: tuple[str, ...] = ()
+    slice_windows: Mapping[str, tuple[SliceWindow, ...]] = field(default_factory=dict)
 
     def weights_now(self) -> Floats:
         """(n,) current weights with open orders counted as filled, fraction of NAV; 0 for a name without price and position."""
         shares = np.array([float(p + o) for p, o in zip(self.positions, self.open_quantity, strict=True)])
         value = shares * self.price * self.fx
         return np.asarray(np.where(shares == 0.0, 0.0, value) / self.nav)
+
+    def multiples(self) -> tuple[Floats, Floats]:
+        """(buy, sell) factors of the cost calibration, (n,) each."""
+        ones = np.ones(len(self.instruments))
+        return (ones, ones) if self.calibrated is None else self.calibrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +125,4 @@ class PlannedOrder:
     reason: str
     send_from: dt.datetime
     send_until: dt.datetime
+    type: OrderType = OrderType.LIMIT_ON_OPEN

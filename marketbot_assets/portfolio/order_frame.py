@@ -7,11 +7,13 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from marketbot_assets.portfolio.order_columns import ORDER_COLUMNS
+from marketbot_assets.portfolio.order_columns import LATER_COLUMNS, ORDER_COLUMNS
 from marketbot_assets.portfolio.order_rows import orders_from_rows
-from marketbot_resources.model import Order
+from marketbot_resources.model import LATER_PRICES, Order
 
 ORDER_NAMES = tuple(column.name for column in ORDER_COLUMNS)
+FIRST_NAMES = tuple(name for name in ORDER_NAMES if name not in {column.name for column in LATER_COLUMNS})
+PRICE_NAMES = ("limit_price", *LATER_PRICES)
 
 
 def orders_frame(orders: Iterable[Order]) -> pd.DataFrame:
@@ -32,20 +34,24 @@ def orders_frame(orders: Iterable[Order]) -> pd.DataFrame:
             "send_from": pd.Timestamp(o.send_from).tz_convert("UTC"),
             "send_until": pd.Timestamp(o.send_until).tz_convert("UTC"),
             "reason": o.reason,
+            "type": o.type.value,
+            **{name: getattr(o, name) for name in LATER_PRICES},
         }
         for o in sorted(orders, key=lambda order: order.client_order_id)
     ]
     frame = pd.DataFrame(rows, columns=list(ORDER_NAMES))
-    kinds = {"session": "datetime64[us]", "batch_no": "int64", "quantity": object, "limit_price": object}
+    kinds = {"session": "datetime64[us]", "batch_no": "int64", "quantity": object, **dict.fromkeys(PRICE_NAMES, object)}
     instants = {name: "datetime64[us, UTC]" for name in ("send_from", "send_until")}
     frame = frame.astype({**kinds, **instants})
-    frame["limit_price"] = frame["limit_price"].where(frame["limit_price"].notna(), None)
+    for name in PRICE_NAMES:
+        frame[name] = frame[name].where(frame[name].notna(), None)
     return frame
 
 
 def orders_from_frame(frame: pd.DataFrame) -> tuple[Order, ...]:
-    """The orders of a frame that has at least ORDER_COLUMNS, sorted by client order id.
+    """The orders of a frame that has at least ORDER_COLUMNS, sorted by client order id; an old one lacks LATER_COLUMNS.
 
-    Raises StoreError for a quantity that is not positive, a missing limit of shares or an instant without zone.
+    Raises StoreError for a quantity that is not positive, prices that its type does not have or an instant without zone.
     """
-    return orders_from_rows(frame[list(ORDER_NAMES)].to_dict("records"))
+    later = [name for name in ORDER_NAMES if name not in FIRST_NAMES and name in frame.columns]
+    return orders_from_rows(frame[[*FIRST_NAMES, *later]].to_dict("records"))

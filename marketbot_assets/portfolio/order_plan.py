@@ -3,8 +3,8 @@
 Sells first: a protective exit sells everything, odd lots too, within liquidity and the hard order value; other sells round to
 the nearest lot. Buys round down at the close and are valued at their limit with costs: whatever hard limit they would break is
 kept by cutting the buys that count in it, least useful first; then cash decides (`cash_legs`); what rounding left over buys
-single lots (`repair`). No name gets two orders, none gets one while an order is open at the broker. Not here: arithmetic of lots
-(`rounding`), the verdict (the risk stage).
+single lots (`repair`), and a large order becomes slices (`slicing`). No name gets two orders, none gets one while an order is open
+at the broker. Not here: arithmetic of lots (`rounding`), the verdict (the risk stage).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 
 from marketbot_assets.portfolio.bounds import Bounds, bounds_of
 from marketbot_assets.portfolio.cash_legs import currency_legs, funded, min_order
-from marketbot_assets.portfolio.draft import LIMIT_CURE, PROTECTIVE, TARGET, Desk, Draft, projected
+from marketbot_assets.portfolio.draft import EXITS, LIMIT_CURE, PROTECTIVE, TARGET, Desk, Draft, projected
 from marketbot_assets.portfolio.explanation import NO_DRIVERS, explain
 from marketbot_assets.portfolio.facts import Facts, facts_of, nav_known
 from marketbot_assets.portfolio.funding import Funding, collars
@@ -24,9 +24,11 @@ from marketbot_assets.portfolio.limit import Limit, LinearLimit
 from marketbot_assets.portfolio.limits import limit_set
 from marketbot_assets.portfolio.repair import name_room, with_leftover
 from marketbot_assets.portfolio.rounding import buy_limit, exact, lots_down, lots_near, lots_up, sell_limit
+from marketbot_assets.portfolio.slicing import sliced
 from marketbot_assets.portfolio.target import CURES_ONLY, OPTIMAL, RISK_REDUCING_ONLY, Target
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT, Kind, Order, Side, client_order_id
+from marketbot_resources.order_types import UNLIMITED
 
 GONE = 5e-7
 UNMOVED = 1.5e-6
@@ -45,7 +47,8 @@ def plan_orders(
     if not nav_known(inputs):
         return ()
     facts = facts_of(inputs, mandate)
-    desk = Desk(inputs, facts, mandate, collars(inputs, mandate), buy_benefit(facts, mandate))
+    exit_collar = collars(inputs, mandate, mandate.execution.exits)
+    desk = Desk(inputs, facts, mandate, collars(inputs, mandate), buy_benefit(facts, mandate), exit_collar)
     sells = _sells(desk, target, bounds_of(inputs, facts, mandate, cures_only=not inputs.rebalance))
     buys: list[Draft] = []
     if inputs.rebalance and target.status == OPTIMAL and not facts.no_buys:
@@ -54,13 +57,15 @@ def plan_orders(
         buys = within_limits(desk, funded(desk, _buys(desk, target), sells), sells, measured)
         buys = [d for d in buys if _worthwhile(desk, d)]
         prices = [
-            _limit(desk, row, Side.BUY) if facts.buyable[row] else Decimal(0) for row in range(len(facts.buyable))
+            _limit(desk, row, Side.BUY, TARGET) if facts.buyable[row] else Decimal(0)
+            for row in range(len(facts.buyable))
         ]
         buys = with_leftover(desk, target, limits, buys, sells, prices)
     reasons = {force.instrument: force.reason for force in explain(inputs, target, mandate, drivers=drivers)}
     planned = [_planned(desk, draft, reasons[inputs.instruments[draft.row]]) for draft in (*sells, *buys)]
     planned += currency_legs(desk, buys, sells)
-    return tuple(sorted(planned, key=lambda o: (FIRST.index(o.purpose), o.side == Side.BUY, o.instrument)))
+    planned.sort(key=lambda o: (FIRST.index(o.purpose), o.side == Side.BUY, o.instrument))
+    return sliced(planned, inputs, mandate)
 
 
 def buy_benefit(facts: Facts, mandate: Mandate) -> Floats:
@@ -102,7 +107,9 @@ def _sell(desk: Desk, target: Target, bounds: Bounds, row: int, wanted: float) -
         rounded = lots_near if purpose == TARGET else lots_up
         quantity = rounded(desk.shares(row, now - wanted), step)
         quantity = min(quantity if quantity <= most else lots_down(most, step), held)
-    draft = Draft(row, Side.SELL, quantity, _limit(desk, row, Side.SELL), purpose)
+    if purpose == TARGET and desk.inputs.target_refusals and desk.inputs.target_refusals[row]:
+        return None
+    draft = Draft(row, Side.SELL, quantity, _limit(desk, row, Side.SELL, purpose), purpose)
     small = purpose == TARGET and quantity < held and not _worthwhile(desk, draft)
     return None if quantity <= 0 or draft.limit <= 0 or small else draft
 
@@ -112,7 +119,7 @@ def _buys(desk: Desk, target: Target) -> list[Draft]:
     drafts = []
     for row in map(int, np.flatnonzero(desk.facts.buyable)):
         wanted, now = float(target.weights[row]), float(desk.facts.weights_now[row])
-        price = _limit(desk, row, Side.BUY)
+        price = _limit(desk, row, Side.BUY, TARGET)
         if not wanted > now or price <= 0:
             continue
         unit = desk.base_value(row, Decimal(1), price) * (1.0 + float(desk.inputs.cost_buy[row]))
@@ -123,8 +130,10 @@ def _buys(desk: Desk, target: Target) -> list[Draft]:
     return drafts
 
 
-def _limit(desk: Desk, row: int, side: Side) -> Decimal:
-    price, collar, tick = float(desk.inputs.price[row]), float(desk.collar[row]), desk.inputs.tick_size[row]
+def _limit(desk: Desk, row: int, side: Side, purpose: str) -> Decimal:
+    """The limit of an order, or what one without a limit is worth."""
+    width = desk.exit_collar if purpose in EXITS else desk.collar
+    price, collar, tick = float(desk.inputs.price[row]), float(width[row]), desk.inputs.tick_size[row]
     return buy_limit(price, collar, tick) if side is Side.BUY else sell_limit(price, collar, tick)
 
 
@@ -164,6 +173,7 @@ def within_limits(desk: Desk, buys: Sequence[Draft], sells: Sequence[Draft], lim
 
 def _planned(desk: Desk, draft: Draft, reason: str) -> PlannedOrder:
     inputs, row = desk.inputs, draft.row
+    kind, window = desk.type_of(draft.purpose), desk.window(draft)
     cost = inputs.cost_buy[row] if draft.side is Side.BUY else desk.facts.cost_sell[row]
     return PlannedOrder(
         instrument=inputs.instruments[row],
@@ -171,7 +181,7 @@ def _planned(desk: Desk, draft: Draft, reason: str) -> PlannedOrder:
         leg=LEGS[draft.purpose],
         side=draft.side.value,
         quantity=draft.quantity,
-        limit_price=draft.limit,
+        limit_price=None if kind in UNLIMITED else draft.limit,
         reference_price=float(inputs.price[row]),
         currency=inputs.currency[row],
         mic=inputs.mic[row],
@@ -179,8 +189,9 @@ def _planned(desk: Desk, draft: Draft, reason: str) -> PlannedOrder:
         cost_bps=float(cost) / BASIS_POINT,
         purpose=draft.purpose,
         reason=reason,
-        send_from=inputs.send_from[row],
-        send_until=inputs.send_until[row],
+        send_from=window[0],
+        send_until=window[1],
+        type=kind,
     )
 
 
@@ -209,6 +220,7 @@ def to_orders(planned: Sequence[PlannedOrder], inputs: PortfolioInputs) -> tuple
             send_from=p.send_from,
             send_until=p.send_until,
             reason=p.reason,
+            type=p.type,
         )
         for p in planned
     ]

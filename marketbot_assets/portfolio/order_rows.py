@@ -8,13 +8,15 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from marketbot_resources.errors import StoreError
-from marketbot_resources.model import Kind, Order, Side, plain
+from marketbot_resources.model import LATER_PRICES, Kind, Order, OrderType, Side, plain
+from marketbot_resources.order_types import price_problem
 
 
 def orders_from_rows(rows: Iterable[Mapping[str, object]]) -> tuple[Order, ...]:
     """The orders of rows that have at least ORDER_COLUMNS, sorted by client order id.
 
-    Raises StoreError for a quantity that is not positive, a missing limit of shares or an instant without zone.
+    Rows of tables that were written before LATER_COLUMNS existed hold orders of the first type. Raises StoreError for a quantity
+    that is not positive, prices that are not those of the order's type or an instant without zone.
     """
     return tuple(sorted((_order(row) for row in rows), key=lambda order: order.client_order_id))
 
@@ -25,9 +27,7 @@ def _order(row: Mapping[str, object]) -> Order:
     quantity = _decimal(row["quantity"])
     if quantity is None or quantity <= 0:
         raise StoreError(f"order {name}: expected a positive quantity, found {row['quantity']}")
-    if (limit is None) is not (kind is Kind.FX):
-        raise StoreError(f"order {name}: expected a limit for shares alone, found {row['limit_price']} for {kind}")
-    return Order(
+    order = Order(
         client_order_id=name,
         session=_day(row["session"], name),
         batch_no=int(str(row["batch_no"])),
@@ -42,7 +42,12 @@ def _order(row: Mapping[str, object]) -> Order:
         send_from=_utc(row["send_from"], name),
         send_until=_utc(row["send_until"], name),
         reason=str(row["reason"]),
+        type=OrderType(str(row.get("type", OrderType.LIMIT_ON_OPEN.value))),
+        **{later: _decimal(row.get(later)) for later in LATER_PRICES},
     )
+    if problem := price_problem(order):
+        raise StoreError(f"order {name}: expected the prices of its type, but it {problem}")
+    return order
 
 
 def _decimal(value: object) -> Decimal | None:

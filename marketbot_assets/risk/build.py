@@ -15,6 +15,7 @@ import pandas as pd
 from marketbot_assets.book.schema import BREAK, CASH, EXPLAINED
 from marketbot_assets.features.registry import FEATURES
 from marketbot_assets.normalization.window import MarketWindow
+from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.eligibility import Account, Market
 from marketbot_assets.portfolio.target import Target
 from marketbot_assets.risk.inputs import Flags, Floats, OptimizerAnswer, ReconciliationBreak, RiskInputs
@@ -138,6 +139,7 @@ def risk_inputs(
     cutoff: dt.datetime,
     days: Sequence[dt.date],
     rebalance: bool,
+    multiples: CostMultiples = NO_MULTIPLES,
 ) -> RiskInputs:
     """The facts of one judgement, in the order of the window's instruments. `days`: decision sessions up to this one."""
     rows, names = market.instruments, market.window.instruments
@@ -180,6 +182,7 @@ def risk_inputs(
         halt_flag=platform.halt_flag,
         ledger_ready=platform.ledger_ready,
         optimizer=answer_of(target),
+        cost_multiples=multiples.factors,
         rebalance=rebalance,
         sent_client_order_ids=frozenset(),
         unknown_broker_instruments=platform.unknown_instruments,

@@ -17,11 +17,12 @@ from marketbot_assets.book.roll import Held
 from marketbot_assets.book.schema import BREAK, CASH, EVENT
 from marketbot_assets.risk.feature_drift import feature_drift
 from marketbot_assets.risk.operation_facts import Breach, FillQuality, OperationFacts, TradeCost
-from marketbot_resources.calendars import close_at, next_open
+from marketbot_resources.calendars import close_at, next_open, session_at
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import SPLIT
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import BASIS_POINT, Execution, Kind, OpenOrder, Order, plain
+from marketbot_resources.model import BASIS_POINT, PAPER, Execution, Kind, OpenOrder, Order, plain
+from marketbot_resources.order_types import UNLIMITED, Phase, phase_of
 
 SHARES_TOLERANCE = Decimal("1e-9")
 BAR_GRACE = dt.timedelta(minutes=15)
@@ -46,8 +47,9 @@ class Traded:
 
 
 def auction_session(order: Order, closed: Closed) -> dt.date:
-    """The session of the order's exchange in whose opening auction it trades: its window closes shortly before."""
-    return next_open(order.mic, order.send_until, closed)[0]
+    """The session of the order's exchange in which it trades: its window closes shortly before the open, or within it."""
+    within = None if phase_of(order.type) is Phase.OPEN else session_at(order.mic, order.send_until, closed)
+    return within or next_open(order.mic, order.send_until, closed)[0]
 
 
 def split_ratio(actions: pd.DataFrame, instrument: str, after: dt.date, until: dt.date) -> Decimal:
@@ -100,11 +102,12 @@ def fill_qualities(traded: Traded) -> tuple[FillQuality, ...]:
         order = traded.orders.get(fill.client_order_id)
         price, sign, limit = float(fill.price), fill.side.sign, NAN
         opened, low, high = NAN, NAN, NAN
-        if order is not None and order.limit_price is not None:
+        if order is not None and (order.limit_price is not None or order.type in UNLIMITED):
             day = auction_session(order, traded.closed)
             ratio = float(split_ratio(traded.actions, fill.instrument, order.session, day))
-            limit = float(order.limit_price) / ratio
-            opened, low, high = bars.get((fill.instrument, day), (NAN, NAN, NAN))
+            limit = float(fill.price) if order.limit_price is None else float(order.limit_price) / ratio
+            opened, low, high, closing = bars.get((fill.instrument, day), (NAN, NAN, NAN, NAN))
+            opened = closing if phase_of(order.type) is Phase.CLOSE else opened
         found.append(
             FillQuality(
                 execution_id=fill.execution_id,
@@ -117,8 +120,8 @@ def fill_qualities(traded: Traded) -> tuple[FillQuality, ...]:
     return tuple(sorted(found, key=lambda quality: quality.execution_id))
 
 
-def _bars(traded: Traded) -> dict[tuple[str, dt.date], tuple[float, float, float]]:
-    """(instrument, session) -> (open, low, high) of this session's fills."""
+def _bars(traded: Traded) -> dict[tuple[str, dt.date], tuple[float, float, float, float]]:
+    """(instrument, session) -> (open, low, high, close) of this session's fills."""
     names = {fill.instrument for fill in traded.fills if fill.kind is Kind.EQUITY}
     if not names:
         return {}
@@ -128,7 +131,9 @@ def _bars(traded: Traded) -> dict[tuple[str, dt.date], tuple[float, float, float
     rows = prices[prices["session"].isin([pd.Timestamp(day) for day in sorted(days)])]
     rows = rows[rows["instrument"].isin(names)]
     return {
-        (str(row.instrument), row.session.date()): (float(row.open), float(row.low), float(row.high))
+        (str(row.instrument), row.session.date()): (
+            *(float(row.open), float(row.low), float(row.high), float(row.close)),
+        )
         for row in rows.itertuples(index=False)
     }
 
@@ -232,7 +237,7 @@ class Sources:
 
     `reconciliation`: None where book and broker are compared exactly elsewhere. `previous`: what the verdict before carries.
     `broker_at`: the broker's clock at the cutoff, None = not told. `answers`: refusals of the batch before, in order of sending.
-    `past_features`: FEATURES of the sessions before.
+    `past_features`: FEATURES of the sessions before. `permitted_environment`: whose money may be moved, PAPER or another word.
     """
 
     session: dt.date
@@ -254,6 +259,7 @@ class Sources:
     model_scores: tuple[str, ...]
     features: pd.DataFrame
     past_features: Sequence[pd.DataFrame]
+    permitted_environment: str = PAPER
 
 
 def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_spec: str) -> OperationFacts:
@@ -287,4 +293,5 @@ def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_sp
         features=tuple(known.features.columns),
         drift=feature_drift(known.features, known.past_features),
         drift_sessions=len(known.past_features),
+        permitted_environment=known.permitted_environment,
     )

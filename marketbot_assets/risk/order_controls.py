@@ -14,8 +14,18 @@ import numpy as np
 from marketbot_assets.book.state import Rung
 from marketbot_assets.risk.control import ControlResult, Rule, tightest, within
 from marketbot_assets.risk.inputs import Flags, Floats
-from marketbot_assets.risk.projection import WITHOUT, Projection, base_rate, members, number, numbers, times
+from marketbot_assets.risk.projection import (
+    WITHOUT,
+    Projection,
+    base_rate,
+    is_unlimited,
+    members,
+    number,
+    numbers,
+    times,
+)
 from marketbot_resources.model import Kind, Order, Side, Status
+from marketbot_resources.order_types import UNLIMITED, price_problem
 
 IDENTITY = Rule(
     "RC-01",
@@ -89,10 +99,12 @@ def _order_problem(p: Projection, order: Order, row: int, known: Flags) -> str:
         (not _positive(order.quantity), f"has quantity {order.quantity}"),
         (not order.send_from < order.send_until, "has an empty send window"),
     )
+    wrong = price_problem(order)
     if order.kind is Kind.FX:
         special = (
             (order.currency == base or order.instrument != f"FX:{order.currency}", "is no conversion against the base"),
             (order.limit_price is not None, "is a conversion with a limit"),
+            (bool(wrong), wrong),
             (
                 order.currency not in inputs.currency and order.currency not in inputs.cash,
                 "converts an unknown currency",
@@ -103,7 +115,8 @@ def _order_problem(p: Projection, order: Order, row: int, known: Flags) -> str:
     else:
         special = (
             (order.kind is not Kind.EQUITY, "has no kind"),
-            (not _positive(order.limit_price), f"has limit {order.limit_price}"),
+            (order.type not in UNLIMITED and not _positive(order.limit_price), f"has limit {order.limit_price}"),
+            (bool(wrong), wrong),
             (
                 order.mic != inputs.mic[row] or order.currency != inputs.currency[row],
                 "has another exchange or currency",
@@ -189,13 +202,19 @@ def _stale_share(p: Projection, stale: Flags, hard: float) -> ControlResult:
 def collar(p: Projection) -> tuple[ControlResult, ...]:
     """RC-07: a limit may lie at most c beyond the last close, c = min(max(2 %, 2.5 sigma), 5 %), for funds at most 3 %.
 
-    A sell that reduces risk in a name without sigma gets the tightest collar; a buy without sigma is refused.
+    An order of a type without limit has none to judge (WARN); whether it may be is RC-17's to say, where it fills badly RC-65's. A
+    sell that reduces risk in a name without sigma gets the tightest collar; a buy without sigma is refused.
     """
     rules, n = p.mandate.limits.collar, len(p.price)
     sigma, fund = numbers(p.inputs.sigma_daily, n), numbers(p.inputs.is_fund, n)
     results = []
     for j in np.flatnonzero(~p.is_fx & (p.rows >= 0)):
         row, sign = p.rows[j], p.signs[j]
+        if is_unlimited(p.orders[j]):
+            results.append(
+                COLLAR.result(Status.WARN, f"{p.orders[j].instrument}: no limit", key=p.orders[j].client_order_id)
+            )
+            continue
         ceiling = rules.ceiling if fund[row] == 0.0 else rules.fund_ceiling
         width = min(max(rules.floor, rules.sigma_multiple * sigma[row]), ceiling)
         if not (0.0 <= sigma[row] < np.inf):
@@ -213,14 +232,14 @@ def collar(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def order_value(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-08: an order's value, buys at limit, is at most 6 % of NAV; more is a size bug and rejects the batch.
+    """RC-08: an order's value, buys at limit, is at most 6 % of NAV; more is a size bug and rejects the batch. Slices count as one.
 
     A risk-reducing order cannot be one, it is bounded by the position: it is cut to the limit and goes on next session.
     """
     limit = p.mandate.limits.order_value
     results = []
     for j in np.flatnonzero(~p.is_fx):
-        share, order_id = float(p.value[j] / p.nav), p.orders[j].client_order_id
+        share, order_id = float(p.parent_value[j] / p.nav), p.orders[j].client_order_id
         status, keep = Status.PASS, 1.0
         if not np.isfinite(share):
             # Without a NAV no size means anything; without a price this one order has none (RC-05 drops it, too).
@@ -305,11 +324,14 @@ def tick_lot(p: Projection) -> tuple[ControlResult, ...]:
     results = []
     for j in np.flatnonzero(~p.is_fx & (p.rows >= 0)):
         order, row = p.orders[j], p.rows[j]
-        on_tick = order.limit_price is not None and _is_multiple(order.limit_price, p.inputs.tick_size[row])
-        empties = bool(p.signs[j] < 0 and p.quantity[j] == p.available[row])
+        prices = [price for price in (order.limit_price, order.stop_price, order.take_profit) if price is not None]
+        on_tick = (bool(prices) or order.type in UNLIMITED) and all(
+            _is_multiple(price, p.inputs.tick_size[row]) for price in prices
+        )
+        empties = bool(p.signs[j] < 0 and p.parent_quantity[j] == p.available[row])
         on_lot = empties or _is_multiple(order.quantity, p.inputs.quantity_step[row])
         lot_known = _is_multiple(Decimal(0), p.inputs.quantity_step[row])
-        big = bool(p.value[j] >= MIN_NOTIONAL_BASE)
+        big = bool((p.parent_value[j] if p.spare[j] else p.value[j]) >= MIN_NOTIONAL_BASE)
         if on_tick and on_lot and big:
             continue
         cut = on_tick and big and lot_known

@@ -7,6 +7,7 @@ Not here: how large it may be (`size_controls`), cash, tax and margin (`account_
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +17,9 @@ from marketbot_assets.risk.inputs import Flags
 from marketbot_assets.risk.listing_classes import classes_of
 from marketbot_assets.risk.projection import Projection, members, number, numbers, texts
 from marketbot_assets.risk.trade_facts import NextSession, guarded
-from marketbot_resources.model import Kind, OpenOrder, Order, Side, Status
+from marketbot_resources.model import Kind, OpenOrder, Order, OrderType, Side, Status
+from marketbot_resources.order_slices import CLOSE_LEG, siblings
+from marketbot_resources.order_types import price_problem
 
 TRADABLE = Rule(
     "RC-02",
@@ -63,7 +66,7 @@ ORDER_TYPE = Rule(
     "order type",
     Status.REJECT_BATCH,
     "orders",
-    formula="shares at a limit for one session, or a currency conversion without one; no other field",
+    formula="type in execution.allowed, with the prices of its type; stops sell to protect; or a conversion; rest <= slices",
     answers="RTS 6 Art. 15(1); FIA 2015",
 )
 SELF_TRADE = Rule(
@@ -91,6 +94,8 @@ FLOOR = Rule(
     answers="house",
 )
 
+PROTECTIVE_LEG = "P"
+STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 US_LISTINGS = frozenset({"XNYS", "XNAS", "XASE", "ARCX", "BATS"})
 # What an order of this house is made of. A field that is not named here may change what the order does at the broker.
 ORDER_FIELDS = frozenset(
@@ -254,16 +259,35 @@ def spread(p: Projection) -> tuple[ControlResult, ...]:
     return tuple(results) or (SPREAD.result(Status.PASS, text, limit=rules.hard),)
 
 
+def _type_problem(p: Projection, order: Order) -> str:
+    if order.kind not in (Kind.EQUITY, Kind.FX):
+        return "is no limit order and no conversion"
+    if problem := price_problem(order):
+        return problem
+    if order.kind is Kind.FX:
+        return ""
+    if order.type.value.lower() not in p.mandate.execution.allowed:
+        return f"is {order.type.value}, which the mandate does not allow"
+    if order.type in STOPS and not (order.side is Side.SELL and order.leg == PROTECTIVE_LEG):
+        return f"is {order.type.value} and protects nothing"
+    if order.leg == CLOSE_LEG:
+        most = sum((child.quantity for child in siblings(order, p.orders)), Decimal(0))
+        if not (order.type is OrderType.LIMIT_ON_CLOSE and order.quantity <= most):
+            return f"takes {order.quantity} of {most} in slices"
+    return ""
+
+
 def order_type(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-17: shares at a limit for one session, or conversions of a currency; an order can be nothing else by its structure."""
+    """RC-17: shares in an order type that the mandate allows, with exactly its prices, or conversions of a currency.
+
+    By default limits in the auctions or for the day. An order can be nothing else by its structure: it lives for one session. A
+    stop only ever sells, and protects (leg P). What takes the rest of slices (leg TC) is no more than all of them.
+    """
     strange = sorted({field.name for order in p.orders for field in dataclasses.fields(order)} ^ ORDER_FIELDS)
-    bad = [
-        order.client_order_id
-        for order in p.orders
-        if (order.kind is Kind.EQUITY) != (order.limit_price is not None) or order.kind not in (Kind.EQUITY, Kind.FX)
-    ]
+    told = [(order.client_order_id, _type_problem(p, order)) for order in p.orders]
+    bad = [name for name, why in told if why]
     problems = [f"an order has or lacks the field {name}" for name in strange] if p.orders else []
-    problems += [f"{name} is no limit order and no conversion" for name in bad]
+    problems += [f"{name} {why}" for name, why in told if why]
     if p.mandate.schedule.execute != "next_open":
         problems.append(f"orders for {p.mandate.schedule.execute}")
     status, text = ORDER_TYPE.fail if problems else Status.PASS, "; ".join(problems[:3])

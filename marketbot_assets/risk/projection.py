@@ -1,6 +1,8 @@
 """The projected book: positions, open orders and proposed orders as numbers, by the risk stage's own path.
 
-Buys count at their limit price, everything else at the last close. Whatever cannot be read becomes NaN, and NaN fails every
+Buys count at their limit price, without one at the last close and MARKET_MARGIN more, everything else at the last close. The slices
+of one parent count as one order where a rule is about one order; the child that takes what they leave is in them already and
+counts as nothing. Whatever cannot be read becomes NaN, and NaN fails every
 comparison. Not here: limits and statuses (`control` and the `*_controls`).
 """
 
@@ -16,6 +18,8 @@ from marketbot_assets.risk.inputs import Flags, Floats, RiskInputs
 from marketbot_assets.risk.trade_facts import guarded
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT, Kind, Order, Side
+from marketbot_resources.order_slices import CLOSE_LEG, is_slice
+from marketbot_resources.order_types import MARKET_MARGIN, UNLIMITED
 
 T = TypeVar("T")
 WITH, WITHOUT, REDUCTIONS = 0, 1, 2
@@ -27,6 +31,8 @@ class Projection:
     """One batch of m orders on a book of n instruments.
 
     `rows` (m,): the order's instrument, -1 for FX legs and unknown names; `signs` (m,): +1 buy, -1 sell, 0 unreadable.
+    `parents` (m,): number of the order that each is a slice of, its own where it is none; `spare` (m,): takes only what slices
+    leave, its `quantity` and `value` are 0. `parent_quantity`, `parent_value` (m,): of all slices of the order's parent together.
     `rate` (n,): base per unit of the listing currency. `value` (m,): base currency, buys at limit; `cost` (m,): fraction of it.
     `pre` (n,): shares with open orders filled; `available` (n,): shares that can be sold (open sells gone, open buys not there).
     `reducing` (m,): |post| < |pre| with the same sign (a full exit included); FX legs are neither reducing nor increasing.
@@ -41,7 +47,11 @@ class Projection:
     rows: NDArray[np.int64]
     signs: Floats
     is_fx: Flags
+    parents: NDArray[np.int64]
+    spare: Flags
     quantity: Floats
+    parent_quantity: Floats
+    parent_value: Floats
     limit: Floats
     price: Floats
     rate: Floats
@@ -146,6 +156,28 @@ def _reducing(rows: NDArray[np.int64], signed: Floats, pre: Floats, available: F
     return np.asarray(~is_fx & np.where(signed < 0, sells_reduce[rows], (signed > 0) & buys_reduce[rows]))
 
 
+def is_unlimited(order: Order) -> bool:
+    """Whether an order for shares is of a type without limit, and has none."""
+    return order.kind is not Kind.FX and order.limit_price is None and order.type in UNLIMITED
+
+
+def _parents(orders: Sequence[Order]) -> NDArray[np.int64]:
+    """(m,) one number per parent: slices of one name and side share it, every other order has its own."""
+    found: dict[tuple[object, ...], int] = {}
+    keys = [
+        (o.instrument, o.side) if o.kind is not Kind.FX and (is_slice(o.leg) or o.leg == CLOSE_LEG) else (j,)
+        for j, o in enumerate(orders)
+    ]
+    return np.array([found.setdefault(key, len(found)) for key in keys], dtype=np.int64)
+
+
+def _of_parents(parents: NDArray[np.int64], amounts: Floats) -> Floats:
+    """(m,) the sum over the order's parent."""
+    total = np.zeros(len(parents))
+    np.add.at(total, parents, amounts)
+    return np.asarray(total[parents])
+
+
 def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Projection:
     """The book after `orders`. Orders are sorted by id first, so that their sequence changes nothing."""
     ordered = tuple(sorted(orders, key=lambda order: str(order.client_order_id)))
@@ -157,7 +189,8 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
         [-1 if order.kind is Kind.FX else place.get(order.instrument, -1) for order in ordered], dtype=np.int64
     )
     signs = np.array([{Side.BUY: 1.0, Side.SELL: -1.0}.get(order.side, 0.0) for order in ordered], dtype=float)
-    quantity = np.array([number(order.quantity) for order in ordered], dtype=float)
+    spare = np.array([order.kind is not Kind.FX and order.leg == CLOSE_LEG for order in ordered], dtype=bool)
+    quantity = np.where(spare, 0.0, [number(order.quantity) for order in ordered])
     limit = np.array([number(order.limit_price) for order in ordered], dtype=float)
     price = numbers(inputs.price, n)
     price = np.where((price > 0) & np.isfinite(price), price, NAN)
@@ -167,7 +200,9 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
     fund = numbers(inputs.is_fund, n)
     order_rate = np.array([rates[str(order.currency)] for order in ordered], dtype=float)
     last = np.append(price, NAN)[rows]
-    paid = np.where(is_fx, 1.0, np.where(signs > 0, limit, last))
+    unlimited = np.array([is_unlimited(order) for order in ordered], dtype=bool)
+    worth = np.where(unlimited, last * (1.0 + float(MARKET_MARGIN)), limit)
+    paid = np.where(is_fx, 1.0, np.where(signs > 0, worth, last))
     value = quantity * paid * order_rate
     cost = [
         mandate.costs_bps.fx * BASIS_POINT
@@ -186,6 +221,7 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
     reductions = _per_instrument(rows, np.where(reducing, signed_value, 0.0), n)
     weights = np.stack([without + flow, without, without + reductions], axis=1) / nav
     increasing = ~reducing & ~is_fx
+    parents = _parents(ordered)
     return Projection(
         inputs=inputs,
         orders=ordered,
@@ -194,7 +230,11 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
         rows=rows,
         signs=signs,
         is_fx=is_fx,
+        parents=parents,
+        spare=spare,
         quantity=quantity,
+        parent_quantity=_of_parents(parents, quantity),
+        parent_value=_of_parents(parents, value),
         limit=limit,
         price=price,
         rate=rate,

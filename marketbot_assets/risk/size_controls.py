@@ -17,6 +17,7 @@ from marketbot_assets.risk.inputs import Flags, Floats
 from marketbot_assets.risk.projection import WITH, WITHOUT, Projection, number, numbers, times
 from marketbot_assets.risk.trade_facts import Filled, SentOrder
 from marketbot_resources.model import BASIS_POINT, Side, Status
+from marketbot_resources.order_slices import parent_leg
 
 QUANTITY = Rule(
     "RC-09",
@@ -81,7 +82,8 @@ UNKNOWN_ISSUER = "UNKNOWN"
 def quantity(p: Projection) -> tuple[ControlResult, ...]:
     """RC-09: an order is at most 1.5 times what is held plus what is wanted, and what adds risk at most 5 % of daily volume.
 
-    More is a size bug. An order whose measure is not known is dropped. Sales are bounded by the shares that are there and by RC-10.
+    More is a size bug. Slices count as one. An order whose measure is not known is dropped. Sales are bounded by the shares
+    that are there and by RC-10.
     """
     rules, n = p.mandate.limits.order_quantity, len(p.price)
     unit = p.price * p.rate
@@ -89,17 +91,17 @@ def quantity(p: Projection) -> tuple[ControlResult, ...]:
     adv = numbers(p.inputs.adv, n) / unit
     results = []
     for j in np.flatnonzero(~p.is_fx & (p.rows >= 0)):
-        row, order_id = int(p.rows[j]), p.orders[j].client_order_id
+        row, order_id, shares = int(p.rows[j]), p.orders[j].client_order_id, float(p.parent_quantity[j])
         aim = wanted[row] if p.signs[j] > 0 or np.isfinite(wanted[row]) else 0.0
         most = rules.multiple * (aim + abs(float(p.pre[row])))
         limits = [("held and wanted", most)]
         if p.increasing[j]:
             limits.append(("the average daily volume", float(rules.adv * adv[row])))
         for what, limit in limits:
-            share = float(p.quantity[j] / limit) if 0.0 < limit < np.inf else np.nan
+            share = float(shares / limit) if 0.0 < limit < np.inf else np.nan
             good = within(share, 1.0)
             status = Status.PASS if good else QUANTITY.fail if np.isfinite(share) else Status.REJECT_ORDER
-            text = "" if good else f"{p.orders[j].instrument}: {p.quantity[j]:g} shares, {limit:.6g} by {what}"
+            text = "" if good else f"{p.orders[j].instrument}: {shares:g} shares, {limit:.6g} by {what}"
             results.append(
                 QUANTITY.result(
                     status, text, key=f"{order_id} {what}", observed=share, limit=1.0,
@@ -159,16 +161,26 @@ def _sent(p: Projection) -> tuple[SentOrder, ...]:
     return sent
 
 
+def _parents_sent(sent: tuple[SentOrder, ...]) -> int:
+    sliced = {(o.instrument, o.side) for o in sent if parent_leg(o.leg) != o.leg}
+    return len(sliced) + sum(parent_leg(o.leg) == o.leg for o in sent)
+
+
 def order_count(p: Projection) -> tuple[ControlResult, ...]:
     """RC-14: at most two orders per name that is known, and 200 in a session with its legs and what was sent already.
 
+    Per name the slices of one order count as one; in the session each is an order.
     How fast they leave is not judged here: one wave of at most so many.
     """
     rules, sent = p.mandate.limits.order_count, _sent(p)
     legs = int(p.is_fx.sum())
     results = []
     for key, seen, limit in (
-        ("names", len(p.orders) - legs + len(sent), rules.per_name * len(p.inputs.instruments)),
+        (
+            "names",
+            len(set(p.parents.tolist())) - legs + _parents_sent(sent),
+            rules.per_name * len(p.inputs.instruments),
+        ),
         ("session", len(p.orders) + len(sent), rules.per_session),
     ):
         status = Status.PASS if seen <= rules.warn * limit else Status.WARN if seen <= limit else COUNT.fail
@@ -250,7 +262,8 @@ def oversell(p: Projection) -> tuple[ControlResult, ...]:
 def expected_cost(p: Projection) -> tuple[ControlResult, ...]:
     """RC-26: half-spread, fee, conversion and Y * sigma * sqrt(q / ADV) of a buy are at most 30 basis points; tax stays out.
 
-    A buy is cut to what costs so much; one whose linear part alone costs more is dropped. Sales are measured, never held back.
+    Slices count as one order. A buy is cut to what costs so much; one whose linear part alone costs more is dropped. Sales
+    are measured, never held back.
     Whether the trade earns it is for the optimizer, whose objective has the same costs.
     """
     rules, costs, n = p.mandate.limits.expected_cost_bps, p.mandate.costs_bps, len(p.price)
@@ -259,11 +272,12 @@ def expected_cost(p: Projection) -> tuple[ControlResult, ...]:
     for j in np.flatnonzero(~p.is_fx & (p.rows >= 0)):
         row, order = int(p.rows[j]), p.orders[j]
         label = "FUND" if fund[row] == 1.0 else order.currency
-        linear = costs.half_spread_and_fee.get(label, dearest)
+        factor = p.inputs.cost_multiples.get((label, order.side), 1.0)  # what live fills ask for
+        linear = factor * costs.half_spread_and_fee.get(label, dearest)
         linear += costs.fx if order.currency != p.mandate.base_currency else 0.0
-        share = float(p.value[j] / adv[row]) if adv[row] > 0 else np.nan
+        share = float(p.parent_value[j] / adv[row]) if adv[row] > 0 else np.nan
         known = sigma[row] >= 0.0 and share >= 0.0
-        impact = costs.impact_coefficient * sigma[row] * np.sqrt(share) / BASIS_POINT if known else np.nan
+        impact = factor * costs.impact_coefficient * sigma[row] * np.sqrt(share) / BASIS_POINT if known else np.nan
         total = linear + float(impact)
         noted = not within(total, rules.warn)
         bad = bool(p.increasing[j]) and not within(total, rules.hard)

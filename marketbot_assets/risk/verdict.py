@@ -20,10 +20,10 @@ from marketbot_assets.risk.inputs import RiskInputs
 from marketbot_assets.risk.model_controls import MODEL_CONTROLS
 from marketbot_assets.risk.model_facts import ModelFacts
 from marketbot_assets.risk.order_controls import IDENTITY, ORDER_CONTROLS, ORDER_VALUE
-from marketbot_assets.risk.permission_controls import PERMISSION_CONTROLS
+from marketbot_assets.risk.permission_controls import ORDER_TYPE, PERMISSION_CONTROLS
 from marketbot_assets.risk.platform_controls import PLATFORM_CONTROLS
 from marketbot_assets.risk.post_trade_controls import POST_TRADE_CONTROLS
-from marketbot_assets.risk.projection import Projection, number, project, trading_cost
+from marketbot_assets.risk.projection import Projection, is_unlimited, number, numbers, project, trading_cost
 from marketbot_assets.risk.size_controls import SIZE_CONTROLS
 from marketbot_assets.risk.state_controls import STATE_CONTROLS
 from marketbot_assets.risk.stress import STRESS_CONTROLS
@@ -32,6 +32,8 @@ from marketbot_assets.risk.tail_controls import TAIL_CONTROLS
 from marketbot_resources.currencies import minor_digits
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Kind, Order, Side, Status, batch_sha256
+from marketbot_resources.order_slices import CLOSE_LEG, siblings
+from marketbot_resources.order_types import MARKET_MARGIN
 
 Test = Callable[[Projection], tuple[ControlResult, ...]]
 
@@ -144,7 +146,23 @@ def shrink(
             causes[order.client_order_id] = control
         if not quantity.is_nan() and quantity > 0:
             left.append(replace(order, quantity=quantity))
+    left = _bounded(left, causes)
     return _refit_legs(inputs, mandate, batch, left, causes), causes
+
+
+def _bounded(orders: Sequence[Order], causes: dict[str, str]) -> list[Order]:
+    """What takes the rest of slices takes no more than all of them; without slices there is nothing to take."""
+    found = []
+    for order in orders:
+        if order.kind is Kind.FX or order.leg != CLOSE_LEG:
+            found.append(order)
+            continue
+        most = sum((child.quantity for child in siblings(order, orders)), Decimal(0))
+        if most < order.quantity:
+            causes.setdefault(order.client_order_id, ORDER_TYPE.id)
+        if most > 0:
+            found.append(replace(order, quantity=min(order.quantity, most)))
+    return found
 
 
 def _cut(inputs: RiskInputs, order: Order, keep: float) -> Decimal:
@@ -154,14 +172,21 @@ def _cut(inputs: RiskInputs, order: Order, keep: float) -> Decimal:
         return Decimal(0)
 
 
-def _traded(orders: Sequence[Order], mandate: Mandate) -> Mapping[tuple[str, Side], float]:
+def _paid(order: Order, closes: Mapping[str, float]) -> float:
+    """The limit; for an order without one its last close and MARKET_MARGIN more."""
+    margin = 1.0 + float(MARKET_MARGIN)
+    return closes.get(order.instrument, float("nan")) * margin if is_unlimited(order) else number(order.limit_price)
+
+
+def _traded(orders: Sequence[Order], inputs: RiskInputs, mandate: Mandate) -> Mapping[tuple[str, Side], float]:
     """Value of equity orders at their limits per currency and side, in that currency, costs of buys included."""
+    closes = dict(zip(inputs.instruments, numbers(inputs.price, len(inputs.instruments)), strict=True))
     total: dict[tuple[str, Side], float] = {}
     for order in orders:
-        if order.kind is not Kind.FX:
+        if order.kind is not Kind.FX and order.leg != CLOSE_LEG:
             key, buying = (order.currency, order.side), order.side is Side.BUY
             cost = trading_cost(mandate, order.currency, is_fund=False, sign=1.0) if buying else 0.0
-            value = number(order.quantity) * number(order.limit_price) * (1.0 + cost)
+            value = number(order.quantity) * _paid(order, closes) * (1.0 + cost)
             total[key] = total.get(key, 0.0) + value
     return total
 
@@ -170,7 +195,7 @@ def _refit_legs(
     inputs: RiskInputs, mandate: Mandate, before: Sequence[Order], after: Sequence[Order], causes: dict[str, str]
 ) -> tuple[Order, ...]:
     """FX legs after equity orders shrank: a BUY leg pays for what is left to buy, a SELL leg converts what is left to come."""
-    had, has = _traded(before, mandate), _traded(after, mandate)
+    had, has = _traded(before, inputs, mandate), _traded(after, inputs, mandate)
     refitted = []
     for order in after:
         quantity = order.quantity

@@ -14,7 +14,7 @@ from marketbot_assets.risk.operation_facts import TradeCost
 from marketbot_assets.risk.schema import APPROVED, RISK_VERDICT, VERDICTS
 from marketbot_resources.errors import NoVerdict
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import Order, Status, batch_sha256
+from marketbot_resources.model import Kind, Order, Status, batch_sha256
 
 TRADE = "TRADE"
 _TEXTS = ("opened", "cause", "halt_class")
@@ -59,7 +59,7 @@ def _order_rows(judgement: Judgement) -> list[dict[str, object]]:
                 "key": order.client_order_id,
                 "control": control,
                 "name": order.instrument,
-                "unit": "shares" if order.limit_price is not None else order.currency,
+                "unit": order.currency if order.kind is Kind.FX else "shares",
                 "status": (why.status if why else Status.WARN if control else Status.PASS).name,
                 "message": why.message if why else "",
                 "planned_quantity": order.quantity,

@@ -37,6 +37,7 @@ KEY_PREFIXES = {PAPER: "PK", "live": "AK"}
 PAPER_NUMBER = "PA"
 ADDRESS_VARIABLE = "MARKETBOT_BROKER_URL"
 KEY_VARIABLES = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
+PACE_SECONDS = 0.31  # Alpaca takes 200 requests a minute
 PAGE, PAGES_MAX, ORDERS_PAGE = 100, 200, 500
 OVERLAP = dt.timedelta(days=1)
 STILL_TRIES, CANCEL_PAUSES = 3, (0.2, 0.5, 1.0)
@@ -150,7 +151,21 @@ class AlpacaBroker:
         state, reason = alpaca_states.state_of(row)
         if name in self._sent and (other := alpaca_orders.differs(row, *self._sent[name])):
             state, reason = OrderState.UNKNOWN, f"alpaca tells another order: {other}"
-        return Acknowledgement(name, state, broker_id, _clean(reason))
+        return Acknowledgement(
+            name,
+            state,
+            broker_id,
+            _clean(reason),
+            instrument=self._listings().instrument(broker_json.text(row, "symbol")),
+            side=alpaca_orders.side_of(row),
+            quantity=broker_json.number_or_none(row, "qty"),
+            limit_price=broker_json.number_or_none(row, "limit_price"),
+        )
+
+    def _listings(self) -> Listings:
+        if self._known is None:
+            self._known = self._symbols()
+        return Listings(self._known)
 
     def _ticker(self, order: Order) -> str | None:
         for symbols in (self._known, None):
@@ -283,10 +298,15 @@ def open_alpaca(mandate: "Mandate", home: Path) -> AlpacaBroker:
             f"alpaca (RC-82): expected a key of the {environment} environment, which begins with "
             f"{KEY_PREFIXES[environment]}, found another one; nothing was asked"
         )
-    base = local_base(ADDRESS_VARIABLE, settings.variable(ADDRESS_VARIABLE)) or HOSTS[environment]
+    local = local_base(ADDRESS_VARIABLE, settings.variable(ADDRESS_VARIABLE))
     headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
     return AlpacaBroker(
-        BrokerHttp(base, headers=headers, seen=WireLog(home, "alpaca").keep),
+        BrokerHttp(
+            local or HOSTS[environment],
+            headers=headers,
+            seen=WireLog(home, "alpaca").keep,
+            pace=0.0 if local else PACE_SECONDS,
+        ),
         lambda: symbols_of(open_lake(home)),
         account=mandate.broker.account,
         environment=environment,

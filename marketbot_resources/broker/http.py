@@ -67,7 +67,9 @@ class Seen:
 class BrokerHttp:
     """Exchanges with one broker. `base`: scheme, host and port; `headers` go with every request and may hold keys.
 
-    `wait` lets seconds pass between two GETs. Plain http is for loopback addresses only. Raises BrokerError for another base.
+    `wait` lets seconds pass between two GETs, and between any two requests as many as `pace` says: a broker that is asked too
+    often refuses, and what became of an order is then unknown. Plain http is for loopback addresses only. Raises BrokerError for
+    another base.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class BrokerHttp:
         limits: Limits | None = None,
         seen: Callable[[Seen], None] | None = None,
         wait: Callable[[float], None] = time.sleep,
+        pace: float = 0.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         url = httpx.URL(base)
@@ -89,13 +92,13 @@ class BrokerHttp:
         self._headers = {"host": url.netloc.decode("ascii"), "user-agent": "marketbot", "accept": "application/json",
                          "accept-encoding": "identity"} | {k.lower(): v for k, v in (headers or {}).items()}  # fmt: skip
         self._seen, self._wait = seen or _unseen, wait
+        self._pace, self._next = pace, 0.0
         self._tls = tls or (httpx.create_ssl_context() if url.scheme == "https" else None)
-        # a kept connection may be closed by the other side just then: nobody knows what became of a POST on it
         self._watch = _Watch()
-        self._once = httpcore.ConnectionPool(
+        # one connection per request: a kept one may be closed by the other side just then, and who knows what became of a POST
+        self._pool = httpcore.ConnectionPool(
             ssl_context=self._tls, max_keepalive_connections=0, network_backend=self._watch
         )
-        self._kept = httpcore.ConnectionPool(ssl_context=self._tls, keepalive_expiry=20.0, network_backend=self._watch)
         for name in ("httpx", "httpcore"):  # their lines hold addresses and headers with secrets
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -126,12 +129,14 @@ class BrokerHttp:
 
     def close(self) -> None:
         """Closes what connections are open; the client may be used again."""
-        self._once.close()
-        self._kept.close()
+        self._pool.close()
 
     def _exchange(
         self, method: str, target: str, query: Mapping[str, str] | None, body: object, until: float
     ) -> Answer | NoAnswer:
+        if self._pace:
+            self._wait(max(0.0, self._next - time.monotonic()))
+            self._next = time.monotonic() + self._pace
         url = self._url.copy_with(path=target, params=dict(query) if query else None)
         sent = b"" if body is None else json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
         answer = self._carried(method, url, sent, until)
@@ -142,13 +147,12 @@ class BrokerHttp:
         headers = self._headers | ({"content-type": "application/json"} if sent else {})
         if sent or method == "POST":
             headers["content-length"] = str(len(sent))
-        pool = self._kept if method == "GET" else self._once
         address = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         self._watch.until = until
         seconds = self._limits
         timeouts = {"connect": seconds.connect, "read": seconds.read, "write": seconds.read, "pool": seconds.connect}
         try:
-            with pool.stream(
+            with self._pool.stream(
                 method,
                 address,
                 headers=[(name, value) for name, value in headers.items()],

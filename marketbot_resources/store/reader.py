@@ -99,6 +99,11 @@ class Reader:
         self.reads: list[Read] = []
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether only the versions that a manifest names may be read."""
+        return self._pins is not None
+
+    @property
     def cutoff(self) -> dt.datetime:
         """The session's recorded cutoff. Raises StoreError before it is recorded."""
         entry = self._lake.ledger.get("session_cutoff", self.part)

@@ -411,7 +411,7 @@ def k26_a_dividend_is_told_once(world: World) -> None:
         D("16.75"),
         D(0),
     )
-    assert report.cash == {"USD": D("10016.75")}
+    assert (dict(report.cash), dict(report.positions)) == ({"USD": D("10016.75")}, SHARES)
     assert world.broker.report(event.effective_at, CLOSED).events == ()
 
 

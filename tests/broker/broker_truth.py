@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 CENT = Decimal("0.01")
 NEW_YORK = ZoneInfo("America/New_York")
 OPEN, WORKING = "open", ("new", "partially_filled")
+MOVES_SHARES = frozenset({"SPLIT", "SPIN", "MA", "REORG", "JNLS", "ACATS"})  # a dividend's quantity is what was held
 _TABLES = """
 create table if not exists meta (name text primary key, value text not null);
 create table if not exists orders (
@@ -325,7 +326,7 @@ class Truth:
             sign = 1 if fill["side"] == "buy" else -1
             held[fill["symbol"]] = held.get(fill["symbol"], Decimal(0)) + sign * Decimal(fill["qty"])
         for event in self.events():
-            if Decimal(event["qty"]):
+            if event["kind"] in MOVES_SHARES:
                 held[event["symbol"]] = held.get(event["symbol"], Decimal(0)) + Decimal(event["qty"])
         return {symbol: count for symbol, count in sorted(held.items()) if count}
 

@@ -150,6 +150,17 @@ def test_a_get_is_asked_again_and_waits_as_long_as_it_is_told() -> None:
         http.close()
 
 
+def test_requests_keep_their_pace() -> None:
+    """Five requests at 0.1 s apart take 0.4 s at least: orders are not refused for being too many."""
+    with peer(OK) as one:
+        http = BrokerHttp(one.base, limits=QUICK, pace=0.1)
+        start = time.monotonic()
+        for _ in range(5):
+            http.post("/v2/orders", {})
+        assert time.monotonic() - start >= 0.4
+        http.close()
+
+
 def test_a_get_gives_up_within_its_deadline() -> None:
     """A Retry-After beyond the deadline is not waited for; silence is asked at most three times."""
     waits: list[float] = []

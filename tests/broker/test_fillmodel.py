@@ -13,10 +13,10 @@ from marketbot_resources.errors import MarketbotError
 from marketbot_resources.fillmodel import (
     Bar,
     FillTerms,
-    auction_fill,
     cash_changes,
     fill_terms,
     fx_fill,
+    order_fill,
     unfilled_reason,
 )
 from marketbot_resources.model import Side, to_money
@@ -53,7 +53,7 @@ PRICES = {
 def test_prices(name: str) -> None:
     """The open moved against us by spread and impact, to the tick, never beyond the limit."""
     sent, traded, costs, expected = PRICES[name]
-    fill = auction_fill(sent, traded, costs)
+    fill = order_fill(sent, traded, costs)
     assert fill is not None
     assert (fill.execution.price, fill.execution.quantity, fill.remaining, fill.reason) == (D(expected), D(100), 0, "")
     assert (fill.execution.execution_id, fill.execution.executed_at) == ("o1-1", OPEN)
@@ -76,7 +76,7 @@ UNFILLED = {
 def test_reasons(name: str) -> None:
     """Nothing fills, and the reason says why."""
     sent, traded, costs, expected = UNFILLED[name]
-    assert auction_fill(sent, traded, costs) is None
+    assert order_fill(sent, traded, costs) is None
     assert unfilled_reason(sent, traded, costs) == expected
 
 
@@ -91,7 +91,7 @@ def test_reasons(name: str) -> None:
 )
 def test_participation(wanted: str, lot: str, volume: float, filled: str) -> None:
     """At most 2 % of the volume, floored to the lot; what fits is filled whole, odd lots included."""
-    fill = auction_fill(order(quantity=wanted), bar(volume=volume), terms(lot=lot))
+    fill = order_fill(order(quantity=wanted), bar(volume=volume), terms(lot=lot))
     assert fill is not None
     assert (fill.execution.quantity, fill.remaining) == (D(filled), D(wanted) - D(filled))
     assert bool(fill.reason) == bool(fill.remaining)
@@ -99,8 +99,8 @@ def test_participation(wanted: str, lot: str, volume: float, filled: str) -> Non
 
 def test_fees_and_taxes() -> None:
     """40 % of the 10 bps are a fee, the duty depends on the side; each is rounded on its own."""
-    bought = auction_fill(order(), bar(), terms(tax_buy=50.0, tax_sell=10.0))
-    sold = auction_fill(order(Side.SELL, limit="9"), bar(), terms(tax_buy=50.0, tax_sell=10.0))
+    bought = order_fill(order(), bar(), terms(tax_buy=50.0, tax_sell=10.0))
+    sold = order_fill(order(Side.SELL, limit="9"), bar(), terms(tax_buy=50.0, tax_sell=10.0))
     assert bought is not None
     assert sold is not None
     assert (bought.execution.fee, bought.execution.tax) == (
@@ -164,7 +164,7 @@ def test_no_fill_is_beyond_what_was_ordered(
         return
     sent = order(side, str(quantity), str(limit))
     traded = bar(ticks / 100, volume=volume, high=ticks / 100 * 1.01, low=ticks / 100)
-    fill = auction_fill(sent, traded, terms(bps=bps, sigma=sigma, adv=adv, tax_buy=tax, tax_sell=tax, lot=str(lot)))
+    fill = order_fill(sent, traded, terms(bps=bps, sigma=sigma, adv=adv, tax_buy=tax, tax_sell=tax, lot=str(lot)))
     if fill is None:
         return
     done = fill.execution

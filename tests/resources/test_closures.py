@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from marketbot_assets.book.positions import effective_actions
 from marketbot_assets.normalization import table_rules
 from marketbot_assets.normalization.freshness import BarAges
-from marketbot_assets.portfolio.eligibility import send_windows
+from marketbot_assets.portfolio.windows import window_of
 from marketbot_resources import calendars
 from marketbot_resources.closures import Hours, Standing, calendar_of, clock_of, expanded, merge, standing
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.mandate import parse_calendar, parse_mandate
+from marketbot_resources.model import OrderType
+from marketbot_resources.paper_terms import PAPER_CAPABILITIES
 
 DAY, UTC = dt.date, dt.UTC
 TEXT = (Path(__file__).parents[2] / "mandate.yaml").read_text(encoding="utf-8")
@@ -45,8 +47,9 @@ def test_a_closure_of_the_mandate_is_no_session_anywhere() -> None:
 
 def test_no_order_waits_for_a_closed_day() -> None:
     """The send window of a New York name ends before the open of the day after."""
-    assert send_windows(("XNYS",), EVENING, CLOSED)[1][0].date() == DAY(2018, 10, 4)
-    assert send_windows(("XNYS",), EVENING)[1][0].date() == DAY(2018, 10, 3)
+    kind = OrderType.LIMIT_ON_OPEN
+    assert window_of(kind, "XNYS", EVENING, PAPER_CAPABILITIES, CLOSED).send_until.date() == DAY(2018, 10, 4)
+    assert window_of(kind, "XNYS", EVENING, PAPER_CAPABILITIES).send_until.date() == DAY(2018, 10, 3)
 
 
 def test_a_bar_that_cannot_be_is_not_missed() -> None:

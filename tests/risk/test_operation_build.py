@@ -55,7 +55,14 @@ ACTIONS = pd.DataFrame(
     {"instrument": ["MBA"], "kind": ["SPLIT"], "ex_session": [pd.Timestamp(TUESDAY)], "ratio": [4.0]}
 )
 BARS = pd.DataFrame(
-    {"session": [pd.Timestamp(TUESDAY)], "instrument": ["MBA"], "open": [10.0], "low": [9.9], "high": [10.01]}
+    {
+        "session": [pd.Timestamp(TUESDAY)],
+        "instrument": ["MBA"],
+        "open": [10.0],
+        "low": [9.9],
+        "high": [10.01],
+        "close": [10.0],
+    }
 )
 
 

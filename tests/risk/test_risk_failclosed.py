@@ -213,7 +213,9 @@ def test_yesterdays_facts_never_buy() -> None:
     "field", [f.name for f in dataclasses.fields(Order) if f.name not in ("reason", "leg", "batch_no")]
 )
 def test_a_garbage_order_sends_nothing(field: str, value: object) -> None:
-    """G3, RC-01: each field of an order that decides where, when and how much."""
+    """G3, RC-01: each field of an order that decides where, when and how much; a limit on open has no other price."""
+    if value is None and getattr(batch()[0], field) is None:
+        return
     orders = (replace(batch()[0], **{field: value}), *batch()[1:])
     assert judge(inputs(), orders, MANDATE).approved == ()
 

@@ -282,12 +282,12 @@ class Simulated:
     def _bars(self, fills: tuple[Execution, ...]) -> pd.DataFrame:
         """PRICES rows that fills are judged by: the window's own, of the last sessions."""
         rows = [
-            (pd.Timestamp(day), name, bar[0], bar[0] * 0.99, bar[0] * 1.01)
+            (pd.Timestamp(day), name, bar[0], bar[0] * 0.99, bar[0] * 1.01, float(self.world.close(name, day)))
             for name in sorted({f.instrument for f in fills if f.instrument in LISTINGS})
             for day in sorted({f.executed_at.date() for f in fills})
             if day in self.world.cutoffs and (bar := self.world.bar(name, day)) is not None
         ]
-        frame = pd.DataFrame(rows, columns=["session", "instrument", "open", "low", "high"])
+        frame = pd.DataFrame(rows, columns=["session", "instrument", "open", "low", "high", "close"])
         return frame.astype({"session": "datetime64[ms]"})
 
     def _decided(self, session: dt.date, now: tuple) -> Kept:
