@@ -171,7 +171,7 @@ def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256:
     legs = {order.instrument: float("nan") if order.currency in stale else 0.0 for order in orders if _is_leg(order)}
     own: dict[str, Decimal] = {}
     for fill in report.executions:
-        if fill.kind is Kind.EQUITY:
+        if fill.kind is Kind.EQUITY and desk.ledger.get("order_intent", fill.client_order_id) is not None:
             own[fill.instrument] = own.get(fill.instrument, Decimal(0)) + fill.side.sign * fill.quantity
     return GateFacts(
         session=read.session,
