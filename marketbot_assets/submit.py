@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets.session_facts import SITUATION_DEPS, open_orders, situation
 from marketbot_resources.broker.cancelling import cancel_open
+from marketbot_resources.broker.following import follow_sent
 from marketbot_resources.broker.sending import SendReport, send_batch
 from marketbot_resources.clock import Clock
 from marketbot_resources.errors import Equivocation, HaltError, SessionRefused, SignerRefused
@@ -63,6 +64,9 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
     if orders:
         notarize(desk)
     report = _send(read, desk, orders, str(frozen.body["batch_sha256"]))
+    if orders:
+        mandate, at = read.mandate(), desk.clock.sending(read.session)
+        follow_sent(desk.ledger, desk.broker, mandate.account.id, at, desk.halt, closed=mandate.calendar.closed)
     if desk.halt.read().word == HaltLevel.CANCEL_ALL.value:
         cancel_open(desk.ledger, desk.broker, desk.clock.sending(read.session))
     word = verdict_of(verdict)

@@ -33,6 +33,7 @@ from marketbot_resources.sessions import record_event
 IN_DOUBT = frozenset({OrderState.SENDING, OrderState.UNKNOWN})
 ANSWERS = frozenset(OrderState) - IN_DOUBT - {OrderState.APPROVED}
 HALT_OFF = "off"
+FOLLOWING = "following"
 REJECTS_MAX = 3
 PERMITTING = frozenset({HALT_OFF, HaltLevel.NO_NEW_RUNS.value})
 TOO_LATE = "too late to send"
@@ -44,7 +45,10 @@ _REASON_LENGTH_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the ledger says of one order. `submitted_at`: instant of the last attempt, None when it was never sent."""
+    """What the ledger says of sending one order: not of what became of it later (`following`), so that a re-run says the same.
+
+    `submitted_at`: instant of the last attempt, None when it was never sent.
+    """
 
     state: OrderState
     broker_order_id: str
@@ -339,7 +343,7 @@ def _record_sending(ledger: Ledger, name: str, at: dt.datetime) -> None:
 
 
 def _outcome(ledger: Ledger, name: str) -> Outcome:
-    events = _events(ledger, name)
+    events = [event for event in _events(ledger, name) if event.body.get("by") != FOLLOWING]
     sent = [str(event.body["at"]) for event in events if event.body["state"] == OrderState.SENDING.value]
     ids = [str(event.body["broker_order_id"]) for event in events if event.body.get("broker_order_id")]
     return Outcome(

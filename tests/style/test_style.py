@@ -24,7 +24,7 @@ STAGES = (
     "research",
 )
 FREE = {"decision", "audit", "research"}
-WIRING = ("definitions", "jobs", "automation", "automation_intraday", "cli")
+WIRING = ("definitions", "jobs", "automation", "automation_intraday", "automation_orders", "cli")
 PURE_THIRD_PARTY = {
     "numpy",
     "pandas",
@@ -54,6 +54,7 @@ PURE_RESOURCES = {
     "holidays",
     "corporate_actions",
     "fillmodel",
+    "heard",
     "paper",
     "paper_market",
     "paper_order",
