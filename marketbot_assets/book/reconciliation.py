@@ -272,7 +272,7 @@ def is_clean(reconciliation: pd.DataFrame) -> bool:
 def locked_names(reconciliation: pd.DataFrame) -> dict[str, str]:
     """Instrument -> why no order in it may be sent, sorted."""
     rows = reconciliation[reconciliation["outcome"] == LOCKED]
-    return {row.instrument: row.message for row in rows.sort_values("instrument").itertuples(index=False)}
+    return {row.instrument: row.message for row in sorted(rows.itertuples(index=False), key=lambda row: row.instrument)}
 
 
 def averages_of(reconciliation: pd.DataFrame) -> dict[str, Decimal]:
