@@ -72,8 +72,9 @@ def follow(
     halt: HaltSwitch | None = None,
     closed: Closed = NO_CLOSURES,
 ) -> Followed:
-    """Asks for every order that has not ended, and for the account; records what is new, once, however often it is called.
+    """Asks for the account, then for every order that has not ended; records what is new, once, however often it is called.
 
+    The account comes first: the paper broker's time passes while it is asked for.
     `halt`: where strays set the flag; None where the verdict of the same run judges them. Raises BrokerError when the broker
     cannot be asked, HaltError when it tells a known execution differently.
     """
@@ -81,8 +82,10 @@ def follow(
     if since is None:
         raise BrokerError("the book of this home is not open yet: there is nothing to follow")
     orders = watched(ledger, account)
-    changed = _ask(ledger, broker, orders, at)
     report = broker.report(since, at)
+    changed = _ask(ledger, broker, orders, at)
+    if any(changed.get(each.client_order_id) in TERMINAL_STATES for each in report.open_orders):
+        report = broker.report(since, at)  # an order ended between the two questions
     new = hear(ledger, report, since)
     fills = fills_heard(ledger, since, at)
     working = _working(ledger, orders, fills)

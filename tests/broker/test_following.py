@@ -21,7 +21,17 @@ from marketbot_resources.broker.sending import _outcome
 from marketbot_resources.errors import BrokerError, HaltError, SessionRefused
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.sqlite import SqliteLedger
-from marketbot_resources.model import AccountEvent, Bust, HaltLevel, OpenOrder, OrderState, OrderType, Side
+from marketbot_resources.model import (
+    AccountEvent,
+    AccountReport,
+    Acknowledgement,
+    Bust,
+    HaltLevel,
+    OpenOrder,
+    OrderState,
+    OrderType,
+    Side,
+)
 from marketbot_resources.sessions import order_state
 
 HOUR, MINUTE = dt.timedelta(hours=1), dt.timedelta(minutes=1)
@@ -307,3 +317,45 @@ def test_a_session_that_was_skipped_is_refused(home: ToldHome) -> None:
     home.end(SECOND, "skipped")
     with pytest.raises(SessionRefused):
         home.snapshot(SECOND)
+
+
+class Racing(ToldBroker):
+    """The order fills between the question for the account and the question for the order."""
+
+    def find(self, client_order_id: str) -> Acknowledgement | None:
+        if client_order_id == "o1" and self.open_orders:
+            self.open_orders.clear()
+            self.states["o1"] = OrderState.FILLED
+            self.fills.append((OPEN, fill("e1")))
+        return super().find(client_order_id)
+
+
+def test_an_order_that_fills_between_two_questions_is_told_once(tmp_path: Path) -> None:
+    """The account is asked for again, so that the snapshot does not hold an order as open that has ended by our ledger."""
+    broker = Racing(
+        states={"o1": OrderState.ACKED}, open_orders=[OpenOrder("o1", "MBA", Side.BUY, D(100), D(10), "USD")]
+    )
+    made = ToldHome(tmp_path, broker)
+    made.snapshot(FIRST)
+    made.send([order()])
+    made.end(FIRST)
+    frame = made.snapshot(SECOND)
+    assert set(frame["kind"]) & {"OPEN_ORDER", "WORKING", "EXECUTION"} == {"EXECUTION"}
+
+
+class Slow(ToldBroker):
+    """Its time passes only while it is asked for the account, as the paper broker's."""
+
+    def report(self, since: dt.datetime, until: dt.datetime) -> AccountReport:
+        if until >= OPEN:
+            self.states["o1"] = OrderState.FILLED
+        return super().report(since, until)
+
+
+def test_a_broker_whose_time_passes_with_the_account_is_not_behind(tmp_path: Path) -> None:
+    made = ToldHome(tmp_path, Slow(states={"o1": OrderState.ACKED}))
+    made.snapshot(FIRST)
+    made.send([order()])
+    made.end(FIRST)
+    assert "WORKING" not in set(made.snapshot(SECOND)["kind"])
+    assert order_state(made.ledger, "o1") is OrderState.FILLED
