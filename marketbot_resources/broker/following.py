@@ -154,7 +154,7 @@ def _ask(ledger: Ledger, broker: BrokerPort, orders: Mapping[str, Order], at: dt
         if _is_progress(state, answer.state):
             _record(ledger, name, state, answer, at)
             changed[name] = answer.state
-        if answer.state in TERMINAL_STATES:
+        if answer.state in TERMINAL_STATES and order_state(ledger, name) in TERMINAL_STATES:
             ledger.append(FINAL, name, {"state": answer.state.value, "reason": _told(answer)})
     return changed
 
@@ -163,6 +163,8 @@ def _is_progress(state: OrderState | None, answer: OrderState) -> bool:
     """Whether an answer moves an order on: never out of an end, never back, never into a doubt."""
     if state is None or state in TERMINAL_STATES or answer in IN_DOUBT or answer is OrderState.APPROVED:
         return False
+    if state is OrderState.PARTIAL and answer is OrderState.REJECTED:
+        return False  # what was filled in part was not refused
     if state in IN_DOUBT or answer in TERMINAL_STATES:
         return True
     return _PROGRESS.index(answer) > _PROGRESS.index(state)

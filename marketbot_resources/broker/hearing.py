@@ -8,6 +8,7 @@ fill_bust, account_taken. Not here: the orders' states (`following`), booking (t
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import TypeVar
 
 from marketbot_resources.broker.records import (
@@ -44,15 +45,16 @@ def begin_hearing(ledger: Ledger, since: dt.datetime) -> dt.datetime:
 
 def hear_since(ledger: Ledger) -> dt.datetime | None:
     """From when on the broker is asked: the cutoff some decided sessions back; None before the book is open."""
-    decided = [entry for entry in ledger.entries("session_cutoff") if not is_skipped(ledger, entry.key)]
-    instants = sorted(dt.datetime.fromisoformat(str(entry.body["cutoff_at"])) for entry in decided)
+    newest_first = sorted(ledger.entries("session_cutoff"), key=lambda entry: entry.key, reverse=True)
+    decided = islice((entry for entry in newest_first if not is_skipped(ledger, entry.key)), OVERLAP_SESSIONS)
+    instants = [dt.datetime.fromisoformat(str(entry.body["cutoff_at"])) for entry in decided]
     opened = book_open(ledger)
     if not instants and opened is None:
         return None
-    newest = instants[-1] if instants else opened.history_until if opened else None
+    newest = instants[0] if instants else opened.history_until if opened else None
     assert newest is not None, "one of the two is there"
     begun = begin_hearing(ledger, newest)
-    return max(begun, instants[-OVERLAP_SESSIONS]) if len(instants) >= OVERLAP_SESSIONS else begun
+    return max(begun, instants[-1]) if len(instants) == OVERLAP_SESSIONS else begun
 
 
 def hear(ledger: Ledger, report: AccountReport, since: dt.datetime) -> tuple[str, ...]:

@@ -81,6 +81,7 @@ def test_an_order_is_followed_from_acknowledged_over_partial_to_its_end(home: To
     ("before", "told", "after"),
     [
         (OrderState.PARTIAL, OrderState.ACKED, OrderState.PARTIAL),  # a late word never moves an order back
+        (OrderState.PARTIAL, OrderState.REJECTED, OrderState.PARTIAL),  # what was filled in part was not refused
         (OrderState.ACKED, OrderState.UNKNOWN, OrderState.ACKED),
         (OrderState.ACKED, OrderState.APPROVED, OrderState.ACKED),
         (OrderState.CANCELED, OrderState.FILLED, OrderState.CANCELED),  # an end is never left (P3)
