@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
-from graph_invariants import assert_nothing_sent
 from graph_world import NEXT, SECOND, Between, Home
 
 from marketbot_resources.mandate import Mandate
@@ -65,7 +64,9 @@ def test_a_trade_by_hand_halts_before_anything_is_sent(home: Home, monkeypatch: 
     assert home.verdict(NEXT) == "HALT"
     assert "by-hand" in home.said(NEXT, "RC-66")
     assert "hand" in home.said(NEXT, "RC-67")
-    assert_nothing_sent(home, NEXT, state="halted")
+    assert home.frame("orders", NEXT).empty
+    assert home.sent(NEXT) == {}
+    assert home.end(NEXT).state == "halted"
 
 
 def test_a_doubtful_mean_price_closes_its_own_name_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
