@@ -5,8 +5,10 @@ replay calls it on stored inputs. Only the clock, the broker and the store diffe
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.eligibility import Account, Market, charged, portfolio_inputs
@@ -81,7 +83,21 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
         ],
         unpriced_held=unpriced_held(situation.market, account.shares, mandate),
     )
-    return charged(found, situation.multiples, mandate)
+    return without_locked(charged(found, situation.multiples, mandate), situation.platform.locked)
+
+
+def without_locked(inputs: PortfolioInputs, locked: Mapping[str, str]) -> PortfolioInputs:
+    """The inputs with no trade in the names that the reconciliation locked (RC-67): neither a buy nor a sell."""
+    if not locked:
+        return inputs
+    free = np.array([name not in locked for name in inputs.instruments])
+    pairs = zip(inputs.instruments, inputs.reasons, strict=True)
+    return replace(
+        inputs,
+        can_buy=inputs.can_buy & free,
+        can_trade=inputs.can_trade & free,
+        reasons=tuple("RC-67 locked by the reconciliation" if name in locked else reason for name, reason in pairs),
+    )
 
 
 def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance: bool) -> RiskInputs:

@@ -99,10 +99,16 @@ def reconciliation(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     from marketbot_assets.book.frames import booked_of, valuation_of
     from marketbot_assets.book.reconciliation import reconcile
 
-    frame, snapshot = read.read("positions"), read.read("account_snapshot")
-    value, known = valuation_of(frame), frozenset(read.read("instruments")["instrument"])
+    frame, snapshot, listed = read.read("positions"), read.read("account_snapshot"), read.read("instruments")
+    value = valuation_of(frame)
     return reconcile(
-        value.holdings, snapshot, nav=value.nav, fx=value.rates, known_instruments=known, booked=booked_of(frame)
+        value.holdings,
+        snapshot,
+        nav=value.nav,
+        fx=value.rates,
+        known_instruments=frozenset(listed["instrument"]),
+        booked=booked_of(frame),
+        record=facts.order_facts(read, ledger, snapshot, listed, value.values),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets.session_facts import SITUATION_DEPS, open_orders, situation
 from marketbot_resources.broker.cancelling import cancel_open
 from marketbot_resources.broker.desk import Timing
+from marketbot_resources.broker.following import follow_sent
 from marketbot_resources.broker.sending import SendReport, send_batch
 from marketbot_resources.broker.settling import Baseline
 from marketbot_resources.clock import Clock, machine_now
@@ -69,6 +70,9 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
     if orders:
         notarize(desk)
     report = _send(read, desk, orders, str(frozen.body["batch_sha256"]))
+    if orders:
+        mandate, at = read.mandate(), desk.clock.sending(read.session)
+        follow_sent(desk.ledger, desk.broker, mandate.account.id, at, desk.halt, closed=mandate.calendar.closed)
     all_go = desk.halt.read().word == HaltLevel.CANCEL_ALL.value
     left = cancel_everything(desk, read.session) if all_go else ""
     word = verdict_of(verdict)

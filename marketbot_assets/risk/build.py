@@ -6,7 +6,7 @@ Not here: what the controls make of the facts (`*_controls`), where the facts ar
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
@@ -33,7 +33,7 @@ class Platform:
     """What the platform says at the cutoff. `breaks`: differences with the broker; `halt_flag`: off, on or unreadable.
 
     `quality_halts`: messages of quality rules that halt. `unknown_instruments`: held at the broker, not in our master.
-    `traffic`: what broker and ledger say of orders.
+    `traffic`: what broker and ledger say of orders. `locked`: instrument -> why the reconciliation allows no order in it.
     """
 
     breaks: tuple[ReconciliationBreak, ...]
@@ -43,6 +43,7 @@ class Platform:
     unknown_instruments: tuple[str, ...]
     open_orders: tuple[OpenOrder, ...]
     traffic: Traffic
+    locked: Mapping[str, str] = field(default_factory=dict)
 
 
 def breaks_of(reconciliation: pd.DataFrame) -> tuple[ReconciliationBreak, ...]:
@@ -189,4 +190,5 @@ def risk_inputs(
         models=model_facts(market),
         trade=trade_facts(market, account, platform.traffic, platform.open_orders, target.weights, mandate, cutoff),
         open_buys=open_buys(platform.open_orders),
+        locked=frozenset(platform.locked),
     )

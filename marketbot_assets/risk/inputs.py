@@ -71,6 +71,7 @@ class RiskInputs:
     `open_quantity` holds buys in it counts at the last close and the widest collar.
     `models`: what the controls on models judge on.
     `trade`: what the controls on single orders know beyond that.
+    `locked`: names that the reconciliation allows no order in.
     `operations`: what RC-65 to RC-92 read beyond that; None, as for stress losses alone, halts a verdict.
     The fields are not validated here: a control that cannot read one answers with its fail status.
     """
@@ -117,3 +118,4 @@ class RiskInputs:
     cost_multiples: Mapping[tuple[str, Side], float] = field(default_factory=dict)
     open_buys: Mapping[str, Decimal] = field(default_factory=dict)
     operations: OperationFacts | None = None
+    locked: frozenset[str] = frozenset()

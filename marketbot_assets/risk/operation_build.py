@@ -13,6 +13,7 @@ from decimal import Decimal
 
 import pandas as pd
 
+from marketbot_assets.book.fills import is_bust
 from marketbot_assets.book.roll import Held
 from marketbot_assets.book.schema import BREAK, CASH, EVENT
 from marketbot_assets.risk.feature_drift import feature_drift
@@ -71,9 +72,13 @@ def fill_breaks(traded: Traded) -> tuple[tuple[str, ...], tuple[str, ...]]:
     filled: dict[str, Decimal] = {}
     over, unknown = [], []
     for fill in traded.recent:
-        filled[fill.client_order_id] = filled.get(fill.client_order_id, Decimal(0)) + fill.quantity
+        quantity = -fill.quantity if is_bust(fill.execution_id) else fill.quantity
+        filled[fill.client_order_id] = filled.get(fill.client_order_id, Decimal(0)) + quantity
     for fill in traded.fills:
         order = traded.orders.get(fill.client_order_id)
+        if is_bust(fill.execution_id):
+            unknown.append(f"{fill.execution_id} of {fill.client_order_id}: the broker took the execution back")
+            continue
         if order is None or (order.instrument, order.side, order.kind) != (fill.instrument, fill.side, fill.kind):
             what = (
                 "no order of ours has this id" if order is None else f"the order is to {order.side} {order.instrument}"
@@ -97,7 +102,7 @@ def fill_qualities(traded: Traded) -> tuple[FillQuality, ...]:
     bars = _bars(traded)
     found = []
     for fill in traded.fills:
-        if fill.kind is not Kind.EQUITY:
+        if fill.kind is not Kind.EQUITY or is_bust(fill.execution_id):
             continue
         order = traded.orders.get(fill.client_order_id)
         price, sign, limit = float(fill.price), fill.side.sign, NAN

@@ -110,7 +110,9 @@ class _Canceling:
             return
         self.open = tuple(sorted({order.client_order_id for order in orders if order.side in self.sides}))
         self.seen |= set(self.open)
-        self.answers = {name: answer for name, answer in self.answers.items() if name not in self.open}  # it was not true
+        self.answers = {
+            name: answer for name, answer in self.answers.items() if name not in self.open
+        }  # it was not true
 
     def _gone(self) -> set[str]:
         return set() if self.open is None else self.seen - set(self.open)

@@ -31,7 +31,7 @@ HISTORY_OF = {
     "fundamentals": "fundamentals_history",
     "news": "news_history",
 }
-OF_THE_BOOK = frozenset({"account_snapshot", "positions", "book_state", "risk_verdict"})
+OF_THE_BOOK = frozenset({"account_snapshot", "positions", "reconciliation", "book_state", "risk_verdict"})
 UNPARTITIONED = frozenset({"mandate", "opening_balance", "backtest", *HISTORY_OF.values()})
 
 

@@ -133,7 +133,7 @@ def test_explain_tells_fills_and_their_cost(finished: Path, marketbot: Command) 
     assert own
     assert view["fills"][0]["cost"]["total_base"] == pytest.approx(costs.loc[own[0]["execution_id"], "total_base"])
     events = view["ledger"]["events"]
-    assert [event["state"] for event in events] == ["SENDING", "ACKED"]
+    assert [event["state"] for event in events] == ["SENDING", "ACKED", "FILLED"]
     assert view["ledger"]["final"]["state"] == "FILLED"
 
 
