@@ -13,7 +13,7 @@ from dataclasses import replace
 from decimal import Context, Decimal, localcontext
 
 from marketbot_assets.execution.gate_facts import GateFacts
-from marketbot_assets.execution.gate_orders import PRICES, REST_LEG, place, priced, siblings, sliced
+from marketbot_assets.execution.gate_orders import PRICES, REST_LEG, is_part, place, priced, siblings
 from marketbot_resources.model import Kind, Order, OrderType, Side, batch_sha256
 
 ORDERS_PER_BATCH_MAX, PRICE_AGE_SESSIONS, _DIGITS = 200, 2, 100
@@ -124,12 +124,12 @@ def _batch(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
         yield f"found {len(batch)} orders, limit {ORDERS_PER_BATCH_MAX}"
     known = {replace(o, quantity=Decimal(0)): o.quantity for o in batch if o.leg == REST_LEG}
     for order in orders:
-        less = 0 < order.quantity <= known.get(replace(order, quantity=Decimal(0)), 0)
-        if not (order in approved or less):
+        rest = order.leg == REST_LEG and 0 < order.quantity <= known.get(replace(order, quantity=Decimal(0)), 0)
+        if not (rest or order in approved):
             yield f"expected approved orders, found {order.client_order_id}"
     for held in (batch, orders):
-        parts = [o for o in held if sliced(o) or o.leg == REST_LEG]
-        whole = [o for o in held if o not in parts] + list({(o.instrument, o.side): o for o in parts}.values())
+        parts = [o for o in held if is_part(o)]
+        whole = [o for o in held if not is_part(o)] + list({(o.instrument, o.side): o for o in parts}.values())
         keys = [(place(o.instrument, o.side), o if o.leg == FX_LEG else o.instrument) for o in whole]
         counts = Counter((*(key for row in keys for key in row), *(o.client_order_id for o in held)))
         counts.update(f"{o.instrument} leg {o.leg}" for o in parts)

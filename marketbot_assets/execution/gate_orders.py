@@ -33,9 +33,14 @@ def sliced(order: Order) -> bool:
     return order.kind is not Kind.FX and order.leg[:1] == "T" and order.leg[1:].isdigit()
 
 
+def is_part(order: Order) -> bool:
+    """Whether an order is a slice, or takes what slices leave."""
+    return order.leg == REST_LEG or sliced(order)
+
+
 def siblings(order: Order, batch: Sequence[Order]) -> list[Order]:
     """The slices of the parent that an order is a slice or the rest of, itself included; none for any other order."""
-    found = batch if sliced(order) or order.leg == REST_LEG else ()
+    found = batch if is_part(order) else ()
     return [o for o in found if sliced(o) and (o.instrument, o.side) == (order.instrument, order.side)]
 
 
