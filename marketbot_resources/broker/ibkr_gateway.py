@@ -147,25 +147,25 @@ class IbkrGateway:
 
         The first question only makes the gateway fetch them, and its answer is empty. Raises BrokerError when it never tells.
         """
-        return self._fresh("orders", self._orders)
+        return self._fresh("/iserver/account/orders", self._orders)
 
     def trades(self, days: int) -> list[dict[str, Json]]:
         """The account's executions of so many days, 7 at most."""
         query = {"days": str(days), "accountId": self.account}
         return self._fresh(
-            "trades",
+            "/iserver/account/trades",
             lambda: [record(e, "trade") for e in listed(self.read("/iserver/account/trades", query), "trades")],
         )
 
-    def _fresh(self, name: str, ask: Callable[[], list[dict[str, Json]]]) -> list[dict[str, Json]]:
+    def _fresh(self, target: str, ask: Callable[[], list[dict[str, Json]]]) -> list[dict[str, Json]]:
         """The list as it was told within FRESH seconds, or asked for now; the account's own entries."""
         begun = self._now()
-        known = self._lists.get(name)
+        known = self._lists.get(target)
         if known is not None and begun - known[0] < FRESH:
             return known[1]
         names = ("account", "acct", "accountCode")
         mine = [entry for entry in ask() if self.account in (entry.get(name) for name in names)]
-        self._lists[name] = (begun, mine)
+        self._lists[target] = (self._asked_at[target], mine)  # as of the last question, the pauses before it left out
         return mine
 
     def _orders(self) -> list[dict[str, Json]]:

@@ -143,7 +143,7 @@ def test_an_order_that_left_the_list_is_known_by_its_executions(tmp_path: Path) 
 
 
 def test_an_order_that_was_taken_is_not_posted_again(tmp_path: Path) -> None:
-    """Also where the broker would take it twice; and what was not there before an order is asked for anew after it."""
+    """Also where the broker would take it twice."""
     with ibkr_world(tmp_path, dedupes=False) as world:
         assert world.broker.find("o1") is None
         first = world.broker.submit(order(), SENT)
@@ -154,6 +154,16 @@ def test_an_order_that_was_taken_is_not_posted_again(tmp_path: Path) -> None:
             == world.reopened().submit(order(), SENT)
         )
         assert (world.requests(), world.truth()["by_client_id"]) == (1, {"o1": 1})
+
+
+def test_what_was_not_there_before_an_order_is_asked_for_anew(tmp_path: Path) -> None:
+    """P7: a list that was read a moment before an order without an answer says nothing of it."""
+    with ibkr_world(tmp_path) as world:
+        world.fault("accept_silent")
+        assert world.broker.find("o1") is None
+        with pytest.raises(BrokerError):
+            world.broker.submit(order(), SENT)
+        assert outcome(lambda: world.broker.find("o1")) == "ACKED"
 
 
 def test_an_id_that_the_broker_knows_is_ours_only_if_it_agrees(tmp_path: Path) -> None:
