@@ -26,6 +26,7 @@ from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT
 
 US_MICS = frozenset({"XNYS", "XNAS", "BATS", "ARCX"})
+UNPRICED = "a held name has no price"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 
 
@@ -190,19 +191,13 @@ def portfolio_inputs(
     is_fund = np.asarray(rows["kind"] == "FUND")
     adv, counts = traded_value(window)
     buy, sell = linear_costs(mandate, currencies, is_fund)
-    reasons = buy_refusals(market, account, mandate, session)
-    if unpriced_held:
-        reasons = [reason or "a held name has no price" for reason in reasons]
-    price, fx = window.close[-1], window.fx[-1]
     terms = broker_windows(rows, currencies, mandate, cutoff)
-    reasons = [reason or why for reason, why in zip(reasons, terms.buy_refusals, strict=True)]
-    can_trade = tradable(market, currencies, mandate) & ~np.array(
-        [bool(why) for why in terms.exits.refusal], dtype=bool
-    )
+    refused = zip(buy_refusals(market, account, mandate, session), terms.buy_refusals, strict=True)
+    reasons = [reason or UNPRICED * unpriced_held or why for reason, why in refused]
+    can_trade = tradable(market, currencies, mandate) & terms.can_exit()
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
-    waiting = unsettled(
-        account.book.unsettled, dict(zip(names, rows["mic"], strict=True)), cutoff, mandate.calendar.closed
-    )
+    mics = dict(zip(names, rows["mic"], strict=True))
+    waiting = unsettled(account.book.unsettled, mics, cutoff, mandate.calendar.closed)
     enough = counts >= mandate.limits.participation.min_observations
     return PortfolioInputs(
         session=session,
@@ -218,8 +213,8 @@ def portfolio_inputs(
         is_fund=is_fund,
         quantity_step=tuple(rows["quantity_step"]),
         tick_size=tuple(rows["tick_size"]),
-        price=price,
-        fx=fx,
+        price=window.close[-1],
+        fx=window.fx[-1],
         adv=np.where(enough, adv, np.nan),
         sigma_daily=market.factor_model.sigma_daily,
         cost_buy=buy,
