@@ -6,7 +6,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 50
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test campaign mutants check ui install lock holidays services bench clean
+.PHONY: demo test campaign simulate mutants check ui install lock holidays services bench clean
 
 demo: install
 	$(BIN)/marketbot demo
@@ -16,6 +16,11 @@ test: install services
 
 campaign: install services
 	$(BIN)/python -m pytest -m long -n 2 --dist load
+
+SEEDS ?= 1,2,3
+SESSIONS ?= 252
+simulate: install
+	$(BIN)/python tools/simulate.py $(SEEDS) --sessions $(SESSIONS)
 
 mutants: install
 	$(BIN)/python tools/mutate.py --sample 420

@@ -156,6 +156,7 @@ class Bare:
         desk = Desk(self.lake.ledger, self.broker, self.clock, HaltSwitch(self.lake.home), self.notary)
         self._make(execution.SUBMISSIONS, lambda read: submit(read, desk))
         self._rebuilt("execution_costs")
+        self._rebuilt("shortfall")
 
     def _audited(self) -> None:
         self._make(audit.REPLAY_CHECK, lambda read: replayed(read, self.lake))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from marketbot_assets.cost_facts import ended_before
 from marketbot_assets.panels import MARKET_DEPS, market, rate_moves
 from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, rates_of, rolled
 from marketbot_resources.halt import HaltSwitch
@@ -40,6 +41,8 @@ REPORTED = (
     "submissions",
     "fills",
     "execution_costs",
+    "shortfall",
+    "cost_calibration",
     "attribution",
     "drift",
     "data_quality",
@@ -222,6 +225,7 @@ def report_facts(read: Reader, ledger: Ledger) -> "ReportFacts":
         synthetic=bool(read.read("prices")["synthetic"].any()),
         benchmark_return=benchmark_return(market(read, NEAR_SESSIONS).window, frames["instruments"]),
         rate_moves=rate_moves(market(read, NEAR_SESSIONS)),
+        shortfall_history=ended_before(read),
         **frames,  # type: ignore[arg-type]
     )
 

@@ -16,6 +16,7 @@ from marketbot_assets.partitions import SCHEDULE, sessions
 from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.halt_sources import open_halt
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.mandate import Calendar, Schedule
 from marketbot_resources.model import HaltLevel, utc_text
@@ -250,7 +251,7 @@ def daily_sensor(
 
     On the replay clock it starts the book's next session as soon as the one before has ended.
     """
-    halt = HaltSwitch(store.lake.home)
+    halt = open_halt(store.lake.home)
     return evaluate(Gathered("daily_sensor", context.instance, store.lake.ledger, mandate_file, clock, ports, halt))
 
 
@@ -269,7 +270,7 @@ def daily_schedule(
     ports: Ports,
 ) -> dg.RunRequest | dg.SkipReason:
     """The sensor's fallback: at decide_at on weekdays, with the same guards. The clock decides, not the scheduled time."""
-    halt = HaltSwitch(store.lake.home)
+    halt = open_halt(store.lake.home)
     return evaluate(Gathered("daily_schedule", context.instance, store.lake.ledger, mandate_file, clock, ports, halt))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from marketbot_assets.commands.home import prepare_environment, writable_home
+from marketbot_assets.commands.live_cli import live
 from marketbot_assets.commands.mandate_cli import mandate
 from marketbot_assets.commands.views_cli import VIEW_COMMANDS
 from marketbot_resources.errors import HomeError, MarketbotError, SetupError
@@ -153,7 +154,7 @@ def witness(state: str, logs: tuple[str, ...], listen: str, name: str, as_json: 
     return serve(state, logs, listen, name, as_json=as_json)
 
 
-for _view in (*VIEW_COMMANDS, mandate):
+for _view in (*VIEW_COMMANDS, mandate, live):
     commands.add_command(_view)
 
 

@@ -5,10 +5,13 @@ replay calls it on stored inputs. Only the clock, the broker and the store diffe
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from marketbot_assets.portfolio.eligibility import Account, Market, portfolio_inputs
+import numpy as np
+
+from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
+from marketbot_assets.portfolio.eligibility import Account, Market, charged, portfolio_inputs
 from marketbot_assets.portfolio.fallback import solve_target
 from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.market_facts import unpriced_held
@@ -28,7 +31,8 @@ from marketbot_resources.model import SELLING_LEVELS, HaltLevel, Order
 class Situation:
     """Everything that one decision may know. `days`: decision sessions up to this one; `environment`: part of order ids.
 
-    `operations`: what the verdict alone reads; the assets read it with the verdict (`operations`).
+    `operations`: what the verdict alone reads; the assets read it with the verdict (`operations`). `multiples`: what live fills
+    say of the mandate's costs; a backtest has none.
     """
 
     session: dt.date
@@ -39,6 +43,7 @@ class Situation:
     account: Account
     platform: Platform
     operations: OperationFacts | None = None
+    multiples: CostMultiples = NO_MULTIPLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
     if word in SELLING_LEVELS:
         account = replace(account, book=replace(account.book, no_buys=f"RC-80 {word}"))
     every = sorted(account.shares) if word == HaltLevel.FLATTEN.value else ()
-    return portfolio_inputs(
+    found = portfolio_inputs(
         situation.market,
         account,
         mandate,
@@ -77,6 +82,21 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
             *every,
         ],
         unpriced_held=unpriced_held(situation.market, account.shares, mandate),
+    )
+    return without_locked(charged(found, situation.multiples, mandate), situation.platform.locked)
+
+
+def without_locked(inputs: PortfolioInputs, locked: Mapping[str, str]) -> PortfolioInputs:
+    """The inputs with no trade in the names that the reconciliation locked (RC-67): neither a buy nor a sell."""
+    if not locked:
+        return inputs
+    free = np.array([name not in locked for name in inputs.instruments])
+    pairs = zip(inputs.instruments, inputs.reasons, strict=True)
+    return replace(
+        inputs,
+        can_buy=inputs.can_buy & free,
+        can_trade=inputs.can_trade & free,
+        reasons=tuple("RC-67 locked by the reconciliation" if name in locked else reason for name, reason in pairs),
     )
 
 
@@ -92,6 +112,7 @@ def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance
         cutoff=situation.cutoff,
         days=situation.days,
         rebalance=rebalance,
+        multiples=situation.multiples,
     )
     return replace(found, operations=situation.operations)
 

@@ -32,6 +32,7 @@ def explained(explanation: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows
         "volatility per year": float(names["risk_contribution"].sum()),
         "expected return per year": float(names["return_contribution"].sum()),
         "cost of trading": float(names["trade_cost"].sum()),
+        "largest factor of live fills on costs": float(names["cost_multiple"].max()),
         "contributions": _contributions(names, labels),
         "change since the session before": _changes(names, labels),
         "gain per year were a limit 1 % looser": _prices(explanation),

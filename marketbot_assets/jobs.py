@@ -1,9 +1,11 @@
 """Jobs: `daily` runs one session through the whole graph in one process, `data` its data alone, `backtest_range` a past range.
 
-`intraday` asks for quotes of held names while exchanges trade.
+`intraday` asks for quotes of held names while exchanges trade, `order_following` what became of the orders, `later_window` sends
+what waited for its window.
 """
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import record_failure
@@ -58,4 +60,49 @@ intraday = dg.define_asset_job(
     tags=RUN_TAGS,
     description="Quotes of held names while exchanges trade, and the stops that they broke. Nothing is sent.",
 )
-JOBS = [daily, data, backtest_range, intraday]
+later_window = dg.define_asset_job(
+    "later_window",
+    selection=dg.AssetSelection.assets("submissions"),
+    executor_def=dg.in_process_executor,
+    hooks={note_failure},
+    tags=RUN_TAGS,
+    description="Submissions alone: orders of a frozen batch whose window opened after its run, or is over for good.",
+)
+
+
+@dg.op(required_resource_keys={"store", "mandate_file", "clock", "broker", "ports", "halt"})
+def follow_orders(context: dg.OpExecutionContext) -> None:
+    """Asks the broker for every order that has not ended and writes down what is new; strays halt (class C)."""
+    from marketbot_resources.broker.following import follow
+
+    ports = context.resources
+    mandate, ledger = ports.mandate_file.load(), ports.store.lake.ledger
+    at = ports.clock.open().now(mandate.calendar.go_live)
+    broker, halt = ports.broker.open(mandate, ports.ports), ports.halt.open()
+    found = follow(ledger, broker, mandate.account.id, at, halt=halt, closed=mandate.calendar.closed)
+    for name, state in found.changed.items():
+        context.log.info(f"order {name}: {state.value}")
+    for text in (*found.strays, *(f"order {name}: open after its session" for name in found.overdue)):
+        context.log.error(text)
+    context.log.info(f"{len(found.fills)} new executions, {len(found.working)} orders have not ended")
+
+
+@dg.job(
+    name="order_following",
+    executor_def=dg.in_process_executor,
+    tags=RUN_TAGS,
+    description="What became of the orders that were sent. Nothing is sent or canceled.",
+)
+def order_following() -> None:
+    """Follows the orders once."""
+    follow_orders()
+
+
+JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
+    daily,
+    data,
+    backtest_range,
+    intraday,
+    later_window,
+    order_following,
+]

@@ -1,6 +1,8 @@
 """The opening balance of a home from its bootstrap tables. Not here: the warm-up itself (`research.opening`)."""
 
 import sys
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from marketbot_resources.calendars import previous_session
@@ -40,3 +42,30 @@ def opening_of(read: Reader, opened: BookOpen) -> "pd.DataFrame":
             bar.update()
 
         return warm_up(tables, mandate, days[0], days[-1], seen=seen)
+
+
+def opening_at_broker(
+    read: Reader,
+    opened: BookOpen,
+    cash: Mapping[str, Decimal],
+    shares: Mapping[str, Decimal],
+    costs: Mapping[str, Decimal],
+) -> "pd.DataFrame":
+    """OPENING_BALANCE rows of what a real broker holds, priced by the bootstrap's last closes and rates."""
+    from marketbot_assets.research.opening import from_broker
+
+    mandate = read.mandate()
+    listed, bars, fx = (read.read(name) for name in ("instrument_history", "price_history", "fx_history"))
+    bars = bars[bars["instrument"].isin(sorted(shares)) & bars["close"].notna()].sort_values("session")
+    closes = bars.groupby("instrument", sort=True)["close"].last()
+    rates = fx.sort_values("session").groupby("currency", sort=True)["rate"].last()
+    return from_broker(
+        mandate,
+        previous_session(mandate.calendar, opened.session),
+        cash=cash,
+        shares=shares,
+        costs=costs,
+        closes={str(name): float(price) for name, price in closes.items()},
+        rates={str(name): float(rate) for name, rate in rates.items()},
+        currencies=dict(zip(listed["instrument"], listed["currency"], strict=True)),
+    )

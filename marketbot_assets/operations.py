@@ -12,8 +12,9 @@ from marketbot_assets.session_facts import OPENING, held_before, open_orders
 from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry
+from marketbot_resources.live_permission import KIND, LIVE, not_recorded
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import Order, OrderState, order_from_record
+from marketbot_resources.model import PAPER, Order, OrderState, order_from_record
 from marketbot_resources.sessions import decided_before, frozen_batch
 from marketbot_resources.store.reader import Reader
 
@@ -101,7 +102,17 @@ def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
         model_scores=model.scores,
         features=read.read("features"),
         past_features=[frame for _, frame in read.each("features", DRIFT_SESSIONS, with_session=False)],
+        permitted_environment=permitted(read, ledger, mandate),
     )
+
+
+def permitted(read: Reader, ledger: Ledger, mandate: Mandate) -> str:
+    """Whose money may be moved, by the mandate and the records before the batch was frozen, at the cutoff (RC-82).
+
+    Signature and the machine's own setting are the last-line gate's part, which is asked later and is no evidence of a decision.
+    """
+    entries = _before_freezing(read, ledger, mandate, ledger.entries(KIND))
+    return PAPER if not_recorded(entries, mandate, read.session, read.cutoff) else LIVE
 
 
 def flight(read: Reader, ledger: Ledger, mandate: Mandate) -> tuple[tuple[str, ...], int]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from marketbot_assets import cost_facts
 from marketbot_assets import session_facts as facts
 from marketbot_assets.panels import long_past, market
 from marketbot_resources.errors import HaltError
@@ -98,10 +99,16 @@ def reconciliation(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     from marketbot_assets.book.frames import booked_of, valuation_of
     from marketbot_assets.book.reconciliation import reconcile
 
-    frame, snapshot = read.read("positions"), read.read("account_snapshot")
-    value, known = valuation_of(frame), frozenset(read.read("instruments")["instrument"])
+    frame, snapshot, listed = read.read("positions"), read.read("account_snapshot"), read.read("instruments")
+    value = valuation_of(frame)
     return reconcile(
-        value.holdings, snapshot, nav=value.nav, fx=value.rates, known_instruments=known, booked=booked_of(frame)
+        value.holdings,
+        snapshot,
+        nav=value.nav,
+        fx=value.rates,
+        known_instruments=frozenset(listed["instrument"]),
+        booked=booked_of(frame),
+        record=facts.order_facts(read, ledger, snapshot, listed, value.values),
     )
 
 
@@ -257,6 +264,7 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
         book_state,
         protective_exits,
         intraday_exits,
+        cost_facts.cost_calibration,
         target_portfolio,
         target_explanation,
         order_plan,
@@ -265,5 +273,6 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
         risk_report,
         orders,
         execution_costs,
+        cost_facts.shortfall,
     )
 }

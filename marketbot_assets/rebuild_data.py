@@ -217,10 +217,19 @@ def opened(ledger: Ledger) -> BookOpen:
 
 
 def opening_balance(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """OPENING_BALANCE: cash, or what the decision alone makes of the sessions since go-live."""
-    from marketbot_assets.opening import opening_of
+    """OPENING_BALANCE: cash, what the decision makes of the sessions since go-live, or what a real broker was seen to hold."""
+    from marketbot_assets.opening import opening_at_broker, opening_of
+    from marketbot_resources.broker.opening_snapshot import opening_snapshot
 
-    return opening_of(read, opened(ledger))
+    mandate = read.mandate()
+    if mandate.broker.name == "paper":
+        return opening_of(read, opened(ledger))
+    held = opening_snapshot(ledger, mandate.account.id)
+    if held is None:
+        raise SessionRefused(
+            f"account {mandate.account.id}: what the broker holds was not written down yet; run `marketbot run`"
+        )
+    return opening_at_broker(read, opened(ledger), held.cash, held.shares, held.costs)
 
 
 def instrument_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":

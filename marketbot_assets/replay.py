@@ -43,6 +43,7 @@ RECORDS = {
 AFTERWARDS = (
     "opening_balance",
     "execution_costs",
+    "shortfall",
     "intraday_exits",
 )  # unpartitioned; made beside the daily check, or before
 DAILY = tuple(x for x in (*rebuild_data.RAW, *rebuild_data.REBUILDS, *rebuild.REBUILDS) if x not in AFTERWARDS)

@@ -4,6 +4,7 @@ Each function names in its `*_DEPS` what it reads; an asset that calls it declar
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from marketbot_assets.book.reconciliation import Record
     from marketbot_assets.book.roll import Held, Rolled
     from marketbot_assets.book.state import BookState, StopHit
     from marketbot_assets.decision import Situation
+    from marketbot_assets.portfolio.calibration import CostMultiples
     from marketbot_assets.portfolio.earlier import Earlier
     from marketbot_assets.portfolio.eligibility import Account
     from marketbot_assets.risk.build import Platform
@@ -29,14 +32,15 @@ if TYPE_CHECKING:
     from marketbot_resources.ledger.port import Ledger
     from marketbot_resources.model import Execution
 
-NEAR_SESSIONS = 45
+NEAR_SESSIONS, FILLS_SESSIONS = 45, 5
 DAYS_SESSIONS = 300
 OPENING = "opening_balance"
 ROLL_DEPS = (*MARKET_DEPS, "account_snapshot", "fills", OPENING)
 MARKET_FACT_DEPS = (*MARKET_DEPS, "data_quality", "features", "factor_model", "forecasts")
 ACCOUNT_DEPS = ("account_snapshot", "positions", "book_state")
 PLATFORM_DEPS = ("account_snapshot", "reconciliation", "data_quality")
-SITUATION_DEPS = tuple(dict.fromkeys((*MARKET_FACT_DEPS, *ACCOUNT_DEPS, *PLATFORM_DEPS)))
+COSTS = "cost_calibration"
+SITUATION_DEPS = tuple(dict.fromkeys((*MARKET_FACT_DEPS, *ACCOUNT_DEPS, *PLATFORM_DEPS, COSTS)))
 
 
 def environment_of(mandate: Mandate) -> str:
@@ -82,6 +86,32 @@ def held_before(read: Reader) -> "Held":
         held.holdings, snapshot, nav=nav, fx=held.rates, known_instruments=known, booked=booked_of(previous)
     )
     return replace(held, holdings=adopt_explained(held.holdings, found))
+
+
+def order_facts(
+    read: Reader, ledger: "Ledger", snapshot: "pd.DataFrame", listed: "pd.DataFrame", values: "Mapping[str, float]"
+) -> "Record":
+    """What the reconciliation knows of orders, fills and mean prices. `listed`: INSTRUMENTS; `values`: base value per held name."""
+    from marketbot_assets.book.fills import executions_of, is_bust
+    from marketbot_assets.book.reconciliation import Record, averages_of
+    from marketbot_resources.model import order_from_record
+
+    kinds = ["EXECUTION", "BUST", "OPEN_ORDER", "WORKING"]
+    names = set(snapshot.loc[snapshot["kind"].isin(kinds), "client_order_id"])
+    intents = {name: ledger.get("order_intent", name) for name in sorted(names)}
+    told = [
+        fill for _, frame in read.each("fills", FILLS_SESSIONS, with_session=False) for fill in executions_of(frame)
+    ]
+    gone = {fill.execution_id.split(":", 1)[1] for fill in told if is_bust(fill.execution_id)}
+    before = read.previous("reconciliation")
+    return Record(
+        orders={name: order_from_record(entry.body) for name, entry in intents.items() if entry is not None},
+        earlier=[fill for fill in told if not (is_bust(fill.execution_id) or fill.execution_id in gone)],
+        fills=executions_of(read.read("fills")),
+        averages={} if before is None else averages_of(before),
+        traded=frozenset(listed.loc[listed["in_universe"], "instrument"]),
+        values=values,
+    )
 
 
 def previous_state(read: Reader) -> "BookState":
@@ -192,6 +222,7 @@ def account(read: Reader) -> "Account":
 
 def platform(read: Reader, ledger: "Ledger") -> "Platform":
     """What broker, halt flag, ledger and quality rules say at the cutoff."""
+    from marketbot_assets.book.reconciliation import locked_names
     from marketbot_assets.risk.build import Platform, breaks_of, halts_of, strangers
     from marketbot_assets.risk.trade_build import Traffic, differences
 
@@ -200,6 +231,7 @@ def platform(read: Reader, ledger: "Ledger") -> "Platform":
     fills, planned, sent = order_record_of(read, ledger, snapshot)
     return Platform(
         breaks=breaks_of(read.read("reconciliation")),
+        locked=locked_names(read.read("reconciliation")),
         halt_flag=flag,
         ledger_ready=ledger.get("session_cutoff", read.part) is not None,
         quality_halts=halts_of(quality),
@@ -262,7 +294,15 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
         ),
         account=account(read),
         platform=platform(read, ledger),
+        multiples=multiples(read),
     )
+
+
+def multiples(read: Reader) -> "CostMultiples":
+    """What live fills say of the mandate's costs. A decision made before there was a calibration named none and had none."""
+    from marketbot_assets.portfolio.calibration import NO_MULTIPLES, multiples_of
+
+    return multiples_of(read.read(COSTS)) if read.has(COSTS) or not read.is_pinned else NO_MULTIPLES
 
 
 def earlier(read: Reader) -> "Earlier | str":

@@ -7,11 +7,13 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketbot_assets.session_facts import SITUATION_DEPS, open_orders, situation
 from marketbot_resources.broker.cancelling import cancel_open
 from marketbot_resources.broker.desk import Timing
+from marketbot_resources.broker.following import follow_sent
 from marketbot_resources.broker.sending import SendReport, send_batch
 from marketbot_resources.broker.settling import Baseline
 from marketbot_resources.clock import Clock, machine_now
@@ -19,6 +21,7 @@ from marketbot_resources.errors import Equivocation, HaltError, SessionRefused, 
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
+from marketbot_resources.live_permission import permitted_environment
 from marketbot_resources.model import BrokerPort, HaltLevel, Kind, Order
 from marketbot_resources.notary import NotaryPort
 from marketbot_resources.order_slices import is_slice
@@ -37,13 +40,14 @@ ENDS = {"REJECTED": "rejected", "HALT": "halted"}
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The ports that sending needs."""
+    """The ports that sending needs. `home`: of the store and its ledger; without it no live money moves."""
 
     ledger: Ledger
     broker: BrokerPort
     clock: Clock
     halt: HaltSwitch
     notary: NotaryPort
+    home: Path | None = None
 
 
 def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
@@ -66,8 +70,11 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
     if orders:
         notarize(desk)
     report = _send(read, desk, orders, str(frozen.body["batch_sha256"]))
-    if desk.halt.read().word == HaltLevel.CANCEL_ALL.value:
-        cancel_open(desk.ledger, desk.broker, desk.clock.sending(read.session))
+    if orders:
+        mandate, at = read.mandate(), desk.clock.sending(read.session)
+        follow_sent(desk.ledger, desk.broker, mandate.account.id, at, desk.halt, closed=mandate.calendar.closed)
+    all_go = desk.halt.read().word == HaltLevel.CANCEL_ALL.value
+    left = cancel_everything(desk, read.session) if all_go else ""
     word = verdict_of(verdict)
     outcome = report.end_state() if word == APPROVED else (ENDS[word], why(verdict))
     if not report.waiting and desk.ledger.get("session_end", read.part) is None:
@@ -76,8 +83,20 @@ def submit(read: Reader, desk: Desk) -> "pd.DataFrame":
             "orders": len(orders),
             "batch_sha256": str(frozen.body["batch_sha256"]),
         }
-        record_end(desk.ledger, read.session, *outcome, facts)
+        record_end(desk.ledger, read.session, outcome[0], outcome[1] + left, facts)
     return submission_frame(orders, report.outcomes)
+
+
+def cancel_everything(desk: Desk, session: dt.date) -> str:
+    """Ends every open order, within a minute, by the broker's own report; what is left and what to do, or empty."""
+
+    def wait(seconds: float) -> dt.datetime:
+        desk.clock.wait(seconds)
+        return desk.clock.sending(session)
+
+    left = cancel_open(desk.ledger, desk.broker, desk.clock.sending(session), wait=wait).left
+    named = ", ".join(left[:REASONS_SHOWN])
+    return f"; cancel-all: the broker still works {named}; again: marketbot halt --level cancel-all" if left else ""
 
 
 def notarize(desk: Desk) -> None:
@@ -149,12 +168,14 @@ def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256:
     known, rows = situation(read, desk.ledger), read.read("instruments")
     batch = verdict[verdict["kind"] == "BATCH"]
     report = desk.broker.report(read.cutoff, now)
+    homes = (desk.home, desk.halt.home)
+    permitted, _ = permitted_environment(desk.ledger, read.mandate(), read.session, now, homes)
     ages = dict(zip(known.market.window.instruments, map(float, known.market.price_age), strict=True))
     stale = known.market.stale_currencies
     legs = {order.instrument: float("nan") if order.currency in stale else 0.0 for order in orders if _is_leg(order)}
     own: dict[str, Decimal] = {}
     for fill in report.executions:
-        if fill.kind is Kind.EQUITY:
+        if fill.kind is Kind.EQUITY and desk.ledger.get("order_intent", fill.client_order_id) is not None:
             own[fill.instrument] = own.get(fill.instrument, Decimal(0)) + fill.side.sign * fill.quantity
     return GateFacts(
         session=read.session,
@@ -177,6 +198,8 @@ def gate_facts(read: Reader, desk: Desk, orders: Sequence[Order], frozen_sha256:
         own_fills=own,
         batch=tuple(orders),
         environment=report.environment,
+        permitted_environment=permitted,
+        broker_at=report.broker_at or report.as_of_at,
     )
 
 

@@ -1,12 +1,15 @@
-"""The halt flag (RC-80): a file in the home that anyone can write and no one has to parse. Unreadable means halted.
+"""The halt flag (RC-80): a file in the home that anyone can write and no one has to parse, and other sources beside it.
 
-It is a JSON object with a `reason` and, from `HaltLevel`, a `level` (none: HALT), or anything else: what cannot be understood
-halts. Each session's snapshot records it.
+The file is a JSON object with a `reason` and, from `HaltLevel`, a `level` (none: HALT), or anything else: what cannot be
+understood halts. Any source that is on halts, the most severe level counts, unreadable means halted. Each session's snapshot
+records it. Not here: the other sources (`halt_sources`).
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from marketbot_resources.errors import HomeError
 from marketbot_resources.model import HaltLevel
@@ -14,6 +17,8 @@ from marketbot_resources.redaction import redactor
 
 FILE_NAME = "HALT"
 OFF, ON, UNREADABLE = "off", "on", "unreadable"
+SEVERITY = tuple(HaltLevel)
+FILE_SOURCE = "file HALT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +35,61 @@ class HaltFlag:
         return self.status if self.status != ON or self.level is HaltLevel.HALT else self.level.value
 
 
-class HaltSwitch:
-    """The halt flag of one home."""
+class HaltSource(Protocol):
+    """One place where trading can be halted, beside the file."""
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / FILE_NAME
+    @property
+    def name(self) -> str:
+        """What and where it is, for people."""
+        ...
 
     def read(self) -> HaltFlag:
-        """The flag as it is now; anything odd counts as unreadable."""
+        """Its flag now. What it raises counts as unreadable."""
+        ...
+
+
+def understood(level: object, reason: object) -> HaltFlag:
+    """The flag of a source that says `off` or a level; every other word is unreadable, since it was meant to say something."""
+    text = redactor().text(str(reason or ""))
+    if level == OFF:
+        return HaltFlag(OFF, "")
+    if not (isinstance(level, str) and level in list(HaltLevel)):
+        return HaltFlag(UNREADABLE, f"says {str(level)[:40]!r}, expected off, {', '.join(HaltLevel)}")
+    return HaltFlag(ON, text or "no reason given", HaltLevel(level))
+
+
+def combined(flags: Sequence[tuple[str, HaltFlag]]) -> HaltFlag:
+    """One flag of many, by name: off when all are off, else the most severe; unreadable is as severe as HALT.
+
+    The reason tells every source that is not off; the file's own stands without its name.
+    """
+    standing = [(name, flag) for name, flag in flags if flag.status != OFF]
+    if not standing:
+        return HaltFlag(OFF, "")
+    _, worst = max(standing, key=lambda item: _severity(item[1]))
+    told = [flag.reason if name == FILE_SOURCE else f"{name}: {flag.reason}" for name, flag in standing]
+    return HaltFlag(worst.status, "; ".join(told), worst.level)
+
+
+def _severity(flag: HaltFlag) -> int:
+    return SEVERITY.index(HaltLevel.HALT if flag.status != ON else flag.level)
+
+
+class HaltSwitch:
+    """The halt flag of one home: its file, which commands set and clear, and other sources, which they only read."""
+
+    def __init__(self, home: Path, others: Sequence[HaltSource] = ()) -> None:
+        self.home, self._path, self._others = home, home / FILE_NAME, tuple(others)
+
+    def read(self) -> HaltFlag:
+        """The flag of all sources as it is now; anything odd counts as unreadable."""
+        return combined(self.each())
+
+    def each(self) -> tuple[tuple[str, HaltFlag], ...]:
+        """(name, flag) of every source, the file first."""
+        return ((FILE_SOURCE, self._file()), *((source.name, _asked(source)) for source in self._others))
+
+    def _file(self) -> HaltFlag:
         try:
             text = self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -54,7 +106,7 @@ class HaltSwitch:
         return HaltFlag(ON, redactor().text(str(reason)), HaltLevel(level))
 
     def set(self, reason: str, level: HaltLevel = HaltLevel.HALT) -> None:
-        """Halts."""
+        """Halts, by the file."""
         told = {"reason": redactor().text(reason), "level": level.value}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,8 +115,15 @@ class HaltSwitch:
             raise HomeError(f"halt: expected to write {self._path}, found: {error.strerror}") from error
 
     def clear(self) -> None:
-        """Removes the flag."""
+        """Removes the file; other sources stay as they are."""
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
             raise HomeError(f"resume: expected to remove {self._path}, found: {error.strerror}") from error
+
+
+def _asked(source: HaltSource) -> HaltFlag:
+    try:
+        return source.read()
+    except Exception as error:
+        return HaltFlag(UNREADABLE, f"cannot be read: {redactor().text(f'{type(error).__name__}: {error}')[:200]}")

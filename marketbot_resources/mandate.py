@@ -20,7 +20,7 @@ from marketbot_resources.errors import MandateError
 from marketbot_resources.holiday_table import refusal
 from marketbot_resources.mandate_execution import CLOSE_AUCTION, NEXT_SESSION, ExecutionRules
 from marketbot_resources.mandate_limits import Ladder, Limits, LossRules, Stops
-from marketbot_resources.mandate_portfolio import BlackLitterman, Cvar, LongShort, Method, MultiPeriod
+from marketbot_resources.mandate_portfolio import BlackLitterman, Calibration, Cvar, LongShort, Method, MultiPeriod
 from marketbot_resources.mandate_section import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Section
 from marketbot_resources.mandate_trade_limits import Restricted
 
@@ -148,14 +148,15 @@ class Broker(Section):
     participation_max: Fraction
     environment: Literal["paper", "live"] = "paper"
     account: Annotated[str, Field(max_length=64)] = ""
+    dedupes_client_id: bool = False
     resend: bool = False
 
     @model_validator(mode="after")
     def _named(self) -> Self:
         if self.name != "paper" and not self.account:
             raise ValueError("account: expected the broker's own id of the account that may be traded")
-        if self.name == "paper" and (self.environment != "paper" or self.account):
-            raise ValueError("environment, account: the paper broker has neither")
+        if self.name == "paper" and (self.environment != "paper" or self.account or self.dedupes_client_id):
+            raise ValueError("environment, account, dedupes_client_id: the paper broker has none of them")
         return self
 
 
@@ -226,6 +227,7 @@ class Costs(Section):
     tax_buy: dict[Currency, Bps]
     tax_sell: dict[Currency, Bps]
     impact_coefficient: Positive
+    calibration: Calibration = Calibration()
 
 
 class Volatility(Section):

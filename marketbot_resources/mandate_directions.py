@@ -210,6 +210,13 @@ RULES: Rules = {
         "tax_buy": HIGHER,
         "tax_sell": HIGHER,
         "impact_coefficient": HIGHER,
+        "calibration": {
+            "enabled": UNCLEAR,
+            "fills_min": UNCLEAR,
+            "shrink": UNCLEAR,
+            "floor": HIGHER,
+            "ceiling": HIGHER,
+        },
     },
     "volatility": {"target_per_year": LOWER, "ewma_halflife_sessions": UNCLEAR, "ledoit_wolf_sessions": UNCLEAR},
     "limits": LIMITS,

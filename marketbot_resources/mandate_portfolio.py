@@ -23,6 +23,16 @@ Method = Literal[
 Share = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
 
 
+class Calibration(Section):
+    """Keys of costs_bps.calibration: the factor that live fills put on the costs; below 1 only where `floor` lets it."""
+
+    enabled: bool = True
+    fills_min: Annotated[int, Field(ge=2, le=250)] = 20
+    shrink: Annotated[float, Field(ge=0.0, le=10_000.0, allow_inf_nan=False)] = 20.0
+    floor: Annotated[float, Field(ge=0.5, le=1.0, allow_inf_nan=False)] = 1.0
+    ceiling: Annotated[float, Field(ge=1.0, le=3.0, allow_inf_nan=False)] = 3.0
+
+
 class BlackLitterman(Section):
     """Keys of the mandate's section black_litterman; `mandate.yaml` says what each value does."""
 

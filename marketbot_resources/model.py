@@ -9,7 +9,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -221,7 +221,8 @@ class AccountReport:
     """What the broker says at one instant: cash per currency, shares per instrument, open orders, and what happened since.
 
     `environment`: whose money it is, PAPER or another word; empty when the broker does not say. `broker_at`: the broker's own
-    clock when it answered, None when it has none but ours.
+    clock when it answered, None when it has none but ours. `average_price`: instrument -> mean price paid for the shares held,
+    listing currency, where the broker tells it.
     """
 
     as_of_at: dt.datetime
@@ -233,6 +234,7 @@ class AccountReport:
     environment: str = ""
     broker_at: dt.datetime | None = None
     busts: tuple[Bust, ...] = ()
+    average_price: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,8 +198,8 @@ def record_event(
     The event's number is compared and swapped: of two that would write it one gets it, the other a LedgerError. A sender has a
     `fence`: StaleToken when another run has taken over.
     """
-    if fence is not None and ledger.get(SENDING_FENCE, fence.next_key) is not None:
-        raise StaleToken(stale(fence))  # said before anything else is; what counts is the transaction's own look
+    if fence is not None:
+        check_newest(ledger, fence)  # said before anything else is; what counts is the transaction's own look
     events = order_events(ledger, client_order_id)
     check_move(client_order_id, state_of(events), state)
     key = f"{client_order_id}/{len(events) + 1}"
@@ -210,6 +210,12 @@ def record_event(
         raise LedgerError(taken) from error
     if not added:
         raise LedgerError(taken)
+
+
+def check_newest(ledger: Ledger, fence: Fence) -> None:
+    """Raises StaleToken when another run has taken over."""
+    if ledger.get(SENDING_FENCE, fence.next_key) is not None:
+        raise StaleToken(stale(fence))
 
 
 def record_late_fill(ledger: Ledger, client_order_id: str, execution_id: str, facts: dict[str, Json]) -> None:

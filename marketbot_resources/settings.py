@@ -3,7 +3,10 @@
 MARKETBOT_HOME     all state of an installation (default: $DAGSTER_HOME/state)
 MARKETBOT_MANDATE  the mandate file (default: mandate.yaml beside the code)
 MARKETBOT_LEDGER   a postgresql:// address of the ledger (default: a file in the home)
+MARKETBOT_BROKER_URL  for tests: http://127.0.0.1:PORT instead of the broker's own address
 DAGSTER_HOME       Dagster's instance (default: dagster_home beside the code)
+MARKETBOT_HALT_PARAMETER  name of an AWS SSM parameter that can halt trading, too (default: none)
+MARKETBOT_LIVE_ACCOUNTS   the broker's ids of accounts that may trade live money, separated by commas (default: none)
 MARKETBOT_SIGNER   the signer's own folder, key and last head (default: signer in the home)
 MARKETBOT_SIGNER_COMMAND  the command line that starts the signer, to run it as another user (default: this Python)
 
@@ -65,6 +68,26 @@ def variable(name: str) -> str | None:
 def ledger_url() -> str | None:
     """Address of the ledger's database, which may hold a password: never shown. None: the ledger is a file in the home."""
     return os.environ.get("MARKETBOT_LEDGER") or None
+
+
+def halt_parameter() -> str | None:
+    """Name of the SSM parameter that can halt trading, None without one."""
+    return variable("MARKETBOT_HALT_PARAMETER")
+
+
+def live_accounts() -> frozenset[str]:
+    """The broker's ids of accounts that may trade live money; none unless they are named."""
+    return frozenset(name.strip() for name in os.environ.get("MARKETBOT_LIVE_ACCOUNTS", "").split(",") if name.strip())
+
+
+def operator() -> str:
+    """Who runs this process, by the machine: for entries of what people did."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def secrets() -> list[str]:

@@ -30,6 +30,7 @@ from marketbot_resources.store.resource import StoreResource
 
 if TYPE_CHECKING:
     from marketbot_resources.broker.paper import PaperBroker
+    from marketbot_resources.ledger.port import Ledger
     from marketbot_resources.notary import NotaryPort
     from marketbot_resources.store.lake import Lake
 
@@ -154,6 +155,13 @@ class BrokerResource(dg.ConfigurableResource):
         if mandate.broker.name == "paper":
             cast("PaperBroker", self.open(mandate, ports)).seed(cash, shares, at)
 
+    def record_opening(self, mandate: Mandate, ports: Ports, ledger: "Ledger", at: dt.datetime) -> None:
+        """Tells the ledger once what a real broker holds; the paper broker holds nothing before it is seeded."""
+        from marketbot_resources.broker.opening_snapshot import record_opening
+
+        if mandate.broker.name != "paper":
+            record_opening(ledger, self.open(mandate, ports), mandate.account.id, at)
+
 
 class NotaryResource(dg.ConfigurableResource):
     """Signs the ledger's head through the signer's own process and puts it into the mandate's anchors."""
@@ -170,13 +178,15 @@ class NotaryResource(dg.ConfigurableResource):
 
 
 class HaltResource(dg.ConfigurableResource):
-    """The halt flag of the home."""
+    """The halt flag of the home, with the sources beside its file."""
 
     home: str | None = None
 
     def open(self) -> HaltSwitch:
         """The switch."""
-        return HaltSwitch(Path(self.home) if self.home else settings.home())
+        from marketbot_resources.halt_sources import open_halt
+
+        return open_halt(Path(self.home) if self.home else settings.home(), keep=True)
 
 
 def resources() -> dict[str, dg.ConfigurableResource]:

@@ -54,7 +54,8 @@ NUMBERS = {
     "RC-01": "no problem", "RC-02": "no order", "RC-04": "no order", "RC-13": "none twice",
     "RC-16": "the grid; 1 unit of base currency", "RC-17": "none of another kind", "RC-19": "settled cash",
     "RC-20": "no share below 0", "RC-21": "none", "RC-37": "0 to 1", "RC-66": "none", "RC-67": "no break",
-    "RC-69": "none", "RC-80": "off", "RC-81": "none", "RC-82": "paper", "RC-84": "ready", "RC-88": "equal", "RC-92": "recorded",
+    "RC-69": "none", "RC-80": "off", "RC-81": "none", "RC-82": "paper, or live by a record of at most 7 days",
+    "RC-84": "ready", "RC-88": "equal", "RC-92": "recorded",
 }  # fmt: skip
 HEAD = """# Controls
 

@@ -1,12 +1,13 @@
 """The daily report: one self-contained page without scripts, and its headline numbers as JSON values. Pure.
 
 The same facts give the same bytes. Not here: the facts (`report_facts`), the sections (`report_book`, `report_explained`,
-`report_risk`, `report_measures`, `report_orders`, `report_results`, `report_evidence`), how the page is stored or sent.
+`report_risk`, `report_measures`, `report_orders`, `report_costs`, `report_results`, `report_evidence`), how it is stored or sent.
 """
 
 import math
 
 from marketbot_assets.audit.report_book import headroom_share, nav_section, nearest, stops_section, weights_section
+from marketbot_assets.audit.report_costs import costs_section
 from marketbot_assets.audit.report_evidence import (
     evidence_section,
     findings,
@@ -46,6 +47,7 @@ SECTIONS = (
     ("limits", "Limits"),
     ("orders", "Orders"),
     ("fills", "Fills and costs"),
+    ("shortfall", "What orders cost"),
     ("stops", "Stops"),
     ("attribution", "Attribution"),
     ("drift", "Forecasts"),
@@ -82,6 +84,7 @@ def build_report(facts: ReportFacts) -> str:
             limits_section(facts),
             orders_section(facts),
             fills_section(facts),
+            costs_section(facts),
             stops_section(facts),
             attribution_section(facts),
             drift_section(facts),

@@ -69,7 +69,8 @@ class ReportFacts:
     session last; drawdowns are positive fractions. `submissions`: None when nothing was submitted yet. `end_state`: how
     the session ended, in words. `evidence`: asset -> content_sha256 of the object that the decision read or wrote.
     `synthetic`: whether any row that the decision rests on is simulated. `benchmark_return`: of the session, fraction.
-    `rate_moves`: currency -> simple moves of base per unit over the last sessions, oldest first.
+    `rate_moves`: currency -> simple moves of base per unit over the last sessions, oldest first. `shortfall_history`: (session,
+    SHORTFALL) of sessions before, oldest first.
     """
 
     session: dt.date
@@ -88,6 +89,8 @@ class ReportFacts:
     submissions: pd.DataFrame | None
     fills: pd.DataFrame
     execution_costs: pd.DataFrame
+    shortfall: pd.DataFrame
+    cost_calibration: pd.DataFrame
     attribution: pd.DataFrame
     drift: pd.DataFrame
     data_quality: pd.DataFrame
@@ -98,6 +101,7 @@ class ReportFacts:
     synthetic: bool
     benchmark_return: float = math.nan
     rate_moves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    shortfall_history: Sequence[tuple[dt.date, pd.DataFrame]] = ()
 
     @property
     def base(self) -> str:

@@ -29,10 +29,14 @@ def positions(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mat
 
 
 @stage_asset(
-    schema.RECONCILIATION, stage=STAGE, deps=["account_snapshot", "instruments", "positions"], domain="control"
+    schema.RECONCILIATION,
+    stage=STAGE,
+    deps=["account_snapshot", "instruments", "fills", "positions"],
+    carries=True,
+    domain="control",
 )
 def reconciliation(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Our book against the broker's, over everything that either of them names: match, explained or break."""
+    """Our book against the broker's, over everything that either of them names: match, explained, locked or break."""
     frame = rebuild.reconciliation(store.reader(context), store.lake.ledger)
     return materialized(context, store, frame, schema.RECONCILIATION)
 

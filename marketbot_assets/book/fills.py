@@ -12,6 +12,7 @@ from marketbot_assets.book.schema import FILLS
 from marketbot_resources.errors import BrokerError
 from marketbot_resources.model import Execution, Kind, Side
 
+BUST_PREFIX = "bust:"
 _FACTS = (
     "client_order_id",
     "order_kind",
@@ -29,6 +30,8 @@ _FACTS = (
 def fills_of(snapshot: pd.DataFrame) -> pd.DataFrame:
     """The executions of an ACCOUNT_SNAPSHOT frame as FILLS rows, one per execution id, sorted by it.
 
+    An execution that the broker took back stays as it is: a row of its own (`bust:<id>`) on the other side, at its price and the
+    instant at which it was told, undoes it. What the broker refunds of the costs is its own event.
     The same execution told twice counts once. Raises BrokerError when two rows of one id differ, when a quantity or
     price is missing or not positive, when a cost is negative, or when an execution lies after the snapshot's cutoff.
     """
@@ -46,7 +49,20 @@ def fills_of(snapshot: pd.DataFrame) -> pd.DataFrame:
             )
         if rows.setdefault(row.key, facts) != facts:
             raise BrokerError(f"execution {row.key}: the broker reports it twice and differently; ask the broker")
+    for row in snapshot[snapshot["kind"] == "BUST"].itertuples(index=False):
+        if row.side == "":
+            continue  # an execution that never was in the book
+        facts = {"executed_at" if name == "at" else name: getattr(row, name) for name in (*_FACTS[:-1], "at")}
+        other = Side.SELL if row.side == Side.BUY else Side.BUY
+        facts |= {"execution_id": BUST_PREFIX + row.key, "side": other.value, "fee": Decimal(0), "tax": Decimal(0)}
+        _check(facts)
+        rows[BUST_PREFIX + row.key] = facts
     return rows_frame(FILLS, list(rows.values()))
+
+
+def is_bust(execution_id: str) -> bool:
+    """Whether a FILLS row undoes an execution."""
+    return execution_id.startswith(BUST_PREFIX)
 
 
 def _check(facts: dict[str, object]) -> None:

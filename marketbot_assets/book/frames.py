@@ -24,11 +24,12 @@ Value = float | str
 
 @dataclass(frozen=True, slots=True)
 class BookedEvent:
-    """Income or change of shares that our book booked: cash in `currency`, signed."""
+    """Income or change of shares that our book booked: cash in `currency`, signed; `quantity`: change in shares."""
 
     instrument: str
     currency: str
     amount: Decimal
+    quantity: Decimal = Decimal(0)
 
 
 _NUMBERS = ("nav", "inception_high", "reference_high", "drawdown", "drawdown_inception", "multiple")
@@ -204,7 +205,7 @@ def last_rates_of(positions: pd.DataFrame) -> dict[str, float]:
 def booked_of(positions: pd.DataFrame) -> tuple[BookedEvent, ...]:
     """The corporate actions that a POSITIONS frame says were booked in its session."""
     rows = positions[positions["kind"] == EVENT].itertuples(index=False)
-    return tuple(BookedEvent(row.instrument, row.currency, row.amount) for row in rows)
+    return tuple(BookedEvent(row.instrument, row.currency, row.amount, row.quantity) for row in rows)
 
 
 def valuation_of(positions: pd.DataFrame) -> Valuation:

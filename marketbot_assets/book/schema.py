@@ -6,7 +6,16 @@ Not here: how rows become frames (`rows`), how they become facts again (`frames`
 from marketbot_resources.store.table import Column, Table
 
 POSITION, CASH, EVENT = "POSITION", "CASH", "EVENT"
-MATCH, EXPLAINED, BREAK = "match", "explained", "break"
+ORDER, FILL, PRICE = "ORDER", "FILL", "PRICE"
+MATCH, EXPLAINED, LOCKED, BREAK = "match", "explained", "locked", "break"
+MISSED_FILL, UNKNOWN_FILL, OVERFILL, BUST = "missed_fill", "unknown_fill", "overfill", "bust"
+ORPHAN_ORDER, VANISHED_ORDER = "orphan_order", "vanished_order"
+VANISHED_POSITION, UNEXPLAINED_POSITION = "vanished_position", "unexplained_position"
+CASH_BREAK, PRICE_BREAK, BY_EVENT, AMBIGUOUS = "cash_break", "price_break", "event", "ambiguous"
+DELTAS = (
+    *(MATCH, MISSED_FILL, UNKNOWN_FILL, OVERFILL, BUST, ORPHAN_ORDER, VANISHED_ORDER),
+    *(VANISHED_POSITION, UNEXPLAINED_POSITION, CASH_BREAK, PRICE_BREAK, BY_EVENT, AMBIGUOUS),
+)
 STOP_LOSS, TRAILING = "RC-62", "RC-63"
 
 FILLS = Table(
@@ -49,20 +58,28 @@ POSITIONS = Table(
 
 RECONCILIATION = Table(
     "reconciliation",
-    "our book against the broker's, for one instrument or one currency",
+    "our book against the broker's, for one instrument, one currency, or one order, fill or mean price that differs",
     ("kind", "key"),
     (
-        Column("kind", "text", "POSITION or CASH", one_of=(POSITION, CASH)),
-        Column("key", "text", "instrument, or currency for cash"),
-        Column("ours", "decimal", "shares, or cash in the currency, by our book"),
+        Column(
+            "kind",
+            "text",
+            "POSITION and CASH always; ORDER, FILL and PRICE (mean price paid) only where something is wrong",
+            one_of=(POSITION, CASH, ORDER, FILL, PRICE),
+        ),
+        Column("key", "text", "instrument, currency for cash, client order id, execution id"),
+        Column("instrument", "text", "internal id; empty for cash"),
+        Column("ours", "decimal", "shares, cash in the currency, shares left of an order, or price, by our book"),
         Column("broker", "decimal", "the same as the broker reports it"),
         Column("difference", "decimal", "ours less the broker's"),
+        Column("delta", "text", "what the difference is", one_of=DELTAS),
         Column(
             "outcome",
             "text",
-            "match, explained (by an event that the broker names) or break",
-            one_of=(MATCH, EXPLAINED, BREAK),
+            "match, explained (proven and booked), locked (no order in the name) or break (trading halts)",
+            one_of=(MATCH, EXPLAINED, LOCKED, BREAK),
         ),
+        Column("average", "decimal", "of a position: our mean price paid per share, null when unknown", nullable=True),
         Column("message", "text", "one sentence; empty when they match"),
     ),
 )

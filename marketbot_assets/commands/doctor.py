@@ -9,11 +9,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.home import existing_lake, load_mandate, writable_home
+from marketbot_assets.commands.live import standing
 from marketbot_resources import settings
 from marketbot_resources.errors import MarketbotError
-from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.halt import FILE_SOURCE, OFF, combined
+from marketbot_resources.halt_sources import open_halt
 from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.ledger.opening import existing_ledger
+from marketbot_resources.live_permission import LIVE
 from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import book_open
 
@@ -35,7 +38,19 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Every finding, good or not."""
-    return [_python(), _mandate(), _home(), _instance(), _packages(), *_vendors(), _book(), _ledger(), _halt()]
+    return [
+        _python(),
+        _mandate(),
+        _home(),
+        _instance(),
+        _packages(),
+        *_vendors(),
+        *_broker(),
+        _book(),
+        _ledger(),
+        *_halt(),
+        _money(),
+    ]
 
 
 def _python() -> Finding:
@@ -109,6 +124,37 @@ def _vendor(state: "VendorState") -> Finding:
     return Finding(name, True, f"{state.requests_today}{limit} requests today, breaker {state.breaker}", "")
 
 
+def _broker() -> list[Finding]:
+    """Whether a real broker answers for the mandate's account; it is asked for nothing but its state."""
+    from marketbot_resources.clock import machine_now
+
+    try:
+        mandate = load_mandate()
+    except MarketbotError:
+        return []
+    if mandate.broker.name == "paper":
+        return []
+
+    def look() -> str:
+        from marketbot_resources.broker.opening import open_broker
+        from marketbot_resources.wiring import Ports
+
+        now = machine_now()
+        report = open_broker(mandate, Ports(), settings.home()).report(now, now)
+        skew = (
+            "no clock"
+            if report.broker_at is None
+            else f"clock {(report.broker_at - machine_now()).total_seconds():+.0f} s from ours"
+        )
+        return f"{report.environment} money, {len(report.positions)} positions, {len(report.open_orders)} open orders, {skew}"
+
+    return [
+        _attempt(
+            f"broker {mandate.broker.name}", look, "see the keys and the account in section broker: docs/brokers.md"
+        )
+    ]
+
+
 def _has_book() -> bool:
     return (settings.home() / "index.sqlite").exists()
 
@@ -140,11 +186,28 @@ def _ledger() -> Finding:
     )
 
 
-def _halt() -> Finding:
-    flag = HaltSwitch(settings.home()).read()
-    return Finding(
-        "halt flag",
-        flag.status == "off",
-        f"{flag.status} {flag.reason}".strip(),
-        "find out why, then: marketbot resume --reason TEXT",
-    )
+def _halt() -> list[Finding]:
+    """The halt flag, then every source that it is made of."""
+    switch = open_halt(settings.home())
+    flags = switch.each()
+    flag = combined(flags)
+    mend = "find out why, then: marketbot resume --reason TEXT"
+    found = [Finding("halt flag", flag.status == OFF, f"{flag.word} {flag.reason}".strip(), mend)]
+    for name, own in flags:
+        told = f"{own.word} {own.reason}".strip()
+        mend = f"set it to off where it stands: {name}" if name != FILE_SOURCE else "marketbot resume --reason TEXT"
+        found.append(Finding(f"halt {name}", own.status == OFF, told, mend))
+    return found
+
+
+def _money() -> Finding:
+    """Whose money the next session may move; a mandate of live money without permission is told."""
+    name, mend = "money", "marketbot live show"
+    try:
+        mandate = load_mandate()
+        if mandate.broker.environment != LIVE:
+            return Finding(name, True, "paper", "")
+        environment, why = standing(existing_lake(), mandate)
+    except MarketbotError as error:
+        return Finding(name, False, redactor().text(str(error)), mend)
+    return Finding(name, environment == LIVE, f"{environment} {why}".strip(), mend)

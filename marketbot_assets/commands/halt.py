@@ -1,17 +1,19 @@
-"""Stop now and go on by rule: `halt`, `resume`. Each leaves an entry `operator_action` in the ledger of a home that has one.
+"""Stop now and go on by rule: `halt`, `resume`. Each leaves entries `operator_action` in the ledger of a home that has one.
 
-Not here: what a session does with the flag (RC-80 and the last-line gate), how the ladder re-arms (`book.ladder`).
+Not here: what is asked of the broker (`halt_broker`), what a session does with the flag (RC-80 and the last-line gate), how the
+ladder re-arms (`book.ladder`).
 """
 
-import datetime as dt
 import sqlite3
 from typing import TYPE_CHECKING
 
-from marketbot_assets.commands.home import existing_lake, load_mandate
+from marketbot_assets.commands.halt_broker import NOTHING, Canceled, cancel, counter, obstacle_at, told
+from marketbot_assets.commands.home import existing_lake
 from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
 from marketbot_resources import settings
 from marketbot_resources.errors import Equivocation, HomeError, LedgerError, MarketbotError, UsageError
-from marketbot_resources.halt import HaltFlag, HaltSwitch
+from marketbot_resources.halt import FILE_SOURCE, OFF, ON, SEVERITY, HaltFlag, HaltSwitch
+from marketbot_resources.halt_sources import open_halt
 from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.ledger.opening import existing_ledger
 from marketbot_resources.ledger.port import Ledger
@@ -22,11 +24,10 @@ from marketbot_resources.redaction import redactor
 if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
-OPERATOR, HALT, RESUME = "cli", "halt", "resume"
+OPERATOR, HALT, CANCEL, RESUME = "cli", "halt", "cancel", "resume"
 NO_REASON = "no reason given"
 APPEND_ATTEMPTS_MAX = 5
 CLASS_C = "C"
-STRICTNESS = tuple(HaltLevel)
 CANCELS = frozenset({HaltLevel.CANCEL_ALL, HaltLevel.FLATTEN})
 TOLD = {
     HaltLevel.NO_NEW_RUNS: "no session is begun until `marketbot resume`",
@@ -40,33 +41,39 @@ TOLD = {
 def halt_now(reason: str | None, level: HaltLevel = HaltLevel.HALT) -> dict[str, object]:
     """Sets the flag first, then tells the ledger, then cancels what the level cancels; `problem`: what of this failed, or empty.
 
-    `canceled`, `open_orders`: client order ids that CANCEL_ALL (every order) or FLATTEN (buys) ended, and that are left.
-    Raises HomeError when the flag can neither be written nor is set in any way, UsageError for a level that would loosen it.
+    `canceled`, `open_orders`: client order ids that CANCEL_ALL (every order) or FLATTEN (buys) ended, and that are left;
+    `in_doubt`: orders that may still arrive. Raises HomeError when the flag can neither be written nor is set in any way,
+    UsageError for a level that would loosen it.
     """
-    text, switch = redactor().text(reason or NO_REASON), HaltSwitch(settings.home())
-    before = switch.read()
+    text, switch = redactor().text(reason or NO_REASON), open_halt(settings.home())
+    before, own = switch.read(), dict(switch.each())[FILE_SOURCE]
     if not may_set(before, level):
         raise UsageError(
-            f"the halt flag is {before.word}; level {level.value} would let more go: `marketbot resume` first"
+            f"the halt flag is {before.word} ({before.reason}); level {level.value} would let more go: `marketbot resume` first"
         )
     try:
-        if (before.status, before.reason, before.level) != ("on", text, level):
+        if own != HaltFlag(ON, text, level):
             switch.set(text, level)
     except HomeError:
-        if before.status == "off":
+        if before.status == OFF:
             raise
     flag = switch.read()
     entry, problems = None, []
     try:
         entry = _tell_halt(text, level)
     except (MarketbotError, sqlite3.Error) as error:
-        problems.append(f"the halt flag is set, but the ledger was not told: {error}")
-    canceled, left, why = _canceled(level)
-    if why:
-        problems.append(f"the halt flag is set, but open orders may be left: {why}")
-    told: dict[str, object] = {"halted": flag.status != "off", "status": flag.status, "level": level.value}
-    told |= {"reason": text, "entry": entry, "problem": "; ".join(problems)}
-    return told | {"canceled": list(canceled), "open_orders": list(left)}
+        problems.append(f"the ledger was not told: {error}")
+    done = _canceled(level)
+    problems += [done.problem] if done.problem else []
+    if level is HaltLevel.FLATTEN and flag.word != level.value:
+        problems.append(f"nothing will be sold, because the halt flag stays {flag.word} ({flag.reason})")
+    view: dict[str, object] = {"halted": flag.status != OFF, "status": flag.status, "level": level.value}
+    view |= {
+        "reason": text,
+        "entry": entry,
+        "problem": f"the halt flag is set, but {'; '.join(problems)}" if problems else "",
+    }
+    return view | {"canceled": list(done.canceled), "open_orders": list(done.left), "in_doubt": list(done.in_doubt)}
 
 
 def may_set(before: HaltFlag, level: HaltLevel) -> bool:
@@ -75,29 +82,28 @@ def may_set(before: HaltFlag, level: HaltLevel) -> bool:
         return True
     if before.status != "on":
         return level in (HaltLevel.HALT, HaltLevel.CANCEL_ALL)
-    return level is HaltLevel.FLATTEN or STRICTNESS.index(level) >= STRICTNESS.index(before.level)
+    return level is HaltLevel.FLATTEN or SEVERITY.index(level) >= SEVERITY.index(before.level)
 
 
-def _canceled(level: HaltLevel) -> tuple[tuple[str, ...], tuple[str, ...], str]:
-    """(canceled, still open, why something may be left) of the broker's open orders, at the last session's instant of sending."""
+def _canceled(level: HaltLevel) -> Canceled:
+    """Cancels what the level cancels and tells the ledger what the broker said before and after."""
     home = settings.home()
-    if level not in CANCELS or not (home / "broker.sqlite").exists():
-        return (), (), ""
-    from marketbot_resources.broker.cancelling import BOTH, BUYS, cancel_open
-    from marketbot_resources.wiring import BrokerResource, ClockResource, Ports
-
+    if level not in CANCELS or not (home / "index.sqlite").exists():
+        return NOTHING
     try:
         lake = existing_lake()
-        cutoffs = lake.ledger.entries("session_cutoff")
-        if not cutoffs:
-            return (), (), ""
-        last = max(dt.date.fromisoformat(entry.key) for entry in cutoffs)
-        broker, at = BrokerResource().open(load_mandate(), Ports()), ClockResource().open().sending(last)
-        report = cancel_open(lake.ledger, broker, at, BOTH if level is HaltLevel.CANCEL_ALL else BUYS)
+        done = cancel(lake, level)
+        if done.facts is not None:
+            _append(
+                lake.ledger,
+                CANCEL,
+                done.problem or f"cancels for level {level.value}",
+                {"level": level.value, **done.facts},
+            )
     except (MarketbotError, sqlite3.Error) as error:
-        return (), (), redactor().text(str(error))
-    why = f"the broker still works {', '.join(report.left[:3])}" if report.left else ""
-    return report.canceled, report.left, why
+        why = redactor().text(f"the ledger was not told what was canceled: {error}")
+        return Canceled((), (), (), None, why)
+    return done
 
 
 def _tell_halt(reason: str, level: HaltLevel) -> int | None:
@@ -105,7 +111,7 @@ def _tell_halt(reason: str, level: HaltLevel) -> int | None:
     ledger = existing_ledger(settings.home())
     if ledger is None:
         return None
-    last = ledger.entries("operator_action")[-1:]
+    last = [e for e in ledger.entries("operator_action") if e.body["action"] in (HALT, RESUME)][-1:]
     facts: dict[str, Json] = {} if level is HaltLevel.HALT else {"level": level.value}
     known = {} if not last or "level" not in last[0].body else {"level": last[0].body["level"]}
     if last and (last[0].body["action"], last[0].body["reason"]) == (HALT, reason) and known == facts:
@@ -118,7 +124,7 @@ def _append(ledger: Ledger, action: str, reason: str, facts: dict[str, Json] | N
     for _ in range(APPEND_ATTEMPTS_MAX):
         n = len(ledger.entries("operator_action")) + 1
         body: dict[str, Json] = {"operator": OPERATOR, "action": action, "reason": reason, "n": n}
-        body |= facts or {}
+        body |= {"user": settings.operator(), **(facts or {})}
         try:
             receipt = ledger.append("operator_action", f"{n:06d}", body)
         except Equivocation:
@@ -129,28 +135,61 @@ def _append(ledger: Ledger, action: str, reason: str, facts: dict[str, Json] | N
 
 
 def resume_now(reason: str | None) -> dict[str, object]:
-    """Clears the flag when book and broker agree; else `resumed` is false and `why` says what stands against it.
+    """Clears the file when book and broker agree and no other source halts; else `resumed` is false and `why` says what does.
 
-    A book that is halted, class C, re-arms in its next session by the entry that this leaves; that needs a reason.
-    Raises UsageError in a home where nothing is halted and nothing was ever run, and without a reason that is needed.
+    It is proven by reading every source again. A book that is halted, class C, re-arms in its next session by the entry that
+    this leaves; that needs a reason. Raises UsageError in a home where nothing is halted and nothing was ever run, and without a
+    reason that is needed.
     """
-    switch, reason = HaltSwitch(settings.home()), redactor().text(reason or "")
-    status = switch.read().status
-    if status != "off" and not (settings.home() / "index.sqlite").exists():
+    switch, reason = open_halt(settings.home()), redactor().text(reason or "")
+    flag = switch.read()
+    why = _elsewhere(switch)
+    if flag.status != OFF and not (settings.home() / "index.sqlite").exists():
+        if why:
+            return _refused(why, flag, reason)
         switch.clear()  # nothing was ever sent from here: no book that could differ
         return _resumed(None, "", "")
     lake = existing_lake()
     class_c = halt_class(lake) == CLASS_C
     if class_c and not reason:
         raise UsageError("the book is halted, class C: say why it may trade again with --reason TEXT")
-    why = obstacle(lake)
+    why = obstacle(lake) or why
+    facts: dict[str, Json] = {}
+    if not why:
+        why, facts = _broker_says(lake, flag)
     if why:
-        return {"resumed": False, "why": why, "status": status, "reason": reason, "entry": None}
-    if status == "off" and not class_c:
+        return _refused(why, flag, reason)
+    if flag.status == OFF and not class_c:
         return _resumed(None, reason, "nothing was halted")
-    entry = _append(lake.ledger, RESUME, reason or NO_REASON)
+    entry = _append(lake.ledger, RESUME, reason or NO_REASON, facts)
     switch.clear()
+    after = switch.read()
+    if after.status != OFF:
+        return {**_refused(f"the halt flag is {after.word} again: {after.reason}", after, reason), "entry": entry}
     return _resumed(entry, reason or NO_REASON, "")
+
+
+def _elsewhere(switch: HaltSwitch) -> str:
+    """Sources that halt and that no command clears, and what to do; empty without one."""
+    on = [(name, flag) for name, flag in switch.each() if name != FILE_SOURCE and flag.status != OFF]
+    told = "; ".join(f"{name} {flag.word} ({flag.reason})" for name, flag in on)
+    return f"halted elsewhere, too: {told}; set it to off where it stands" if on else ""
+
+
+def _broker_says(lake: "Lake", flag: HaltFlag) -> tuple[str, dict[str, Json]]:
+    """(why the broker's orders forbid to go on, or empty; what it said, for the entry)."""
+    try:
+        desk = counter(lake)
+        if desk is None:
+            return "", {}
+        why = obstacle_at(desk, flag.level if flag.status == ON else None)
+        return why, {"before": told(desk)}
+    except (MarketbotError, sqlite3.Error) as error:
+        return f"the broker could not tell what is open: {redactor().text(str(error))}", {}
+
+
+def _refused(why: str, flag: HaltFlag, reason: str) -> dict[str, object]:
+    return {"resumed": False, "why": why, "status": flag.status, "reason": reason, "entry": None}
 
 
 def _resumed(entry: int | None, reason: str, why: str) -> dict[str, object]:
@@ -198,7 +237,7 @@ def halt_lines(view: dict[str, object]) -> list[str]:
     assert isinstance(canceled, list)
     assert isinstance(left, list)
     if HaltLevel(str(view["level"])) in CANCELS:
-        lines.append(f"open orders: {len(canceled)} canceled, {len(left)} left")
+        lines.append(f"open orders: {len(canceled)} canceled, {len(left)} left, by the broker's own report")
     return lines
 
 

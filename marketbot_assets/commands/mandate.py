@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.home import existing_lake, load_mandate
 from marketbot_assets.commands.sessions import open_home
+from marketbot_assets.commands.signing import sign
 from marketbot_resources import governance, settings
 from marketbot_resources.errors import LedgerError, MandateError, MarketbotError, UsageError
 from marketbot_resources.governance import told_change
@@ -86,7 +87,7 @@ def approve_now(reason: str | None) -> View:
     if overall(changes) is not Direction.LOOSER:
         return {**told, "needed": False, "entry": None, "effective_session": None}
     entry = governance.approve(lake, standing, mandate, changes, text)
-    _sign(lake, _still_valid(standing) or mandate, entry)
+    sign(lake, _still_valid(standing) or mandate, entry, "approve")
     return {**told, "needed": True, "entry": entry.seq, "effective_session": entry.body["effective_session"]}
 
 
@@ -96,20 +97,6 @@ def _still_valid(standing: "InForce") -> Mandate | None:
         return parse_mandate(standing.text)
     except MandateError:
         return None
-
-
-def _sign(lake: "Lake", mandate: Mandate, entry: Entry) -> None:
-    """Has the head over the record signed and put into a mandate's anchors."""
-    from marketbot_resources.wiring import NotaryResource
-
-    try:
-        NotaryResource().open(lake, mandate).checkpoint()
-    except MarketbotError as error:
-        raise LedgerError(
-            f"entry {entry.seq} was recorded but not signed, so it does not count: {error}; mend that, then approve again"
-        ) from error
-    if not governance.is_signed(lake.ledger, entry):
-        raise LedgerError(f"entry {entry.seq}: expected a signed head over it, found none; approve again")
 
 
 def diff(other: str | None, last: int, *, quiet: bool) -> View:

@@ -7,13 +7,15 @@ import datetime as dt
 import math
 from typing import TYPE_CHECKING
 
+from marketbot_assets.commands.halt_broker import progress
 from marketbot_assets.commands.home import existing_lake, load_mandate
 from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
 from marketbot_assets.commands.sessions import LAST_ASSET, next_session
 from marketbot_resources.errors import UsageError
-from marketbot_resources.halt import HaltFlag, HaltSwitch
+from marketbot_resources.halt import OFF, HaltFlag, combined
+from marketbot_resources.halt_sources import open_halt
 from marketbot_resources.ledger.examine import first_fault
-from marketbot_resources.model import plain
+from marketbot_resources.model import HaltLevel, plain
 from marketbot_resources.sessions import book_open, end_state, first_failure
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 View = dict[str, object]
 LIMITS_SHOWN = 5
+WATCHED = (HaltLevel.FLATTEN.value, HaltLevel.CANCEL_ALL.value)
 OPEN, NOT_RUN = "open", "not run"
 NO_ANCHOR = "no external anchor: whoever has this home and its signer could rewrite all of it unseen"
 BAD_ENDS = ("rejected", "halted", "failed")
@@ -36,7 +39,8 @@ def status() -> View:
     lake = existing_lake()
     problem = first_fault(lake.ledger)
     size, root = lake.ledger.head()
-    flag = HaltSwitch(lake.home).read()
+    sources = open_halt(lake.home).each()
+    flag = combined(sources)
     view: View = {
         "home": str(lake.home),
         "ledger": {"size": size, "root": root, "whole": problem is None, "problem": problem or ""},
@@ -48,8 +52,9 @@ def status() -> View:
             "reason": flag.reason,
             "level": flag.level.value if flag.status == "on" else "",
         },
+        "halt_sources": {name: own.word for name, own in sources},
         **dict.fromkeys(("sessions", "book", "limits", "open_orders", "in_doubt_orders", "failure")),
-        **dict.fromkeys(("trading_state", "breaches")),
+        **dict.fromkeys(("trading_state", "breaches", "flatten")),
     }
     if problem is None:
         orders = unsettled_orders(lake.ledger)
@@ -58,6 +63,7 @@ def status() -> View:
         view["trading_state"], view["breaches"] = _trading_state(lake, flag)
         view["open_orders"] = [row for row in orders if not row["in_doubt"]]
         view["in_doubt_orders"] = [row for row in orders if row["in_doubt"]]
+        view["flatten"] = progress(lake) if flag.word in WATCHED else None
     view["next"], view["fine"] = _next(view)
     return view
 
@@ -220,6 +226,7 @@ def status_lines(view: View) -> list[str]:
     lines += _order_lines("open orders", view["open_orders"]) + _order_lines("in doubt", view["in_doubt_orders"])
     level = "" if halt["level"] in ("", "halt") else f"{halt['level']}:"
     lines += _line("halt flag", " ".join(str(part) for part in (halt["status"], level, halt["reason"]) if part))
+    lines += _flatten_lines(view["halt_sources"], view["flatten"])
     lines += _line("trading", view["trading_state"]) if view["trading_state"] else []
     lines += _breach_lines(view["breaches"])
     lines += _line("ledger", f"{ledger['size']} entries, {chain}, head {ledger['size']}:{ledger['root']}")
@@ -234,6 +241,18 @@ def status_lines(view: View) -> list[str]:
 
 def _line(label: str, value: object) -> list[str]:
     return [f"{label:<14}{value}"]
+
+
+def _flatten_lines(sources: object, found: object) -> list[str]:
+    assert isinstance(sources, dict)
+    on = {name: word for name, word in sources.items() if word != OFF}
+    lines = _line("halted by", ", ".join(f"{name} ({word})" for name, word in on.items())) if on else []
+    if not isinstance(found, dict):
+        return lines
+    if found["problem"]:
+        return lines + _line("at the broker", f"not known: {found['problem']}")
+    told = f"{found['positions']} positions, {found['open_orders']} open orders"
+    return lines + _line("at the broker", f"{told}{': flat' if found['flat'] else ''}")
 
 
 def _session_lines(found: object) -> list[str]:

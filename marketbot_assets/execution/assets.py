@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from marketbot_assets import rebuild
+from marketbot_assets import cost_facts, cost_pages, rebuild
 from marketbot_assets.execution import schema
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.panels import MARKET_DEPS
@@ -33,7 +33,7 @@ def submissions(
     """What the broker acknowledged, order by order, after the last-line gate. The only asset that talks to its order endpoint."""
     read, lake = store.reader(context), store.lake
     signing = notary.open(lake, read.mandate())
-    desk = Desk(lake.ledger, broker.open(read.mandate(), ports), clock.open(), halt.open(), signing)
+    desk = Desk(lake.ledger, broker.open(read.mandate(), ports), clock.open(), halt.open(), signing, lake.home)
     frame = submit(read, desk)
     shows = {str(state): int(count) for state, count in frame["state"].value_counts().items()}
     return materialized(context, store, frame, schema.SUBMISSIONS, shows=shows)
@@ -46,4 +46,13 @@ def execution_costs(context: dg.AssetExecutionContext, store: StoreResource) -> 
     return materialized(context, store, frame, schema.EXECUTION_COSTS)
 
 
-ASSETS = [orders, submissions, execution_costs]
+@stage_asset(schema.SHORTFALL, stage=STAGE, deps=cost_facts.SHORTFALL_DEPS, carries=True, domain="book")
+def shortfall(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """Implementation shortfall of each order that ended: delay, spread, impact, the rest, opportunity, fees, taxes."""
+    read = store.reader(context)
+    frame = cost_facts.shortfall(read, store.lake.ledger)
+    shows = cost_pages.shortfall(frame, cost_facts.ended_before(read), read.read("instruments"), read.session)
+    return materialized(context, store, frame, schema.SHORTFALL, shows=shows)
+
+
+ASSETS = [orders, submissions, execution_costs, shortfall]

@@ -1,10 +1,9 @@
 """The last-line gate (G6): a second look at orders right before the broker, with ceilings of its own. Pure.
 
 It shares no code with the risk stage or the optimizer and reads no mandate: its ceilings are constants, looser than the default
-mandate but hard. Whatever is missing, not a number, infinite, of another type or unreadable is a fault; a comparison says what
-must hold, so that NaN fails it; values are exact decimals. Slices of an order (legs T1, T2, ...) are one order to every ceiling;
-the child that takes their rest (TC) is in them already and may be sent for less. Not here: what the gate knows (`gate_facts`) and
-how it reads an order (`gate_orders`), sending (`broker.sending`), the verdict (the risk stage).
+mandate but hard. Whatever is missing, not a number, infinite or unreadable is a fault; a comparison says what must hold, so that
+NaN fails it; values are exact decimals. Slices of an order (legs T1, T2, ...) are one order to every ceiling; the child of their
+rest (TC) is in them and may be less. Not here: facts (`gate_facts`), reading an order (`gate_orders`), sending, the verdict.
 """
 
 import datetime as dt
@@ -14,13 +13,13 @@ from dataclasses import replace
 from decimal import Context, Decimal, localcontext
 
 from marketbot_assets.execution.gate_facts import GateFacts
-from marketbot_assets.execution.gate_orders import PRICES, REST_LEG, is_part, priced, siblings
+from marketbot_assets.execution.gate_orders import PRICES, REST_LEG, is_part, place, priced, siblings
 from marketbot_resources.model import Kind, Order, OrderType, Side, batch_sha256
 
 ORDERS_PER_BATCH_MAX, PRICE_AGE_SESSIONS, _DIGITS = 200, 2, 100
 ORDER_VALUE_MAX, LIMIT_BEYOND_REFERENCE_MAX = Decimal("0.07"), Decimal("0.06")
 BUYS_MAX, FX_BUY_LEG_MAX, GROSS_MAX = Decimal("0.25"), Decimal("0.25"), Decimal("1.50")
-APPROVED, FX_LEG, PAPER = "APPROVED", "F", "paper"
+APPROVED, FX_LEG, MONEY, SKEW_MAX = "APPROVED", "F", ("paper", "live"), dt.timedelta(seconds=30)
 HALT_OFF, HALT_SELLS = ("off", "no-new-runs"), ("reduce-only", "flatten")
 BEYOND_REFERENCE_UNLIMITED = Decimal("0.04")
 _MAPPINGS = ("reference_price", "fx", "price_age", "decided_positions", "broker_positions", "own_fills")
@@ -28,11 +27,6 @@ _MAPPINGS = ("reference_price", "fx", "price_age", "decided_positions", "broker_
 
 class _Unreadable(Exception):
     """A fact that cannot be read; its text says which and what was found."""
-
-
-def place(instrument: str, side: Side) -> str:
-    """What may be ordered once a session: `<instrument>|<side>`."""
-    return f"{instrument}|{side.value}"
 
 
 def faults(orders: Sequence[Order], facts: GateFacts) -> tuple[str, ...]:
@@ -81,12 +75,19 @@ def _value(order: Order, facts: GateFacts) -> Decimal:
 def _permission(orders: Sequence[Order], facts: GateFacts) -> Iterator[str]:
     """Verdict, broker, halt flag (two levels let sells go), NAV, the present; a text would pass for a collection of texts."""
     off = HALT_OFF + (HALT_SELLS if all(order.side is Side.SELL for order in orders) else ())
-    words = (("verdict", facts.verdict, (APPROVED,)), ("broker", facts.environment, (PAPER,)))
-    for what, word, wanted in (*words, ("halt flag", facts.halt_status, off)):
+    money = facts.permitted_environment
+    words = (
+        ("verdict", facts.verdict, (APPROVED,)),
+        ("halt flag", facts.halt_status, off),
+        ("permission", money, MONEY),
+    )
+    for what, word, wanted in (*words, ("broker", facts.environment, (money,))):
         if not (isinstance(word, str) and word in wanted):
             yield f"expected the {what} to be {wanted[0]}, found {word!s:.40}"
     if type(facts.session) is not dt.date or facts.now.utcoffset() is None:
         yield f"expected a session and an instant with zone, found {facts.session} and {facts.now}"
+    if not (isinstance(facts.broker_at, dt.datetime) and abs(facts.broker_at - facts.now) <= SKEW_MAX):
+        yield f"expected the broker's clock within {SKEW_MAX} of ours, found {facts.broker_at} at {facts.now}"
     kinds = {tuple: ("open_orders",), frozenset: ("already_sent", "known_instruments"), Mapping: _MAPPINGS}
     for name, kind in ((name, kind) for kind, names in kinds.items() for name in names):
         if not isinstance(getattr(facts, name), kind):

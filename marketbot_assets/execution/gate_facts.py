@@ -16,7 +16,8 @@ class GateFacts:
     the base currency itself; `price_age`: an order's instrument, `FX:<currency>` for a leg -> sessions since that price. Positions
     in shares: as decided upon, as the broker reports them, and `own_fills`, our signed fills in between. `already_sent`: client
     order ids and `place`s that other batches of the session sent. `batch`: the approved batch, whose hash, count and totals are
-    judged, when the orders asked about are only what is left of it to send; None = they are all of it. `environment`: the broker's.
+    judged, when the orders asked about are only what is left of it to send; None = they are all of it. `environment`: the broker's,
+    which must be `permitted_environment`; `broker_at`: the broker's clock, ours where it has none.
     """
 
     session: dt.date
@@ -37,3 +38,5 @@ class GateFacts:
     own_fills: Mapping[str, Decimal] = field(default_factory=dict)
     batch: tuple[Order, ...] | None = None
     environment: str = ""
+    permitted_environment: str = "paper"
+    broker_at: dt.datetime | None = None

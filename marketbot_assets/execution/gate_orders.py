@@ -23,6 +23,11 @@ _NEEDED = {
 }
 
 
+def place(instrument: str, side: Side) -> str:
+    """What may be ordered once a session: `<instrument>|<side>`."""
+    return f"{instrument}|{side.value}"
+
+
 def sliced(order: Order) -> bool:
     """Whether an order is one of several slices of a parent: leg T1, T2, ..."""
     return order.kind is not Kind.FX and order.leg[:1] == "T" and order.leg[1:].isdigit()

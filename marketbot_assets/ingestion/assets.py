@@ -141,9 +141,8 @@ def account_snapshot(
     mandate, flag, session = store.reader(context).mandate(), halt.open().read(), session_of(context)
     refuse_new_run(store.lake.ledger, flag, session)
     account = take_account(store.lake.ledger, broker.open(mandate, ports), clock.open(), mandate, session)
-    frame = snapshot_frame(
-        account.report, account.cutoff_at, flag.word, flag.reason, account.operator, account.stop_hits
-    )
+    told = (account.operator, account.stop_hits, account.heard, account.working)
+    frame = snapshot_frame(account.report, account.cutoff_at, flag.word, flag.reason, *told)
     return materialized(context, store, frame, schema.ACCOUNT_SNAPSHOT)
 
 

@@ -207,7 +207,9 @@ SNAPSHOT_KINDS = (
     "CASH",
     "POSITION",
     "OPEN_ORDER",
+    "WORKING",
     "EXECUTION",
+    "BUST",
     "EVENT",
     "HALT_FLAG",
     "OPERATOR",
@@ -232,13 +234,23 @@ ACCOUNT_SNAPSHOT = Table(
         Column(
             "quantity", "decimal", "shares, or units of currency for FX; signed for positions and events", nullable=True
         ),
-        Column("price", "decimal", "per share in currency; base per unit for FX", nullable=True),
+        Column(
+            "price",
+            "decimal",
+            "per share in currency; base per unit for FX; of a position the broker's mean price paid, where it tells it",
+            nullable=True,
+        ),
         Column("amount", "decimal", "cash in currency, signed", nullable=True),
         Column("fee", "decimal", "positive; in currency, in base currency for FX", nullable=True),
         Column("tax", "decimal", "positive, in currency", nullable=True),
         Column("client_order_id", "text", "our order id or empty"),
         Column("at", "instant", "instant of the fact, UTC"),
-        Column("text", "text", "flag status, operator's reason, control of a stop hit, or empty"),
+        Column(
+            "text",
+            "text",
+            "flag status, operator's reason, control of a stop hit, state of an order that works by our ledger (WORKING), "
+            "late or withdrawn for an execution, for a BUST the execution that stands instead, or empty",
+        ),
     ),
 )
 

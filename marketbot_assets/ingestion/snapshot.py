@@ -7,8 +7,10 @@ from decimal import Decimal
 import pandas as pd
 
 from marketbot_assets.ingestion.schema import ACCOUNT_SNAPSHOT
-from marketbot_resources.model import AccountEvent, AccountReport, Execution, OpenOrder, QuotedHit
+from marketbot_resources.heard import Heard, Working
+from marketbot_resources.model import AccountEvent, AccountReport, Bust, Execution, OpenOrder, QuotedHit
 
+LATE, WITHDRAWN = "late", "withdrawn"
 Row = dict[str, object]
 _EMPTY: Row = {
     "instrument": "",
@@ -32,12 +34,15 @@ def snapshot_frame(
     halt_reason: str,
     operator: Sequence[str],
     stop_hits: Sequence[QuotedHit] = (),
+    heard: Heard | None = None,
+    working: Sequence[Working] = (),
 ) -> pd.DataFrame:
     """One row per fact; without a broker there are none of the account.
 
     `operator`: reasons of re-arming actions since the last session, oldest first. `stop_hits`: stops that quotes broke since
     then: price in `price`, level in `amount`, control in `text`. `halt_status`: the flag's word. The row BROKER holds the broker's
-    clock and its environment.
+    clock and its environment. `heard`: which of the report's executions came late or were withdrawn, and what the busts take
+    back (without it: what the report itself names); `working`: orders that have not ended by our ledger.
     """
     rows: list[Row] = [
         _row("CUTOFF", "cutoff", cutoff_at),
@@ -60,9 +65,15 @@ def snapshot_frame(
         return _frame(rows)
     rows.append(_row("BROKER", "broker", report.broker_at or report.as_of_at, text=report.environment))
     rows += [_row("CASH", ccy, cutoff_at, currency=ccy, amount=amount) for ccy, amount in report.cash.items()]
-    rows += [_row("POSITION", name, cutoff_at, instrument=name, quantity=q) for name, q in report.positions.items()]
+    rows += [
+        _row("POSITION", name, cutoff_at, instrument=name, quantity=q, price=report.average_price.get(name))
+        for name, q in report.positions.items()
+    ]
     rows += [_open(order, cutoff_at) for order in report.open_orders]
-    rows += [_execution(fill) for fill in report.executions]
+    rows += [_working(one, cutoff_at) for one in working]
+    rows += [_execution(fill, _remark(fill, heard)) for fill in report.executions]
+    known = heard.busted if heard else {fill.execution_id: fill for fill in report.executions}
+    rows += [_bust(bust, known.get(bust.execution_id)) for bust in report.busts]
     rows += [_event(event) for event in report.events]
     return _frame(rows)
 
@@ -89,11 +100,43 @@ def _open(order: OpenOrder, at: dt.datetime) -> Row:
     )
 
 
-def _execution(fill: Execution) -> Row:
+def _working(one: Working, at: dt.datetime) -> Row:
+    order = one.order
+    return _row(
+        "WORKING",
+        order.client_order_id,
+        at,
+        instrument=order.instrument,
+        order_kind=order.kind.value,
+        currency=order.currency,
+        side=order.side.value,
+        quantity=one.remaining,
+        price=order.limit_price,
+        client_order_id=order.client_order_id,
+        text=one.state.value,
+    )
+
+
+def _remark(fill: Execution, heard: Heard | None) -> str:
+    if heard is None:
+        return ""
+    return LATE if fill.execution_id in heard.late else WITHDRAWN if fill.execution_id in heard.withdrawn else ""
+
+
+def _bust(bust: Bust, fill: Execution | None) -> Row:
+    """The execution's own facts, empty where nobody knows them."""
+    if fill is None:
+        return _row("BUST", bust.execution_id, bust.told_at, text=bust.replaced_by)
+    facts = _execution(fill, "")
+    return {**facts, "kind": "BUST", "at": bust.told_at, "text": bust.replaced_by, "fee": None, "tax": None}
+
+
+def _execution(fill: Execution, remark: str) -> Row:
     return _row(
         "EXECUTION",
         fill.execution_id,
         fill.executed_at,
+        text=remark,
         instrument=fill.instrument,
         order_kind=fill.kind.value,
         currency=fill.currency,

@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from marketbot_assets import explained_pages, pages, rebuild
+from marketbot_assets import cost_facts, cost_pages, explained_pages, pages, rebuild
+from marketbot_assets.cost_facts import CALIBRATION_DEPS
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.portfolio import schema
 from marketbot_assets.session_facts import SITUATION_DEPS
@@ -10,6 +11,13 @@ from marketbot_resources.store.resource import StoreResource
 
 STAGE = "portfolio"
 DEPS = [*SITUATION_DEPS, "protective_exits"]
+
+
+@stage_asset(schema.COST_CALIBRATION, stage=STAGE, deps=CALIBRATION_DEPS, carries=True, domain="book")
+def cost_calibration(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """What orders cost against the mandate's model, and the factor per currency and side that live ones put on it. bps."""
+    frame = cost_facts.cost_calibration(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.COST_CALIBRATION, shows=cost_pages.calibration(frame))
 
 
 @stage_asset(schema.TARGET_PORTFOLIO, stage=STAGE, deps=DEPS, kinds=("parquet", "cvxpy"), domain="decision")
@@ -40,4 +48,4 @@ def order_plan(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
     return materialized(context, store, frame, schema.ORDER_PLAN, shows=shows)
 
 
-ASSETS = [target_portfolio, target_explanation, order_plan]
+ASSETS = [cost_calibration, target_portfolio, target_explanation, order_plan]

@@ -6,7 +6,7 @@ name or a rule on the universe forbid to buy; no price or no rate forbids to tra
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -20,13 +20,13 @@ from marketbot_assets.normalization.near_events import NearEvent
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.benchmark import market_weights
 from marketbot_assets.portfolio.broker_windows import broker_windows
+from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_assets.portfolio.settlement import unsettled
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT
 
 US_MICS = frozenset({"XNYS", "XNAS", "BATS", "ARCX"})
-UNPRICED = "a held name has no price"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 
 
@@ -92,19 +92,33 @@ def free_cash(account: Account, mandate: Mandate, waiting: Mapping[str, Decimal]
     return free
 
 
-def linear_costs(mandate: Mandate, currencies: Sequence[str], is_fund: Flags) -> tuple[Floats, Floats]:
-    """(buy, sell) costs as fractions of the traded value: half-spread, fee, conversion, tax; (n,), (n,)."""
+def linear_costs(
+    mandate: Mandate, currencies: Sequence[str], is_fund: Flags, multiples: CostMultiples = NO_MULTIPLES
+) -> tuple[Floats, Floats]:
+    """(buy, sell) costs as fractions of the traded value: half-spread, fee, conversion, tax; (n,), (n,).
+
+    `multiples`: factors of the calibration on half-spread and fee.
+    """
     costs, base = mandate.costs_bps, mandate.base_currency
     worst = max(costs.half_spread_and_fee.values())
-    common = [
-        costs.half_spread_and_fee["FUND"]
-        if fund
-        else costs.half_spread_and_fee.get(ccy, worst) + (costs.fx if ccy != base else 0.0)
+    half = [
+        costs.half_spread_and_fee["FUND"] if fund else costs.half_spread_and_fee.get(ccy, worst)
         for ccy, fund in zip(currencies, is_fund, strict=True)
     ]
-    buy = np.array([c + costs.tax_buy.get(ccy, 0.0) for c, ccy in zip(common, currencies, strict=True)])
-    sell = np.array([c + costs.tax_sell.get(ccy, 0.0) for c, ccy in zip(common, currencies, strict=True)])
-    return buy * BASIS_POINT, sell * BASIS_POINT
+    on_top = [0.0 if fund or ccy == base else costs.fx for ccy, fund in zip(currencies, is_fund, strict=True)]
+    buy_factor, sell_factor = multiples.arrays(currencies, is_fund)
+    buy_tax, sell_tax = (np.array([tax.get(ccy, 0.0) for ccy in currencies]) for tax in (costs.tax_buy, costs.tax_sell))
+    buy, sell = (np.array(half) * factor + np.array(on_top) for factor in (buy_factor, sell_factor))
+    return (buy + buy_tax) * BASIS_POINT, (sell + sell_tax) * BASIS_POINT
+
+
+def charged(inputs: PortfolioInputs, multiples: CostMultiples, mandate: Mandate) -> PortfolioInputs:
+    """The inputs with the costs that live fills ask for: the factors on half-spread and fee here, on impact in `facts`."""
+    if not multiples.factors:
+        return inputs
+    buy, sell = linear_costs(mandate, inputs.currency, inputs.is_fund, multiples)
+    factors = multiples.arrays(inputs.currency, inputs.is_fund)
+    return replace(inputs, cost_buy=buy, cost_sell=sell, calibrated=factors)
 
 
 def is_rebalance(mandate: Mandate, session: dt.date) -> bool:
@@ -192,8 +206,9 @@ def portfolio_inputs(
     adv, counts = traded_value(window)
     buy, sell = linear_costs(mandate, currencies, is_fund)
     terms = broker_windows(rows, currencies, mandate, cutoff)
+    held = "a held name has no price" if unpriced_held else ""
     refused = zip(buy_refusals(market, account, mandate, session), terms.buy_refusals, strict=True)
-    reasons = [reason or UNPRICED * unpriced_held or why for reason, why in refused]
+    reasons = [reason or held or why for reason, why in refused]
     can_trade = tradable(market, currencies, mandate) & terms.can_exit()
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
     mics = dict(zip(names, rows["mic"], strict=True))

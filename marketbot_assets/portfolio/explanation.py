@@ -18,6 +18,7 @@ from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limits import limit_set
 from marketbot_assets.portfolio.target import MEAN_VARIANCE, MIN_VARIANCE, NO_ANSWER, RISK_PARITY, Target
 from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import BASIS_POINT
 
 MOVED = 5e-6
 WITHOUT_FORECAST = (MIN_VARIANCE, RISK_PARITY)
@@ -30,7 +31,8 @@ class Force:
 
     `limits`: all priced limits together; `bound`: what the name's own bounds hold back, the sum of the others with its sign
     turned; `main_limit`: the limit that presses most, empty when none does. `return_contribution`, `risk_contribution` per year and
-    `trade_cost` once: the name's parts of the book's sums (`contribution`). `reason`: one line for people.
+    `trade_cost` once: the name's parts of the book's sums (`contribution`). `reason`: one line for people. `cost_bps`: what a
+    trade in the direction of the move is charged, basis points; `cost_multiple`: the calibration's factor in it.
     """
 
     instrument: str
@@ -46,6 +48,8 @@ class Force:
     trade_cost: float
     main_limit: str
     reason: str
+    cost_bps: float = float("nan")
+    cost_multiple: float = float("nan")
 
 
 def explain(
@@ -83,6 +87,8 @@ def explain(
             trade_cost=float(parts.cost[i]),
             main_limit=main,
             reason=text,
+            cost_bps=float((facts.cost_sell if moved[i] < -MOVED else facts.cost_buy)[i]) / BASIS_POINT,
+            cost_multiple=float(inputs.multiples()[int(moved[i] < -MOVED)][i]),
         )
         rows.append(row)
     return tuple(rows)

@@ -148,7 +148,8 @@ def costs(inputs: PortfolioInputs, mandate: Mandate) -> tuple[Floats, Floats]:
     """(buy, sell) fractions of the traded value, (n,) each: linear cost plus the square-root impact as a chord.
 
     The chord of Y * sigma * sqrt(q / ADV) runs to the largest buy that a day allows, so no buy costs more than it is charged.
-    An unknown cost counts as 1 %: such a name cannot be bought and is not sold for nothing.
+    Factors of the calibration are on half-spread, fee and impact. An unknown cost counts as 1 %: such a name cannot be bought and
+    is not sold for nothing.
     """
     limits = mandate.limits
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -158,7 +159,8 @@ def costs(inputs: PortfolioInputs, mandate: Mandate) -> tuple[Floats, Floats]:
         impact = mandate.costs_bps.impact_coefficient * inputs.sigma_daily * np.sqrt(np.maximum(share, 0.0))
     impact = np.where(np.isfinite(impact), impact, COST_UNKNOWN)
     buy, sell = (np.where(np.isfinite(c), c, COST_UNKNOWN) for c in (inputs.cost_buy, inputs.cost_sell))
-    return buy + impact, sell + impact
+    buy_factor, sell_factor = inputs.multiples()
+    return buy + buy_factor * impact, sell + sell_factor * impact
 
 
 def expected_return(

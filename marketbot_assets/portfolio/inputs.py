@@ -34,7 +34,8 @@ class PortfolioInputs:
     """One decision's inputs for n sorted instruments: the universe and everything held.
 
     `price` listing currency; `fx` base per unit of the listing currency; `adv` base currency per session, median of 20;
-    `sigma_daily` per session; `cost_buy` and `cost_sell` linear costs as fractions of the traded value, tax included;
+    `sigma_daily` per session; `cost_buy` and `cost_sell` linear costs as fractions of the traded value, tax included, and the
+    `calibrated` factors (buy, sell; (n,) each; None = 1), which impact is still to get.
     `expected_return` excess per year. `positions` and `open_quantity` in shares (open orders signed, buys positive).
     `cash` per currency; `fx_rates` base per unit for every currency with cash or instruments; `nav` in base currency.
     `can_buy`: may be increased; `can_trade`: may be traded at all (a False forbids sells, too); `force_exit`: a stop is due;
@@ -82,6 +83,7 @@ class PortfolioInputs:
     fx_send_until: dt.datetime
     rebalance: bool
     book: BookState
+    calibrated: tuple[Floats, Floats] | None = None
     benchmark: Floats = field(default_factory=lambda: np.zeros(0))
     issuer: tuple[str, ...] = ()
     exit_send_from: tuple[dt.datetime, ...] = ()
@@ -94,6 +96,11 @@ class PortfolioInputs:
         shares = np.array([float(p + o) for p, o in zip(self.positions, self.open_quantity, strict=True)])
         value = shares * self.price * self.fx
         return np.asarray(np.where(shares == 0.0, 0.0, value) / self.nav)
+
+    def multiples(self) -> tuple[Floats, Floats]:
+        """(buy, sell) factors of the cost calibration, (n,) each."""
+        ones = np.ones(len(self.instruments))
+        return (ones, ones) if self.calibrated is None else self.calibrated
 
 
 @dataclass(frozen=True, slots=True)

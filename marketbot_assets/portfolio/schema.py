@@ -91,6 +91,15 @@ TARGET_EXPLANATION = Table(
             nullable=True,
         ),
         Column("trade_cost", "number", "expected cost of moving to the weight, fraction of NAV, once", nullable=True),
+        Column(
+            "cost_bps",
+            "number",
+            "cost charged for trading in the direction of the move (a buy when nothing moves), basis points of the value",
+            nullable=True,
+        ),
+        Column(
+            "cost_multiple", "number", "factor of the calibration in it, on half-spread, fee and impact", nullable=True
+        ),
         Column("weight_yesterday", "number", "target of the session before, fraction of NAV", nullable=True),
         *(
             Column(f"change_{cause}", "number", f"part of the change since then that is {what}", nullable=True)
@@ -141,4 +150,29 @@ ORDER_PLAN = Table(
     ),
 )
 
-TABLES = (TARGET_PORTFOLIO, TARGET_EXPLANATION, ORDER_PLAN)
+COST_CALIBRATION = Table(
+    "cost_calibration",
+    "the cost of one live, or paper, order against the model (ORDER), or the factor of one bucket and side (BUCKET)",
+    ("kind", "key"),
+    (
+        Column("kind", "text", "ORDER or BUCKET", one_of=("ORDER", "BUCKET")),
+        Column("key", "text", "client order id and session of its exchange, or bucket and side"),
+        Column("bucket", "text", "currency, or FUND"),
+        Column("side", "text", "BUY or SELL", one_of=("BUY", "SELL")),
+        Column("environment", "text", "what the broker says its account is: series are never mixed"),
+        Column("executed_on", "date", "session of the exchange; null for a bucket", nullable=True),
+        Column("orders", "integer", "how many orders it rests on", at_least=0),
+        Column(
+            "realised_bps", "number", "fills against the auction's price, and fees; mean for a bucket", nullable=True
+        ),
+        Column("model_bps", "number", "half-spread, fee and impact of the mandate; mean for a bucket", nullable=True),
+        Column("ratio", "number", "realised to modelled, outliers cut; null for an order", nullable=True),
+        Column("standard_error", "number", "of the ratio; null for an order", nullable=True, at_least=0),
+        Column(
+            "multiple", "number", "factor that is charged; null for an order", nullable=True, at_least=0.5, at_most=3.0
+        ),
+        Column("reason", "text", "why the factor is what it is; empty for an order"),
+    ),
+)
+
+TABLES = (COST_CALIBRATION, TARGET_PORTFOLIO, TARGET_EXPLANATION, ORDER_PLAN)

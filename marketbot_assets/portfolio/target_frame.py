@@ -21,7 +21,7 @@ from marketbot_resources.store.table import Table
 NOT_COMPARED = "not compared with the session before"
 LIMIT_NUMBERS = ("left", "limit", "hard", "slack", "dual")
 FORCE_NUMBERS = ("weight_before", "weight_after", "expected_return", "risk", "cost", "limits", "bound",
-                 "return_contribution", "risk_contribution", "trade_cost")  # fmt: skip
+                 "return_contribution", "risk_contribution", "trade_cost", "cost_bps", "cost_multiple")  # fmt: skip
 
 
 def _frame(rows: Sequence[dict[str, object]], table: Table) -> pd.DataFrame:

@@ -19,14 +19,17 @@ HISTORIES = sorted(HISTORY_OF.values())
 def opening_balance(
     context: dg.AssetExecutionContext, store: StoreResource, broker: BrokerResource, ports: Ports
 ) -> dg.MaterializeResult:
-    """What the book holds before its first session: cash, or what the decision alone makes of the sessions since go-live."""
+    """What the book holds before its first session: cash, what the decision alone makes of the sessions since go-live, or what
+    a real broker holds.
+    """
     from marketbot_assets.research.opening import seed_of
 
     read, ledger = store.reader(context), store.lake.ledger
     known = store.lake.index.newest("opening_balance", STATIC)
+    until = rebuild_data.opened(ledger).history_until
+    broker.record_opening(read.mandate(), ports, ledger, until)
     frame = rebuild_data.opening_balance(read, ledger) if known is None else store.lake.load(known)
-    cash, shares = seed_of(frame)
-    broker.seed(read.mandate(), ports, cash, shares, rebuild_data.opened(ledger).history_until)
+    broker.seed(read.mandate(), ports, *seed_of(frame), until)
     served = stored(context, store, schema.OPENING_BALANCE, always=True)
     return served or materialized(context, store, frame, schema.OPENING_BALANCE)
 

@@ -1,11 +1,13 @@
 """The opening balance as a table: what the book holds before its first session, and in which state. Pure.
 
-From cash, or as what `decision.py` alone makes of the sessions since go-live (`warm_up`). Orders decided on the last of those
-sessions are not carried over: the first session of the home decides anew. Not here: the loop (`loop`).
+From cash, as what `decision.py` alone makes of the sessions since go-live (`warm_up`), or as a real broker holds it. Orders decided
+on the last of those sessions are not carried over: the first session of the home decides anew. Not here: the loop (`loop`).
 """
 
+import dataclasses
 import datetime as dt
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import pandas as pd
@@ -13,10 +15,11 @@ import pandas as pd
 from marketbot_assets.book.frames import state_frame
 from marketbot_assets.book.positions import Holdings, Valuation, positions_frame, value_positions
 from marketbot_assets.book.schema import BOOK_STATE, POSITIONS
-from marketbot_assets.book.state import BookState
+from marketbot_assets.book.state import BookState, Lot
 from marketbot_assets.book.step import opening_state
 from marketbot_assets.research.history import History, Tables
 from marketbot_assets.research.loop import Day, opening_account, run_days
+from marketbot_resources.errors import HaltError
 from marketbot_resources.mandate import Mandate
 
 STATE = "STATE"
@@ -63,6 +66,41 @@ def from_cash(mandate: Mandate, before: dt.date) -> pd.DataFrame:
     holdings = Holdings({}, {base: Decimal(mandate.opening_cash)})
     valuation = value_positions(holdings, {}, {base: 1.0}, {}, base_currency=base)
     return _frame(valuation, opening_state(before, valuation.nav))
+
+
+def from_broker(
+    mandate: Mandate,
+    before: dt.date,
+    *,
+    cash: Mapping[str, Decimal],
+    shares: Mapping[str, Decimal],
+    costs: Mapping[str, Decimal],
+    closes: Mapping[str, float],
+    rates: Mapping[str, float],
+    currencies: Mapping[str, str],
+) -> pd.DataFrame:
+    """An opening balance of what a broker holds; `before`: the session before the first one.
+
+    An entry price is the broker's average cost, else the last close; the extreme is the last close, the only one known. Raises
+    HaltError for what this book cannot hold: a listing that the mandate does not know, a short position, a name without price.
+    """
+    strange = sorted(name for name in shares if name not in currencies)
+    if strange:
+        raise HaltError(
+            f"opening balance: expected listings of the mandate, found {', '.join(strange[:5])}; sell or list them"
+        )
+    for name in sorted(shares):
+        price = closes.get(name, math.nan)
+        if not (shares[name].is_finite() and shares[name] > 0 and math.isfinite(price) and price > 0.0):
+            raise HaltError(f"{name}: expected a long position with a known close, found {shares[name]} at {price}")
+    holdings = Holdings({name: shares[name] for name in sorted(shares)}, {name: cash[name] for name in sorted(cash)})
+    held = {name: currencies[name] for name in holdings.shares}
+    valuation = value_positions(holdings, closes, rates, held, base_currency=mandate.base_currency)
+    lots = tuple(
+        Lot(name, count, float(costs.get(name, Decimal(repr(closes[name])))), closes[name], 0.0, before)
+        for name, count in holdings.shares.items()
+    )
+    return _frame(valuation, dataclasses.replace(opening_state(before, valuation.nav), lots=lots))
 
 
 def warm_up(

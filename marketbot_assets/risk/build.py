@@ -6,7 +6,7 @@ Not here: what the controls make of the facts (`*_controls`), where the facts ar
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 from marketbot_assets.book.schema import BREAK, CASH, EXPLAINED
 from marketbot_assets.features.registry import FEATURES
 from marketbot_assets.normalization.window import MarketWindow
+from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.eligibility import Account, Market
 from marketbot_assets.portfolio.target import Target
 from marketbot_assets.risk.inputs import Flags, Floats, OptimizerAnswer, ReconciliationBreak, RiskInputs
@@ -32,7 +33,7 @@ class Platform:
     """What the platform says at the cutoff. `breaks`: differences with the broker; `halt_flag`: off, on or unreadable.
 
     `quality_halts`: messages of quality rules that halt. `unknown_instruments`: held at the broker, not in our master.
-    `traffic`: what broker and ledger say of orders.
+    `traffic`: what broker and ledger say of orders. `locked`: instrument -> why the reconciliation allows no order in it.
     """
 
     breaks: tuple[ReconciliationBreak, ...]
@@ -42,6 +43,7 @@ class Platform:
     unknown_instruments: tuple[str, ...]
     open_orders: tuple[OpenOrder, ...]
     traffic: Traffic
+    locked: Mapping[str, str] = field(default_factory=dict)
 
 
 def breaks_of(reconciliation: pd.DataFrame) -> tuple[ReconciliationBreak, ...]:
@@ -138,6 +140,7 @@ def risk_inputs(
     cutoff: dt.datetime,
     days: Sequence[dt.date],
     rebalance: bool,
+    multiples: CostMultiples = NO_MULTIPLES,
 ) -> RiskInputs:
     """The facts of one judgement, in the order of the window's instruments. `days`: decision sessions up to this one."""
     rows, names = market.instruments, market.window.instruments
@@ -180,10 +183,12 @@ def risk_inputs(
         halt_flag=platform.halt_flag,
         ledger_ready=platform.ledger_ready,
         optimizer=answer_of(target),
+        cost_multiples=multiples.factors,
         rebalance=rebalance,
         sent_client_order_ids=frozenset(),
         unknown_broker_instruments=platform.unknown_instruments,
         models=model_facts(market),
         trade=trade_facts(market, account, platform.traffic, platform.open_orders, target.weights, mandate, cutoff),
         open_buys=open_buys(platform.open_orders),
+        locked=frozenset(platform.locked),
     )

@@ -18,6 +18,7 @@ from marketbot_assets.features.model import FactorModel
 from marketbot_assets.risk.model_facts import ModelFacts
 from marketbot_assets.risk.operation_facts import OperationFacts
 from marketbot_assets.risk.trade_facts import TradeFacts
+from marketbot_resources.model import Side
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -65,10 +66,12 @@ class RiskInputs:
     data quality rules whose outcome is halt; `quarantined`: names whose newest bar was rejected; `incomplete`: names that miss
     a required feature. `halt_flag`: off, on, unreadable or a halt level. `sent_client_order_ids`: already sent this session.
     `rebalance`: False on sessions on which the cadence allows protective exits and limit cures only.
+    `cost_multiples`: (currency or FUND, side) -> factor of the calibration on half-spread, fee and impact; 1 for what is not named.
     `open_buys`: per currency quantity * limit of the buys that the broker still works; a currency that is missing although
     `open_quantity` holds buys in it counts at the last close and the widest collar.
     `models`: what the controls on models judge on.
     `trade`: what the controls on single orders know beyond that.
+    `locked`: names that the reconciliation allows no order in.
     `operations`: what RC-65 to RC-92 read beyond that; None, as for stress losses alone, halts a verdict.
     The fields are not validated here: a control that cannot read one answers with its fail status.
     """
@@ -112,5 +115,7 @@ class RiskInputs:
     unknown_broker_instruments: tuple[str, ...]
     models: ModelFacts
     trade: TradeFacts
+    cost_multiples: Mapping[tuple[str, Side], float] = field(default_factory=dict)
     open_buys: Mapping[str, Decimal] = field(default_factory=dict)
     operations: OperationFacts | None = None
+    locked: frozenset[str] = frozenset()

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 import pandas as pd
 
+from marketbot_assets.book.fills import is_bust
 from marketbot_assets.book.roll import Held
 from marketbot_assets.book.schema import BREAK, CASH, EVENT
 from marketbot_assets.risk.feature_drift import feature_drift
@@ -21,7 +22,7 @@ from marketbot_resources.calendars import close_at, next_open, session_at
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import SPLIT
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import BASIS_POINT, Execution, Kind, OpenOrder, Order, plain
+from marketbot_resources.model import BASIS_POINT, PAPER, Execution, Kind, OpenOrder, Order, plain
 from marketbot_resources.order_types import UNLIMITED, Phase, phase_of
 
 SHARES_TOLERANCE = Decimal("1e-9")
@@ -71,9 +72,13 @@ def fill_breaks(traded: Traded) -> tuple[tuple[str, ...], tuple[str, ...]]:
     filled: dict[str, Decimal] = {}
     over, unknown = [], []
     for fill in traded.recent:
-        filled[fill.client_order_id] = filled.get(fill.client_order_id, Decimal(0)) + fill.quantity
+        quantity = -fill.quantity if is_bust(fill.execution_id) else fill.quantity
+        filled[fill.client_order_id] = filled.get(fill.client_order_id, Decimal(0)) + quantity
     for fill in traded.fills:
         order = traded.orders.get(fill.client_order_id)
+        if is_bust(fill.execution_id):
+            unknown.append(f"{fill.execution_id} of {fill.client_order_id}: the broker took the execution back")
+            continue
         if order is None or (order.instrument, order.side, order.kind) != (fill.instrument, fill.side, fill.kind):
             what = (
                 "no order of ours has this id" if order is None else f"the order is to {order.side} {order.instrument}"
@@ -97,7 +102,7 @@ def fill_qualities(traded: Traded) -> tuple[FillQuality, ...]:
     bars = _bars(traded)
     found = []
     for fill in traded.fills:
-        if fill.kind is not Kind.EQUITY:
+        if fill.kind is not Kind.EQUITY or is_bust(fill.execution_id):
             continue
         order = traded.orders.get(fill.client_order_id)
         price, sign, limit = float(fill.price), fill.side.sign, NAN
@@ -237,7 +242,7 @@ class Sources:
 
     `reconciliation`: None where book and broker are compared exactly elsewhere. `previous`: what the verdict before carries.
     `broker_at`: the broker's clock at the cutoff, None = not told. `answers`: refusals of the batch before, in order of sending.
-    `past_features`: FEATURES of the sessions before.
+    `past_features`: FEATURES of the sessions before. `permitted_environment`: whose money may be moved, PAPER or another word.
     """
 
     session: dt.date
@@ -259,6 +264,7 @@ class Sources:
     model_scores: tuple[str, ...]
     features: pd.DataFrame
     past_features: Sequence[pd.DataFrame]
+    permitted_environment: str = PAPER
 
 
 def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_spec: str) -> OperationFacts:
@@ -292,4 +298,5 @@ def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_sp
         features=tuple(known.features.columns),
         drift=feature_drift(known.features, known.past_features),
         drift_sessions=len(known.past_features),
+        permitted_environment=known.permitted_environment,
     )

@@ -7,6 +7,8 @@ Facts alone, filled the same way by the assets, the backtest and the replay (`op
 import datetime as dt
 from dataclasses import dataclass
 
+from marketbot_resources.model import PAPER
+
 
 @dataclass(frozen=True, slots=True)
 class Breach:
@@ -71,7 +73,8 @@ class FeatureDrift:
 class OperationFacts:
     """One session's facts of operation.
 
-    `environment`: whose money the broker says it moves; `clock_skew_seconds`: broker's clock less ours at the cutoff.
+    `environment`: whose money the broker says it moves; `permitted_environment`: whose the mandate and its record allow;
+    `clock_skew_seconds`: broker's clock less ours at the cutoff.
     `fills`: fills in shares since the session before; `overfills`, `unknown_fills`: messages of fills beyond their order, or
     without one. `cash_differences`: (currency, unexplained difference in base currency). `overdue_orders`: open orders whose
     auction is over or that are not ours. `pnl_unexplained`: base currency. `trades`: the newest fills with a cost, oldest first.
@@ -106,3 +109,4 @@ class OperationFacts:
     features: tuple[str, ...]
     drift: tuple[FeatureDrift, ...]
     drift_sessions: int
+    permitted_environment: str = PAPER

@@ -23,8 +23,8 @@ ENVIRONMENT = Rule(
     "RC-82",
     "environment",
     Status.HALT,
-    "accounts that are not paper",
-    formula="the broker's account is paper and says so",
+    "accounts that are not permitted",
+    formula="the broker says the environment that the mandate names and that is permitted: paper, or live by a signed record",
     answers="SEC 15c3-5(c)(2), (d); RTS 6 Art. 8, 18",
 )
 CLOCK = Rule(
@@ -72,6 +72,7 @@ DRIFT_SESSIONS_MIN = 5
 NO_WATCHER = "no watcher outside of this home is told: see `marketbot status`"
 NO_TRANSPORT = "no alert transport is configured: halts and breaches stand in the ledger and in `marketbot status`"
 HASH_LENGTH = 64
+LIVE = "live"
 
 
 def single_flight(p: Projection) -> tuple[ControlResult, ...]:
@@ -86,12 +87,16 @@ def single_flight(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def environment(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-82: the broker of the mandate is the paper broker and says so; there is no adapter that moves other money."""
-    told, named = operations_of(p).environment, p.mandate.broker.name
-    paper = told == PAPER and named == PAPER
-    text = "" if paper else f"the broker {named} says that its account is {told!r}; expected {PAPER}"
-    status = Status.PASS if paper else ENVIRONMENT.fail
-    return (ENVIRONMENT.result(status, text, observed=float(not paper), limit=0),)
+    """RC-82: the broker says the mandate's environment, and that one is permitted: paper, or live while its record counts."""
+    told, named, permitted = (
+        operations_of(p).environment,
+        p.mandate.broker.environment,
+        operations_of(p).permitted_environment,
+    )
+    good = isinstance(told, str) and told in (PAPER, LIVE) and told == named == permitted
+    text = "" if good else f"the broker says {told!r}, the mandate {named!r}, permitted is {permitted!r}"
+    status = Status.PASS if good else ENVIRONMENT.fail
+    return (ENVIRONMENT.result(status, text, observed=float(not good), limit=0),)
 
 
 def clock(p: Projection) -> tuple[ControlResult, ...]:

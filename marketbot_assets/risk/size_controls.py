@@ -272,11 +272,12 @@ def expected_cost(p: Projection) -> tuple[ControlResult, ...]:
     for j in np.flatnonzero(~p.is_fx & (p.rows >= 0)):
         row, order = int(p.rows[j]), p.orders[j]
         label = "FUND" if fund[row] == 1.0 else order.currency
-        linear = costs.half_spread_and_fee.get(label, dearest)
+        factor = p.inputs.cost_multiples.get((label, order.side), 1.0)  # what live fills ask for
+        linear = factor * costs.half_spread_and_fee.get(label, dearest)
         linear += costs.fx if order.currency != p.mandate.base_currency else 0.0
         share = float(p.parent_value[j] / adv[row]) if adv[row] > 0 else np.nan
         known = sigma[row] >= 0.0 and share >= 0.0
-        impact = costs.impact_coefficient * sigma[row] * np.sqrt(share) / BASIS_POINT if known else np.nan
+        impact = factor * costs.impact_coefficient * sigma[row] * np.sqrt(share) / BASIS_POINT if known else np.nan
         total = linear + float(impact)
         noted = not within(total, rules.warn)
         bad = bool(p.increasing[j]) and not within(total, rules.hard)

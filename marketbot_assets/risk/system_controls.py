@@ -82,13 +82,28 @@ def optimizer(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def reconciliation(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-67: book and broker agree on every share and all cash, or a known event explains the whole difference."""
+    """RC-67: book and broker agree on every share and all cash, or a known event explains the whole difference.
+
+    No order in a name that the reconciliation locked: what differs there cannot move money, so the others trade on.
+    """
     if not isinstance(p.inputs.breaks, tuple):
         raise TypeError("the reconciliation's breaks are missing")
     open_ = [found for found in p.inputs.breaks if found.explained is not True]
     status = RECONCILIATION.fail if open_ else Status.WARN if p.inputs.breaks else Status.PASS
     text = "; ".join(f"{found.subject}: {found.message}" for found in (open_ or p.inputs.breaks)[:3])
-    return (RECONCILIATION.result(status, text, observed=len(open_), limit=0),)
+    first = RECONCILIATION.result(status, text, observed=len(open_), limit=0)
+    locked = members(p.inputs.locked)
+    if not locked:
+        return (first,)
+    ids = p.ids(np.array([order.instrument in locked for order in p.orders], dtype=bool))
+    text, seen = f"locked: {', '.join(sorted(locked)[:3])}", len(ids)
+    status = Status.REJECT_ORDER if ids else Status.WARN
+    return (
+        first,
+        RECONCILIATION.result(
+            status, text, key="locked", observed=seen, limit=0, unit="orders", order_ids=ids, keep=0.0
+        ),
+    )
 
 
 def halt_flag(p: Projection) -> tuple[ControlResult, ...]:

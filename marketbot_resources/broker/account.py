@@ -4,33 +4,26 @@ Not here: an adapter of the broker port, what becomes of the report (`account_sn
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from marketbot_resources.broker.following import follow
+from marketbot_resources.broker.hearing import begin_hearing, take
 from marketbot_resources.clock import Clock
 from marketbot_resources.errors import SessionRefused
 from marketbot_resources.halt import HaltFlag
+from marketbot_resources.heard import Heard, Working
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import (
-    TERMINAL_STATES,
-    AccountReport,
-    BrokerPort,
-    HaltLevel,
-    OrderState,
-    QuotedHit,
-)
+from marketbot_resources.model import AccountReport, BrokerPort, HaltLevel, QuotedHit
 from marketbot_resources.sessions import (
     book_cutoff_before,
     close_predecessors,
     decided_before,
     is_skipped,
-    order_state,
     record_cutoff,
 )
 from marketbot_resources.stop_hits import hits_before
 
-BATCHES_WATCHED = 3
 REARMING_ACTION = "resume"
 
 
@@ -38,12 +31,16 @@ REARMING_ACTION = "resume"
 class AccountAtCutoff:
     """The broker's report (None without a broker), the recorded cutoff, what operators did to re-arm and which stops
     quotes broke since the session before.
+
+    The report names what belongs to this session alone: `heard`; `working`: orders that have not ended by our ledger.
     """
 
     report: AccountReport | None
     cutoff_at: dt.datetime
     operator: tuple[str, ...]
     stop_hits: tuple[QuotedHit, ...]
+    heard: Heard | None = None
+    working: tuple[Working, ...] = ()
 
 
 def refuse_new_run(ledger: Ledger, flag: HaltFlag, session: dt.date) -> None:
@@ -57,34 +54,23 @@ def refuse_new_run(ledger: Ledger, flag: HaltFlag, session: dt.date) -> None:
 def take_account(
     ledger: Ledger, broker: BrokerPort | None, clock: Clock, mandate: Mandate, session: dt.date
 ) -> AccountAtCutoff:
-    """Closes the sessions before, records the cutoff and asks the broker for the account.
+    """Closes the sessions before, records the cutoff, follows the orders (P9) and asks the broker for the account.
 
-    Raises SessionRefused when an earlier session was never run, HaltError when an order's fate is unknown.
+    Strays set no flag here: the verdict of this very run judges them. Raises SessionRefused when an earlier session was never
+    run, HaltError when an order's fate is unknown or a known execution is told differently.
     """
     if is_skipped(ledger, session.isoformat()):
         raise SessionRefused(f"session {session}: it is recorded as skipped and cannot be decided any more")
     close_predecessors(ledger, broker, clock, mandate.calendar, mandate.schedule, session, mandate.account.id)
     cutoff_at = record_cutoff(ledger, session, clock.now(session))
-    report = broker.report(book_cutoff_before(ledger, session), cutoff_at) if broker is not None else None
-    if broker is not None:
-        record_finals(ledger, broker, mandate.account.id, session)
-    return AccountAtCutoff(report, cutoff_at, operator_actions(ledger, session), hits_before(ledger, session))
-
-
-def record_finals(ledger: Ledger, broker: BrokerPort, account: str, session: dt.date) -> None:
-    """Writes down how each order of the newest earlier batches ended at the broker (`order_final`), once it has ended."""
-    batches = [e for e in ledger.entries("batch_frozen", f"{account}/") if e.key.split("/")[1] < session.isoformat()]
-    for batch in batches[-BATCHES_WATCHED:]:
-        orders = batch.body["orders"]
-        assert isinstance(orders, Sequence)
-        for order in orders:
-            assert isinstance(order, Mapping)
-            name = str(order["client_order_id"])
-            if ledger.get("order_final", name) is not None or order_state(ledger, name) is OrderState.APPROVED:
-                continue
-            answer = broker.find(name)
-            if answer is not None and answer.state in TERMINAL_STATES:
-                ledger.append("order_final", name, {"state": answer.state.value, "reason": answer.reason})
+    told = (operator_actions(ledger, session), hits_before(ledger, session))
+    if broker is None:
+        return AccountAtCutoff(None, cutoff_at, *told)
+    begin_hearing(ledger, book_cutoff_before(ledger, session))
+    followed = follow(ledger, broker, mandate.account.id, cutoff_at, closed=mandate.calendar.closed)
+    heard = take(ledger, session, followed.report, followed.since)
+    report = replace(followed.report, executions=heard.executions, events=heard.events, busts=heard.busts)
+    return AccountAtCutoff(report, cutoff_at, *told, heard=heard, working=followed.working)
 
 
 def operator_actions(ledger: Ledger, session: dt.date) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ from marketbot_resources.model import (
     Side,
     utc_text,
 )
-from marketbot_resources.sessions import last_attempt, order_events, record_event, state_of
+from marketbot_resources.sessions import check_newest, last_attempt, order_events, record_event, state_of
 
 HALT_OFF = "off"
 REJECTS_MAX = 3
@@ -148,15 +148,20 @@ class Desk:
     def _attempt(self, order: Order, at: dt.datetime) -> View:
         """SENDING becomes durable, the broker is called once, and asked when its answer says nothing."""
         name, begun = order.client_order_id, self.timing.machine_now()
+        earlier = last_attempt(self.ledger, name) if self._state(order) in IN_DOUBT else None
         self._append(name, OrderState.SENDING, {"at": utc_text(at)})
-        if self.timing.machine_now() - begun >= self.timing.time_to_live:
+        if not begun <= self.timing.machine_now() < begun + self.timing.time_to_live:
             raise StaleToken(f"order {name}: this run stood still before it was sent; another run may send by now")
+        check_newest(self.ledger, self.fence)
         answer: Acknowledgement | None = None
         try:
             answer = self.broker.submit(order, at)
             view = judged(order, answer)
         except Exception as error:
             view = View(None, failure(error))
+        settled = earlier is None or self.timing.now() > earlier + self.broker.capabilities.lateness_max
+        if view.answer is not None and view.answer.state is OrderState.REJECTED and not settled:
+            view = View(None, f"an earlier attempt may still arrive; this one was refused: {view.answer.reason}")
         if view.answer is not None:
             self._count(view.answer)
             return view

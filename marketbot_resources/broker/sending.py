@@ -21,12 +21,16 @@ from marketbot_resources.ledger.record import Json, Receipt, canonical_json
 from marketbot_resources.model import BrokerPort, Order, OrderState, batch_sha256, order_record
 from marketbot_resources.sessions import order_events, state_of
 
+FOLLOWING = "following"
 SENT, HALTED = "sent", "halted"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the ledger says of one order. `submitted_at`: instant of the last attempt, None when it was never sent."""
+    """What the ledger says of sending one order: not of what became of it later (`following`), so that a re-run says the same.
+
+    `submitted_at`: instant of the last attempt, None when it was never sent.
+    """
 
     state: OrderState
     broker_order_id: str
@@ -179,7 +183,7 @@ def _ask(gate: Callable[[Sequence[Order]], tuple[str, ...]], wave: Sequence[Orde
 
 
 def _outcome(ledger: Ledger, name: str) -> Outcome:
-    events = order_events(ledger, name)
+    events = [event for event in order_events(ledger, name) if event.body.get("by") != FOLLOWING]
     sent = [str(event.body["at"]) for event in events if event.body["state"] == OrderState.SENDING.value]
     ids = [str(event.body["broker_order_id"]) for event in events if event.body.get("broker_order_id")]
     return Outcome(

@@ -55,7 +55,7 @@ def judged(order: Order, answer: object) -> View:
     if why := _differs(order, answer):
         return View(None, why, answer)
     if answer.state not in ANSWERS:
-        return View(None, f"answered with state {answer.state}")
+        return View(None, _short(f"answered with state {answer.state}: {answer.reason}"))
     return View(answer)
 
 

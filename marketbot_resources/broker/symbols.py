@@ -3,7 +3,7 @@
 Not here: a broker's own way to write a ticker (its adapter).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,10 @@ class Symbols:
             raise BrokerError(f"instrument {instrument}: expected a listing that the broker can be told, found none")
         return found
 
+    def __iter__(self) -> Iterator[Symbol]:
+        """Every listing."""
+        return iter(self._by_id.values())
+
     def at(self, ticker: str, mics: Iterable[str]) -> Symbol | None:
         """The one listing with this ticker on these exchanges; None when there is none or more than one."""
         found = [self._by_place[mic, ticker] for mic in sorted(set(mics)) if (mic, ticker) in self._by_place]
@@ -44,12 +48,17 @@ class Symbols:
 
 
 def symbols_of(lake: "Lake") -> Symbols:
-    """The listings of the newest `instruments` of a home; none in a new one."""
-    from marketbot_resources.store.index import END_OF_TIME
+    """The listings of the newest `instruments` of a home, before its first session of its bootstrap; none in a new one.
+
+    A ticker that was used again means the listing that lives, or the one that ended last.
+    """
+    from marketbot_resources.store.index import END_OF_TIME, STATIC
 
     rows = lake.index.up_to("instruments", END_OF_TIME)
-    if not rows:
+    newest = rows[-1] if rows else lake.index.newest("instrument_history", STATIC)
+    if newest is None:
         return Symbols(())
-    frame = lake.load(rows[-1])
+    frame = lake.load(newest).sort_values(["delisted_on", "instrument"], na_position="last")
+    frame = frame.drop_duplicates(["mic", "ticker"], keep="last")
     columns = (frame[name].astype(str) for name in ("instrument", "mic", "ticker", "currency"))
     return Symbols(Symbol(*row) for row in zip(*columns, strict=True))

@@ -15,6 +15,7 @@ from marketbot_resources.ledger.postgres_link import SCHEMA_VERSION, Link, conne
 from marketbot_resources.ledger.record import Fence, Receipt, Row
 
 _SCHEMA = Path(__file__).with_suffix(".sql")
+_HALT = Path(__file__).with_name("halt.sql")
 _ROW = "seq, kind, key, record, leaf"
 _PAGE = 1_000
 _APPEND = "select seq, leaf, added from ledger.append_all(%s::text[], %s::text[], %s::bytea[])"
@@ -124,6 +125,7 @@ def install(admin_url: str) -> str:
                 raise LedgerError(f"ledger: expected {where} in UTF8, found another encoding; make the database anew")
             with connection.transaction():
                 connection.execute(_SCHEMA.read_bytes())
+                connection.execute(_HALT.read_bytes())
     except psycopg.Error as error:
         raise failure(error, where, options) from error
     return where

@@ -31,7 +31,7 @@ HISTORY_OF = {
     "fundamentals": "fundamentals_history",
     "news": "news_history",
 }
-OF_THE_BOOK = frozenset({"account_snapshot", "positions", "book_state", "risk_verdict"})
+OF_THE_BOOK = frozenset({"account_snapshot", "positions", "reconciliation", "book_state", "risk_verdict"})
 UNPARTITIONED = frozenset({"mandate", "opening_balance", "backtest", *HISTORY_OF.values()})
 
 
@@ -97,6 +97,11 @@ class Reader:
         self.session = session
         self.part = session.isoformat()
         self.reads: list[Read] = []
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether only the versions that a manifest names may be read."""
+        return self._pins is not None
 
     @property
     def cutoff(self) -> dt.datetime:

@@ -14,9 +14,10 @@ from marketbot_assets.audit.schema import ATTRIBUTION, DRIFT
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import FILLS, POSITIONS
 from marketbot_assets.book.state import BookState, Forecast, RiskDay, Rung, StopHit
+from marketbot_assets.execution.schema import SHORTFALL
 from marketbot_assets.insight.schema import FORECASTS, LLM_CONTEXT
 from marketbot_assets.normalization.schema import DATA_QUALITY, INSTRUMENTS
-from marketbot_assets.portfolio.schema import ORDER_PLAN, TARGET_EXPLANATION, TARGET_PORTFOLIO
+from marketbot_assets.portfolio.schema import COST_CALIBRATION, ORDER_PLAN, TARGET_EXPLANATION, TARGET_PORTFOLIO
 from marketbot_assets.risk.schema import RISK_REPORT, RISK_VERDICT, STRESS_RESULTS
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.model import instrument_id
@@ -400,6 +401,65 @@ def costs_and_fills() -> tuple[pd.DataFrame, pd.DataFrame]:
     return rows_frame(FILLS, fills), pd.DataFrame(costs)
 
 
+def ended_orders() -> pd.DataFrame:
+    """Three orders filled, one in part, one that never traded, a currency leg, one still worked; KO's numbers are by hand."""
+    kinds = {"decided_on": pd.Timestamp("2018-12-13"), "environment": "paper", "order_type": "LIMIT_ON_OPEN"}
+    parts = ("delay", "spread", "impact", "residual", "opportunity", "fees", "taxes")
+    done = (
+        ("KO", "BUY", "FILLED", 210, 210, 49.10, 49.13, 49.16, (6.30, 2.17, 3.40, 0.73, 0.0, 1.44, 0.0), 7.51, 6.80),
+        ("XOM", "SELL", "PARTIAL", 200, 120, 76.40, 76.20, 76.11, (24.0, 1.92, 6.6, 2.28, 65.6, 1.44, 0.0), 13.4, 12.1),
+        ("NRD", "BUY", "FILLED", 64, 64, 61.20, 61.25, 61.28, (3.2, 1.76, 0.4, -0.24, 0.0, 1.44, 0.0), 8.6, 10.2),
+        (
+            "TMSE",
+            "BUY",
+            "UNFILLED",
+            300,
+            0,
+            13.42,
+            math.nan,
+            math.nan,
+            (0.0, 0.0, 0.0, 0.0, 21.0, 0.0, 0.0),
+            math.nan,
+            math.nan,
+        ),
+    )
+    rows: list[dict[str, object]] = []
+    for n, (ticker, side, state, quantity, filled, decided, arrival, mean, amounts, realised, model) in enumerate(done):
+        total, rate = math.fsum(amounts), RATES[CURRENCY[ticker]]
+        rows.append(
+            {**kinds, "client_order_id": f"mb1-s{n}", "instrument": IDS[ticker], "currency": CURRENCY[ticker], "side": side,
+             "state": state, "quantity": Decimal(quantity), "filled": float(filled), "decision_price": decided,
+             "arrival_price": arrival, "arrival": "opening auction", "average_price": mean, "close_price": decided + 0.07,
+             **dict(zip(parts, amounts, strict=True)), "total": total, "total_bps": total / quantity / decided * 1e4,
+             "rate": rate, "total_base": total * rate, "fx_base": 0.0, "realised_bps": realised, "model_bps": model,
+             "expected_bps": 6.4, "reason": ""}
+        )  # fmt: skip
+    rows.append(
+        {**kinds, "client_order_id": "mb1-s8", "instrument": "FX:GBP", "currency": "GBP", "side": "BUY", "order_type": "FX",
+         "state": "FILLED", "quantity": Decimal(10_000), "filled": 10_000.0, "decision_price": 1.258, "arrival_price": 1.258,
+         "arrival": "reference rate", "average_price": 1.25825, "close_price": 1.26, "delay": 0.0, "spread": 2.52, "impact": 0.0,
+         "residual": -0.02, "opportunity": 0.0, "fees": 0.0, "taxes": 0.0, "total": 2.5, "total_bps": 1.99, "rate": 1.0,
+         "total_base": 2.5, "fx_base": 0.0, "realised_bps": 1.99, "model_bps": 2.0, "expected_bps": 2.0, "reason": ""}
+    )  # fmt: skip
+    rows.append(
+        {**kinds, "client_order_id": "mb1-s9", "instrument": IDS["7301"], "currency": "JPY", "side": "BUY", "state": "WORKING",
+         "quantity": Decimal(100), "reason": "still worked, or its last session has not closed"}
+    )  # fmt: skip
+    return framed(SHORTFALL, rows)
+
+
+def charged() -> pd.DataFrame:
+    """Factors of the calibration on a paper account: all 1."""
+    why = "fills of this account are no evidence: it is not live"
+    rows: list[dict[str, object]] = [
+        {"kind": "BUCKET", "key": f"{bucket}/{side}", "bucket": bucket, "side": side, "environment": "paper",
+         "executed_on": pd.NaT, "orders": 3, "realised_bps": 7.0, "model_bps": 6.9, "ratio": 7.0 / 6.9, "standard_error": 0.1,
+         "multiple": 1.0, "reason": why}
+        for bucket in ("USD", "EUR") for side in ("BUY", "SELL")
+    ]  # fmt: skip
+    return framed(COST_CALIBRATION, rows)
+
+
 def explanation() -> pd.DataFrame:
     blank = dict.fromkeys(
         ("weight_before", "weight_after", "expected_return", "risk", "cost", "limits", "bound"), math.nan
@@ -504,6 +564,8 @@ def example() -> ReportFacts:
         submissions=sent,
         fills=fills,
         execution_costs=costs,
+        shortfall=ended_orders(),
+        cost_calibration=charged(),
         attribution=attribution(rows[-2][1], pnl),
         end_state="sent, 7 orders acknowledged",
         evidence={name: f"{n:02x}" * 32 for n, name in enumerate(assets, start=17)},
@@ -520,7 +582,8 @@ def empty() -> ReportFacts:
         name: getattr(full, name).iloc[:0]
         for name in (
             "positions", "target_portfolio", "target_explanation", "order_plan", "risk_verdict", "stress_results", "risk_report",
-            "orders",            "fills", "execution_costs", "attribution", "drift", "data_quality", "llm_context", "forecasts",
+            "orders", "fills", "execution_costs", "shortfall", "cost_calibration",
+            "attribution", "drift", "data_quality", "llm_context", "forecasts",
         )
     }  # fmt: skip
     book = replace(full.book, stop_hits=(), blocked=(), nav_history=(full.book.nav,), risk_days=())

@@ -1,345 +1,442 @@
-"""The contract of the broker port as numbered cases: each takes a fresh account and the market behind it.
+"""The contract of the broker port as numbered cases that every adapter passes: each takes a fresh World.
 
-Seed: 10000 USD and 50 shares of A, opened at Monday's cutoff. Costs of the default mandate: USD 3.5 bps, of which 60 % move
-the price and 40 % are a fee; fx 2 bps. Expected values are written out by hand.
+A World is a broker and the market behind it. Its account holds 10000 USD and 50 shares of A (New York, USD), opened at Monday's
+cutoff; no other order or event exists. Expected values are written out by hand. A case that needs more than the port names it
+(`needs`); a World says what it `can`, and runs the cases that it can.
 """
 
 import datetime as dt
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol
 
 import pytest
-from paper_world import CLOSED, MINUTE, OPEN, OPENED, SENT, TUESDAY, WEDNESDAY, D, HandMarket, currency_order, order
+from paper_world import CLOSED, MINUTE, OPEN, OPENED, SENT, D, currency_order, order
 
-from marketbot_resources.model import BrokerPort, OrderState, Side
+from marketbot_resources.errors import BrokerError
+from marketbot_resources.model import (
+    TERMINAL_STATES,
+    AccountReport,
+    BrokerPort,
+    OrderState,
+    OrderType,
+    Side,
+)
 
 CASH, SHARES = {"USD": D(10000)}, {"A": D(50)}
+ENDED_UNFILLED = {OrderState.CANCELED, OrderState.EXPIRED, OrderState.DONE_FOR_DAY}
 
 
-class Case(Protocol):
-    __name__: str
+class World(Protocol):
+    """One broker under test.
 
-    def __call__(self, broker: BrokerPort, market: HandMarket) -> None: ...
+    `can`: "dedupe" (takes an id once), "faults", "foreign", "busts", "partial", "duplicates", "dividends", "repeats".
+    """
+
+    broker: BrokerPort
+    can: frozenset[str]
+
+    def price(self, price: float, volume: float = 1_000_000.0) -> None:
+        """A's opening auction of Tuesday will be at this price; of `volume` the broker fills what it takes part in."""
+        ...
+
+    def pass_to(self, at: dt.datetime) -> None:
+        """Lets the broker's time pass; the auction is held on the way."""
+        ...
+
+    def reopened(self) -> BrokerPort:
+        """The same broker as another process opens it."""
+        ...
+
+    def requests(self) -> int:
+        """How many requests for orders have reached the broker so far."""
+        ...
+
+    def fault(self, name: str) -> None:
+        """What becomes of the next request for an order: "accept_silent" (taken, no answer), "lost", "late"."""
+        ...
+
+    def foreign(self) -> BrokerPort:
+        """The broker as it is opened for another account than the one that answers."""
+        ...
+
+    def bust(self, execution_id: str, price: str | None) -> None:
+        """The broker takes an execution back; `price`: of the one that stands instead."""
+        ...
+
+    def partial(self, quantity: str, price: str) -> None:
+        """A part of the order o1 fills now; the rest is not filled any more."""
+        ...
+
+    def repeat(self) -> None:
+        """From now on the broker tells executions twice and in another order."""
+        ...
+
+    def dividend(self, per_share: str) -> None:
+        """A pays its holders now."""
+        ...
 
 
-CASES: dict[str, Case] = {}
+CASES: dict[str, Callable[[World], None]] = {}
+NEEDS: dict[str, frozenset[str]] = {}
 
 
-def case(check: Callable[[BrokerPort, HandMarket], None]) -> Callable[[BrokerPort, HandMarket], None]:
-    CASES[check.__name__] = check
-    return check
+def case(*needs: str) -> Callable[[Callable[[World], None]], Callable[[World], None]]:
+    def keep(check: Callable[[World], None]) -> Callable[[World], None]:
+        CASES[check.__name__] = check
+        NEEDS[check.__name__] = frozenset(needs)
+        return check
+
+    return keep
 
 
-@case
-def c01_reports_its_seed(broker: BrokerPort, market: HandMarket) -> None:
-    report = broker.report(OPENED, CLOSED)
-    assert (report.as_of_at, report.cash, report.positions) == (CLOSED, CASH, SHARES)
-    assert (report.open_orders, report.executions, report.events) == ((), (), ())
+def cases_of(can: frozenset[str]) -> list[str]:
+    """The cases that a World runs."""
+    return [name for name, needs in NEEDS.items() if needs <= can]
 
 
-@case
-def c02_a_buy_fills_in_the_next_auction(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 10.0)
-    answer = broker.submit(order(), SENT)
+def moved(report: AccountReport) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """Cash and shares that follow from the seed and the executions and events told."""
+    cash, shares = dict(CASH), dict(SHARES)
+    for fill in report.executions:
+        paid = (fill.quantity * fill.price).quantize(D("0.01")) * fill.side.sign
+        cash["USD"] -= paid + fill.fee + fill.tax
+        shares["A"] += fill.quantity * fill.side.sign
+    for event in report.events:
+        cash["USD"] += event.amount
+    return cash, {name: count for name, count in shares.items() if count}
+
+
+def state_of(broker: BrokerPort, name: str) -> OrderState | None:
+    found = broker.find(name)
+    return None if found is None else found.state
+
+
+@case()
+def k01_it_reports_its_account(world: World) -> None:
+    report = world.broker.report(OPENED, SENT)
+    assert (report.as_of_at, dict(report.cash), dict(report.positions)) == (SENT, CASH, SHARES)
+    assert (report.open_orders, report.executions, report.events, report.busts) == ((), (), (), ())
+
+
+@case()
+def k02_it_says_whose_money_it_is_and_its_time(world: World) -> None:
+    report = world.broker.report(OPENED, SENT)
+    assert report.environment == "paper"
+    assert report.broker_at is not None
+    assert report.broker_at.tzinfo is not None
+    assert abs(report.broker_at - SENT) <= MINUTE
+
+
+@case()
+def k03_an_order_is_acknowledged_and_found(world: World) -> None:
+    answer = world.broker.submit(order(), SENT)
     assert (answer.client_order_id, answer.state, answer.reason) == ("o1", OrderState.ACKED, "")
-    before = broker.report(OPENED, OPEN - MINUTE)
-    assert [(o.client_order_id, o.remaining, o.limit_price) for o in before.open_orders] == [("o1", D(100), D("10.50"))]
-    assert before.executions == ()
-    after = broker.report(OPEN - MINUTE, CLOSED)
-    (fill,) = after.executions
-    # 10 * (1 + 0.6 * 3.5 / 10000) = 10.0021 -> 10.00; fee 1000 * 0.4 * 3.5 / 10000 = 0.14
-    assert (fill.execution_id, fill.price, fill.fee, fill.tax, fill.executed_at) == (
-        "o1-1",
-        D(10),
-        D("0.14"),
-        D(0),
-        OPEN,
-    )
-    assert (after.cash, after.positions, after.open_orders) == ({"USD": D("8999.86")}, {"A": D(150)}, ())
-    found = broker.find("o1")
-    assert found is not None
-    assert found.state is OrderState.FILLED
+    assert answer.broker_order_id
+    assert world.broker.find("o1") == answer
+    assert world.reopened().find("o1") == answer
 
 
-@case
-def c03_windows_tell_everything_once(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 10.0)
-    broker.submit(order(), SENT)
-    assert len(broker.report(OPENED, CLOSED).executions) == 1
-    assert len(broker.report(OPENED, CLOSED).executions) == 1  # asked again
-    assert broker.report(CLOSED, CLOSED + MINUTE).executions == ()
-    assert broker.report(OPEN, CLOSED).executions == ()  # since is excluded
-    assert len(broker.report(OPEN - MINUTE, OPEN).executions) == 1  # until is included
+@case()
+def k04_an_order_that_waits_is_told_as_open(world: World) -> None:
+    world.broker.submit(order(), SENT)
+    report = world.broker.report(OPENED, SENT + MINUTE)
+    assert [(o.client_order_id, o.instrument, o.side, o.remaining, o.limit_price) for o in report.open_orders] == [
+        ("o1", "A", Side.BUY, D(100), D("10.50"))
+    ]
+    assert (report.executions, dict(report.cash), dict(report.positions)) == ((), CASH, SHARES)
 
 
-@case
-def c04_the_same_order_twice_is_one_order(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 10.0)
-    first = broker.submit(order(), SENT)
-    assert broker.submit(order(), SENT + MINUTE) == first == broker.find("o1")
-    assert broker.report(OPENED, CLOSED).positions == {"A": D(150)}
-    assert broker.submit(order(), CLOSED + MINUTE).state is OrderState.FILLED
+@case()
+def k05_a_fill_moves_shares_and_cash_to_the_cent(world: World) -> None:
+    world.price(10.0)
+    world.broker.submit(order(), SENT)
+    world.pass_to(CLOSED)
+    report = world.broker.report(OPENED, CLOSED)
+    assert sum(fill.quantity for fill in report.executions) == 100
+    for fill in report.executions:
+        assert (fill.client_order_id, fill.instrument, fill.side, fill.currency) == ("o1", "A", Side.BUY, "USD")
+        assert 0 < fill.price <= D("10.50")
+        assert OPEN <= fill.executed_at <= CLOSED
+    assert (dict(report.cash), dict(report.positions)) == moved(report)
+    assert report.positions == {"A": D(150)}
+    assert report.open_orders == ()
+    assert state_of(world.broker, "o1") is OrderState.FILLED
 
 
-@case
-def c05_an_id_with_other_fields_is_refused(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 10.0)
-    broker.submit(order(), SENT)
-    other = broker.submit(order(quantity="200"), SENT)
+@case()
+def k06_a_sell_moves_shares_and_cash_to_the_cent(world: World) -> None:
+    world.price(10.0)
+    world.broker.submit(order(Side.SELL, "50", "9"), SENT)
+    world.pass_to(CLOSED)
+    report = world.broker.report(OPENED, CLOSED)
+    assert (dict(report.cash), dict(report.positions)) == moved(report)
+    assert report.positions == {}
+    assert report.cash["USD"] > 10400
+
+
+@case()
+def k07_adjoining_windows_tell_every_execution_once(world: World) -> None:
+    world.price(10.0)
+    world.broker.submit(order(), SENT)
+    world.pass_to(CLOSED)
+    whole = [fill.execution_id for fill in world.broker.report(OPENED, CLOSED).executions]
+    parts = []
+    for since, until in ((OPENED, OPEN - MINUTE), (OPEN - MINUTE, OPEN), (OPEN, CLOSED), (CLOSED, CLOSED + MINUTE)):
+        parts += [fill.execution_id for fill in world.broker.report(since, until).executions]
+    assert sorted(parts) == sorted(whole)
+    assert len(set(whole)) == len(whole) > 0
+
+
+@case()
+def k08_an_order_that_never_came_is_not_found(world: World) -> None:
+    assert world.broker.find("o1") is None
+    assert world.broker.cancel("o1", SENT) is None
+    assert world.broker.report(OPENED, SENT).open_orders == ()
+
+
+@case("dedupe")
+def k09_the_same_order_twice_is_one_order(world: World) -> None:
+    world.price(10.0)
+    first = world.broker.submit(order(), SENT)
+    assert world.broker.submit(order(), SENT + MINUTE) == first == world.broker.find("o1")
+    world.pass_to(CLOSED)
+    assert world.broker.report(OPENED, CLOSED).positions == {"A": D(150)}
+    assert world.broker.submit(order(), SENT + MINUTE).state is OrderState.FILLED
+
+
+@case("dedupe")
+def k10_an_id_with_other_fields_is_refused(world: World) -> None:
+    world.price(10.0)
+    world.broker.submit(order(), SENT)
+    other = world.broker.submit(order(quantity="200"), SENT)
     assert other.state is OrderState.REJECTED
     assert "other fields" in other.reason
-    found = broker.find("o1")
-    assert found is not None
-    assert found.state is OrderState.ACKED
-    assert broker.report(OPENED, CLOSED).positions == {"A": D(150)}
+    assert state_of(world.broker, "o1") is OrderState.ACKED
+    world.pass_to(CLOSED)
+    assert world.broker.report(OPENED, CLOSED).positions == {"A": D(150)}
 
 
-@case
-def c06_an_unknown_order_is_not_found(broker: BrokerPort, market: HandMarket) -> None:
-    assert broker.find("o1") is None
+@case()
+def k11_more_than_is_held_is_not_sold(world: World) -> None:
+    refused = world.broker.submit(order(Side.SELL, "51", "9"), SENT)
+    assert refused.state is OrderState.REJECTED
+    assert refused.reason
+    assert world.broker.report(OPENED, SENT + MINUTE).open_orders == ()
 
 
-@case
-def c07_sells_of_more_than_held_are_refused(broker: BrokerPort, market: HandMarket) -> None:
-    assert broker.submit(order(Side.SELL, "51", "9"), SENT).state is OrderState.REJECTED
-    assert broker.submit(order(Side.SELL, "30", "9", number="2"), SENT).state is OrderState.ACKED
-    refused = broker.submit(order(Side.SELL, "21", "9", number="3"), SENT)
-    assert (refused.state, refused.reason) == (OrderState.REJECTED, "sells 21, held and not yet offered are 20")
-    assert broker.submit(order(Side.SELL, "20", "9", number="4"), SENT).state is OrderState.ACKED
+@case()
+def k12_a_price_beyond_the_limit_fills_nothing(world: World) -> None:
+    world.price(10.51)
+    world.broker.submit(order(), SENT)
+    world.pass_to(CLOSED)
+    report = world.broker.report(OPENED, CLOSED)
+    assert state_of(world.broker, "o1") in ENDED_UNFILLED
+    assert (dict(report.cash), dict(report.positions), report.open_orders) == (CASH, SHARES, ())
 
 
-@case
-def c08_an_open_beyond_the_limit_expires(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 10.51)
-    broker.submit(order(), SENT)
-    report = broker.report(OPENED, CLOSED)
-    found = broker.find("o1")
-    assert found is not None
-    assert (found.state, found.reason) == (OrderState.EXPIRED, "auction price 10.51 is beyond the limit 10.50")
-    assert (report.cash, report.positions, report.open_orders) == (CASH, SHARES, ())
-
-
-@case
-def c09_without_a_bar_it_expires(broker: BrokerPort, market: HandMarket) -> None:
-    broker.submit(order(), SENT)
-    broker.report(OPENED, CLOSED)
-    found = broker.find("o1")
-    assert found is not None
-    assert (found.state, found.reason) == (OrderState.EXPIRED, "the listing did not trade")
-
-
-@case
-def c10_a_partial_fill_stays_and_the_rest_expires(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 10.0, volume=3049.0)  # 2 % are 60.98 shares
-    broker.submit(order(), SENT)
-    report = broker.report(OPENED, CLOSED)
-    found = broker.find("o1")
-    assert found is not None
-    assert (found.state, found.reason) == (OrderState.EXPIRED, "participation limit: 60 of 100 filled")
+@case("partial")
+def k13_a_part_stays_and_the_rest_ends(world: World) -> None:
+    world.broker.submit(order(), SENT)
+    world.partial("60", "10.00")
+    during = world.broker.report(OPENED, OPEN)
+    world.pass_to(CLOSED)
+    report = world.broker.report(OPENED, CLOSED)
     assert [fill.quantity for fill in report.executions] == [D(60)]
-    assert (report.positions, report.open_orders) == ({"A": D(110)}, ())
+    assert (dict(report.cash), dict(report.positions)) == moved(report)
+    assert report.positions == {"A": D(110)}
+    assert state_of(world.broker, "o1") in ENDED_UNFILLED
+    assert report.open_orders == ()
+    assert all(o.remaining == 40 for o in during.open_orders)
 
 
-@case
-def c11_a_currency_leg_fills_at_once(broker: BrokerPort, market: HandMarket) -> None:
-    market.rates["GBP"] = 1.25
-    answer = broker.submit(currency_order(), SENT)
-    assert answer.state is OrderState.FILLED
-    report = broker.report(OPENED, CLOSED)
-    # 1000 * 1.25 * 1.0002 = 1250.25
-    assert report.cash == {"GBP": D(1000), "USD": D("8749.75")}
-    assert [(fill.price, fill.executed_at) for fill in report.executions] == [(D("1.25025"), SENT)]
-
-
-@case
-def c12_a_currency_leg_at_the_cutoff_is_told_after_it(broker: BrokerPort, market: HandMarket) -> None:
-    market.rates["GBP"] = 1.25
-    assert broker.report(OPENED, OPENED).executions == ()
-    broker.submit(currency_order(), OPENED)
-    assert broker.report(OPENED - MINUTE, OPENED).cash == CASH  # the account of that instant, as it was told
-    assert len(broker.report(OPENED, CLOSED).executions) == 1
-
-
-@case
-def c13_currency_without_a_rate_is_refused(broker: BrokerPort, market: HandMarket) -> None:
-    answer = broker.submit(currency_order(), SENT)
-    assert (answer.state, answer.reason) == (OrderState.REJECTED, "no reference rate of GBP is known")
-    assert broker.report(OPENED, CLOSED).cash == CASH
-
-
-@case
-def c14_a_closed_window_refuses(broker: BrokerPort, market: HandMarket) -> None:
-    market.rates["GBP"] = 1.25
-    assert broker.submit(order(send_until=SENT), SENT).state is OrderState.ACKED
-    late = broker.submit(order(number="2", send_until=SENT - MINUTE), SENT)
-    assert (late.state, late.reason) == (OrderState.REJECTED, "the window closed at 2018-12-10T23:15:00Z")
-
-
-@case
-def c15_a_dividend_goes_to_who_held_before(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 10.0)
-    market.happen("CASH_DIVIDEND", amount=0.335)
-    broker.submit(order(), SENT)
-    report = broker.report(OPENED, CLOSED)
-    (event,) = report.events
-    assert (event.event_id, event.kind, event.amount) == ("A|2018-12-11|CASH_DIVIDEND", "DIVIDEND", D("16.75"))
-    assert (event.quantity, event.effective_at) == (D(0), OPEN)
-    assert report.cash == {"USD": D("9016.61")}  # 8999.86 + 50 * 0.335
-
-
-@case
-def c16_a_split_pays_its_fraction(broker: BrokerPort, market: HandMarket) -> None:
-    market.closes["A"] = 10.0
-    market.happen("SPLIT", ratio=0.25)
-    report = broker.report(OPENED, CLOSED)
-    # 50 * 0.25 = 12.5; half a new share at 10 / 0.25 = 40
-    assert (report.positions, report.cash) == ({"A": D(12)}, {"USD": D(10020)})
-    assert [(e.event_id, e.kind, e.quantity, e.amount) for e in report.events] == [
-        ("A|2018-12-11|SPLIT", "SPLIT", D(-38), D(20))
-    ]
-
-
-@case
-def c17_a_split_adjusts_open_orders(broker: BrokerPort, market: HandMarket) -> None:
-    market.happen("SPLIT", ratio=4.0)
-    market.trade("A", TUESDAY, 2.5)
-    broker.submit(order(Side.SELL, "10", "10.02"), SENT)  # 10.02 / 4 = 2.505, a sell rounds up: 2.51
-    broker.submit(order(Side.SELL, "10", "9.99", number="2"), SENT)  # 2.4975 -> 2.50
-    broker.submit(order(Side.BUY, "10", "10.03", number="3"), SENT)  # 2.5075 -> 2.50
-    report = broker.report(OPENED, CLOSED)
-    assert [(f.client_order_id, f.quantity, f.price) for f in report.executions] == [
-        ("o2", D(40), D("2.50")),
-        ("o3", D(40), D("2.50")),
-    ]
-    assert report.positions == {"A": D(200)}
-
-
-@case
-def c17b_an_end_pays_and_cancels_open_orders(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 10.0)
-    market.trade("F", TUESDAY, 40.0)
-    market.closes["A"] = 10.0
-    market.happen("MERGER", amount=4.0, ratio=0.3, other="F")
-    broker.submit(order(Side.SELL, "10", "9.99"), SENT)
-    report = broker.report(OPENED, CLOSED)
-    assert (report.executions, report.open_orders) == ((), ())
-    # 50 of A: 200 in cash, 15 of F
-    assert (report.positions, report.cash) == ({"F": D(15)}, {"USD": D(10200)})
-    assert [(e.event_id, e.kind, e.quantity, e.amount) for e in report.events] == [
-        ("A|2018-12-11|MERGER", "MERGER", D(-50), D(200)),
-        ("A|2018-12-11|MERGER|F", "MERGER", D(15), D(0)),
-    ]
-    ended = broker.find("o1")
-    assert ended is not None
-    assert (ended.state, ended.reason) == (OrderState.EXPIRED, "the listing ended on 2018-12-11")
-    assert broker.report(OPENED, OPENED).positions == {"A": D(50)}  # of then
-
-
-@case
-def c17c_a_spin_off_leaves_open_orders_as_they_are(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 7.0)
-    market.happen("SPIN_OFF", amount=3.0, ratio=0.5, other="F")
-    broker.submit(order(quantity="10", limit="10.50"), SENT)
-    report = broker.report(OPENED, CLOSED)
-    assert [(f.quantity, f.price) for f in report.executions] == [(D(10), D("7.00"))]
-    assert report.positions == {"A": D(60), "F": D(25)}  # the bought ones came without the right
-
-
-@case
-def c18_time_does_not_go_back(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 10.0)
-    market.trade("A", WEDNESDAY, 9.0)
-    broker.report(OPENED, CLOSED)
-    broker.submit(order(), SENT)  # Tuesday's auction has passed
-    assert broker.report(OPENED, CLOSED).executions == ()
-    fills = broker.report(CLOSED, CLOSED + dt.timedelta(days=1)).executions
-    assert [(f.price, f.executed_at) for f in fills] == [(D("9.00"), OPEN + dt.timedelta(days=1))]
-
-
-@case
-def c19_a_bar_that_comes_late_is_told_once(broker: BrokerPort, market: HandMarket) -> None:
-    broker.submit(order(), SENT)
-    during = OPEN + MINUTE
-    assert len(broker.report(OPENED, during).open_orders) == 1  # the bar may still come
-    market.trade("A", TUESDAY, 10.0)
-    (fill,) = broker.report(during, CLOSED).executions
-    assert fill.executed_at == during + dt.timedelta(microseconds=1)
-
-
-REFUSED = {
-    "unknown instrument": (dict(instrument="X"), "unknown instrument X"),
-    "currency": (dict(currency="EUR"), "A trades in USD on XNYS, the order says EUR on XNYS"),
-    "exchange": (dict(mic="XNAS"), "A trades in USD on XNYS, the order says USD on XNAS"),
-    "fraction": (dict(quantity="1.5"), "quantity 1.5 is not a multiple of the lot 1"),
-    "lot": (dict(instrument="T", mic="XTKS", currency="JPY", quantity="150"), "quantity 150 is not a multiple of the lot 100"),
-    "tick": (dict(limit="10.505"), "limit 10.505 is not a multiple of the tick 0.01"),
-    "no limit": (dict(limit=None), "expected a positive limit, found None"),
-    "nothing": (dict(quantity="0"), "expected a positive quantity, found 0"),
-}  # fmt: skip
-
-
-@case
-def c20_what_cannot_work_is_refused(broker: BrokerPort, market: HandMarket) -> None:
-    for number, (fields, reason) in enumerate(REFUSED.values()):
-        answer = broker.submit(order(number=f"r{number}", **fields), SENT)  # type: ignore[arg-type]
-        assert (answer.state, answer.reason) == (OrderState.REJECTED, reason)
-        assert broker.find(f"or{number}") == answer
-    report = broker.report(OPENED, CLOSED)
-    assert (report.cash, report.positions, report.open_orders) == (CASH, SHARES, ())
-
-
-@case
-def c21_a_naive_instant_is_an_error(broker: BrokerPort, market: HandMarket) -> None:
-    from marketbot_resources.errors import BrokerError
-
-    with pytest.raises(BrokerError, match="time zone"):
-        broker.submit(order(), SENT.replace(tzinfo=None))
-
-
-@case
-def c22_an_open_order_is_canceled(broker: BrokerPort, market: HandMarket) -> None:
-    market.trade("A", TUESDAY, 10.0)
-    broker.submit(order(), SENT)
-    broker.submit(order(Side.SELL, "30", "9", number="2"), SENT)
-    answer = broker.cancel("o1", SENT + MINUTE)
+@case()
+def k14_an_open_order_is_canceled(world: World) -> None:
+    world.price(10.0)
+    world.broker.submit(order(), SENT)
+    world.broker.submit(order(Side.SELL, "30", "9", number="2"), SENT)
+    answer = world.broker.cancel("o1", SENT + MINUTE)
     assert answer is not None
-    assert (answer.client_order_id, answer.state, answer.reason) == ("o1", OrderState.CANCELED, "canceled as asked")
-    assert broker.find("o1") == broker.cancel("o1", SENT + 2 * MINUTE) == answer
-    assert broker.submit(order(), SENT + 2 * MINUTE) == answer, "its id is used up"
-    assert [o.client_order_id for o in broker.report(OPENED, SENT + 2 * MINUTE).open_orders] == ["o2"]
-    report = broker.report(OPENED, CLOSED)
-    assert [fill.client_order_id for fill in report.executions] == ["o2"]
+    assert (answer.client_order_id, answer.state) == ("o1", OrderState.CANCELED)
+    assert state_of(world.broker, "o1") is OrderState.CANCELED
+    assert [o.client_order_id for o in world.broker.report(OPENED, SENT + 2 * MINUTE).open_orders] == ["o2"]
+    world.pass_to(CLOSED)
+    report = world.broker.report(OPENED, CLOSED)
+    assert {fill.client_order_id for fill in report.executions} == {"o2"}
     assert report.positions == {"A": D(20)}
 
 
-@case
-def c23_a_canceled_sell_frees_its_shares(broker: BrokerPort, market: HandMarket) -> None:
-    broker.submit(order(Side.SELL, "50", "9"), SENT)
-    assert broker.submit(order(Side.SELL, "1", "9", number="2"), SENT).state is OrderState.REJECTED
-    broker.cancel("o1", SENT)
-    assert broker.submit(order(Side.SELL, "50", "9", number="3"), SENT).state is OrderState.ACKED
+@case()
+def k15_what_has_filled_is_not_canceled(world: World) -> None:
+    world.price(10.0)
+    world.broker.submit(order(), SENT)
+    world.pass_to(CLOSED)
+    world.broker.report(OPENED, CLOSED)
+    answer = world.broker.cancel("o1", CLOSED)
+    assert answer is not None
+    assert answer.state is OrderState.FILLED
+    assert world.broker.report(OPENED, CLOSED).positions == {"A": D(150)}
 
 
-@case
-def c24_once_its_auction_has_begun_an_order_is_not_canceled(broker: BrokerPort, market: HandMarket) -> None:
-    broker.submit(order(), SENT)
-    before = broker.cancel("o1", OPEN)
-    assert before is not None
-    assert before.state is OrderState.ACKED, "its bar has not come, its auction is over"
-    market.trade("A", TUESDAY, 10.0)
-    assert broker.report(OPENED, CLOSED).positions == {"A": D(150)}
-    after = broker.cancel("o1", CLOSED)
-    assert after is not None
-    assert after.state is OrderState.FILLED
+@case()
+def k16_a_naive_instant_is_an_error(world: World) -> None:
+    before = world.requests()
+    with pytest.raises(BrokerError, match="time zone"):
+        world.broker.submit(order(), SENT.replace(tzinfo=None))
+    assert world.requests() == before
 
 
-@case
-def c25_an_unknown_order_cannot_be_canceled(broker: BrokerPort, market: HandMarket) -> None:
-    assert broker.cancel("o1", SENT) is None
-    assert broker.report(OPENED, CLOSED).open_orders == ()
+@case()
+def k17_what_it_cannot_do_is_refused_without_a_request(world: World) -> None:
+    before, can = world.requests(), world.broker.capabilities
+    tried = [order(number=f"t{kind.value}", type=kind) for kind in OrderType if kind not in can.types]
+    if not can.currency_legs:
+        tried.append(currency_order())
+    if can.mics is not None:
+        tried.append(order(number="7", instrument="T", mic="XTKS", currency="JPY"))
+    if not can.fractions:
+        tried.append(order(number="8", quantity="1.5"))
+    for one in tried:
+        answer = world.broker.submit(one, SENT)
+        assert (answer.state, bool(answer.reason)) == (OrderState.REJECTED, True), one
+    assert world.requests() == before
+    assert world.broker.report(OPENED, SENT).open_orders == ()
 
 
-@case
-def c26_it_says_whose_money_it_is_and_its_time(broker: BrokerPort, market: HandMarket) -> None:
-    report = broker.report(OPENED, CLOSED)
-    assert (report.environment, report.broker_at) == ("paper", CLOSED)
+@case()
+def k18_what_makes_no_sense_is_refused_without_a_request(world: World) -> None:
+    before = world.requests()
+    for number, fields in enumerate(
+        ({"quantity": "0"}, {"limit": None}, {"send_until": SENT - MINUTE}, {"limit": "-1"})
+    ):
+        answer = world.broker.submit(order(number=f"r{number}", **fields), SENT)  # type: ignore[arg-type]
+        assert (answer.state, bool(answer.reason)) == (OrderState.REJECTED, True), fields
+    assert world.requests() == before
+    report = world.broker.report(OPENED, SENT)
+    assert (dict(report.cash), dict(report.positions), report.open_orders) == (CASH, SHARES, ())
+
+
+@case("foreign")
+def k19_another_account_is_refused(world: World) -> None:
+    with pytest.raises(BrokerError, match="account"):
+        world.foreign().report(OPENED, SENT)
+    before = world.requests()
+    with pytest.raises(BrokerError, match="account"):
+        world.foreign().submit(order(), SENT)
+    assert world.requests() == before, "no order goes into an account that is not ours"
+
+
+@case("faults")
+def k20_silence_after_an_acceptance_is_an_error_and_the_order_is_found(world: World) -> None:
+    world.fault("accept_silent")
+    before = world.requests()
+    with pytest.raises(BrokerError):
+        world.broker.submit(order(), SENT)
+    assert world.requests() == before + 1, "a request for an order is never repeated"
+    assert state_of(world.broker, "o1") is OrderState.ACKED
+    assert len(world.broker.report(OPENED, SENT + MINUTE).open_orders) == 1
+
+
+@case("faults")
+def k21_silence_without_an_acceptance_is_an_error_and_no_order_is_found(world: World) -> None:
+    world.fault("lost")
+    before = world.requests()
+    with pytest.raises(BrokerError):
+        world.broker.submit(order(), SENT)
+    assert world.requests() <= before + 1
+    assert world.broker.find("o1") is None
+    assert world.broker.report(OPENED, SENT + MINUTE).open_orders == ()
+
+
+@case("faults")
+def k22_a_late_acceptance_is_found_later(world: World) -> None:
+    world.fault("late")
+    with pytest.raises(BrokerError):
+        world.broker.submit(order(), SENT)
+    assert world.broker.find("o1") is None
+    world.pass_to(SENT + world.broker.capabilities.lateness_max + MINUTE)
+    assert state_of(world.broker, "o1") is OrderState.ACKED
+
+
+@case("repeats")
+def k23_executions_told_twice_count_once(world: World) -> None:
+    world.price(10.0)
+    world.broker.submit(order(), SENT)
+    world.broker.submit(order(Side.SELL, "30", "9", number="2"), SENT)
+    world.repeat()
+    world.pass_to(CLOSED)
+    report = world.broker.report(OPENED, CLOSED)
+    assert (dict(report.cash), dict(report.positions)) == moved(report)
+    assert report.positions == {"A": D(120)}
+    assert [f.executed_at for f in report.executions] == sorted(f.executed_at for f in report.executions)
+
+
+@case("busts")
+def k24_a_bust_is_told_with_what_stands_instead(world: World) -> None:
+    world.price(10.0)
+    world.broker.submit(order(), SENT)
+    world.pass_to(CLOSED)
+    (first, *_) = world.broker.report(OPENED, CLOSED).executions
+    world.bust(first.execution_id, "9.90")
+    (bust,) = world.broker.report(OPENED, CLOSED + MINUTE).busts
+    assert bust.execution_id == first.execution_id
+    after = world.broker.report(OPENED, CLOSED + MINUTE)
+    (stands,) = [fill for fill in after.executions if fill.execution_id == bust.replaced_by]
+    assert (stands.quantity, stands.price) == (first.quantity, D("9.90"))
+
+
+@case("busts")
+def k25_a_bust_without_successor_gives_the_money_back(world: World) -> None:
+    world.price(10.0)
+    world.broker.submit(order(), SENT)
+    world.pass_to(CLOSED)
+    fills = world.broker.report(OPENED, CLOSED).executions
+    for fill in fills:
+        world.bust(fill.execution_id, None)
+    report = world.broker.report(OPENED, CLOSED + MINUTE)
+    assert {bust.execution_id for bust in report.busts} == {fill.execution_id for fill in fills}
+    assert {bust.replaced_by for bust in report.busts} == {""}
+    assert (dict(report.cash), dict(report.positions)) == (CASH, SHARES)
+
+
+@case("dividends")
+def k26_a_dividend_is_told_once(world: World) -> None:
+    world.dividend("0.335")
+    report = world.broker.report(OPENED, CLOSED)
+    (event,) = report.events
+    assert (event.kind, event.instrument, event.currency, event.amount, event.quantity) == (
+        "DIVIDEND",
+        "A",
+        "USD",
+        D("16.75"),
+        D(0),
+    )
+    assert (dict(report.cash), dict(report.positions)) == ({"USD": D("10016.75")}, SHARES)
+    assert world.broker.report(event.effective_at, CLOSED).events == ()
+
+
+@case()
+def k27_capabilities_can_be_planned_with(world: World) -> None:
+    can = world.broker.capabilities
+    assert can.name
+    assert can.lateness_max >= dt.timedelta(0)
+    assert can.settlement_days >= 0
+    for kinds, terms in (
+        ({OrderType.LIMIT_ON_OPEN, OrderType.MARKET_ON_OPEN}, can.open_auction),
+        ({OrderType.LIMIT_ON_CLOSE, OrderType.MARKET_ON_CLOSE}, can.close_auction),
+    ):
+        assert not (can.types & kinds) or terms is not None
+        assert terms is None or terms.closes_before >= dt.timedelta(0)
+
+
+@case()
+def k28_orders_that_ended_leave_nothing_open(world: World) -> None:
+    world.price(10.0)
+    for number in ("1", "2", "3"):
+        world.broker.submit(order(number=number, quantity="10"), SENT)
+    world.broker.cancel("o2", SENT + MINUTE)
+    world.pass_to(CLOSED)
+    report = world.reopened().report(OPENED, CLOSED)
+    assert report.open_orders == ()
+    assert {state_of(world.reopened(), f"o{n}") for n in (1, 2, 3)} <= TERMINAL_STATES
+    assert report.positions == {"A": D(70)}

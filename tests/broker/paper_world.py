@@ -8,7 +8,7 @@ from marketbot_resources import calendars
 from marketbot_resources.corporate_actions import CorporateAction
 from marketbot_resources.fill_rules import Bar
 from marketbot_resources.mandate import Mandate, parse_mandate
-from marketbot_resources.model import Kind, Order, Side
+from marketbot_resources.model import Kind, Order, OrderType, Side
 from marketbot_resources.paper_market import PaperListing
 
 D = Decimal
@@ -76,6 +76,7 @@ class HandMarket:
 def order(
     side: Side = Side.BUY, quantity: str = "100", limit: str | None = "10.50", *, number: str = "1", instrument: str = "A",
     mic: str = "XNYS", currency: str = "USD", kind: Kind = Kind.EQUITY, send_until: dt.datetime = CLOSED,
+    type: OrderType = OrderType.LIMIT_ON_OPEN,
 ) -> Order:  # fmt: skip
     return Order(
         client_order_id=f"o{number}",
@@ -92,6 +93,7 @@ def order(
         send_from=OPENED,
         send_until=send_until,
         reason="test",
+        type=type,
     )
 
 

@@ -1,11 +1,14 @@
-"""Every twin of the paper broker keeps the contract of the port."""
+"""Every twin of the paper broker keeps the contract of the port, and its own rules."""
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
+import broker_contract
+import paper_contract
 import pytest
-from broker_contract import CASES, CASH, SHARES
-from paper_world import OPENED, HandMarket, mandate
+from broker_contract import CASH, SHARES
+from paper_world import OPENED, TUESDAY, HandMarket, mandate
 
 from marketbot_resources.broker.paper import PaperBroker
 from marketbot_resources.model import BrokerPort
@@ -37,9 +40,60 @@ def reopened(path: Path, market: HandMarket) -> BrokerPort:
     return ReopenedBroker(path, market)
 
 
-@pytest.mark.parametrize("twin", [in_memory, persistent, reopened], ids=lambda twin: twin.__name__)
-@pytest.mark.parametrize("name", CASES)
-def test_contract(name: str, twin: Callable[[Path, HandMarket], BrokerPort], tmp_path: Path) -> None:
-    """A numbered case of broker_contract.py holds."""
+TWINS = {"in_memory": in_memory, "persistent": persistent, "reopened": reopened}
+
+
+class PaperWorld:
+    """The paper broker as a World of the contract. Its time passes when it is asked."""
+
+    can = frozenset({"dedupe", "partial", "dividends"})
+
+    def __init__(self, twin: Callable[[Path, HandMarket], BrokerPort], path: Path) -> None:
+        self._twin, self._path, self.market = twin, path, HandMarket()
+        self.market.sigma = 0.0
+        self.broker = twin(path, self.market)
+
+    def price(self, price: float, volume: float = 1_000_000.0) -> None:
+        self.market.trade("A", TUESDAY, price, volume)
+
+    def pass_to(self, at: dt.datetime) -> None:
+        self.broker.report(OPENED, at)
+
+    def reopened(self) -> BrokerPort:
+        return self.broker if self._twin is in_memory else ReopenedBroker(self._path, self.market)
+
+    def requests(self) -> int:
+        return 0
+
+    def partial(self, quantity: str, price: str) -> None:
+        self.price(float(price), volume=50 * (float(quantity) + 0.5))  # 2 % of the volume
+
+    def dividend(self, per_share: str) -> None:
+        self.market.happen("CASH_DIVIDEND", amount=float(per_share))
+
+    def fault(self, name: str) -> None:
+        raise NotImplementedError
+
+    def foreign(self) -> BrokerPort:
+        raise NotImplementedError
+
+    def bust(self, execution_id: str, price: str | None) -> None:
+        raise NotImplementedError
+
+    def repeat(self) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("name", paper_contract.CASES)
+def test_paper_rules(name: str, twin: str, tmp_path: Path) -> None:
+    """A numbered case of paper_contract.py holds."""
     market = HandMarket()
-    CASES[name](twin(tmp_path, market), market)
+    paper_contract.CASES[name](TWINS[twin](tmp_path, market), market)
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("name", broker_contract.cases_of(PaperWorld.can))
+def test_contract(name: str, twin: str, tmp_path: Path) -> None:
+    """A numbered case of broker_contract.py holds."""
+    broker_contract.CASES[name](PaperWorld(TWINS[twin], tmp_path))

@@ -1,5 +1,6 @@
 """The commands that look at a home: each on a real home of two sessions, expectations from the files by other means."""
 
+import getpass
 import gzip
 import hashlib
 import json
@@ -132,7 +133,7 @@ def test_explain_tells_fills_and_their_cost(finished: Path, marketbot: Command) 
     assert own
     assert view["fills"][0]["cost"]["total_base"] == pytest.approx(costs.loc[own[0]["execution_id"], "total_base"])
     events = view["ledger"]["events"]
-    assert [event["state"] for event in events] == ["SENDING", "ACKED"]
+    assert [event["state"] for event in events] == ["SENDING", "ACKED", "FILLED"]
     assert view["ledger"]["final"]["state"] == "FILLED"
 
 
@@ -226,10 +227,10 @@ def test_halt_then_resume(home: Path, marketbot: Command) -> None:
     assert marketbot(home, "resume", "--reason", "settled").code == 0
     assert not (home / "HALT").exists()
     assert marketbot(home, "status").code == 0
-    assert [json.loads(row[0]) for row in query(home / "ledger.sqlite", actions)] == [
-        {"operator": "cli", "action": "halt", "reason": "a doubt", "n": 1},
-        {"operator": "cli", "action": "resume", "reason": "settled", "n": 2},
-    ]
+    halted, resumed = (json.loads(row[0]) for row in query(home / "ledger.sqlite", actions))
+    assert halted == {"operator": "cli", "action": "halt", "reason": "a doubt", "n": 1, "user": getpass.getuser()}
+    assert resumed.pop("before")["open_orders"] != [], "what the broker said"
+    assert resumed == {"operator": "cli", "action": "resume", "reason": "settled", "n": 2, "user": getpass.getuser()}
     assert marketbot(home, "resume").code == 0
     assert len(query(home / "ledger.sqlite", actions)) == 2
 

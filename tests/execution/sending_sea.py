@@ -84,11 +84,11 @@ class Sea:
     cash: Decimal = ZERO
     positions: dict[str, Decimal] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
-    calls: int = 0
+    told: dt.timedelta = LATENESS_MAX
 
     @property
     def capabilities(self) -> Capabilities:
-        return replace(PaperAccount.capabilities, dedupes_client_id=self.dedupes, lateness_max=LATENESS_MAX)
+        return replace(PaperAccount.capabilities, dedupes_client_id=self.dedupes, lateness_max=self.told)
 
     def tick(self, seconds: float) -> None:
         """Time passes; what was on its way arrives when its time has come."""
@@ -118,7 +118,6 @@ class Sea:
         return self.chance.around(lambda: self._submit(order))
 
     def _submit(self, order: Order) -> Acknowledgement:
-        self.calls += 1
         self.tick(0.1)
         name = order.client_order_id
         mood = self.chance.random.choices([*ROUGH, "accept"], [*ROUGH.values(), 1 - sum(ROUGH.values())])[0]
@@ -185,10 +184,10 @@ def batch(chance: Chance) -> tuple[Order, ...]:
     )
 
 
-def day(folder: Path, seed: int, *, dedupes: bool, resend: bool) -> Day:
-    """One session and the beginning of the next, whatever happens."""
+def day(folder: Path, seed: int, *, dedupes: bool, resend: bool, told: dt.timedelta = LATENESS_MAX) -> Day:
+    """One session and the beginning of the next, whatever happens. `told`: the lateness that the broker admits to."""
     chance, hours = Chance(seed), Hours()
-    orders, sea = batch(chance), Sea(chance, hours, dedupes)
+    orders, sea = batch(chance), Sea(chance, hours, dedupes, told=told)
     freeze_batch(SqliteLedger(folder / f"{seed}.sqlite"), "acc", SESSION, orders, {})
     ledger = MortalLedger(folder / f"{seed}.sqlite")
     ledger.chance = chance

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marketbot_assets.execution.gate import GateFacts, faults, place
+from marketbot_assets.execution.gate import faults
+from marketbot_assets.execution.gate_facts import GateFacts
+from marketbot_assets.execution.gate_orders import place
 from marketbot_resources.model import Kind, OpenOrder, Order, Side, batch_sha256
 
 SESSION = dt.date(2018, 12, 11)
@@ -81,6 +83,7 @@ def facts(*orders: Order, **changes: Any) -> GateFacts:
         "already_sent": frozenset(),
         "known_instruments": NAMES,
         "environment": "paper",
+        "broker_at": NOW,
     }
     return GateFacts(**{**known, **changes})
 
@@ -355,8 +358,31 @@ def test_the_gate_knows_the_halt_levels(word: str, buys: bool, sells: bool) -> N
 
 @pytest.mark.parametrize("word", ["", "live", "PAPER", None, 1])
 def test_the_gate_knows_whose_money_it_is(word: Any) -> None:
-    """RC-82: anything but the paper broker's account is a fault."""
+    """RC-82: anything but a paper account is a fault."""
     assert any("broker" in text for text in ask(order(1), environment=word))
+
+
+@pytest.mark.parametrize("permitted", ["paper", "live", "", "LIVE", None, True])
+@pytest.mark.parametrize("told", ["paper", "live", "", "LIVE", None, True])
+def test_live_money_moves_where_it_is_permitted_and_said(told: Any, permitted: Any) -> None:
+    """RC-82: the broker's word must be the permitted one, and that one must be a word for money."""
+    found = ask(order(1), environment=told, permitted_environment=permitted)
+    assert (found == ()) is ((told, permitted) in {("paper", "paper"), ("live", "live")})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "good"), [(0, True), (30, True), (-30, True), (30.001, False), (-30.001, False), (86_400, False)]
+)
+def test_the_gate_compares_the_clocks(seconds: float, good: bool) -> None:
+    """RC-83: half a minute either way, at each wave."""
+    at = NOW + dt.timedelta(seconds=seconds)
+    assert (ask(order(1), broker_at=at) == ()) is good
+
+
+@pytest.mark.parametrize("at", [NOW.replace(tzinfo=None), NOW.date(), "2018-12-11T23:00:00Z", 1.0, None], ids=str)
+def test_a_clock_that_cannot_be_read_is_a_fault(at: Any) -> None:
+    """RC-83, G3: an instant without zone, a day, a text, a number, nothing."""
+    assert ask(order(1), broker_at=at) != ()
 
 
 def test_the_gate_stands_alone() -> None:

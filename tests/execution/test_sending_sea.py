@@ -1,5 +1,6 @@
 """2,000 days at a broker that misbehaves: no order twice, none lost, positions and cash to the cent."""
 
+import datetime as dt
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -60,6 +61,16 @@ def campaign(seeds: range, kind: str) -> str:
 def test_some_days_at_sea(kind: str) -> None:
     """Whatever the broker does and wherever the sender dies."""
     campaign(range(SHORT), kind)
+
+
+def test_a_lateness_that_is_not_true_shows() -> None:
+    """The judge is awake: a broker that accepts later than it admits to gets orders twice where they are sent again."""
+    doubles = 0
+    with fast_folder() as folder:
+        for seed in range(24):
+            found = day(Path(folder), seed, dedupes=False, resend=True, told=dt.timedelta(0))
+            doubles += sum(count - 1 for count in found.sea.arrived.values())
+    assert doubles > 0
 
 
 @pytest.mark.long

@@ -13,7 +13,7 @@ from marketbot_resources.ledger.examine import examine
 from marketbot_resources.store.inspection import index_faults, store_faults
 
 pytestmark = pytest.mark.graph
-SAMPLE, CHUNKS = 2, 10
+SAMPLE, CHUNKS = 1, 10
 READS = ("broker find", "broker report", "halt read")
 
 

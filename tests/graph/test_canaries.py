@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,10 +98,15 @@ class TellingBroker(BrokerResource):
         return _Telling(super().open(mandate, ports), self.mood)
 
 
-def run(home: Home, instance: dg.DagsterInstance, session: str, overrides: Overrides) -> bool:
-    """One run with Dagster's own logger, whose events are kept."""
+def run(
+    home: Home, instance: dg.DagsterInstance, session: str, overrides: Overrides, steps: Sequence[str] | None = None
+) -> bool:
+    """One run, of these steps alone when some are named, with Dagster's own logger, whose events are kept."""
     job = build_definitions(overrides).resolve_job_def("daily")
-    return job.execute_in_process(partition_key=session, instance=instance, raise_on_error=False).success
+    selection = None if steps is None else [dg.AssetKey(step) for step in steps]
+    return job.execute_in_process(
+        partition_key=session, instance=instance, raise_on_error=False, asset_selection=selection
+    ).success
 
 
 def command(*arguments: str) -> str:
@@ -183,7 +188,7 @@ def test_no_planted_secret_is_left_anywhere(
             ({"ports": TellingPorts(mood="echoes")}, "raw_news"),
             ({"ports": TellingPorts(), "broker": TellingBroker(mood="raises")}, "account_snapshot"),
         ):
-            assert not run(home, instance, AFTER, overrides)
+            assert not run(home, instance, AFTER, overrides, [step])
             assert not home.has(step, AFTER)
         said = command("halt", "--reason", TOLD)
         assert run(home, instance, AFTER, {"ports": TellingPorts()}), home.lake.ledger.entries("run_failed")[-1].body

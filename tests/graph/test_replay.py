@@ -20,6 +20,8 @@ pytestmark = pytest.mark.graph
 RECORDS = {"mandate", "account_snapshot", "submissions", "replay_check", "proof"}
 READ_SNAPSHOT = {
     "fills",
+    "cost_calibration",
+    "shortfall",
     "reconciliation",
     "book_state",
     "target_portfolio",

@@ -213,13 +213,18 @@ def test_one_session_at_a_time() -> None:
     assert (shows(calm, Status.PASS, 0.0, 0.0), calm.message) == (True, "")
 
 
-@pytest.mark.parametrize(("named", "told"), [("paper", "live"), ("live", "paper"), ("live", "live"), ("paper", None)])
-def test_both_names_of_the_account_are_paper(named: str, told: object) -> None:
-    """RC-82: what the mandate names and what the broker says."""
-    mandate = tweaked(MANDATE, "broker.name", named)
-    assert shows(said(platform.environment, mandate, environment=told)[""], Status.HALT, 1.0, 0.0)
-    calm = one(platform.environment)
-    assert (shows(calm, Status.PASS, 0.0, 0.0), calm.message) == (True, "")
+@pytest.mark.parametrize("permitted", ["paper", "live", "", None])
+@pytest.mark.parametrize("told", ["paper", "live", "", "LIVE", None])
+@pytest.mark.parametrize("named", ["paper", "live", ""])
+def test_whose_money_the_mandate_names_the_broker_says_and_a_record_allows(
+    named: str, told: object, permitted: object
+) -> None:
+    """RC-82: mandate, broker and permission must say the same one of two words."""
+    mandate = tweaked(MANDATE, "broker.environment", named)
+    found = said(platform.environment, mandate, environment=told, permitted_environment=permitted)[""]
+    good = (named, told, permitted) in {("paper",) * 3, ("live",) * 3}
+    assert shows(found, Status.PASS if good else Status.HALT, float(not good), 0.0)
+    assert (found.message == "") is good
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ FIRES: tuple[tuple[str, Status, dict[str, object]], ...] = (
     ("RC-74", Status.REDUCE_ONLY, {"breaches": (breach(halt_class="", cure_sessions=2, sessions=2),)}),
     ("RC-81", Status.HALT, {"other_sessions": ("2018-12-12",)}),
     ("RC-82", Status.HALT, {"environment": "live"}),
+    ("RC-82", Status.HALT, {"environment": "live", "permitted_environment": "live"}),
     ("RC-82", Status.HALT, {"environment": ""}),
     ("RC-83", Status.WARN, {"clock_skew_seconds": -2.1}),
     ("RC-83", Status.HALT, {"clock_skew_seconds": 30.1}),

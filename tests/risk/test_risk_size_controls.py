@@ -245,6 +245,25 @@ def test_tax_and_conversion() -> None:
 
 
 @pytest.mark.parametrize(
+    ("factor", "expected", "observed"),
+    [(1.0, Status.PASS, 9.5), (2.0, Status.PASS, 17.0), (3.8, Status.SHRINK, 30.5), (np.nan, Status.SHRINK, None)],
+)
+def test_the_factor_of_live_fills_is_charged(factor: float, expected: Status, observed: float | None) -> None:
+    """RC-26: 7.5 basis points carry the factor, the conversion of 2 does not; an unknown factor lets nothing be bought."""
+    factors = {("EUR", Side.BUY): factor, ("EUR", Side.SELL): 9.0}
+    facts = inputs(sigma_daily=np.full(12, 0.0), cost_multiples=factors)
+    (found,) = answers("RC-26", facts, (order("MBH", "BUY", 100),))
+    assert (found.status, found.observed) == (expected, observed)
+
+
+def test_the_factor_is_on_impact_too() -> None:
+    """RC-26: 3.5 and 2.4 basis points twice."""
+    facts = inputs(adv=with_value("MBD", 5e7, "adv"), cost_multiples={("USD", Side.BUY): 2.0})
+    (found,) = answers("RC-26", facts, (order("MBD", "BUY", 200),))
+    assert found.observed == pytest.approx(2 * (3.5 + 120 * np.sqrt(20_000 / 5e7)))
+
+
+@pytest.mark.parametrize(
     ("shares", "expected"), [(290, Status.PASS), (291, Status.WARN), (300, Status.WARN), (301, Status.SHRINK)]
 )
 def test_share_classes_are_one_name(shares: int, expected: Status) -> None:

@@ -24,7 +24,7 @@ STAGES = (
     "research",
 )
 FREE = {"decision", "audit", "research"}
-WIRING = ("definitions", "jobs", "automation", "automation_intraday", "cli")
+WIRING = ("definitions", "jobs", "automation", "automation_intraday", "automation_orders", "cli")
 PURE_THIRD_PARTY = {
     "numpy",
     "pandas",
@@ -63,6 +63,7 @@ PURE_RESOURCES = {
     "order_types",
     "paper_book",
     "paper_terms",
+    "heard",
     "paper",
     "paper_market",
     "paper_order",
