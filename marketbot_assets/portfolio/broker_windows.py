@@ -7,9 +7,10 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from marketbot_assets.portfolio.inputs import SliceWindow
+from marketbot_assets.portfolio.inputs import Flags, SliceWindow
 from marketbot_assets.portfolio.slicing import slice_windows
 from marketbot_assets.portfolio.windows import SEND_WINDOW, Windows, first_open, windows_of
 from marketbot_resources.broker_table import BROKERS
@@ -32,6 +33,10 @@ class BrokerWindows:
     buy_refusals: tuple[str, ...]
     slices: Mapping[str, tuple[SliceWindow, ...]]
     legs_until: dt.datetime
+
+    def can_exit(self) -> Flags:
+        """(n,) whether an exit has a window; without one a name cannot be traded at all."""
+        return np.array([not why for why in self.exits.refusal], dtype=bool)
 
 
 def broker_windows(

@@ -209,7 +209,7 @@ def portfolio_inputs(
     held = "a held name has no price" if unpriced_held else ""
     refused = zip(buy_refusals(market, account, mandate, session), terms.buy_refusals, strict=True)
     reasons = [reason or held or why for reason, why in refused]
-    can_trade = tradable(market, currencies, mandate) & np.array([not why for why in terms.exits.refusal], dtype=bool)
+    can_trade = tradable(market, currencies, mandate) & terms.can_exit()
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
     mics = dict(zip(names, rows["mic"], strict=True))
     waiting = unsettled(account.book.unsettled, mics, cutoff, mandate.calendar.closed)
