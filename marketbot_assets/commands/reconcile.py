@@ -7,7 +7,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.home import existing_lake, load_mandate
-from marketbot_resources.broker.sending import IN_DOUBT
+from marketbot_resources.broker.order_states import IN_DOUBT
 from marketbot_resources.errors import StoreError, UsageError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry
