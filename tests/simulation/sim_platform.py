@@ -5,7 +5,8 @@ run that died is started again. Not here: what goes wrong (`sim_faults`), what m
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -358,7 +359,8 @@ class Simulated:
         )
         reader.known = situation
         desk = submitting.Desk(self.ledger, self.broker, self.clock, self.halt, self.notary)
-        submitting.submit(reader, desk)  # type: ignore[arg-type]
+        with handed_over():
+            submitting.submit(reader, desk)  # type: ignore[arg-type]
 
     # --- people ---
 
@@ -381,6 +383,12 @@ class Simulated:
         return self.store.get("book", done[-1]) if done else None  # type: ignore[return-value]
 
 
-def hand_over_the_situation() -> None:
+@contextmanager
+def handed_over() -> Iterator[None]:
     """Sending reads the situation that was decided upon; building it again from frames is the graph's test, not this one's."""
+    real = submitting.situation
     submitting.situation = lambda read, ledger: read.known  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        submitting.situation = real
