@@ -67,10 +67,27 @@ def take_account(
     if broker is None:
         return AccountAtCutoff(None, cutoff_at, *told)
     begin_hearing(ledger, book_cutoff_before(ledger, session))
+    since_cutoff = clock.now(session) - cutoff_at
     followed = follow(ledger, broker, mandate.account.id, cutoff_at, closed=mandate.calendar.closed)
     heard = take(ledger, session, followed.report, followed.since)
-    report = replace(followed.report, executions=heard.executions, events=heard.events, busts=heard.busts)
+    report = replace(
+        followed.report,
+        executions=heard.executions,
+        events=heard.events,
+        busts=heard.busts,
+        broker_at=broker_at_cutoff(followed.report, since_cutoff),
+    )
     return AccountAtCutoff(report, cutoff_at, *told, heard=heard, working=followed.working)
+
+
+def broker_at_cutoff(report: AccountReport, since_cutoff: dt.timedelta) -> dt.datetime | None:
+    """The broker's clock as it was at the cutoff (RC-83): a run that is begun again asks later, which is no fault of a clock.
+
+    `since_cutoff`: by our clock, when the broker was asked. A broker that keeps the session's clock tells the instant itself.
+    """
+    if report.broker_at is None or report.broker_at == report.as_of_at:
+        return report.broker_at
+    return report.broker_at - since_cutoff
 
 
 def operator_actions(ledger: Ledger, session: dt.date) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
 """A live-like run in real processes: sessions over HTTP to a misbehaving Alpaca, killed at random instants and started again.
 
-A child process runs every session up to one from what ledger and disk hold; the parent kills it, starts it again, and lets the
-broker's time pass between sessions. Not here: any statement about the product (`test_live_kills`).
+A child process runs a session from what ledger and disk hold; the parent kills it, starts it again, and lets the broker's time
+pass between sessions. There is one time: a process that starts reads it where the one before left it. Not here: any statement
+about the product (`test_live_kills`).
 """
 
 import datetime as dt
 import json
 import os
+import pickle
 import random
 import select
 import signal
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +35,9 @@ from marketbot_resources.calendars import open_at
 from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.postgres import PostgresLedger
+from marketbot_resources.ledger.record import Fence, Receipt
 from marketbot_resources.ledger.sqlite import SqliteLedger
+from marketbot_resources.mandate import Schedule
 from marketbot_resources.model import OrderState
 from marketbot_resources.store.content import canonical, decode, encode, to_frame
 
@@ -44,6 +48,8 @@ EVENING = dt.timedelta(minutes=55)
 QUIET = Shape(gap=0.0, missing=0.0, halt=0.0, split=0.0, dividend=0.0)
 CHILD_SECONDS_MAX = 90.0
 EARLY, STARTS_MAX = 0.3, 20
+RESTART_SECONDS = (1.0, 90.0)
+RECEIPTS = "receipts"
 MARK, GOOD = b".", b"good"
 
 
@@ -51,14 +57,16 @@ MARK, GOOD = b".", b"good"
 class Outcome:
     """What a run leaves: the broker's truth, our book after the last session, and what the ledger holds.
 
-    `entries`: kind and key of sessions, batches and intents; `sent`: ids of orders with a durable SENDING; `fault`: what does not
-    verify, empty when all does.
+    `entries`: kind and key of sessions, batches and intents; `sent`: ids of orders with a durable SENDING; `lost`: kind and key of
+    entries of which a process was told that they are durable, and which are not there; `fault`: what does not verify, empty when
+    all does.
     """
 
     truth: Mapping[str, object]
     book: Mapping[str, object]
     entries: frozenset[str]
     sent: frozenset[str]
+    lost: frozenset[str]
     fault: str
     kills: int
 
@@ -81,8 +89,7 @@ class Broker:
 
     def truth(self) -> dict[str, object]:
         """What really happened."""
-        with urllib.request.urlopen(f"{self.base}/_truth", timeout=10) as answer:
-            return json.loads(answer.read())  # type: ignore[no-any-return]
+        return truth(self.base)
 
     def close(self) -> None:
         """Ends the server."""
@@ -99,39 +106,76 @@ def control(base: str, *actions: Mapping[str, object]) -> None:
         answer.read()
 
 
+def truth(base: str) -> dict[str, object]:
+    """What really happened at the server."""
+    with urllib.request.urlopen(f"{base}/_truth", timeout=10) as answer:
+        return json.loads(answer.read())  # type: ignore[no-any-return]
+
+
 class LinkedClock(VirtualClock):
-    """The evening of a session; who waits lets the broker's time pass, too."""
+    """The machine's clock: the broker's time at the start of the process; who waits lets the broker's time pass, too."""
 
-    base = ""
-
-    def begin(self, session: dt.date) -> None:
-        super().begin(session)
-        self.at = max(self.at, self.at_cutoff(session) + EVENING)
+    def __init__(self, schedule: Schedule, base: str) -> None:
+        super().__init__(schedule)
+        self.base = base
+        self.at = dt.datetime.fromisoformat(str(truth(base)["now"]))
 
     def wait(self, seconds: float) -> None:
         super().wait(seconds)
         control(self.base, {"do": "advance", "seconds": seconds})
 
 
+class _Sqlite(SqliteLedger):
+    """The ledger as a file. It notes every entry that it was told to be durable; the notes outlive the process."""
+
+    receipts = Path()
+
+    def _append(self, records: Sequence[tuple[str, str, bytes]], fence: Fence | None = None) -> list[Receipt]:
+        return _noted(self.receipts, records, super()._append(records, fence))
+
+
+class _Postgres(PostgresLedger):
+    """The ledger as a database, with the same notes."""
+
+    receipts = Path()
+
+    def _append(self, records: Sequence[tuple[str, str, bytes]], fence: Fence | None = None) -> list[Receipt]:
+        return _noted(self.receipts, records, super()._append(records, fence))
+
+
+def _noted(path: Path, records: Sequence[tuple[str, str, bytes]], made: list[Receipt]) -> list[Receipt]:
+    with path.open("a", encoding="utf-8") as file:
+        file.write("".join(f"{kind} {key}\n" for kind, key, _ in records))
+    return made
+
+
 class Disk(FaultyStore):
-    """Snapshots on the disk, whole or not at all; everything else is worked out again from them."""
+    """Snapshots and books on the disk, each whole or not at all, put once."""
 
     folder = Path()
 
     def put(self, asset: str, session: dt.date, value: object) -> object:  # type: ignore[override]
-        if asset == "account_snapshot":
-            assert isinstance(value, pd.DataFrame)
-            path = self.folder / f"{session.isoformat()}.parquet"
+        path = self._path(asset, session)
+        if not path.exists():
             beside = path.with_suffix(f".{os.getpid()}")
-            beside.write_bytes(encode(canonical(value, ACCOUNT_SNAPSHOT)))
+            if asset == "account_snapshot":
+                assert isinstance(value, pd.DataFrame)
+                beside.write_bytes(encode(canonical(value, ACCOUNT_SNAPSHOT)))
+            else:
+                beside.write_bytes(pickle.dumps(value))
             beside.replace(path)
-        return super().put(asset, session, value)
+        return self.get(asset, session)
 
     def get(self, asset: str, session: dt.date) -> object | None:
-        path = self.folder / f"{session.isoformat()}.parquet"
-        if asset == "account_snapshot" and path.exists():
+        path = self._path(asset, session)
+        if not path.exists():
+            return None
+        if asset == "account_snapshot":
             return to_frame(decode(path.read_bytes(), ACCOUNT_SNAPSHOT.arrow_schema))
-        return super().get(asset, session)
+        return pickle.loads(path.read_bytes())  # type: ignore[no-any-return]
+
+    def _path(self, asset: str, session: dt.date) -> Path:
+        return self.folder / f"{session.isoformat()}.{asset}"
 
 
 def world_of(count: int) -> World:
@@ -143,9 +187,9 @@ def world_of(count: int) -> World:
 
 def open_run(world: World, home: Path, url: str | None, base: str) -> Simulated:
     """The platform as a new process finds it."""
-    ledger: Ledger = SqliteLedger(home / "ledger.sqlite") if url is None else PostgresLedger(url)
-    clock = LinkedClock(world.mandate.schedule)
-    clock.base = base
+    ledger = _ledger(home, url)
+    ledger.receipts = home / RECEIPTS
+    clock = LinkedClock(world.mandate.schedule, base)
     listed = [Symbol(name, row[0], name[-1], row[1]) for name, row in LISTINGS.items() if name not in FOREIGN]
     headers = {"APCA-API-KEY-ID": KEY, "APCA-API-SECRET-KEY": SECRET}
     broker = AlpacaBroker(
@@ -161,22 +205,24 @@ def open_run(world: World, home: Path, url: str | None, base: str) -> Simulated:
     )  # fmt: skip
 
 
+def _ledger(home: Path, url: str | None) -> _Sqlite | _Postgres:
+    return _Sqlite(home / "ledger.sqlite") if url is None else _Postgres(url)
+
+
 def _disk(home: Path) -> Disk:
     store = Disk(Faults(0))
-    store.folder = home / "snapshots"
+    store.folder = home / "store"
     store.folder.mkdir(exist_ok=True)
     return store
 
 
-def run_sessions(
-    world: World, home: Path, url: str | None, base: str, last: int, sends: Callable[[], object] = lambda: None
+def run_session(
+    world: World, home: Path, url: str | None, base: str, place: int, sends: Callable[[], object] = lambda: None
 ) -> Simulated:
-    """Every session up to one, each from where the processes before left it. `sends` is told when the last one begins to send."""
+    """One session from where the processes before left it. `sends` is told when it begins to send."""
     sim = open_run(world, home, url, base)
-    for place, day in enumerate(world.sessions[: last + 1]):
-        sim.clock.begin(day)
-        sim.before_sending = sends if place == last else lambda: None
-        sim.run(day)
+    sim.before_sending = sends
+    sim.run(world.sessions[place])
     return sim
 
 
@@ -191,7 +237,7 @@ def broker_of(folder: Path, world: World, seed: int, faults: str) -> Iterator[Br
 
 
 def live(folder: Path, url: str | None, *, sessions: int, seed: int, faults: str, kills: int = 0) -> Outcome:
-    """A run of some sessions. Each gets its share of `kills` at random instants; most fall while orders are sent."""
+    """A run of some sessions. Each gets its share of `kills` at random instants: the first before it sends, most while it does."""
     world, draw, done = world_of(sessions + 1), random.Random(seed), 0
     home = folder / "home"
     home.mkdir()
@@ -199,8 +245,9 @@ def live(folder: Path, url: str | None, *, sessions: int, seed: int, faults: str
     with broker_of(folder, world, seed, faults) as server:
         for place in range(sessions):
             child = _Child(world, home, url, server.base, place)
-            for _ in range(kills // sessions):
-                done += child.killed(draw)
+            for start in range(kills // sessions):
+                done += child.killed(draw, early=start == 0 or draw.random() < EARLY)
+                server.control({"do": "advance", "seconds": draw.uniform(*RESTART_SECONDS)})
             child.finished()
             _next_day(server, world, place)
         truth = server.truth()
@@ -219,7 +266,7 @@ def _warm(world: World, folder: Path) -> None:
 
 @dataclass(slots=True)
 class _Child:
-    """A process that runs the sessions up to one. How long it takes is learned from those that were not killed."""
+    """A process that runs a session. How long it takes is learned from those that were not killed."""
 
     world: World
     home: Path
@@ -229,9 +276,8 @@ class _Child:
     before: float = 0.3
     sending: float = 0.3
 
-    def killed(self, draw: random.Random) -> int:
+    def killed(self, draw: random.Random, *, early: bool) -> int:
         """Starts one and kills it: before it sends, or while it does; 0 when it was faster than that."""
-        early = draw.random() < EARLY
         told = self._run(draw.uniform(0.0, self.before) if early else None, draw.uniform(0.0, self.sending))
         return int(not told.endswith(GOOD))
 
@@ -251,7 +297,7 @@ class _Child:
         if pid == 0:
             os.close(read)
             world, home, url, base, place = self.world, self.home, self.url, self.base, self.place
-            _alone(lambda: run_sessions(world, home, url, base, place, lambda: os.write(write, MARK)), write)
+            _alone(lambda: run_session(world, home, url, base, place, lambda: os.write(write, MARK)), write)
         os.close(write)
         try:
             told = _heard(read, before)
@@ -300,14 +346,24 @@ def _next_day(server: Broker, world: World, place: int) -> None:
 
 
 def _book(world: World, home: Path, url: str | None, base: str, place: int) -> dict[str, object]:
-    """Our book after the last fills, from a process of its own, as every other is."""
+    """Our book after the last fills, from a process of its own, as every other is; again while the broker refuses to tell."""
+    told = b""
+    for _ in range(STARTS_MAX):
+        told = _told_book(world, home, url, base, place)
+        first, _, rest = told.partition(b"\n")
+        if rest == GOOD:
+            return json.loads(first)  # type: ignore[no-any-return]
+    raise AssertionError(told.decode())
+
+
+def _told_book(world: World, home: Path, url: str | None, base: str, place: int) -> bytes:
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read)
 
         def tell() -> None:
-            kept = run_sessions(world, home, url, base, place).store.get("book", world.sessions[place])
+            kept = run_session(world, home, url, base, place).store.get("book", world.sessions[place])
             assert isinstance(kept, Kept)
             held = kept.held.holdings
             told = {
@@ -323,18 +379,19 @@ def _book(world: World, home: Path, url: str | None, base: str, place: int) -> d
         told += chunk
     os.close(read)
     os.waitpid(pid, 0)
-    first, _, rest = told.decode().partition("\n")
-    assert rest == "good", told.decode()
-    return json.loads(first)  # type: ignore[no-any-return]
+    return told
 
 
-def _recorded(home: Path, url: str | None) -> tuple[frozenset[str], frozenset[str], str]:
-    """(entries, orders sent, first fault) of the ledger; attempts and questions are of each process its own."""
-    ledger: Ledger = SqliteLedger(home / "ledger.sqlite") if url is None else PostgresLedger(url)
+def _recorded(home: Path, url: str | None) -> tuple[frozenset[str], frozenset[str], frozenset[str], str]:
+    """(entries, orders sent, lost, first fault) of the ledger; attempts and questions are of each process its own."""
+    ledger = _ledger(home, url)
     kinds = ("session_cutoff", "batch_frozen", "order_intent", "session_end")
     entries = frozenset(f"{kind} {entry.key}" for kind in kinds for entry in ledger.entries(kind))
     events = [entry for entry in ledger.entries("order_event") if entry.body["state"] == OrderState.SENDING.value]
+    told = frozenset((home / RECEIPTS).read_text(encoding="utf-8").splitlines())
+    there = frozenset(f"{row.kind} {row.key}" for row in ledger.rows())
     fault = first_fault(ledger)
     if isinstance(ledger, PostgresLedger):
         ledger.close()
-    return entries, frozenset(entry.key.split("/")[0] for entry in events), "" if fault is None else str(fault)
+    sent = frozenset(entry.key.split("/")[0] for entry in events)
+    return entries, sent, told - there, "" if fault is None else str(fault)

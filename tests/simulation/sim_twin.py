@@ -319,7 +319,7 @@ class Twin:
             executions=tuple(executions),
             events=events,
             environment=PAPER,
-            broker_at=until + drift,
+            broker_at=now + drift,
         )
 
     def _open_orders(self) -> list[OpenOrder]:
