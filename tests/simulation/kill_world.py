@@ -33,7 +33,6 @@ from marketbot_resources.broker.http import BrokerHttp
 from marketbot_resources.broker.symbols import Symbol, Symbols
 from marketbot_resources.calendars import open_at
 from marketbot_resources.ledger.examine import first_fault
-from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.postgres import PostgresLedger
 from marketbot_resources.ledger.record import Fence, Receipt
 from marketbot_resources.ledger.sqlite import SqliteLedger
