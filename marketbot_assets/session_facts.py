@@ -98,10 +98,11 @@ def order_facts(
 
     kinds = ["EXECUTION", "BUST", "OPEN_ORDER", "WORKING"]
     names = set(snapshot.loc[snapshot["kind"].isin(kinds), "client_order_id"])
-    intents = {name: ledger.get("order_intent", name) for name in sorted(names)}
     told = [
         fill for _, frame in read.each("fills", FILLS_SESSIONS, with_session=False) for fill in executions_of(frame)
     ]
+    names |= {fill.client_order_id for fill in told}
+    intents = {name: ledger.get("order_intent", name) for name in sorted(names)}
     gone = {fill.execution_id.split(":", 1)[1] for fill in told if is_bust(fill.execution_id)}
     before = read.previous("reconciliation")
     return Record(
