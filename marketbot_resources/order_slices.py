@@ -113,8 +113,8 @@ def left_of(
 def beyond_parents(orders: Mapping[str, Order], filled: Mapping[str, Decimal]) -> dict[str, tuple[Order, Decimal]]:
     """Id of a TC that filled, and of its slices -> (TC, shares that all of them filled), where they are more than its quantity.
 
-    `orders` as frozen and `filled` by client order id; slices that are not among `orders` count as nothing filled. A TC that filled nothing
-    bounds nothing: its slices have bounds of their own.
+    `orders`, as frozen, and `filled` by client order id; slices that are not among `orders` count as nothing filled. A TC that
+    filled nothing bounds nothing: its slices have bounds of their own.
     """
     found: dict[str, tuple[Order, Decimal]] = {}
     for name, order in orders.items():
