@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets.panels import MARKET_DEPS, last_sessions, market
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OpenOrder, QuotedHit
+from marketbot_resources.order_types import PROTECTIVE_LEGS, STOP_LEG
 from marketbot_resources.sessions import book_cutoff_before
 from marketbot_resources.store.reader import Reader
 
@@ -125,10 +126,15 @@ def previous_state(read: Reader) -> "BookState":
 
 
 def protective_ids(ledger: "Ledger", fills: "pd.DataFrame") -> frozenset[str]:
-    """Client order ids among the fills whose recorded intent was an exit or a cure."""
+    """Client order ids among the fills whose recorded intent was an exit, a cure or a protection."""
+    return leg_ids(ledger, fills, PROTECTIVE_LEGS)
+
+
+def leg_ids(ledger: "Ledger", fills: "pd.DataFrame", legs: frozenset[str]) -> frozenset[str]:
+    """Client order ids among the fills whose recorded intent has one of these legs."""
     ids = sorted(set(fills["client_order_id"]))
     found = {name: ledger.get("order_intent", name) for name in ids}
-    return frozenset(name for name, entry in found.items() if entry is not None and entry.body["leg"] == "P")
+    return frozenset(name for name, entry in found.items() if entry is not None and entry.body["leg"] in legs)
 
 
 def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]":
@@ -162,6 +168,7 @@ def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]
         decision_sessions=decision_sessions(mandate.calendar, read.session, read.session + dt.timedelta(days=60)),
         mandate=mandate,
         protective_ids=protective_ids(ledger, fills),
+        stopped_ids=leg_ids(ledger, fills, frozenset({STOP_LEG})),
     )
     state = with_record(
         state,

@@ -168,7 +168,7 @@ RULES: Rules = {
         "resend": UNCLEAR,
     },
     "execution": {
-        **dict.fromkeys(("targets", "exits", "remainder"), UNCLEAR),
+        **dict.fromkeys(("targets", "exits", "remainder", "protective"), UNCLEAR),
         "allowed": FEWER,
         "slices": {
             **dict.fromkeys(("algorithm", "count", "minutes"), UNCLEAR),

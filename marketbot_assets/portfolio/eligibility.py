@@ -12,7 +12,9 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
+from marketbot_assets.book.roll import atr_levels
 from marketbot_assets.book.state import BookState
+from marketbot_assets.book.stops import stop_levels
 from marketbot_assets.features.liquidity import traded_value
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.normalization.listing_ends import NO_ENDS, ListingEnds
@@ -256,4 +258,17 @@ def portfolio_inputs(
         exit_send_until=terms.exits.send_until,
         target_refusals=terms.target_refusals,
         slice_windows=terms.slices,
+        protective_windows=terms.protective,
+        stop_level=stop_level(market, account, mandate),
+    )
+
+
+def stop_level(market: Market, account: Account, mandate: Mandate) -> Floats:
+    """(n,) the higher of the levels of RC-62 and RC-63, listing currency; NaN for what is not held or has no ATR."""
+    atr, lots = atr_levels(market.features, market.window), {lot.instrument: lot for lot in account.book.lots}
+    return np.array(
+        [
+            max(stop_levels(lots[name], atr[name], mandate.stops)) if name in lots else np.nan
+            for name in market.window.instruments
+        ]
     )

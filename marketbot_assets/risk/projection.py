@@ -19,7 +19,7 @@ from marketbot_assets.risk.trade_facts import guarded
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT, Kind, Order, Side
 from marketbot_resources.order_slices import CLOSE_LEG, is_slice
-from marketbot_resources.order_types import MARKET_MARGIN, UNLIMITED
+from marketbot_resources.order_types import MARKET_MARGIN, STOP_LEG, UNLIMITED
 
 T = TypeVar("T")
 WITH, WITHOUT, REDUCTIONS = 0, 1, 2
@@ -161,6 +161,11 @@ def is_unlimited(order: Order) -> bool:
     return order.kind is not Kind.FX and order.limit_price is None and order.type in UNLIMITED
 
 
+def is_guard(order: Order) -> bool:
+    """Whether an order protects at the broker: until it is hit it changes nothing, so it counts in no weight and no cash."""
+    return order.kind is not Kind.FX and order.leg == STOP_LEG
+
+
 def _parents(orders: Sequence[Order]) -> NDArray[np.int64]:
     """(m,) one number per parent: slices of one name and side share it, every other order has its own."""
     found: dict[tuple[object, ...], int] = {}
@@ -189,8 +194,10 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
         [-1 if order.kind is Kind.FX else place.get(order.instrument, -1) for order in ordered], dtype=np.int64
     )
     signs = np.array([{Side.BUY: 1.0, Side.SELL: -1.0}.get(order.side, 0.0) for order in ordered], dtype=float)
-    spare = np.array([order.kind is not Kind.FX and order.leg == CLOSE_LEG for order in ordered], dtype=bool)
-    quantity = np.where(spare, 0.0, [number(order.quantity) for order in ordered])
+    guards = np.array([is_guard(order) for order in ordered], dtype=bool)
+    spare = guards | np.array([order.kind is not Kind.FX and order.leg == CLOSE_LEG for order in ordered], dtype=bool)
+    asked = np.array([number(order.quantity) for order in ordered], dtype=float)
+    quantity = np.where(spare, 0.0, asked)
     limit = np.array([number(order.limit_price) for order in ordered], dtype=float)
     price = numbers(inputs.price, n)
     price = np.where((price > 0) & np.isfinite(price), price, NAN)
@@ -213,6 +220,8 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
     positions, opened = numbers(inputs.positions, n), numbers(inputs.open_quantity, n)
     pre, available = positions + opened, positions + np.minimum(opened, 0.0)
     reducing = _reducing(rows, signs * quantity, pre, available, is_fx)
+    free = np.append(np.where(pre > 0, available, 0.0), 0.0)[rows]
+    reducing = np.where(guards, (signs < 0) & (asked > 0) & (asked <= free), reducing)
     nav = number(inputs.nav)
     nav = nav if 0.0 < nav < float("inf") else NAN
     signed_value = np.where(is_fx, 0.0, signs * value)
