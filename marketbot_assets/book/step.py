@@ -81,14 +81,9 @@ def step_book(
         raise HaltError(f"book_state: expected a session after {previous.session}, found {session}")
     nav = valuation.nav
     ladder = step_ladder(
-        previous,
-        nav,
-        session=session,
-        index_vol_20d=index_vol_20d,
-        clean=clean,
-        operator_rearm=operator_rearm,
+        previous, nav, session=session, index_vol_20d=index_vol_20d, clean=clean, operator_rearm=operator_rearm,
         mandate=mandate,
-    )
+    )  # fmt: skip
     history = (*previous.nav_history, nav)[-(WEEK_SESSIONS + 1) :]
     loss = losses(history, mandate.loss_rules)
     rolled = roll_lots(previous.lots, fills, actions, session=session)

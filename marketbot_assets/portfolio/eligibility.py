@@ -205,16 +205,14 @@ def portfolio_inputs(
     names, currencies = tuple(rows["instrument"]), tuple(rows["currency"])
     assert names == window.instruments == market.factor_model.instruments, "instruments must agree everywhere"
     is_fund = np.asarray(rows["kind"] == "FUND")
-    adv, counts = traded_value(window)
-    buy, sell = linear_costs(mandate, currencies, is_fund)
+    (adv, counts), (buy, sell) = traded_value(window), linear_costs(mandate, currencies, is_fund)
     terms = broker_windows(rows, currencies, mandate, cutoff)
+    refused = buy_refusals(market, account, mandate, session)
     held = "a held name has no price" if unpriced_held else ""
-    refused = zip(buy_refusals(market, account, mandate, session), terms.buy_refusals, strict=True)
-    reasons = [reason or held or why for reason, why in refused]
+    reasons = [reason or held or why for reason, why in zip(refused, terms.buy_refusals, strict=True)]
     can_trade = tradable(market, currencies, mandate) & terms.can_exit()
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
-    mics = dict(zip(names, rows["mic"], strict=True))
-    waiting = unsettled(account.book.unsettled, mics, cutoff, mandate.calendar.closed)
+    waiting = _unsettled(account, rows, cutoff, mandate)
     enough = counts >= mandate.limits.participation.min_observations
     return PortfolioInputs(
         session=session,
@@ -261,6 +259,11 @@ def portfolio_inputs(
         protective_windows=terms.protective,
         stop_level=stop_level(market, account, mandate),
     )
+
+
+def _unsettled(account: Account, rows: pd.DataFrame, cutoff: dt.datetime, mandate: Mandate) -> dict[str, Decimal]:
+    mics = dict(zip(rows["instrument"], rows["mic"], strict=True))
+    return unsettled(account.book.unsettled, mics, cutoff, mandate.calendar.closed)
 
 
 def stop_level(market: Market, account: Account, mandate: Mandate) -> Floats:
