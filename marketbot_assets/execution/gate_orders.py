@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from marketbot_resources.model import Kind, Order, OrderType, Side
 
-REST_LEG = "TC"
+REST_LEG, WAITING_LEG = "TC", "S"
 PRICES = ("limit_price", "stop_price", "take_profit", "trail")
 _LIMIT, _STOP, _PROFIT, _TRAIL = PRICES
 _STOPS = {OrderType.STOP: {_STOP}, OrderType.STOP_LIMIT: {_LIMIT, _STOP}, OrderType.TRAILING_STOP: {_TRAIL}}
@@ -55,6 +55,8 @@ def priced(order: Order) -> bool:
     if type(order.type) is not OrderType or set(given) != _NEEDED[order.type]:
         return False
     if order.type in _STOPS and not (order.side is Side.SELL and given.get(_TRAIL, 0) < 1):
+        return False
+    if order.leg == WAITING_LEG and order.type not in (OrderType.STOP, OrderType.TRAILING_STOP):
         return False
     rises = order.type is not OrderType.BRACKET or given[_STOP] < given[_LIMIT] < given[_PROFIT]
     return rises and (order.type is not OrderType.BRACKET or order.side is Side.BUY)

@@ -22,6 +22,7 @@ from marketbot_assets.portfolio.funding import Funding, collars
 from marketbot_assets.portfolio.inputs import Floats, PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.limit import Limit, LinearLimit
 from marketbot_assets.portfolio.limits import limit_set
+from marketbot_assets.portfolio.protection import protections
 from marketbot_assets.portfolio.repair import name_room, with_leftover
 from marketbot_assets.portfolio.rounding import buy_limit, exact, lots_down, lots_near, lots_up, sell_limit
 from marketbot_assets.portfolio.slicing import sliced
@@ -39,7 +40,7 @@ FIRST = (PROTECTIVE, LIMIT_CURE, "FX", TARGET)
 def plan_orders(
     inputs: PortfolioInputs, target: Target, mandate: Mandate, *, drivers: Mapping[str, str] = NO_DRIVERS
 ) -> tuple[PlannedOrder, ...]:
-    """The plan: exits, cures, currency legs, target sells, target buys, each group sorted by instrument.
+    """The plan: exits, cures, currency legs, target sells, target buys, protections, each group sorted by instrument.
 
     Without a NAV there is no order at all. A target that is not optimal, a session without rebalance or a reason against all
     buys leaves sells only. `drivers`: instrument -> what its forecast rests on, for the reasons.
@@ -65,7 +66,8 @@ def plan_orders(
     planned = [_planned(desk, draft, reasons[inputs.instruments[draft.row]]) for draft in (*sells, *buys)]
     planned += currency_legs(desk, buys, sells)
     planned.sort(key=lambda o: (FIRST.index(o.purpose), o.side == Side.BUY, o.instrument))
-    return sliced(planned, inputs, mandate)
+    orders = sliced(planned, inputs, mandate)
+    return (*orders, *protections(desk, orders))
 
 
 def buy_benefit(facts: Facts, mandate: Mandate) -> Floats:
@@ -221,6 +223,8 @@ def to_orders(planned: Sequence[PlannedOrder], inputs: PortfolioInputs) -> tuple
             send_until=p.send_until,
             reason=p.reason,
             type=p.type,
+            stop_price=p.stop_price,
+            trail=p.trail,
         )
         for p in planned
     ]
