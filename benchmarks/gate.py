@@ -62,7 +62,7 @@ def facts_of(orders: Sequence[Any]) -> Any:
         session=NOW.date(), now=NOW, verdict="APPROVED", approved_sha256=digest, frozen_sha256=digest, halt_status="off",
         nav=1_000_000.0, reference_price=dict.fromkeys(names, 100.0), fx={"USD": 1.0}, price_age=dict.fromkeys(names, 0.0),
         decided_positions=shares, broker_positions=dict(shares), open_orders=(), already_sent=frozenset(),
-        known_instruments=frozenset(names), environment="paper", batch=tuple(orders),
+        known_instruments=frozenset(names), environment="paper", batch=tuple(orders), broker_at=NOW,
     )  # fmt: skip
 
 
