@@ -56,9 +56,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "risk/tail_controls.py": (TAIL, "test_tail_controls.py", *RISK),
     "execution/gate.py": ("test_gate.py", "test_gate_types.py"),
     "execution/gate_orders.py": ("test_gate_types.py", "test_gate.py"),
-    "broker/desk.py": (*SENDING, "../execution/test_fencing.py"),
-    "broker/settling.py": SENDING[::-1],
-    "broker/fencing.py": ("../execution/test_fencing.py", *SENDING),
+    "broker/desk.py": ("test_settling.py", *SENDING, "../execution/test_fencing.py"),
+    "broker/settling.py": ("test_settling.py", *SENDING[::-1]),
+    "broker/fencing.py": ("test_settling.py", "../execution/test_fencing.py", *SENDING),
     "broker/order_states.py": ("test_order_states.py", *SENDING),
     "broker/following.py": ("test_following.py",),
 }
