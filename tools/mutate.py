@@ -60,7 +60,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "broker/settling.py": ("test_settling.py", *SENDING[::-1]),
     "broker/fencing.py": ("test_settling.py", "../execution/test_fencing.py", *SENDING),
     "broker/order_states.py": ("test_order_states.py", *SENDING),
-    "broker/following.py": ("test_following.py",),
+    "broker/following.py": ("test_following_edges.py", "test_following.py"),
 }
 SWAPS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
