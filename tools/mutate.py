@@ -35,7 +35,7 @@ ORDERS, ACCOUNT, OPERATIONS, PERMISSIONS = (
 BOOK, TAIL, STATE, PLATFORM, MODELS, ENGINE = (
     f"test_risk_answers_{word}.py" for word in ("book", "tail", "state", "platform", "models", "engine")
 )
-SENDING = ("../execution/test_sending.py", "../execution/test_sending_doubt.py")
+SENDING = tuple(f"../execution/test_{word}.py" for word in ("second_attempt", "sending", "sending_doubt"))
 # Module -> its tests, the quickest to notice first. What runs for minutes (properties) comes last.
 TESTS: dict[str, tuple[str, ...]] = {
     "risk/control.py": (BOOK, "test_risk_verdict.py", *RISK, "test_risk_book_controls.py"),
