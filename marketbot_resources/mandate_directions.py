@@ -166,6 +166,7 @@ RULES: Rules = {
         "environment": UNCLEAR,
         "account": UNCLEAR,
         "resend": UNCLEAR,
+        "dedupes_client_id": UNCLEAR,
     },
     "execution": {
         **dict.fromkeys(("targets", "exits", "remainder"), UNCLEAR),

@@ -73,7 +73,7 @@ def test_an_order_is_followed_from_acknowledged_over_partial_to_its_end(home: To
     finals = {entry.key: entry.body["state"] for entry in home.ledger.entries("order_final")}
     assert finals == {"o1": "FILLED", "o2": "DONE_FOR_DAY"}
     states = [entry.body["state"] for entry in home.ledger.entries("order_event", "o1/")]
-    assert states == ["ACKED", "PARTIAL", "FILLED"]
+    assert states == ["SENDING", "ACKED", "PARTIAL", "FILLED"]
     assert _outcome(home.ledger, "o1").state is OrderState.ACKED, "what the sending says does not change any more"
 
 

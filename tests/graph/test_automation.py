@@ -301,9 +301,10 @@ def test_both_are_off_by_default_and_belong_to_the_definitions() -> None:
     assert repository.get_schedule_def("daily_schedule").default_status is dg.DefaultScheduleStatus.STOPPED
     assert repository.get_sensor_def("daily_sensor").minimum_interval_seconds == 60
     assert repository.get_schedule_def("daily_schedule").execution_timezone == "America/New_York"
-    found = [*repository.sensor_defs, *repository.schedule_defs]
-    names = {target.job_name for one in found for target in one.targets}
-    assert names == {"daily", "intraday", "order_following", "later_window"}
+    assert {target.job_name for one in repository.sensor_defs for target in one.targets} == {
+        *("daily", "intraday", "order_following", "later_window")
+    }
+    assert {one.job_name for one in repository.schedule_defs} == {"daily"}
 
 
 @pytest.mark.parametrize(("decide_at", "cron"), [("17:45", "45 17 * * 1-5"), ("00:05", "5 0 * * 1-5")])

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 from sim_faults import Faults, FaultyStore, VirtualClock
-from sim_platform import Kept, Simulated, hand_over_the_situation
+from sim_platform import Kept, Simulated
 from sim_world import LISTINGS, Shape, World
 
 from marketbot_assets.ingestion.schema import ACCOUNT_SNAPSHOT
@@ -45,7 +45,6 @@ QUIET = Shape(gap=0.0, missing=0.0, halt=0.0, split=0.0, dividend=0.0)
 CHILD_SECONDS_MAX = 90.0
 EARLY, STARTS_MAX = 0.3, 20
 MARK, GOOD = b".", b"good"
-hand_over_the_situation()
 
 
 @dataclass(frozen=True, slots=True)

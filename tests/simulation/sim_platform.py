@@ -5,7 +5,8 @@ run that died is started again. Not here: what goes wrong (`sim_faults`), what m
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +20,7 @@ from sim_world import LISTINGS, NAMES, World
 from marketbot_assets import submit as submitting
 from marketbot_assets.book.fills import executions_of, fills_of
 from marketbot_assets.book.positions import Holdings, positions_frame, session_closes
-from marketbot_assets.book.reconciliation import adopt_explained, is_clean, reconcile
+from marketbot_assets.book.reconciliation import adopt_explained, is_clean, locked_names, reconcile
 from marketbot_assets.book.roll import Held, Rolled, atr_levels, roll
 from marketbot_assets.book.state import BookState
 from marketbot_assets.book.step import opening_state, step_book
@@ -35,7 +36,7 @@ from marketbot_assets.risk.operation_build import Sources, Traded, operation_fac
 from marketbot_assets.risk.operation_facts import Breach, OperationFacts
 from marketbot_assets.risk.trade_build import Traffic
 from marketbot_assets.risk.verdict_frame import register_after, verdict_frame
-from marketbot_assets.session_facts import open_orders, order_record_of, protective_ids
+from marketbot_assets.session_facts import open_orders, order_facts, order_record_of, protective_ids
 from marketbot_resources.broker.account import refuse_new_run, take_account
 from marketbot_resources.broker.sending import freeze_batch
 from marketbot_resources.calendars import decision_sessions
@@ -66,6 +67,8 @@ class Kept:
     decision: Decision
     clean: bool
     breaches: tuple[Breach, ...]
+    fills_frame: pd.DataFrame
+    reconciliation: pd.DataFrame
 
 
 def same_batch(kept: Kept, made: Kept) -> None:
@@ -86,12 +89,22 @@ class Reader:
         self._world, self._frames = world, frames
         self.session, self.part, self.cutoff = session, session.isoformat(), cutoff
         self.known: Situation | None = None
+        self.before: list[Kept] = []
 
     def mandate(self) -> Any:
         return self._world.mandate
 
     def read(self, asset: str) -> pd.DataFrame:
         return self._frames[asset]
+
+    def each(self, asset: str, count: int, *, with_session: bool = True) -> list[tuple[dt.date, pd.DataFrame]]:
+        """Newest tables of the sessions before, oldest first, with this session's."""
+        own = [(self.session, self._frames[asset])] if with_session else []
+        return [*((kept.session, kept.fills_frame) for kept in self.before[-count:]), *own][-count:]
+
+    def previous(self, asset: str) -> pd.DataFrame | None:
+        assert asset == "reconciliation"
+        return self.before[-1].reconciliation if self.before else None
 
 
 class Simulated:
@@ -137,7 +150,7 @@ class Simulated:
         refuse_new_run(self.ledger, self.halt.read(), session)
         snapshot = self._snapshot(session)
         now = self._situation(session, snapshot)
-        made = self._decided(session, now)
+        made = self._decided(session, now, snapshot)
         kept = self.store.put("book", session, made)
         same_batch(kept, made)
         if self.faults.maybe("account moves after the decision", 0.03) and self.twin.human(untold=False):
@@ -152,14 +165,21 @@ class Simulated:
         self.wrong_at[session] = self.twin.wrong
         found = take_account(self.ledger, self.broker, self.clock, self.mandate, session)
         flag = self.halt.read()
-        frame = snapshot_frame(
-            found.report, found.cutoff_at, flag.word, flag.reason, found.operator, found.stop_hits
-        )  # fmt: skip
+        told = (found.operator, found.stop_hits, found.heard, found.working)
+        frame = snapshot_frame(found.report, found.cutoff_at, flag.word, flag.reason, *told)
         return self.store.put("account_snapshot", session, as_stored(frame))
 
     def _previous(self, session: dt.date) -> Kept | None:
         before = decided_before(self.ledger, session)
         return None if before is None else self.store.get("book", dt.date.fromisoformat(before.key))  # type: ignore[return-value]
+
+    def _before(self, session: dt.date) -> list[Kept]:
+        """What decided sessions before left, oldest first."""
+        found = []
+        while (kept := self._previous(session)) is not None and len(found) < FILLS_WATCHED:
+            found.append(kept)
+            session = kept.session
+        return found[::-1]
 
     def _situation(
         self, session: dt.date, snapshot: pd.DataFrame
@@ -176,8 +196,16 @@ class Simulated:
             held, fills, world.actions, market.window, instruments=world.instruments, base="USD", after=after, until=cutoff
         )  # fmt: skip
         value = rolled.valuation
+        reader = Reader(world, session, cutoff, {"account_snapshot": snapshot, "fills": fills_frame})
+        reader.before = self._before(session)
         compared = reconcile(
-            value.holdings, snapshot, nav=value.nav, fx=value.rates, known_instruments=NAMES, booked=rolled.events
+            value.holdings,
+            snapshot,
+            nav=value.nav,
+            fx=value.rates,
+            known_instruments=NAMES,
+            booked=rolled.events,
+            record=order_facts(reader, self.ledger, snapshot, world.instruments, value.values),  # type: ignore[arg-type]
         )
         clean, model = is_clean(compared), market.factor_model
         previous = (
@@ -208,7 +236,7 @@ class Simulated:
             follows=world.days.index(session) - world.days.index(previous.session) == 1,
             mandate=self.mandate,
         )
-        reader, opens = Reader(world, session, cutoff, {"account_snapshot": snapshot}), open_orders(snapshot)
+        opens = open_orders(snapshot)
         told, planned, sent = order_record_of(reader, self.ledger, snapshot)  # type: ignore[arg-type]
         word = str(snapshot.loc[snapshot["kind"] == "HALT_FLAG", "text"].iloc[0]).split(":")[0]
         platform = Platform(
@@ -219,6 +247,7 @@ class Simulated:
             unknown_instruments=strangers(snapshot, world.instruments),
             open_orders=opens,
             traffic=Traffic(told, planned, sent),
+            locked=locked_names(compared),
         )
         situation = Situation(
             session=session,
@@ -290,7 +319,7 @@ class Simulated:
         frame = pd.DataFrame(rows, columns=["session", "instrument", "open", "low", "high", "close"])
         return frame.astype({"session": "datetime64[ms]"})
 
-    def _decided(self, session: dt.date, now: tuple) -> Kept:
+    def _decided(self, session: dt.date, now: tuple, snapshot: pd.DataFrame) -> Kept:
         situation, rolled, _, compared, fills = now
         decision = decide(situation, self.mandate)
         before = self._previous(session)
@@ -303,6 +332,8 @@ class Simulated:
             decision=decision,
             clean=is_clean(compared),
             breaches=register_after(decision.judgement, decision.risk, self.mandate).open,
+            fills_frame=fills_of(snapshot),
+            reconciliation=compared,
         )
 
     def _freeze_and_send(self, session: dt.date, kept: Kept, situation: Situation, snapshot: pd.DataFrame) -> None:
@@ -328,7 +359,8 @@ class Simulated:
         )
         reader.known = situation
         desk = submitting.Desk(self.ledger, self.broker, self.clock, self.halt, self.notary)
-        submitting.submit(reader, desk)  # type: ignore[arg-type]
+        with handed_over():
+            submitting.submit(reader, desk)  # type: ignore[arg-type]
 
     # --- people ---
 
@@ -351,6 +383,12 @@ class Simulated:
         return self.store.get("book", done[-1]) if done else None  # type: ignore[return-value]
 
 
-def hand_over_the_situation() -> None:
+@contextmanager
+def handed_over() -> Iterator[None]:
     """Sending reads the situation that was decided upon; building it again from frames is the graph's test, not this one's."""
+    real = submitting.situation
     submitting.situation = lambda read, ledger: read.known  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        submitting.situation = real

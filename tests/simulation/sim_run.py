@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sim_faults import Crash, Faults
 from sim_invariants import Invariants, Violation
-from sim_platform import Simulated, hand_over_the_situation
+from sim_platform import Simulated
 from sim_world import World
 
 from marketbot_assets import submit
@@ -22,7 +22,6 @@ from marketbot_resources.mandate import Mandate
 BLOCK, STORM, ATTEMPTS_MAX = 7, 4, 4
 BOUNDARIES = 70
 MEMORY = Path("/dev/shm")
-hand_over_the_situation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,12 @@ def simulate(seed: int, sessions: int) -> Tally:
         if seed % 4 == 1:
             world.mandate = with_resend(world.mandate)
         sim = Simulated(world, Path(home), faults, dedupes=seed % 2 == 0)
-        return _Run(seed, sessions, sim, faults, world).go()
+        real = submit.machine_now
+        submit.machine_now = lambda: sim.clock.at  # what stands still for a minute gave no sign of life
+        try:
+            return _Run(seed, sessions, sim, faults, world).go()
+        finally:
+            submit.machine_now = real
 
 
 def with_resend(mandate: Mandate) -> Mandate:
@@ -69,7 +73,6 @@ class _Run:
     def __init__(self, seed: int, sessions: int, sim: Simulated, faults: Faults, world: World) -> None:
         self._seed, self._count, self._sim, self._faults, self._world = seed, sessions, sim, faults, world
         self._invariants = Invariants(sim)
-        submit.machine_now = lambda: sim.clock.at  # what stands still for a minute gave no sign of life
         self._attempts = 0
         self._ends: Counter[str] = Counter()
 

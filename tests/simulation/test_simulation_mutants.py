@@ -78,13 +78,11 @@ def halt_ignored(patch: pytest.MonkeyPatch) -> None:
     real = submit.submit
 
     class Deaf(HaltSwitch):
-        def __init__(self) -> None: ...
-
         def read(self) -> HaltFlag:
             return HaltFlag(OFF, "")
 
     patch.setitem(sim_faults.OFTEN, "operator halts while orders are sent", 0.2)
-    patch.setattr(submit, "submit", lambda read, desk: real(read, replace(desk, halt=Deaf())))
+    patch.setattr(submit, "submit", lambda read, desk: real(read, replace(desk, halt=Deaf(desk.halt.home))))
 
 
 def reconciliation_ignored(patch: pytest.MonkeyPatch) -> None:
