@@ -80,6 +80,23 @@ def open_book(
     return opened
 
 
+def check_in_time(ledger: Ledger | None, clock: Clock, schedule: Schedule, session: dt.date) -> None:
+    """On the live clock a session begins between its `decide_at` and its deadline; one that has its cutoff has begun.
+
+    So an evening has one session, however often somebody starts one. Raises SessionRefused.
+    """
+    if not clock.live or (ledger is not None and cutoff_of(ledger, session) is not None):
+        return
+    now, begins, deadline = clock.now(session), decide_at(schedule, session), computed_cutoff(schedule, session)
+    if begins <= now <= deadline:
+        return
+    late = "it cannot be decided any more" if now > deadline else "start it then"
+    raise SessionRefused(
+        f"session {session}: expected its start from {utc_text(begins)} to {utc_text(deadline)}, "
+        f"found {utc_text(now)} on the live clock; {late}"
+    )
+
+
 def cutoff_of(ledger: Ledger, session: dt.date) -> dt.datetime | None:
     """The recorded cutoff of a session."""
     entry = ledger.get("session_cutoff", session.isoformat())
