@@ -58,6 +58,7 @@ bench: install
 	$(BIN)/python benchmarks/day.py
 	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/optimizer.py
 
 clean:

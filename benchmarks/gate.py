@@ -51,32 +51,35 @@ def batch_of(start: int) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def facts_of(orders: Sequence[Any]) -> Any:
+def facts_of(orders: Sequence[Any], open_orders: tuple[Any, ...] = ()) -> Any:
     """Facts under which the batch may be sent."""
     from marketbot_assets.execution.gate_facts import GateFacts
     from marketbot_resources.model import batch_sha256
 
-    names = sorted({order.instrument for order in orders})
+    names = sorted({order.instrument for order in (*orders, *open_orders)})
     digest, shares = batch_sha256(orders), dict.fromkeys(names, Decimal(10_000))
     return GateFacts(
         session=NOW.date(), now=NOW, verdict="APPROVED", approved_sha256=digest, frozen_sha256=digest, halt_status="off",
         nav=1_000_000.0, reference_price=dict.fromkeys(names, 100.0), fx={"USD": 1.0}, price_age=dict.fromkeys(names, 0.0),
-        decided_positions=shares, broker_positions=dict(shares), open_orders=(), already_sent=frozenset(),
-        known_instruments=frozenset(names), environment="paper", batch=tuple(orders),
+        decided_positions=shares, broker_positions=dict(shares), open_orders=open_orders, already_sent=frozenset(),
+        known_instruments=frozenset(names), environment="paper", batch=tuple(orders), broker_at=NOW,
     )  # fmt: skip
 
 
-def child_gate(count: str) -> None:
-    """Seconds inside the gate."""
+def child_gate(count: str, kind: str) -> None:
+    """Seconds inside the gate; `kind` open: as many orders in other names are open at the broker."""
     from marketbot_assets.execution.gate import faults
+    from marketbot_resources.model import OpenOrder, Side
 
+    others = [(f"mb1-open-{n}", f"MX{n:010d}", (Side.BUY, Side.SELL)[n % 2]) for n in range(BATCH)]
+    working = tuple(OpenOrder(name, listing, side, Decimal(10), Decimal(100), "USD") for name, listing, side in others)
     spent = 0.0
     for start in range(0, int(count), BATCH):
         orders = batch_of(start)
-        facts = facts_of(orders)
-        begun = time.perf_counter()
+        facts = facts_of(orders, working if kind == "open" else ())
+        begun = time.process_time()
         found = faults(orders, facts)
-        spent += time.perf_counter() - begun
+        spent += time.process_time() - begun
         assert found == (), found[:3]
     say({"seconds": spent, "orders": int(count)})
 
@@ -92,9 +95,9 @@ def child_loop(count: str) -> None:
         ]
         held = {name: 10_000.0 for name, *_ in plain}
         price = dict.fromkeys(held, 100.0)
-        begun = time.perf_counter()
+        begun = time.process_time()
         assert plainly_sound(plain, held, price)
-        spent += time.perf_counter() - begun
+        spent += time.process_time() - begun
     say({"seconds": spent, "orders": int(count)})
 
 
@@ -140,9 +143,9 @@ def child_plan(count: str, kind: str) -> None:
     spent, made, calls = 0.0, 0, 0
     while made < int(count):
         inputs, target = cases[calls % len(cases)]
-        begun = time.perf_counter()
+        begun = time.process_time()
         found = to_orders(plan_orders(inputs, target, mandate), inputs)
-        spent += time.perf_counter() - begun
+        spent += time.process_time() - begun
         made, calls = made + len(found), calls + 1
     say({"seconds": spent, "orders": made, "plans": calls})
 
@@ -156,6 +159,7 @@ def peer(python: str, count: int) -> Sample:
 
 ROWS = {
     "gate": "the last-line gate, batches of 200",
+    "gate open": "the same, 200 other orders open at the broker",
     "loop": "yardstick: a plain loop of float checks, the same batches",
     "plan": "the planner, given the target weights",
     "plan sliced": "the planner, large orders as six slices by VWAP",
@@ -165,7 +169,14 @@ ROWS = {
 
 def measured(folder: Path, count: int, repetitions: int, python: str) -> dict[str, list[Sample]]:
     """Samples per row; rows take turns, in the other direction every second time."""
-    modes = [["gate"], ["loop"], ["plan", "plain"], ["plan", "sliced"], *([["peer"]] if python else [])]
+    modes = [
+        ["gate", "plain"],
+        ["gate", "open"],
+        ["loop"],
+        ["plan", "plain"],
+        ["plan", "sliced"],
+        *([["peer"]] if python else []),
+    ]
     samples: dict[str, list[Sample]] = {}
     for turn in range(repetitions):
         for mode in modes if turn % 2 == 0 else modes[::-1]:
@@ -196,8 +207,8 @@ def written(samples: dict[str, list[Sample]], count: int, repetitions: int) -> s
     )
     return (
         "# The last-line gate and the planner\n\n"
-        "Written by `.venv/bin/python benchmarks/gate.py --peer PYTHON`; absolute times belong to the machine, ratios are what"
-        " counts.\n"
+        "Written by `.venv/bin/python benchmarks/gate.py --peer PYTHON`; CPU time; absolute times belong to the machine, ratios"
+        " are what counts.\n"
         f"{count:,} orders a row, each row {repetitions} times in fresh processes that take turns; medians.\n\n"
         + table(["what", "per order", "against the gate", f"{count:,} orders"], rows)
         + "\n\nThe gate works in exact decimals, hashes the batch, and treats every fact as one that may be missing or senseless;"

@@ -3,7 +3,9 @@
 Exit 0: done. 1: a session did not end well or a check failed. 2: the command could not start, said in one clear line.
 """
 
+import errno
 import json
+import sqlite3
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,12 +17,15 @@ from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.live_cli import live
 from marketbot_assets.commands.mandate_cli import mandate
 from marketbot_assets.commands.views_cli import VIEW_COMMANDS
+from marketbot_resources import settings
 from marketbot_resources.errors import HomeError, MarketbotError, SetupError
 from marketbot_resources.redaction import redacting, redactor
 
 if TYPE_CHECKING:
     from marketbot_assets.commands.sessions import SessionResult
 
+_NO_ROOM = ("disk is full", "disk I/O error", "readonly database")
+_NO_ROOM_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 
@@ -188,7 +193,23 @@ def main() -> None:
         code = _fail(str(error), 2)
     except MarketbotError as error:
         code = _fail(str(error), 1)
+    except Exception as error:
+        why = unwritable(error)
+        if not why:
+            raise
+        code = _fail(f"{why}; make room, then give the same command again", 1)
     sys.exit(code or 0)
+
+
+def unwritable(error: BaseException | None) -> str:
+    """What a disk without room, or one that may not be written, said; "" for every other error."""
+    while error is not None:
+        text = str(error).partition("\n")[0]
+        told = isinstance(error, sqlite3.OperationalError) and any(word in text for word in _NO_ROOM)
+        if told or (isinstance(error, OSError) and error.errno in _NO_ROOM_ERRNO):
+            return f"expected room to write in {settings.home()}, found: {text}"
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _fail(why: str, code: int) -> int:

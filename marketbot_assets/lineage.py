@@ -6,7 +6,9 @@
 
 import datetime as dt
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -191,6 +193,8 @@ def _result(
 def _shown(value: dg.MetadataValue | str | int | float) -> dg.MetadataValue | str | int | float:
     if isinstance(value, dg.MarkdownMetadataValue):
         return dg.MetadataValue.md(redactor().text(value.value))
+    if isinstance(value, float) and math.isfinite(value):  # cents of money, six digits of what is small
+        return round(value, 2) if abs(value) >= 100 else float(f"{value:.6g}")
     return redactor().json(value)
 
 
@@ -205,9 +209,14 @@ def preview(frame: "pd.DataFrame") -> str:
 
 
 def _cell(value: object) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else _plain(value) if isinstance(value, Decimal) else str(value)
     text = redactor().text(text) if len(text) > 60 else text  # half a secret is not recognised
     return text[:60].replace("|", "/").replace("\n", " ")
+
+
+def _plain(value: Decimal) -> str:
+    """Without exponent and without zeros at the end: 0, 45.52, 107570."""
+    return f"{value.normalize():f}" if value else "0"
 
 
 def stored(

@@ -3,6 +3,7 @@
 Not here: what every page shows (`lineage.materialized`), the pages of the risk stage (`risk_pages`), reports (`audit`).
 """
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -131,6 +132,23 @@ def holdings(positions: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
     largest = sorted(rows, key=lambda row: (-row[1], row[0]))[:ROWS_SHOWN]
     chart = bar_chart("Largest holdings, fraction of NAV", largest, unit="%")
     return {"NAV": total, "names": len(held), "weights": picture(chart)}
+
+
+def reconciliation(frame: "pd.DataFrame") -> Shows:
+    """How many rows of book and broker agree, and each that does not with what was found."""
+    counts = frame["outcome"].value_counts()
+    apart = frame[frame["outcome"] != "match"]
+    lines = [
+        f"| {row.kind} | {cell(str(row.key))} | {_exact(row.ours)} | {_exact(row.broker)} | {cell(str(row.outcome))} |"
+        for row in apart.itertuples()
+    ]
+    table = ["| kind | key | ours | broker | outcome |", "|---|---|---|---|---|", *lines]
+    shown: Shows = {f"outcome {name}": int(counts[name]) for name in sorted(counts.index)}
+    return shown | {"not equal": markdown(table if lines else ["book and broker agree"])}
+
+
+def _exact(value: object) -> str:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) and value else "" if value is None else str(value)
 
 
 def book(frame: "pd.DataFrame", session: "dt.date") -> Shows:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets.panels import MARKET_DEPS, last_sessions, market
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OpenOrder, QuotedHit
+from marketbot_resources.order_types import PROTECTIVE_LEGS, STOP_LEG
 from marketbot_resources.sessions import book_cutoff_before
 from marketbot_resources.store.reader import Reader
 
@@ -98,10 +99,11 @@ def order_facts(
 
     kinds = ["EXECUTION", "BUST", "OPEN_ORDER", "WORKING"]
     names = set(snapshot.loc[snapshot["kind"].isin(kinds), "client_order_id"])
-    intents = {name: ledger.get("order_intent", name) for name in sorted(names)}
     told = [
         fill for _, frame in read.each("fills", FILLS_SESSIONS, with_session=False) for fill in executions_of(frame)
     ]
+    names |= {fill.client_order_id for fill in told}
+    intents = {name: ledger.get("order_intent", name) for name in sorted(names)}
     gone = {fill.execution_id.split(":", 1)[1] for fill in told if is_bust(fill.execution_id)}
     before = read.previous("reconciliation")
     return Record(
@@ -124,10 +126,15 @@ def previous_state(read: Reader) -> "BookState":
 
 
 def protective_ids(ledger: "Ledger", fills: "pd.DataFrame") -> frozenset[str]:
-    """Client order ids among the fills whose recorded intent was an exit or a cure."""
+    """Client order ids among the fills whose recorded intent was an exit, a cure or a protection."""
+    return leg_ids(ledger, fills, PROTECTIVE_LEGS)
+
+
+def leg_ids(ledger: "Ledger", fills: "pd.DataFrame", legs: frozenset[str]) -> frozenset[str]:
+    """Client order ids among the fills whose recorded intent has one of these legs."""
     ids = sorted(set(fills["client_order_id"]))
     found = {name: ledger.get("order_intent", name) for name in ids}
-    return frozenset(name for name, entry in found.items() if entry is not None and entry.body["leg"] == "P")
+    return frozenset(name for name, entry in found.items() if entry is not None and entry.body["leg"] in legs)
 
 
 def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]":
@@ -161,6 +168,7 @@ def stepped(read: Reader, ledger: "Ledger") -> "tuple[BookState, dict[str, str]]
         decision_sessions=decision_sessions(mandate.calendar, read.session, read.session + dt.timedelta(days=60)),
         mandate=mandate,
         protective_ids=protective_ids(ledger, fills),
+        stopped_ids=leg_ids(ledger, fills, frozenset({STOP_LEG})),
     )
     state = with_record(
         state,

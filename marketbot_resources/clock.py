@@ -66,6 +66,11 @@ class LiveClock:
         time.sleep(seconds)
 
 
+def open_clock(name: str, schedule: "Schedule") -> Clock:
+    """The clock that the mandate's `providers.clock` names: live or replay."""
+    return LiveClock() if name == "live" else ReplayClock(schedule)
+
+
 def machine_now() -> dt.datetime:
     """The machine's time, UTC: for what belongs to no session, like a witness's signature or a lock's end."""
     return dt.datetime.now(dt.UTC)

@@ -169,7 +169,7 @@ RULES: Rules = {
         "dedupes_client_id": UNCLEAR,
     },
     "execution": {
-        **dict.fromkeys(("targets", "exits", "remainder"), UNCLEAR),
+        **dict.fromkeys(("targets", "exits", "remainder", "protective"), UNCLEAR),
         "allowed": FEWER,
         "slices": {
             **dict.fromkeys(("algorithm", "count", "minutes"), UNCLEAR),

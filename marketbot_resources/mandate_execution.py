@@ -74,6 +74,7 @@ class ExecutionRules(Section):
     allowed: Annotated[tuple[AllowedType, ...], Field(min_length=1)] = ("limit_on_open", "limit_on_close", "limit")
     slices: Slices = Slices()
     remainder: Literal["cancel", "next_session", "close_auction"] = "cancel"
+    protective: Literal["none", "stop", "trailing", "bracket"] = "none"
 
     @property
     def target_type(self) -> OrderType:
@@ -86,6 +87,11 @@ class ExecutionRules(Section):
         return type_of(self.exits)
 
     @property
+    def protective_type(self) -> OrderType | None:
+        """The type of orders that wait at the broker to protect what is held; None when there are none."""
+        return {"stop": OrderType.STOP, "trailing": OrderType.TRAILING_STOP}.get(self.protective)
+
+    @property
     def sliced(self) -> bool:
         """Whether large orders become slices."""
         return self.slices.algorithm != NONE
@@ -95,6 +101,10 @@ class ExecutionRules(Section):
         used = {"targets": self.target_type, "exits": self.exit_type}
         if self.remainder == CLOSE_AUCTION:
             used["remainder"] = OrderType.LIMIT_ON_CLOSE
+        if self.protective == "bracket":
+            raise ValueError("protective: expected none, stop or trailing; brackets are not planned yet")
+        if self.protective_type is not None:
+            used["protective"] = self.protective_type
         for key, kind in used.items():
             if kind.value.lower() not in self.allowed:
                 raise ValueError(f"allowed: expected {kind.value.lower()}, which {key} asks for, in the list")

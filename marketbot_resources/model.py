@@ -241,8 +241,8 @@ class AccountReport:
 class Acknowledgement:
     """The broker's answer about one order: its state there, the broker's own id, and a reason when refused.
 
-    The other fields are what the broker says the order is, in our words; the sender compares them with what it sent. None: the
-    adapter has compared the field itself, or the broker does not tell it.
+    The next fields are what the broker says the order is, in our words; the sender compares them with what it sent. None: the
+    adapter has compared the field itself, or the broker does not tell it. `filled`: shares of it that are filled, where told.
     """
 
     client_order_id: str
@@ -253,6 +253,7 @@ class Acknowledgement:
     side: Side | None = None
     quantity: Decimal | None = None
     limit_price: Decimal | None = None
+    filled: Decimal | None = None
 
 
 class BrokerPort(Protocol):

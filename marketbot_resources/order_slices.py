@@ -108,3 +108,21 @@ def left_of(
         ended = states.get(child.client_order_id) in TERMINAL_STATES
         used += done if ended else max(child.quantity, done)
     return max(min(order.quantity, parent) - used, _ZERO)
+
+
+def beyond_parents(orders: Mapping[str, Order], filled: Mapping[str, Decimal]) -> dict[str, tuple[Order, Decimal]]:
+    """Id of a TC that filled, and of its slices -> (TC, shares that all of them filled), where they are more than its quantity.
+
+    `orders`, as frozen, and `filled` by client order id; slices that are not among `orders` count as nothing filled. A TC that
+    filled nothing bounds nothing: its slices have bounds of their own.
+    """
+    found: dict[str, tuple[Order, Decimal]] = {}
+    for name, order in orders.items():
+        if order.leg != CLOSE_LEG or not filled.get(name, _ZERO) > 0:
+            continue
+        batch = [o for o in orders.values() if (o.session, o.batch_no) == (order.session, order.batch_no)]
+        parts = {name, *(child.client_order_id for child in siblings(order, batch))}
+        total = sum((filled.get(part, _ZERO) for part in sorted(parts)), _ZERO)
+        if not total <= order.quantity:
+            found |= dict.fromkeys(sorted(parts), (order, total))
+    return found

@@ -10,6 +10,12 @@ from types import MappingProxyType
 
 from marketbot_resources.model import Kind, Order, OrderType
 
+STOP_LEG = "S"
+"""The leg of a protective order that waits at the broker."""
+
+PROTECTIVE_LEGS = frozenset({"P", STOP_LEG})
+"""Legs of exits and cures, and of protection: they only ever sell, and are no turnover of the target's."""
+
 MARKET_MARGIN = Decimal("0.04")
 """An order without a limit is worth its reference price and this fraction more: brokers reserve 2.5 to 4 % for it."""
 

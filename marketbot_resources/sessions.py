@@ -6,7 +6,8 @@ it only says what the ledger says, and refuses a session whose predecessor is st
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from marketbot_resources.broker.fencing import single_flight
 from marketbot_resources.broker.order_states import IN_DOUBT, check_move
@@ -17,7 +18,8 @@ from marketbot_resources.errors import Equivocation, HaltError, LedgerError, Ses
 from marketbot_resources.ledger.port import Ledger, stale
 from marketbot_resources.ledger.record import SENDING_FENCE, Entry, Fence, Json
 from marketbot_resources.mandate import Calendar, Schedule
-from marketbot_resources.model import TERMINAL_STATES, BrokerPort, OrderState, order_from_record, utc_text
+from marketbot_resources.model import TERMINAL_STATES, BrokerPort, Order, OrderState, order_from_record, utc_text
+from marketbot_resources.order_slices import CLOSE_LEG
 from marketbot_resources.redaction import redactor
 
 END_STATES = ("sent", "rejected", "halted", "skipped")
@@ -76,6 +78,23 @@ def open_book(
             f"session {session}: this home's book opens with {opened.session}; choose that session or a later one"
         )
     return opened
+
+
+def check_in_time(ledger: Ledger | None, clock: Clock, schedule: Schedule, session: dt.date) -> None:
+    """On the live clock a session begins between its `decide_at` and its deadline; one that has its cutoff has begun.
+
+    So an evening has one session, however often somebody starts one. Raises SessionRefused.
+    """
+    if not clock.live or (ledger is not None and cutoff_of(ledger, session) is not None):
+        return
+    now, begins, deadline = clock.now(session), decide_at(schedule, session), computed_cutoff(schedule, session)
+    if begins <= now <= deadline:
+        return
+    late = "it cannot be decided any more" if now > deadline else "start it then"
+    raise SessionRefused(
+        f"session {session}: expected its start from {utc_text(begins)} to {utc_text(deadline)}, "
+        f"found {utc_text(now)} on the live clock; {late}"
+    )
 
 
 def cutoff_of(ledger: Ledger, session: dt.date) -> dt.datetime | None:
@@ -320,7 +339,7 @@ def _settle(ledger: Ledger, broker: BrokerPort | None, name: str, fence: Fence, 
     intent = ledger.get("order_intent", name)
     if broker is None or intent is None:
         raise HaltError(f"order {name}: sent without an answer; expected its intent and a broker to ask, found none")
-    order = order_from_record(intent.body)
+    order = as_sent(ledger, order_from_record(intent.body))
     view = asked(broker, order)
     state, broker_order_id, reason = OrderState.EXPIRED, "", f"{NEVER_ARRIVED}: the broker does not know the order"
     if view.answer is not None:
@@ -343,6 +362,15 @@ def last_attempt(ledger: Ledger, client_order_id: str) -> dt.datetime:
     """When an order in doubt was last handed to the broker, by the clock of sending."""
     sent = [e for e in order_events(ledger, client_order_id) if e.body["state"] == OrderState.SENDING.value]
     return _instant(sent[-1].body["at"])
+
+
+def as_sent(ledger: Ledger, order: Order) -> Order:
+    """The order with the quantity of its last attempt: what takes the rest of slices goes out for less than was frozen."""
+    if order.leg != CLOSE_LEG:
+        return order
+    bodies = [e.body for e in order_events(ledger, order.client_order_id)]
+    sent = [body["quantity"] for body in bodies if "quantity" in body]
+    return replace(order, quantity=Decimal(str(sent[-1]))) if sent else order
 
 
 def _instant(value: Json) -> dt.datetime:

@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from marketbot_resources import settings
-from marketbot_resources.clock import Clock, LiveClock, ReplayClock
+from marketbot_resources.clock import Clock, open_clock
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.mandate_file import read_mandate_text
@@ -82,7 +82,7 @@ class ClockResource(Governed):
     def open(self) -> Clock:
         """The clock."""
         mandate = self.mandate()
-        return LiveClock() if mandate.providers.clock == "live" else ReplayClock(mandate.schedule)
+        return open_clock(mandate.providers.clock, mandate.schedule)
 
 
 class Ports(Governed):

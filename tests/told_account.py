@@ -120,10 +120,11 @@ class ToldHome:
     def send(self, orders: Sequence[Order], state: OrderState = OrderState.ACKED) -> None:
         """Freezes a session's batch and notes the broker's first answer."""
         freeze_batch(self.ledger, ACCOUNT, orders[0].session, orders, {"verdict": "APPROVED"})
+        at = "2018-12-10T23:20:00Z"
         for each in orders:
-            record_event(self.ledger, each.client_order_id, OrderState.SENDING, {"at": "2018-12-10T23:15:00Z"})
+            record_event(self.ledger, each.client_order_id, OrderState.SENDING, {"at": at})
             if state is not OrderState.SENDING:
-                record_event(self.ledger, each.client_order_id, state, {"broker_order_id": "b", "reason": "", "at": ""})
+                record_event(self.ledger, each.client_order_id, state, {"broker_order_id": "b", "reason": "", "at": at})
 
     def snapshot(self, day: dt.date) -> pd.DataFrame:
         """ACCOUNT_SNAPSHOT of a session, as the asset takes it."""

@@ -35,6 +35,7 @@ ORDERS, ACCOUNT, OPERATIONS, PERMISSIONS = (
 BOOK, TAIL, STATE, PLATFORM, MODELS, ENGINE = (
     f"test_risk_answers_{word}.py" for word in ("book", "tail", "state", "platform", "models", "engine")
 )
+SENDING = tuple(f"../execution/test_{word}.py" for word in ("second_attempt", "sending", "sending_doubt"))
 # Module -> its tests, the quickest to notice first. What runs for minutes (properties) comes last.
 TESTS: dict[str, tuple[str, ...]] = {
     "risk/control.py": (BOOK, "test_risk_verdict.py", *RISK, "test_risk_book_controls.py"),
@@ -55,6 +56,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "risk/tail_controls.py": (TAIL, "test_tail_controls.py", *RISK),
     "execution/gate.py": ("test_gate.py", "test_gate_types.py"),
     "execution/gate_orders.py": ("test_gate_types.py", "test_gate.py"),
+    "broker/desk.py": ("test_settling.py", *SENDING, "../execution/test_fencing.py"),
+    "broker/settling.py": ("test_settling.py", *SENDING[::-1]),
+    "broker/fencing.py": ("test_settling.py", "../execution/test_fencing.py", *SENDING),
+    "broker/order_states.py": ("test_order_states.py", *SENDING),
+    "broker/following.py": ("test_following_edges.py", "test_following.py"),
 }
 SWAPS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -198,9 +204,15 @@ def _judged(tree: ast.Module) -> Iterator[tuple[int, ast.AST]]:
             yield place, node
 
 
+def path_of(module: str) -> Path:
+    """The file of a module: of the broker among the resources, else of a stage."""
+    package = "marketbot_resources" if module.startswith("broker/") else "marketbot_assets"
+    return ROOT / package / module
+
+
 def mutants(module: str) -> list[Mutant]:
     """Every mutant of a module, in the order of its lines."""
-    source = (ROOT / "marketbot_assets" / module).read_text(encoding="utf-8")
+    source = path_of(module).read_text(encoding="utf-8")
     tree = ast.parse(source)
     holders = {id(inner): outer for outer in ast.walk(tree) for inner in ast.iter_child_nodes(outer)}
     found = []
@@ -223,7 +235,7 @@ def _code(source: str, node: ast.AST) -> str:
 
 def compiled(mutant: Mutant) -> CodeType:
     """The module's code with the one change."""
-    path = ROOT / "marketbot_assets" / mutant.module
+    path = path_of(mutant.module)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     old = list(ast.walk(tree))[mutant.place]
     _, new = changes(old)[mutant.change]
@@ -261,7 +273,7 @@ def _child(mutant: Mutant | None, tests: Sequence[str], limit: float) -> None:
         os.dup2(nothing.fileno(), 1 if mutant is not None else 2)
         os.dup2(nothing.fileno(), 2)
     if mutant is not None:
-        name = "marketbot_assets." + mutant.module.removesuffix(".py").replace("/", ".")
+        name = ".".join(path_of(mutant.module).relative_to(ROOT).with_suffix("").parts)
         sys.meta_path.insert(0, Changed(name, compiled(mutant)))
     # A counterexample is enough: nobody reads the smallest one.
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
@@ -301,7 +313,8 @@ def preload() -> None:
     """Imports once what every child needs, and forgets the stages again that are changed and what may read them."""
     for name in ("pytest", "hypothesis", "numpy", "pandas", "marketbot_assets.risk.verdict_frame"):
         importlib.import_module(name)
-    for name in [name for name in sys.modules if name.startswith(("marketbot_assets.risk", "marketbot_assets.exec"))]:
+    changed = ("marketbot_assets.risk", "marketbot_assets.exec", "marketbot_resources.broker.")
+    for name in [name for name in sys.modules if name.startswith(changed)]:
         del sys.modules[name]
 
 

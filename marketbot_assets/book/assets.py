@@ -38,7 +38,7 @@ def positions(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mat
 def reconciliation(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Our book against the broker's, over everything that either of them names: match, explained, locked or break."""
     frame = rebuild.reconciliation(store.reader(context), store.lake.ledger)
-    return materialized(context, store, frame, schema.RECONCILIATION)
+    return materialized(context, store, frame, schema.RECONCILIATION, shows=pages.reconciliation(frame))
 
 
 @stage_asset(schema.BOOK_STATE, stage=STAGE, deps=STATE_DEPS, carries=True, domain="control")

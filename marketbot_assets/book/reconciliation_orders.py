@@ -24,6 +24,7 @@ from marketbot_assets.book.schema import (
     VANISHED_ORDER,
 )
 from marketbot_resources.model import Execution, Order, OrderType, plain
+from marketbot_resources.order_slices import beyond_parents
 
 QUANTITY_TOLERANCE = Decimal("1e-9")
 ZERO = Decimal(0)
@@ -142,7 +143,8 @@ def fill_rows(
     ):
         if name not in gone:
             filled[order_id] = filled.get(order_id, ZERO) + quantity
-    found = [row for each in told if (row := _fill(each, orders, filled, split, agrees)) is not None]
+    beyond = beyond_parents(orders, filled)
+    found = [row for each in told if (row := _fill(each, orders, filled, beyond, split, agrees)) is not None]
     for row in _rows(snapshot, "BUST"):
         text = f"execution {row.key} was taken back by the broker"
         text += f", {row.text} stands instead" if row.text else ""
@@ -156,6 +158,7 @@ def _fill(
     row: Any,
     orders: Mapping[str, Order],
     filled: Mapping[str, Decimal],
+    beyond: Mapping[str, tuple[Order, Decimal]],
     split: Collection[str],
     agrees: Callable[[str], bool],
 ) -> Row | None:
@@ -172,6 +175,9 @@ def _fill(
     total = filled.get(row.client_order_id, ZERO)
     if name not in split and not total - order.quantity <= QUANTITY_TOLERANCE:
         return said(ZERO, OVERFILL, BREAK, f"filled {plain(total)} of {plain(order.quantity)}")
+    parent, together = beyond.get(row.client_order_id, (order, ZERO))
+    if name not in split and not together - parent.quantity <= QUANTITY_TOLERANCE:
+        return said(ZERO, OVERFILL, BREAK, f"all slices filled {plain(together)} of {plain(parent.quantity)}")
     if row.text == "withdrawn":
         return said(row.quantity, AMBIGUOUS, BREAK, "the broker named it once and does not name it any more")
     if row.text != "late":

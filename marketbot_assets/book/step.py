@@ -64,6 +64,7 @@ def step_book(
     decision_sessions: Sequence[dt.date],
     mandate: Mandate,
     protective_ids: Collection[str] = frozenset(),
+    stopped_ids: Collection[str] = frozenset(),
     quoted: Iterable[StopHit] = (),
 ) -> BookState:
     """The state after `session`.
@@ -71,6 +72,7 @@ def step_book(
     `valuation`: holdings after the fills and actions, with NAV; `close`: of bars that landed this session only, `atr20`
     in price units, both in listing currency, NaN = unknown; `index_vol_20d` per year. `decision_sessions` reach beyond
     the block of RC-64. `protective_ids`: client order ids of exits and cures: no discretionary turnover.
+    `stopped_ids`: of protective orders at the broker: their names are blocked as after a hit.
     `quoted`: stops that quotes broke since `previous`; they count like hits at the close of the session before.
     The state has no forecast yet (`forecast_record`). Raises HaltError when the session does not follow, NAV is no positive
     number, or lots and holdings disagree.
@@ -79,14 +81,9 @@ def step_book(
         raise HaltError(f"book_state: expected a session after {previous.session}, found {session}")
     nav = valuation.nav
     ladder = step_ladder(
-        previous,
-        nav,
-        session=session,
-        index_vol_20d=index_vol_20d,
-        clean=clean,
-        operator_rearm=operator_rearm,
+        previous, nav, session=session, index_vol_20d=index_vol_20d, clean=clean, operator_rearm=operator_rearm,
         mandate=mandate,
-    )
+    )  # fmt: skip
     history = (*previous.nav_history, nav)[-(WEEK_SESSIONS + 1) :]
     loss = losses(history, mandate.loss_rules)
     rolled = roll_lots(previous.lots, fills, actions, session=session)
@@ -120,6 +117,7 @@ def step_book(
             session=session,
             decision_sessions=decision_sessions,
             block_sessions=mandate.stops.block_sessions,
+            stopped=[fill.instrument for fill in fills if fill.client_order_id in stopped_ids],
         ),
         passive=passive_breaches(previous.passive, valuation.weights(), mandate.limits.passive_breach),
         risk_days=previous.risk_days,

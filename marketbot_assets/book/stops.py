@@ -187,16 +187,18 @@ def blocked_names(
     session: dt.date,
     decision_sessions: Sequence[dt.date],
     block_sessions: int,
+    stopped: Iterable[str] = (),
 ) -> tuple[tuple[str, dt.date], ...]:
     """RC-64: instrument -> first session on which it may be bought again, `block_sessions` after it was last hit.
 
     `decision_sessions` ascend; where they end too early the name stays blocked for good (date.max). Past blocks are
-    dropped.
+    dropped. `stopped`: names that a protective order at the broker sold.
     """
     ahead = bisect_right(decision_sessions, session) - 1 + block_sessions
     until = decision_sessions[ahead] if ahead < len(decision_sessions) else dt.date.max
     blocked = {name: day for name, day in previous if day > session}
-    blocked |= {hit.instrument: max(until, blocked.get(hit.instrument, until)) for hit in hits}
+    again = {*(hit.instrument for hit in hits), *stopped}
+    blocked |= {name: max(until, blocked.get(name, until)) for name in sorted(again)}
     return tuple(sorted(blocked.items()))
 
 

@@ -141,12 +141,16 @@ def _broker() -> list[Finding]:
 
         now = machine_now()
         report = open_broker(mandate, Ports(), settings.home()).report(now, now)
-        skew = (
-            "no clock"
-            if report.broker_at is None
-            else f"clock {(report.broker_at - machine_now()).total_seconds():+.0f} s from ours"
-        )
-        return f"{report.environment} money, {len(report.positions)} positions, {len(report.open_orders)} open orders, {skew}"
+        told = f"{report.environment} money, {len(report.positions)} positions, {len(report.open_orders)} open orders"
+        if report.broker_at is None:
+            return f"{told}, no clock"
+        apart = (report.broker_at - machine_now()).total_seconds()
+        most = mandate.limits.clock_skew.hard_seconds
+        if mandate.providers.clock == "live" and not abs(apart) <= most:
+            raise MarketbotError(
+                f"RC-83: expected a clock within {most:g} s of ours, found {apart:+.0f} s; set this machine's clock"
+            )
+        return f"{told}, clock {apart:+.0f} s from ours"
 
     return [
         _attempt(

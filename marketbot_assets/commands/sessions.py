@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.home import existing_lake, instance, load_mandate
-from marketbot_resources.calendars import decision_sessions
-from marketbot_resources.errors import UsageError
+from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions
+from marketbot_resources.clock import open_clock
+from marketbot_resources.errors import SessionRefused, UsageError
 from marketbot_resources.governance import admit
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.sessions import book_open, end_state, first_failure
+from marketbot_resources.model import OrderState, utc_text
+from marketbot_resources.sessions import book_open, check_in_time, end_state, first_failure
 from marketbot_resources.store.resource import session_from_key
 
 if TYPE_CHECKING:
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
 
 LAST_ASSET = "proof"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-SENT, DATA = "sent", "data"
+SENT, DATA, WAITING = "sent", "data", "waiting"
 FAILED_STATUSES = ("SHRINK", "REJECT_ORDER", "REJECT_BATCH", "REDUCE_ONLY", "HALT")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """What a command shows of one session. `state`: sent, rejected, halted, skipped, failed or not run.
+    """What a command shows of one session. `state`: sent, waiting (for a window), rejected, halted, skipped, failed, not run.
 
     `nav` base currency; `drawdown` from the ladder's high, `turnover` one-way of the approved orders, fractions; None where not
     known. `bound`: controls whose limit bound the target; `failed`: controls that did more than warn in the last round.
@@ -53,8 +55,8 @@ class SessionResult:
 
     @property
     def good(self) -> bool:
-        """Whether the session ended as decided: an approved batch, possibly of no orders, was sent; or its data are there."""
-        return self.state in (SENT, DATA)
+        """Whether it went as decided: an approved batch, possibly of no orders, was sent or will be; or its data are there."""
+        return self.state in (SENT, DATA, WAITING)
 
     @property
     def ended(self) -> bool:
@@ -65,12 +67,13 @@ class SessionResult:
 def run_session(session: dt.date, *, refetch: bool = False, data: bool = False) -> SessionResult:
     """Runs one session and returns how it ended; a failed run is an end with its reason, not an exception.
 
-    `data`: the job `data` instead: everything up to the forecasts, nothing is decided. Raises MandateError, before anything is
-    run, for a mandate file that may not take effect in this session.
+    `data`: the job `data` instead: everything up to the forecasts, nothing is decided. Raises, before anything is run,
+    MandateError for a mandate file that may not take effect in this session, UsageError out of its time on the live clock.
     """
-    lake = open_home()
+    lake, mandate = open_home(), load_mandate()
+    _check_in_time(lake, mandate, session)
     if lake is not None:
-        admit(lake, session, load_mandate())
+        admit(lake, session, mandate)
     from marketbot_assets.definitions import defs
     from marketbot_assets.lineage import REFETCH_TAG
 
@@ -82,6 +85,14 @@ def run_session(session: dt.date, *, refetch: bool = False, data: bool = False) 
         )
     result = result_of(existing_lake(), session, failed=not run.success)
     return replace(result, state=DATA, reason="") if data and run.success else result
+
+
+def _check_in_time(lake: "Lake | None", mandate: Mandate, session: dt.date) -> None:
+    clock = open_clock(mandate.providers.clock, mandate.schedule)
+    try:
+        check_in_time(lake.ledger if lake else None, clock, mandate.schedule, session)
+    except SessionRefused as error:
+        raise UsageError(str(error)) from error
 
 
 def is_done(lake: "Lake | None", session: dt.date) -> bool:
@@ -118,6 +129,9 @@ def result_of(lake: "Lake", session: dt.date, *, failed: bool = False) -> Sessio
     if failed and end is not None and end.state == SENT:
         first = first_failure(lake.ledger.entries("run_failed", part + "/"))
         reason = str(first.body["reason"]) if first else "a check or a report failed after the orders were sent"
+    waiting = "" if failed or end else waiting_for(lake, part)
+    if waiting:
+        state, reason = WAITING, waiting
     nav, drawdown, rung = _book(lake, rows)
     verdict = _frame(lake, rows, "risk_verdict")
     explanation = _frame(lake, rows, "target_explanation")
@@ -137,6 +151,20 @@ def result_of(lake: "Lake", session: dt.date, *, failed: bool = False) -> Sessio
         failed=() if verdict is None else _failed(verdict),
         content={name: row.content_sha256 for name, row in sorted(rows.items())},
     )
+
+
+def waiting_for(lake: "Lake", session: str) -> str:
+    """How many orders of a session (ISO date) without an end wait for which window, and who sends them; "" for none."""
+    rows = lake.index.of_part(session)
+    sent, orders = _frame(lake, rows, "submissions"), _frame(lake, rows, "orders")
+    if sent is None or orders is None:
+        return ""
+    unsent = set(sent.loc[sent["state"] == OrderState.APPROVED.value, "client_order_id"])
+    windows = orders.loc[orders["client_order_id"].isin(unsent), "send_from"]
+    if windows.empty:
+        return ""
+    first = utc_text(windows.min().to_pydatetime())
+    return f"{len(windows)} orders are not sent before {first}; order_sensor does, or marketbot run --session {session} then"
 
 
 def _frame(lake: "Lake", rows: "dict[str, IndexRow]", asset: str) -> "pd.DataFrame | None":
@@ -194,13 +222,34 @@ def sessions_from(first: str, last: str) -> list[dt.date]:
 
 
 def next_session(lake: "Lake | None", mandate: Mandate) -> dt.date:
-    """The first session of the book that is not done; go-live in a home without a book."""
+    """The first session of the book that is not done; go-live in a home without a book. On the live clock that of now."""
+    clock = open_clock(mandate.providers.clock, mandate.schedule)
+    if clock.live:
+        return live_session(lake, mandate, clock.now(mandate.calendar.go_live))
     opened = book_open(lake.ledger) if lake else None
     first = opened.session if opened else mandate.calendar.go_live
     for day in decision_sessions(mandate.calendar, first, mandate.calendar.last_session):
         if not is_done(lake, day):
             return day
     raise UsageError(f"every session up to {mandate.calendar.last_session} has been run")
+
+
+def live_session(lake: "Lake | None", mandate: Mandate, now: dt.datetime) -> dt.date:
+    """The session to run at an instant: the first whose deadline is ahead and which is not done.
+
+    Before it starts, the newest one that has begun and is not done, so that it comes to its end. Raises UsageError after the last.
+    """
+    calendar, schedule = mandate.calendar, mandate.schedule
+    cutoffs = lake.ledger.entries("session_cutoff") if lake else []
+    begun = max((dt.date.fromisoformat(entry.key) for entry in cutoffs), default=None)
+    since = max(calendar.go_live, now.date() - dt.timedelta(days=2))
+    ahead = (day for day in decision_sessions(calendar, since, calendar.last_session) if not is_done(lake, day))
+    day = next((day for day in ahead if now <= computed_cutoff(schedule, day)), None)
+    if begun is not None and not is_done(lake, begun) and (day is None or now < decide_at(schedule, day)):
+        return begun
+    if day is None:
+        raise UsageError(f"every session up to {calendar.last_session} has been run or has passed")
+    return day
 
 
 def choose_session(text: str | None) -> dt.date:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets.commands.halt_broker import progress
 from marketbot_assets.commands.home import existing_lake, load_mandate
 from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
-from marketbot_assets.commands.sessions import LAST_ASSET, next_session
+from marketbot_assets.commands.sessions import LAST_ASSET, WAITING, next_session, waiting_for
 from marketbot_resources.errors import UsageError
 from marketbot_resources.halt import OFF, HaltFlag, combined
 from marketbot_resources.halt_sources import open_halt
@@ -69,10 +69,11 @@ def status() -> View:
 
 
 def _sessions(lake: "Lake") -> View:
-    """First, last and next session; the last is the newest with a cutoff, `open` while it has no recorded end."""
+    """First, last and next session; the last is the newest with a cutoff, `open` or `waiting` while it has no recorded end."""
     opened, cutoffs = book_open(lake.ledger), lake.ledger.entries("session_cutoff")
     last = max((entry.key for entry in cutoffs), default=None)
     ended = end_state(lake.ledger, dt.date.fromisoformat(last)) if last else None
+    waiting = waiting_for(lake, last) if last and not ended else ""
     try:
         following = next_session(lake, load_mandate()).isoformat()
     except UsageError:
@@ -80,8 +81,8 @@ def _sessions(lake: "Lake") -> View:
     return {
         "first": opened.session.isoformat() if opened else None,
         "last": last,
-        "last_state": ended.state if ended else OPEN if last else NOT_RUN,
-        "last_reason": ended.reason if ended else "",
+        "last_state": ended.state if ended else WAITING if waiting else OPEN if last else NOT_RUN,
+        "last_reason": ended.reason if ended else waiting,
         "next": following,
     }
 
@@ -207,6 +208,8 @@ def _next(view: View) -> tuple[str, bool]:
         return f"read why (marketbot report --session {last}), then: {go_on}", False
     if view["in_doubt_orders"]:
         return "an order has no answer from the broker: marketbot reconcile; the next session settles it or halts", True
+    if state == WAITING:
+        return str(sessions["last_reason"]), True
     book = view["book"]
     breaches = view["breaches"]
     lifted = isinstance(breaches, list) and any(row["halt_class"] == "C" for row in breaches)

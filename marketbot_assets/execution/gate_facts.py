@@ -7,6 +7,10 @@ from decimal import Decimal
 
 from marketbot_resources.model import OpenOrder, Order
 
+_MAPPINGS = ("reference_price", "fx", "price_age", "decided_positions", "broker_positions", "own_fills")
+_SETS = dict.fromkeys(("already_sent", "known_instruments"), frozenset)
+COLLECTIONS: Mapping[str, type] = {"open_orders": tuple, **_SETS, **dict.fromkeys(_MAPPINGS, Mapping)}
+
 
 @dataclass(frozen=True, slots=True)
 class GateFacts:

@@ -21,6 +21,8 @@ from marketbot_resources.closures import Closed
 from marketbot_resources.fillmodel import FUND_COSTS, SPREAD_SHARE, square_root_impact
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT, Execution, Kind, Order, OrderState, OrderType
+from marketbot_resources.order_slices import CLOSE_LEG
+from marketbot_resources.order_types import STOP_LEG
 
 WORKING, FILLED, PARTIAL, UNFILLED = "WORKING", "FILLED", "PARTIAL", "UNFILLED"
 OPEN, CLOSE, RATE = "opening auction", "closing auction", "reference rate"
@@ -69,6 +71,9 @@ class Traded:
     environment: str
 
 
+BOUNDS = frozenset({STOP_LEG, CLOSE_LEG})
+
+
 def last_day(order: Order, closed: Closed) -> dt.date:
     """The session of the order's exchange that trades at the end of its window, or opens next after it."""
     return session_at(order.mic, order.send_until, closed) or next_open(order.mic, order.send_until, closed)[0]
@@ -81,7 +86,10 @@ def is_over(order: Order, open_ids: frozenset[str], cutoff: dt.datetime, closed:
 
 
 def shortfall_frame(traded: Traded, prices: Prices, session: dt.date, mandate: Mandate) -> pd.DataFrame:
-    """One row per order, sorted by client order id; what is not known is null, with a reason."""
+    """One row per order, sorted by client order id; what is not known is null, with a reason.
+
+    A protection that was not hit and a rest of slices that filled nothing missed nothing: they have no row.
+    """
     plans = {str(name): rows for name, rows in traded.plans.groupby("client_order_id")} if len(traded.plans) else {}
     fills: dict[str, list[Execution]] = {}
     for fill in traded.fills:
@@ -93,6 +101,8 @@ def shortfall_frame(traded: Traded, prices: Prices, session: dt.date, mandate: M
         own = [
             f for f in fills.get(order.client_order_id, []) if (f.instrument, f.side) == (order.instrument, order.side)
         ]
+        if order.leg in BOUNDS and not own:
+            continue
         rows.append(_row(order, plan, own, traded, prices, session, mandate))
     return rows_frame(SHORTFALL, rows)
 

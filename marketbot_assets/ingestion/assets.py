@@ -12,7 +12,7 @@ from marketbot_assets.session_facts import held_listings
 from marketbot_resources.broker.account import refuse_new_run, take_account
 from marketbot_resources.governance import admit, take
 from marketbot_resources.provider import Delivery
-from marketbot_resources.sessions import last_cutoff_before, open_book
+from marketbot_resources.sessions import check_in_time, last_cutoff_before, open_book
 from marketbot_resources.stop_hits import refuse_decided
 from marketbot_resources.store.resource import StoreResource, session_of
 from marketbot_resources.store.table import Table
@@ -23,12 +23,13 @@ STAGE = "ingestion"
 
 @stage_asset(schema.MANDATE, stage=STAGE, kinds=("yaml",), domain="control")
 def mandate(
-    context: dg.AssetExecutionContext, store: StoreResource, mandate_file: MandateResource
+    context: dg.AssetExecutionContext, store: StoreResource, mandate_file: MandateResource, clock: ClockResource
 ) -> dg.MaterializeResult:
     """The parsed, validated mandate: in force already, tighter, or loosened by a signed record. Source: the user's mandate file."""
     from marketbot_assets.ingestion.parse_mandate import mandate_frame
 
     loaded, session = mandate_file.load(), session_of(context)
+    check_in_time(store.lake.ledger, clock.open(), loaded.schedule, session)
     open_book(store.lake.ledger, session, loaded.calendar, loaded.schedule)
     admitted = admit(store.lake, session, loaded)
     result = materialized(context, store, mandate_frame(loaded), schema.MANDATE)
@@ -140,6 +141,7 @@ def account_snapshot(
         return served
     mandate, flag, session = store.reader(context).mandate(), halt.open().read(), session_of(context)
     refuse_new_run(store.lake.ledger, flag, session)
+    check_in_time(store.lake.ledger, clock.open(), mandate.schedule, session)
     account = take_account(store.lake.ledger, broker.open(mandate, ports), clock.open(), mandate, session)
     told = (account.operator, account.stop_hits, account.heard, account.working)
     frame = snapshot_frame(account.report, account.cutoff_at, flag.word, flag.reason, *told)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from marketbot_assets.portfolio.inputs import Flags, SliceWindow
+from marketbot_assets.portfolio.inputs import Flags, ProtectiveWindow, SliceWindow
 from marketbot_assets.portfolio.slicing import slice_windows
 from marketbot_assets.portfolio.windows import SEND_WINDOW, Windows, first_open, windows_of
 from marketbot_resources.broker_table import BROKERS
@@ -33,6 +33,7 @@ class BrokerWindows:
     buy_refusals: tuple[str, ...]
     slices: Mapping[str, tuple[SliceWindow, ...]]
     legs_until: dt.datetime
+    protective: tuple[ProtectiveWindow, ...] = ()
 
     def can_exit(self) -> Flags:
         """(n,) whether an exit has a window; without one a name cannot be traded at all."""
@@ -60,4 +61,9 @@ def broker_windows(
     opens = [first_open(mic, cutoff, off) for mic in sorted(set(mics))]
     legs_until = min(opens, default=cutoff + 2 * SEND_WINDOW) - SEND_WINDOW
     slices = slice_windows(mics, cutoff, mandate, terms, off)
-    return BrokerWindows(targets, exits, blocked, tuple(bought), slices, legs_until)
+    protective: tuple[ProtectiveWindow, ...] = ()
+    if rules.protective_type is not None:
+        found = windows_of(rules.protective_type, mics, steps, cutoff, terms, off)
+        told = zip(found.send_from, found.send_until, found.refusal, strict=True)
+        protective = tuple(ProtectiveWindow(*one) for one in told)
+    return BrokerWindows(targets, exits, blocked, tuple(bought), slices, legs_until, protective)

@@ -17,7 +17,8 @@ from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OrderType, Side
 
 TARGET, PROTECTIVE, LIMIT_CURE, FX = "TARGET", "PROTECTIVE", "LIMIT_CURE", "FX"
-PURPOSES = (TARGET, PROTECTIVE, LIMIT_CURE, FX)
+PROTECTION = "PROTECTION"
+PURPOSES = (TARGET, PROTECTIVE, LIMIT_CURE, FX, PROTECTION)
 EXITS = (PROTECTIVE, LIMIT_CURE)
 
 

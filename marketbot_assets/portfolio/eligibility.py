@@ -12,7 +12,9 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
+from marketbot_assets.book.roll import atr_levels
 from marketbot_assets.book.state import BookState
+from marketbot_assets.book.stops import stop_levels
 from marketbot_assets.features.liquidity import traded_value
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.normalization.listing_ends import NO_ENDS, ListingEnds
@@ -203,16 +205,14 @@ def portfolio_inputs(
     names, currencies = tuple(rows["instrument"]), tuple(rows["currency"])
     assert names == window.instruments == market.factor_model.instruments, "instruments must agree everywhere"
     is_fund = np.asarray(rows["kind"] == "FUND")
-    adv, counts = traded_value(window)
-    buy, sell = linear_costs(mandate, currencies, is_fund)
+    (adv, counts), (buy, sell) = traded_value(window), linear_costs(mandate, currencies, is_fund)
     terms = broker_windows(rows, currencies, mandate, cutoff)
+    refused = buy_refusals(market, account, mandate, session)
     held = "a held name has no price" if unpriced_held else ""
-    refused = zip(buy_refusals(market, account, mandate, session), terms.buy_refusals, strict=True)
-    reasons = [reason or held or why for reason, why in refused]
+    reasons = [reason or held or why for reason, why in zip(refused, terms.buy_refusals, strict=True)]
     can_trade = tradable(market, currencies, mandate) & terms.can_exit()
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
-    mics = dict(zip(names, rows["mic"], strict=True))
-    waiting = unsettled(account.book.unsettled, mics, cutoff, mandate.calendar.closed)
+    waiting = _unsettled(account, rows, cutoff, mandate)
     enough = counts >= mandate.limits.participation.min_observations
     return PortfolioInputs(
         session=session,
@@ -256,4 +256,22 @@ def portfolio_inputs(
         exit_send_until=terms.exits.send_until,
         target_refusals=terms.target_refusals,
         slice_windows=terms.slices,
+        protective_windows=terms.protective,
+        stop_level=stop_level(market, account, mandate),
+    )
+
+
+def _unsettled(account: Account, rows: pd.DataFrame, cutoff: dt.datetime, mandate: Mandate) -> dict[str, Decimal]:
+    mics = dict(zip(rows["instrument"], rows["mic"], strict=True))
+    return unsettled(account.book.unsettled, mics, cutoff, mandate.calendar.closed)
+
+
+def stop_level(market: Market, account: Account, mandate: Mandate) -> Floats:
+    """(n,) the higher of the levels of RC-62 and RC-63, listing currency; NaN for what is not held or has no ATR."""
+    atr, lots = atr_levels(market.features, market.window), {lot.instrument: lot for lot in account.book.lots}
+    return np.array(
+        [
+            max(stop_levels(lots[name], atr[name], mandate.stops)) if name in lots else np.nan
+            for name in market.window.instruments
+        ]
     )

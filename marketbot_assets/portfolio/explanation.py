@@ -5,7 +5,7 @@ bounds hold back. For a target of another method the same forces are shown, with
 (`schema`, `target_frame`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,7 +15,7 @@ from marketbot_assets.portfolio.bounds import Bounds, bounds_of, to_cash
 from marketbot_assets.portfolio.contribution import contributions
 from marketbot_assets.portfolio.facts import Facts, facts_of, nav_known
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
-from marketbot_assets.portfolio.limits import limit_set
+from marketbot_assets.portfolio.limits import LimitSet, limit_set
 from marketbot_assets.portfolio.target import MEAN_VARIANCE, MIN_VARIANCE, NO_ANSWER, RISK_PARITY, Target
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT
@@ -52,27 +52,68 @@ class Force:
     cost_multiple: float = float("nan")
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What every name's reason is read from: `after` and `moved` (n,) fractions of NAV, `pressure` (m, n) of the priced limits."""
+
+    inputs: PortfolioInputs
+    target: Target
+    mandate: Mandate
+    facts: Facts
+    bounds: Bounds
+    after: Floats
+    moved: Floats
+    pressure: Floats
+    names: list[str]
+
+    def main(self, i: int) -> str:
+        """The limit that presses most on a name; empty when none does."""
+        pressed = self.pressure[:, i]
+        return self.names[int(np.argmax(pressed))] if self.names and pressed.max() > 0.0 else ""
+
+
+def _case(inputs: PortfolioInputs, target: Target, mandate: Mandate, facts: Facts, limits: LimitSet | None) -> _Case:
+    after = np.where(np.isfinite(target.weights), target.weights, 0.0)
+    if limits is None and target.method == MEAN_VARIANCE and nav_known(inputs):
+        limits = limit_set(inputs, facts, mandate)
+    bounds = bounds_of(inputs, facts, mandate) if limits is None else limits.bounds
+    pressure, names = _pressures(inputs, facts, target, after, limits)
+    return _Case(inputs, target, mandate, facts, bounds, after, after - facts.weights_now, pressure, names)
+
+
+def reasons_of(
+    inputs: PortfolioInputs,
+    target: Target,
+    mandate: Mandate,
+    rows: Iterable[int],
+    *,
+    facts: Facts,
+    limits: LimitSet | None = None,
+    drivers: Mapping[str, str] = NO_DRIVERS,
+) -> dict[int, str]:
+    """Row -> the reason of its force row, of these rows alone. `facts`, `limits`: of the same session, None = worked out here."""
+    case = _case(inputs, target, mandate, facts, limits)
+    return {i: _reason(case, i, case.main(i), drivers.get(inputs.instruments[i], "")) for i in rows}
+
+
 def explain(
     inputs: PortfolioInputs, target: Target, mandate: Mandate, *, drivers: Mapping[str, str] = NO_DRIVERS
 ) -> tuple[Force, ...]:
     """One force row per instrument, in their order. `drivers`: instrument -> what its forecast rests on, in words."""
     facts = facts_of(inputs, mandate)
-    bounds = bounds_of(inputs, facts, mandate)
-    after = np.where(np.isfinite(target.weights), target.weights, 0.0)
-    moved = after - facts.weights_now
+    case = _case(inputs, target, mandate, facts, None)
+    after, moved, pressure = case.after, case.moved, case.pressure
     rule = mandate.portfolio
     reward = facts.expected_return
     risk = -rule.risk_aversion * (facts.factor_root.T @ (facts.factor_root @ after) + facts.specific * after)
     cost = np.where(moved > MOVED, -facts.cost_buy, np.where(moved < -MOVED, facts.cost_sell, 0.0))
     cost = rule.cost_amortization_per_year * cost
-    pressure, names = _pressures(inputs, facts, target, after, mandate)
     pressed = -pressure.sum(axis=0)
     bound = -(reward + risk + cost + pressed)
-    parts = contributions(facts, after)
+    parts, multiples = contributions(facts, after), inputs.multiples()
     rows = []
     for i, name in enumerate(inputs.instruments):
-        main = names[int(np.argmax(pressure[:, i]))] if len(names) and pressure[:, i].max() > 0.0 else ""
-        text = _reason(inputs, target, facts, bounds, i, float(moved[i]), main, drivers.get(name, ""), mandate)
+        main, sells = case.main(i), bool(moved[i] < -MOVED)
         row = Force(
             instrument=name,
             weight_before=float(target.weights_now[i]),
@@ -86,22 +127,21 @@ def explain(
             risk_contribution=float(parts.risk[i]),
             trade_cost=float(parts.cost[i]),
             main_limit=main,
-            reason=text,
-            cost_bps=float((facts.cost_sell if moved[i] < -MOVED else facts.cost_buy)[i]) / BASIS_POINT,
-            cost_multiple=float(inputs.multiples()[int(moved[i] < -MOVED)][i]),
+            reason=_reason(case, i, main, drivers.get(name, "")),
+            cost_bps=float((facts.cost_sell if sells else facts.cost_buy)[i]) / BASIS_POINT,
+            cost_multiple=float(multiples[int(sells)][i]),
         )
         rows.append(row)
     return tuple(rows)
 
 
 def _pressures(
-    inputs: PortfolioInputs, facts: Facts, target: Target, after: Floats, mandate: Mandate
+    inputs: PortfolioInputs, facts: Facts, target: Target, after: Floats, limits: LimitSet | None
 ) -> tuple[Floats, list[str]]:
     """(per priced limit its dual times its gradient: (m, n), names of these limits)."""
-    if target.method != MEAN_VARIANCE or not nav_known(inputs):
+    if limits is None or target.method != MEAN_VARIANCE or not nav_known(inputs):
         return np.zeros((0, len(after))), []
-    limits = limit_set(inputs, facts, mandate).limits
-    priced = [(x, s) for x, s in zip(limits, target.limits, strict=True) if s.dual > 0.0 and s.binding]
+    priced = [(x, s) for x, s in zip(limits.limits, target.limits, strict=True) if s.dual > 0.0 and s.binding]
     rows = [s.dual * x.gradient(after, facts.weights_now) for x, s in priced]
     return np.array(rows).reshape(len(rows), len(after)), [f"{s.control} {s.name}" for _, s in priced]
 
@@ -110,22 +150,13 @@ def _percent(weight: float) -> str:
     return f"{100.0 * weight:.2f} %"
 
 
-def _reason(
-    inputs: PortfolioInputs,
-    target: Target,
-    facts: Facts,
-    bounds: Bounds,
-    i: int,
-    moved: float,
-    main: str,
-    driver: str,
-    mandate: Mandate,
-) -> str:
+def _reason(case: _Case, i: int, main: str, driver: str) -> str:
+    inputs, target, facts, bounds, moved = case.inputs, case.target, case.facts, case.bounds, float(case.moved[i])
     after = _percent(float(target.weights[i])) if np.isfinite(target.weights[i]) else "unknown"
     if not facts.sellable[i]:
         return "no order: no usable price, an open order, or trading forbidden"
     if moved < -MOVED:
-        return f"{_sell_cause(inputs, target, facts, bounds, i, main, mandate)} lowers it to {after}"
+        return f"{_sell_cause(case, i, main)} lowers it to {after}"
     if moved > MOVED:
         if target.method in WITHOUT_FORECAST:
             driver = target.method.replace("_", " ")
@@ -139,10 +170,9 @@ def _reason(
     return f"no change: {main}" if main else "no change: the gain does not pay for risk and cost"
 
 
-def _sell_cause(
-    inputs: PortfolioInputs, target: Target, facts: Facts, bounds: Bounds, i: int, main: str, mandate: Mandate
-) -> str:
+def _sell_cause(case: _Case, i: int, main: str) -> str:
     """What makes the name smaller: stop, ladder, trim, cap, a fallback, the limit that presses, or too little return."""
+    inputs, target, facts, bounds, mandate = case.inputs, case.target, case.facts, case.bounds, case.mandate
     name, book = inputs.instruments[i], inputs.book
     if inputs.force_exit[i]:
         return next((f"{hit.control} stop" for hit in book.stop_hits if hit.instrument == name), "a protective exit")

@@ -30,6 +30,15 @@ class SliceWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtectiveWindow:
+    """When a protective order of one name may be sent; `refusal`: why the broker cannot take one, empty = it can."""
+
+    send_from: dt.datetime
+    send_until: dt.datetime
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True)
 class PortfolioInputs:
     """One decision's inputs for n sorted instruments: the universe and everything held.
 
@@ -45,7 +54,8 @@ class PortfolioInputs:
     `benchmark`: (n,) weights of the mandate's benchmark, empty when unknown.
     `exit_send_from`, `exit_send_until`: window of exits and cures, empty = as that of other orders. `target_refusals`: why the
     broker cannot take orders of the target's type, empty = it can. `slice_windows`: exchange -> windows of slices in its next
-    session.
+    session. `protective_windows`: (n,), empty = the mandate wants no protective orders at the broker; `stop_level`: (n,) the
+    higher of RC-62's and RC-63's levels, listing currency, NaN where nothing is held or it is unknown.
     """
 
     session: dt.date
@@ -90,6 +100,8 @@ class PortfolioInputs:
     exit_send_until: tuple[dt.datetime, ...] = ()
     target_refusals: tuple[str, ...] = ()
     slice_windows: Mapping[str, tuple[SliceWindow, ...]] = field(default_factory=dict)
+    protective_windows: tuple[ProtectiveWindow, ...] = ()
+    stop_level: Floats = field(default_factory=lambda: np.zeros(0))
 
     def weights_now(self) -> Floats:
         """(n,) current weights with open orders counted as filled, fraction of NAV; 0 for a name without price and position."""
@@ -107,7 +119,7 @@ class PortfolioInputs:
 class PlannedOrder:
     """One proposed order before the verdict. `reference_price` is the last close in the listing currency.
 
-    `purpose`: TARGET, PROTECTIVE, LIMIT_CURE or FX. `value_base` = quantity * limit * fx (for FX: quantity * rate).
+    `purpose`: TARGET, PROTECTIVE, LIMIT_CURE, FX or PROTECTION. `value_base` = quantity * limit * fx (for FX: quantity * rate).
     """
 
     instrument: str
@@ -126,3 +138,5 @@ class PlannedOrder:
     send_from: dt.datetime
     send_until: dt.datetime
     type: OrderType = OrderType.LIMIT_ON_OPEN
+    stop_price: Decimal | None = None
+    trail: Decimal | None = None

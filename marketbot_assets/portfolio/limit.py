@@ -239,7 +239,10 @@ class ShortfallLimit:
 
     def shares(self, weights: Floats) -> Floats:
         """(T,) share of each row in the tail mean; sums to 1."""
-        order = np.argsort(self.returns @ weights, kind="stable")
+        return self._shares(self.returns @ weights)
+
+    def _shares(self, returns: Floats) -> Floats:
+        order = np.argsort(returns, kind="stable")
         taken = np.clip(self.rows - np.arange(len(order)), 0.0, 1.0) / self.rows
         shares = np.zeros(len(order))
         shares[order] = taken
@@ -247,7 +250,8 @@ class ShortfallLimit:
 
     def left(self, weights: Floats, weights_now: Floats) -> float:
         """Mean loss in the tail."""
-        return float(-(self.shares(weights) @ (self.returns @ weights)))
+        returns = self.returns @ weights
+        return float(-(self._shares(returns) @ returns))
 
     def gradient(self, weights: Floats, weights_now: Floats) -> Floats:
         """Mean loss of each name in the book's tail."""

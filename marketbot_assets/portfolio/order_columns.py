@@ -6,9 +6,10 @@ without further prices (`order_rows`).
 
 from marketbot_resources.model import Kind, OrderType, Side
 from marketbot_resources.order_slices import CLOSE_LEG, SLICE_LEG, SLICES_MAX
+from marketbot_resources.order_types import STOP_LEG
 from marketbot_resources.store.table import Column
 
-LEG_NAMES = ("T", "P", "F", CLOSE_LEG, *(f"{SLICE_LEG}{number}" for number in range(1, SLICES_MAX + 1)))
+LEG_NAMES = ("T", "P", "F", STOP_LEG, CLOSE_LEG, *(f"{SLICE_LEG}{number}" for number in range(1, SLICES_MAX + 1)))
 LATER_COLUMNS = (
     Column("type", "text", "how the order executes", one_of=tuple(kind.value for kind in OrderType)),
     Column("stop_price", "decimal", "of a stop or a bracket's protection, listing currency", nullable=True, at_least=0),
@@ -22,7 +23,7 @@ ORDER_COLUMNS = (
     Column(
         "leg",
         "text",
-        "T target, T1, T2, ... its slices, TC what they leave for the close, P protective or cure, F currency",
+        "T target, T1, T2, ... its slices, TC what they leave for the close, P exit or cure, S protection, F currency",
         one_of=LEG_NAMES,
     ),
     Column("kind", "text", "EQUITY or FX", one_of=tuple(kind.value for kind in Kind)),

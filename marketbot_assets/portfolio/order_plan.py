@@ -16,12 +16,13 @@ import numpy as np
 from marketbot_assets.portfolio.bounds import Bounds, bounds_of
 from marketbot_assets.portfolio.cash_legs import currency_legs, funded, min_order
 from marketbot_assets.portfolio.draft import EXITS, LIMIT_CURE, PROTECTIVE, TARGET, Desk, Draft, projected
-from marketbot_assets.portfolio.explanation import NO_DRIVERS, explain
+from marketbot_assets.portfolio.explanation import NO_DRIVERS, reasons_of
 from marketbot_assets.portfolio.facts import Facts, facts_of, nav_known
 from marketbot_assets.portfolio.funding import Funding, collars
 from marketbot_assets.portfolio.inputs import Floats, PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.limit import Limit, LinearLimit
 from marketbot_assets.portfolio.limits import limit_set
+from marketbot_assets.portfolio.protection import protections
 from marketbot_assets.portfolio.repair import name_room, with_leftover
 from marketbot_assets.portfolio.rounding import buy_limit, exact, lots_down, lots_near, lots_up, sell_limit
 from marketbot_assets.portfolio.slicing import sliced
@@ -39,7 +40,7 @@ FIRST = (PROTECTIVE, LIMIT_CURE, "FX", TARGET)
 def plan_orders(
     inputs: PortfolioInputs, target: Target, mandate: Mandate, *, drivers: Mapping[str, str] = NO_DRIVERS
 ) -> tuple[PlannedOrder, ...]:
-    """The plan: exits, cures, currency legs, target sells, target buys, each group sorted by instrument.
+    """The plan: exits, cures, currency legs, target sells, target buys, protections, each group sorted by instrument.
 
     Without a NAV there is no order at all. A target that is not optimal, a session without rebalance or a reason against all
     buys leaves sells only. `drivers`: instrument -> what its forecast rests on, for the reasons.
@@ -50,22 +51,23 @@ def plan_orders(
     exit_collar = collars(inputs, mandate, mandate.execution.exits)
     desk = Desk(inputs, facts, mandate, collars(inputs, mandate), buy_benefit(facts, mandate), exit_collar)
     sells = _sells(desk, target, bounds_of(inputs, facts, mandate, cures_only=not inputs.rebalance))
-    buys: list[Draft] = []
+    buys, limits = list[Draft](), None
     if inputs.rebalance and target.status == OPTIMAL and not facts.no_buys:
         limits = limit_set(inputs, facts, mandate)
         measured = [x for x in limits.stated if not isinstance(x, Funding)]
-        buys = within_limits(desk, funded(desk, _buys(desk, target), sells), sells, measured)
-        buys = [d for d in buys if _worthwhile(desk, d)]
         prices = [
-            _limit(desk, row, Side.BUY, TARGET) if facts.buyable[row] else Decimal(0)
-            for row in range(len(facts.buyable))
+            _limit(desk, row, Side.BUY, TARGET) if buyable else Decimal(0) for row, buyable in enumerate(facts.buyable)
         ]
+        buys = within_limits(desk, funded(desk, _buys(desk, target, prices), sells), sells, measured)
+        buys = [d for d in buys if _worthwhile(desk, d)]
         buys = with_leftover(desk, target, limits, buys, sells, prices)
-    reasons = {force.instrument: force.reason for force in explain(inputs, target, mandate, drivers=drivers)}
-    planned = [_planned(desk, draft, reasons[inputs.instruments[draft.row]]) for draft in (*sells, *buys)]
+    rows = [draft.row for draft in (*sells, *buys)]
+    reasons = reasons_of(inputs, target, mandate, rows, facts=facts, limits=limits, drivers=drivers)
+    planned = [_planned(desk, draft, reasons[draft.row]) for draft in (*sells, *buys)]
     planned += currency_legs(desk, buys, sells)
     planned.sort(key=lambda o: (FIRST.index(o.purpose), o.side == Side.BUY, o.instrument))
-    return sliced(planned, inputs, mandate)
+    orders = sliced(planned, inputs, mandate)
+    return (*orders, *protections(desk, orders))
 
 
 def buy_benefit(facts: Facts, mandate: Mandate) -> Floats:
@@ -114,12 +116,12 @@ def _sell(desk: Desk, target: Target, bounds: Bounds, row: int, wanted: float) -
     return None if quantity <= 0 or draft.limit <= 0 or small else draft
 
 
-def _buys(desk: Desk, target: Target) -> list[Draft]:
+def _buys(desk: Desk, target: Target, prices: Sequence[Decimal]) -> list[Draft]:
     """Buys rounded down, each within the hard limits of its own name at its limit price."""
     drafts = []
     for row in map(int, np.flatnonzero(desk.facts.buyable)):
         wanted, now = float(target.weights[row]), float(desk.facts.weights_now[row])
-        price = _limit(desk, row, Side.BUY, TARGET)
+        price = prices[row]
         if not wanted > now or price <= 0:
             continue
         unit = desk.base_value(row, Decimal(1), price) * (1.0 + float(desk.inputs.cost_buy[row]))
@@ -221,6 +223,8 @@ def to_orders(planned: Sequence[PlannedOrder], inputs: PortfolioInputs) -> tuple
             send_until=p.send_until,
             reason=p.reason,
             type=p.type,
+            stop_price=p.stop_price,
+            trail=p.trail,
         )
         for p in planned
     ]

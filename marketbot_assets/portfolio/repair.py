@@ -25,6 +25,7 @@ from marketbot_assets.portfolio.rounding import exact, lots_up
 from marketbot_assets.portfolio.target import MEAN_VARIANCE, Target, utility_of
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT, Kind, Side
+from marketbot_resources.order_types import STOP_LEG
 
 UNMOVED = 1.5e-6
 LOTS_PER_NAME = 2
@@ -217,7 +218,7 @@ def tracking_of(
     ideal = np.where(np.isfinite(target.weights), target.weights, facts.weights_now)
     rounded, place = facts.weights_now.copy(), {name: row for row, name in enumerate(inputs.instruments)}
     for order in planned:
-        if order.kind == Kind.EQUITY.value:
+        if order.kind == Kind.EQUITY.value and order.leg != STOP_LEG:
             row = place[order.instrument]
             value = float(order.quantity) * order.reference_price * float(inputs.fx[row]) / inputs.nav
             rounded[row] += Side(order.side).sign * value

@@ -4,8 +4,7 @@ Not here: which orders there are (`order_plan`), cash and currency legs (`cash_l
 """
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
-
-import numpy as np
+from math import isfinite
 
 from marketbot_resources.currencies import minor_digits
 
@@ -14,7 +13,7 @@ LOT_TOLERANCE = Decimal("1e-9")
 
 def exact(value: float) -> Decimal:
     """A finite float as the decimal that it prints as. Raises ValueError for NaN and infinity."""
-    if not np.isfinite(value):
+    if not isfinite(value):
         raise ValueError(f"expected a finite number, found {value}")
     return Decimal(repr(float(value)))
 

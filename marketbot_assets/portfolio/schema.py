@@ -17,7 +17,7 @@ CHANGES = (
     ("holdings", "due to holdings, cash, prices and costs"),
     ("rest", "none of these: mandate, liquidity and listings"),
 )
-PURPOSES = ("TARGET", "PROTECTIVE", "LIMIT_CURE", "FX")
+PURPOSES = ("TARGET", "PROTECTIVE", "LIMIT_CURE", "FX", "PROTECTION")
 
 TARGET_PORTFOLIO = Table(
     "target_portfolio",

@@ -29,6 +29,7 @@ from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.errors import HaltError
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import AccountReport, Execution, OrderState
+from marketbot_resources.order_types import PROTECTIVE_LEGS, STOP_LEG
 from marketbot_resources.paper import PaperAccount
 from marketbot_resources.paper_market import TabularMarket
 
@@ -57,6 +58,7 @@ class _Running:
     model: ReturnModel | None
     fitted: int
     protective: frozenset[str]
+    stopping: frozenset[str]
     planned: dict[str, Decimal]
     forecasts: pd.DataFrame | None = None
     past: Past = field(default_factory=Past)
@@ -94,6 +96,7 @@ def run_days(
         opening_state(before, float(mandate.opening_cash)),
         None,
         0,
+        frozenset(),
         frozenset(),
         {},
     )
@@ -145,7 +148,8 @@ def _session(
     now.held, now.state, now.forecasts = rolled.held, state, forecasts
     now.past = past_after(now.past, decision, answers, known, report, mandate)
     now.planned = _still_waited_for(now.planned, report) | {o.client_order_id: o.quantity for o in decision.batch}
-    now.protective = frozenset(order.client_order_id for order in decision.batch if order.leg == "P")
+    now.protective = frozenset(o.client_order_id for o in decision.batch if o.leg in PROTECTIVE_LEGS)
+    now.stopping = frozenset(o.client_order_id for o in decision.batch if o.leg == STOP_LEG)
     refused = sum(answer.state is OrderState.REJECTED for answer in answers)
     return Day(known, report.executions, rolled, state, decision, refused, now.past.breaches)
 
@@ -189,6 +193,7 @@ def _stepped(mandate: Mandate, now: _Running, rolled: Rolled, fills: tuple[Execu
         decision_sessions=decision_sessions(mandate.calendar, session, session + AHEAD),
         mandate=mandate,
         protective_ids=now.protective,
+        stopped_ids=now.stopping,
     )
     return with_record(
         state,

@@ -14,6 +14,7 @@ from marketbot_assets.risk.inputs import Flags
 from marketbot_assets.risk.projection import WITH, Projection, base_rate, members, number
 from marketbot_assets.risk.size_controls import PROTECTIVE_LEG
 from marketbot_resources.model import Kind, OpenOrder, Side, Status
+from marketbot_resources.order_types import PROTECTIVE_LEGS
 
 SETTLEMENT = Rule(
     "RC-19",
@@ -106,7 +107,7 @@ def wash_sale(p: Projection) -> tuple[ControlResult, ...]:
     met = []
     for order, is_fx, _, close in shares:
         issuer = issuers.get(order.instrument) or order.instrument
-        forced = order.leg == PROTECTIVE_LEG or order.instrument in exits
+        forced = order.leg in PROTECTIVE_LEGS or order.instrument in exits
         loses = not close >= entry.get(order.instrument, np.nan)
         washes = issuer in lost if order.side is Side.BUY else loses and (issuer in bought or issuer in buying)
         if washes and not is_fx:

@@ -23,6 +23,7 @@ from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import SPLIT
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT, PAPER, Execution, Kind, OpenOrder, Order, plain
+from marketbot_resources.order_slices import beyond_parents
 from marketbot_resources.order_types import UNLIMITED, Phase, phase_of
 
 SHARES_TOLERANCE = Decimal("1e-9")
@@ -94,6 +95,12 @@ def fill_breaks(traded: Traded) -> tuple[tuple[str, ...], tuple[str, ...]]:
             allowed *= split_ratio(traded.actions, order.instrument, order.session, day)
         if not quantity <= allowed + SHARES_TOLERANCE:
             over.append(f"order {name}: filled {plain(quantity)} of {plain(allowed)}")
+    for name, (order, total) in beyond_parents(traded.orders, filled).items():
+        if name != order.client_order_id:
+            continue
+        ratio = split_ratio(traded.actions, order.instrument, order.session, auction_session(order, traded.closed))
+        if not total <= order.quantity * ratio + SHARES_TOLERANCE:
+            over.append(f"order {name}: with its slices filled {plain(total)} of {plain(order.quantity)}")
     return tuple(sorted(over)), tuple(sorted(unknown))
 
 

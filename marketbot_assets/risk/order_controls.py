@@ -18,6 +18,7 @@ from marketbot_assets.risk.projection import (
     WITHOUT,
     Projection,
     base_rate,
+    is_guard,
     is_unlimited,
     members,
     number,
@@ -328,10 +329,12 @@ def tick_lot(p: Projection) -> tuple[ControlResult, ...]:
         on_tick = (bool(prices) or order.type in UNLIMITED) and all(
             _is_multiple(price, p.inputs.tick_size[row]) for price in prices
         )
-        empties = bool(p.signs[j] < 0 and p.parent_quantity[j] == p.available[row])
+        sold = number(order.quantity) if is_guard(order) else p.parent_quantity[j]
+        empties = bool(p.signs[j] < 0 and sold == p.available[row])
         on_lot = empties or _is_multiple(order.quantity, p.inputs.quantity_step[row])
         lot_known = _is_multiple(Decimal(0), p.inputs.quantity_step[row])
-        big = bool((p.parent_value[j] if p.spare[j] else p.value[j]) >= MIN_NOTIONAL_BASE)
+        worth = sold * p.price[row] * p.rate[row] if is_guard(order) else p.parent_value[j]
+        big = bool((worth if p.spare[j] else p.value[j]) >= MIN_NOTIONAL_BASE)
         if on_tick and on_lot and big:
             continue
         cut = on_tick and big and lot_known

@@ -13,13 +13,14 @@ from typing import TypeVar
 import numpy as np
 
 from marketbot_assets.risk.control import ControlResult, Rule, tightest, within
+from marketbot_assets.risk.guards import guard_problem
 from marketbot_assets.risk.inputs import Flags
 from marketbot_assets.risk.listing_classes import classes_of
-from marketbot_assets.risk.projection import Projection, members, number, numbers, texts
+from marketbot_assets.risk.projection import Projection, is_guard, members, number, numbers, texts
 from marketbot_assets.risk.trade_facts import NextSession, guarded
 from marketbot_resources.model import Kind, OpenOrder, Order, OrderType, Side, Status
 from marketbot_resources.order_slices import CLOSE_LEG, siblings
-from marketbot_resources.order_types import price_problem
+from marketbot_resources.order_types import PROTECTIVE_LEGS, price_problem
 
 TRADABLE = Rule(
     "RC-02",
@@ -94,7 +95,6 @@ FLOOR = Rule(
     answers="house",
 )
 
-PROTECTIVE_LEG = "P"
 STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 US_LISTINGS = frozenset({"XNYS", "XNAS", "XASE", "ARCX", "BATS"})
 # What an order of this house is made of. A field that is not named here may change what the order does at the broker.
@@ -268,8 +268,10 @@ def _type_problem(p: Projection, order: Order) -> str:
         return ""
     if order.type.value.lower() not in p.mandate.execution.allowed:
         return f"is {order.type.value}, which the mandate does not allow"
-    if order.type in STOPS and not (order.side is Side.SELL and order.leg == PROTECTIVE_LEG):
+    if order.type in STOPS and not (order.side is Side.SELL and order.leg in PROTECTIVE_LEGS):
         return f"is {order.type.value} and protects nothing"
+    if is_guard(order):
+        return guard_problem(p, order)
     if order.leg == CLOSE_LEG:
         most = sum((child.quantity for child in siblings(order, p.orders)), Decimal(0))
         if not (order.type is OrderType.LIMIT_ON_CLOSE and order.quantity <= most):
@@ -281,7 +283,8 @@ def order_type(p: Projection) -> tuple[ControlResult, ...]:
     """RC-17: shares in an order type that the mandate allows, with exactly its prices, or conversions of a currency.
 
     By default limits in the auctions or for the day. An order can be nothing else by its structure: it lives for one session. A
-    stop only ever sells, and protects (leg P). What takes the rest of slices (leg TC) is no more than all of them.
+    stop only ever sells, and protects (legs P and S; S waits at the broker, alone in its name). What takes the rest of slices
+    (leg TC) is no more than all of them.
     """
     strange = sorted({field.name for order in p.orders for field in dataclasses.fields(order)} ^ ORDER_FIELDS)
     told = [(order.client_order_id, _type_problem(p, order)) for order in p.orders]

@@ -19,7 +19,7 @@ from marketbot_assets.risk.trade_facts import guarded
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT, Kind, Order, Side
 from marketbot_resources.order_slices import CLOSE_LEG, is_slice
-from marketbot_resources.order_types import MARKET_MARGIN, UNLIMITED
+from marketbot_resources.order_types import MARKET_MARGIN, STOP_LEG, UNLIMITED
 
 T = TypeVar("T")
 WITH, WITHOUT, REDUCTIONS = 0, 1, 2
@@ -156,9 +156,27 @@ def _reducing(rows: NDArray[np.int64], signed: Floats, pre: Floats, available: F
     return np.asarray(~is_fx & np.where(signed < 0, sells_reduce[rows], (signed > 0) & buys_reduce[rows]))
 
 
+def _apart(orders: Sequence[Order]) -> tuple[Flags, Flags]:
+    """((m,) protective orders, (m,) these and what takes the rest of slices): orders that count as no amount of their own."""
+    guards = [is_guard(order) for order in orders]
+    rests = [order.kind is not Kind.FX and order.leg == CLOSE_LEG for order in orders]
+    return np.array(guards, dtype=bool), np.array(guards, dtype=bool) | np.array(rests, dtype=bool)
+
+
+def _free(rows: NDArray[np.int64], signs: Floats, asked: Floats, pre: Floats, available: Floats) -> Flags:
+    """(m,) sells of shares that are held and free."""
+    free = np.append(np.where(pre > 0, available, 0.0), 0.0)[rows]
+    return np.asarray((signs < 0) & (asked > 0) & (asked <= free))
+
+
 def is_unlimited(order: Order) -> bool:
     """Whether an order for shares is of a type without limit, and has none."""
     return order.kind is not Kind.FX and order.limit_price is None and order.type in UNLIMITED
+
+
+def is_guard(order: Order) -> bool:
+    """Whether an order protects at the broker: until it is hit it changes nothing, so it counts in no weight and no cash."""
+    return order.kind is not Kind.FX and order.leg == STOP_LEG
 
 
 def _parents(orders: Sequence[Order]) -> NDArray[np.int64]:
@@ -189,8 +207,9 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
         [-1 if order.kind is Kind.FX else place.get(order.instrument, -1) for order in ordered], dtype=np.int64
     )
     signs = np.array([{Side.BUY: 1.0, Side.SELL: -1.0}.get(order.side, 0.0) for order in ordered], dtype=float)
-    spare = np.array([order.kind is not Kind.FX and order.leg == CLOSE_LEG for order in ordered], dtype=bool)
-    quantity = np.where(spare, 0.0, [number(order.quantity) for order in ordered])
+    guards, spare = _apart(ordered)
+    asked = np.array([number(order.quantity) for order in ordered], dtype=float)
+    quantity = np.where(spare, 0.0, asked)
     limit = np.array([number(order.limit_price) for order in ordered], dtype=float)
     price = numbers(inputs.price, n)
     price = np.where((price > 0) & np.isfinite(price), price, NAN)
@@ -212,7 +231,8 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
     ]
     positions, opened = numbers(inputs.positions, n), numbers(inputs.open_quantity, n)
     pre, available = positions + opened, positions + np.minimum(opened, 0.0)
-    reducing = _reducing(rows, signs * quantity, pre, available, is_fx)
+    sells = guards & _free(rows, signs, asked, pre, available)
+    reducing = _reducing(rows, signs * quantity, pre, available, is_fx) | sells
     nav = number(inputs.nav)
     nav = nav if 0.0 < nav < float("inf") else NAN
     signed_value = np.where(is_fx, 0.0, signs * value)
@@ -220,8 +240,7 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
     flow = _per_instrument(rows, signed_value, n)
     reductions = _per_instrument(rows, np.where(reducing, signed_value, 0.0), n)
     weights = np.stack([without + flow, without, without + reductions], axis=1) / nav
-    increasing = ~reducing & ~is_fx
-    parents = _parents(ordered)
+    increasing, parents = ~reducing & ~is_fx, _parents(ordered)
     return Projection(
         inputs=inputs,
         orders=ordered,

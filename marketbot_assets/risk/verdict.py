@@ -33,7 +33,7 @@ from marketbot_resources.currencies import minor_digits
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Kind, Order, Side, Status, batch_sha256
 from marketbot_resources.order_slices import CLOSE_LEG, siblings
-from marketbot_resources.order_types import MARKET_MARGIN
+from marketbot_resources.order_types import MARKET_MARGIN, STOP_LEG
 
 Test = Callable[[Projection], tuple[ControlResult, ...]]
 
@@ -183,7 +183,7 @@ def _traded(orders: Sequence[Order], inputs: RiskInputs, mandate: Mandate) -> Ma
     closes = dict(zip(inputs.instruments, numbers(inputs.price, len(inputs.instruments)), strict=True))
     total: dict[tuple[str, Side], float] = {}
     for order in orders:
-        if order.kind is not Kind.FX and order.leg != CLOSE_LEG:
+        if order.kind is not Kind.FX and order.leg not in (CLOSE_LEG, STOP_LEG):
             key, buying = (order.currency, order.side), order.side is Side.BUY
             cost = trading_cost(mandate, order.currency, is_fund=False, sign=1.0) if buying else 0.0
             value = number(order.quantity) * _paid(order, closes) * (1.0 + cost)

@@ -159,6 +159,7 @@ class AlpacaBroker:
             side=alpaca_orders.side_of(row),
             quantity=broker_json.number_or_none(row, "qty"),
             limit_price=broker_json.number_or_none(row, "limit_price"),
+            filled=broker_json.number_or_none(row, "filled_qty"),
         )
 
     def _listings(self) -> Listings:

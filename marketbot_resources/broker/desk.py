@@ -5,11 +5,13 @@ is called. Not here: freezing and the order of waves (`sending`), what an answer
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from marketbot_resources.broker.fencing import SIGN, TIME_TO_LIVE
 from marketbot_resources.broker.order_states import IN_DOUBT
+from marketbot_resources.broker.remainder import Slice, remainder
 from marketbot_resources.broker.settling import (
     LOOKUP_SECONDS,
     NEVER_ARRIVED,
@@ -27,6 +29,7 @@ from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Fence, Json
 from marketbot_resources.model import (
     SELLING_LEVELS,
+    TERMINAL_STATES,
     Acknowledgement,
     BrokerPort,
     HaltLevel,
@@ -34,16 +37,21 @@ from marketbot_resources.model import (
     Order,
     OrderState,
     Side,
+    plain,
     utc_text,
 )
-from marketbot_resources.sessions import check_newest, last_attempt, order_events, record_event, state_of
+from marketbot_resources.order_slices import CLOSE_LEG, siblings
+from marketbot_resources.sessions import as_sent, check_newest, last_attempt, order_events, record_event, state_of
 
 HALT_OFF = "off"
+FOLLOWING = "following"
 REJECTS_MAX = 3
 UNKNOWN_MAX = 2
 PERMITTING = frozenset({HALT_OFF, HaltLevel.NO_NEW_RUNS.value})
 TOO_LATE = "too late to send"
+TO_AUCTION = "the closing auction takes what slices left"
 NO_ANSWER = "the run that sent it ended without the broker's answer"
+NO_MORE: Mapping[str, Json] = MappingProxyType({})
 _GROUPS = ((Kind.FX, Side.SELL), (Kind.FX, Side.BUY), (Kind.EQUITY, Side.SELL), (Kind.EQUITY, Side.BUY))
 
 
@@ -69,7 +77,7 @@ class Desk:
     fence: Fence
     timing: Timing
     halt: Callable[[], HaltFlag]
-    names: frozenset[str]
+    batch: tuple[Order, ...]
     resend: Baseline | None
     left: dict[str, Order] = field(default_factory=dict)
     again: set[str] = field(default_factory=set)
@@ -80,7 +88,8 @@ class Desk:
 
     def settle(self, orders: Sequence[Order]) -> None:
         """Sorts out what earlier runs left: sent orders stay alone, orders in doubt are looked up at the broker."""
-        for order in sorted(orders, key=lambda order: order.client_order_id):
+        for frozen in sorted(orders, key=lambda order: order.client_order_id):
+            order = as_sent(self.ledger, frozen)
             name, state = order.client_order_id, self._state(order)
             if state is OrderState.APPROVED:
                 self.left[name] = order
@@ -117,6 +126,37 @@ class Desk:
         wave = [order for order in self.left.values() if order.send_from <= at]
         return sorted(wave, key=lambda order: (_GROUPS.index((order.kind, order.side)), order.client_order_id))
 
+    def fitted(self) -> list[Order]:
+        """The orders of `open_now`; what takes the rest of slices only once they have ended, for what they left."""
+        for order in self.open_now():
+            if order.leg == CLOSE_LEG and order.kind is Kind.EQUITY and self._permitted(order) is not None:
+                self._fit(order)
+        return self.open_now()
+
+    def _fit(self, order: Order) -> None:
+        """Ends the slices of an order and cuts it down to what they left; one that an earlier run sent goes again as it was."""
+        name, slices = order.client_order_id, siblings(order, self.batch)
+        for child in slices:
+            if child.client_order_id in self.left and child.client_order_id not in self.again:
+                self._drop(self.left[child.client_order_id], TO_AUCTION)
+        known = [Slice(child, self._state(child), self._first_sent(child)) for child in slices]
+        left = remainder(self.broker, order, known, now=self.timing.now, wait=self.timing.wait)
+        for one in known:
+            told = left.ended.get(one.order.client_order_id)
+            if told is not None and one.state not in TERMINAL_STATES:
+                self._event(told.client_order_id, told.state, told.broker_order_id, told.reason, {"by": FOLLOWING})
+        if not left.quantity > 0:
+            self._drop(order, left.why)
+        elif name not in self.again:
+            self.left[name] = replace(order, quantity=left.quantity)
+        elif not order.quantity <= left.quantity:
+            self._drop(order, f"its slices left {plain(left.quantity)}, it was sent for {plain(order.quantity)}")
+
+    def _first_sent(self, order: Order) -> dt.datetime | None:
+        bodies = [event.body for event in order_events(self.ledger, order.client_order_id)]
+        sent = [str(body["at"]) for body in bodies if body["state"] == OrderState.SENDING.value]
+        return dt.datetime.fromisoformat(sent[0]) if sent else None
+
     def send(self, wave: Sequence[Order]) -> None:
         """Sends the orders one by one until the halt flag, a storm of refusals or too many doubts stop it."""
         for order in wave:
@@ -149,7 +189,8 @@ class Desk:
         """SENDING becomes durable, the broker is called once, and asked when its answer says nothing."""
         name, begun = order.client_order_id, self.timing.machine_now()
         earlier = last_attempt(self.ledger, name) if self._state(order) in IN_DOUBT else None
-        self._append(name, OrderState.SENDING, {"at": utc_text(at)})
+        size: dict[str, Json] = {"quantity": plain(order.quantity)} if order.leg == CLOSE_LEG else {}
+        self._append(name, OrderState.SENDING, {"at": utc_text(at), **size})
         if not begun <= self.timing.machine_now() < begun + self.timing.time_to_live:
             raise StaleToken(f"order {name}: this run stood still before it was sent; another run may send by now")
         check_newest(self.ledger, self.fence)
@@ -212,7 +253,7 @@ class Desk:
         return (
             self.resend is not None
             and at > settled
-            and leaves_no_trace(self.broker, order, self.resend, self.names, at)
+            and leaves_no_trace(self.broker, order, self.resend, [o.client_order_id for o in self.batch], at)
         )
 
     def _permitted(self, order: Order) -> dt.datetime | None:
@@ -265,9 +306,11 @@ class Desk:
     def _state(self, order: Order) -> OrderState:
         return state_of(order_events(self.ledger, order.client_order_id))
 
-    def _event(self, name: str, state: OrderState, broker_order_id: str, reason: str) -> None:
+    def _event(
+        self, name: str, state: OrderState, broker_order_id: str, reason: str, more: Mapping[str, Json] = NO_MORE
+    ) -> None:
         at = utc_text(self.timing.now())
-        self._append(name, state, {"broker_order_id": broker_order_id, "reason": reason, "at": at})
+        self._append(name, state, {"broker_order_id": broker_order_id, "reason": reason, "at": at, **more})
 
     def _append(self, name: str, state: OrderState, facts: dict[str, Json]) -> None:
         record_event(self.ledger, name, state, {**facts, **self._signed()}, self.fence)

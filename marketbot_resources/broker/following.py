@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from marketbot_resources.broker.desk import FOLLOWING
 from marketbot_resources.broker.hearing import fills_heard, hear, hear_since
 from marketbot_resources.broker.order_states import IN_DOUBT
-from marketbot_resources.broker.sending import FOLLOWING
 from marketbot_resources.calendars import close_at, next_open, session_at
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.errors import BrokerError, HaltError
@@ -34,8 +34,9 @@ from marketbot_resources.model import (
     plain,
     utc_text,
 )
+from marketbot_resources.order_slices import CLOSE_LEG, beyond_parents
 from marketbot_resources.redaction import redactor
-from marketbot_resources.sessions import order_state, record_event
+from marketbot_resources.sessions import as_sent, order_state, record_event
 
 BATCHES_WATCHED = 3
 END_GRACE = dt.timedelta(minutes=15)
@@ -124,7 +125,7 @@ def follow_sent(
 
 
 def watched(ledger: Ledger, account: str) -> dict[str, Order]:
-    """The orders of the newest batches, by id, each with its recorded intent."""
+    """The orders of the newest batches, by id, each as its intent says, with the quantity that was sent."""
     found: dict[str, Order] = {}
     for batch in ledger.entries("batch_frozen", f"{account}/")[-BATCHES_WATCHED:]:
         orders = batch.body["orders"]
@@ -133,7 +134,7 @@ def watched(ledger: Ledger, account: str) -> dict[str, Order]:
             assert isinstance(told, Mapping)
             intent = ledger.get("order_intent", str(told["client_order_id"]))
             if intent is not None:
-                found[intent.key] = order_from_record(intent.body)
+                found[intent.key] = as_sent(ledger, order_from_record(intent.body))
     return dict(sorted(found.items()))
 
 
@@ -218,9 +219,20 @@ def _stray_fills(
         order = known.get(name)
         if order is not None and order.instrument not in split and not quantity <= order.quantity:
             found[f"filled/{name}"] = f"order {name}: filled {plain(quantity)} of {plain(order.quantity)}"
+    for whole, total in beyond_parents(_frozen(ledger, known), _filled(fills)).values():
+        if whole.instrument not in split:
+            key, most = f"parent/{whole.client_order_id}", plain(whole.quantity)
+            found[key] = f"order {whole.client_order_id}: with its slices filled {plain(total)} of {most}"
     for bust in report.busts:
         found[f"bust/{bust.execution_id}"] = f"execution {bust.execution_id} was taken back: {bust.reason}"
     return found
+
+
+def _frozen(ledger: Ledger, orders: Mapping[str, Order]) -> dict[str, Order]:
+    """The same orders with the quantities of their intents."""
+    intents = {name: ledger.get("order_intent", name) for name, order in orders.items() if order.leg == CLOSE_LEG}
+    whole = {name: order_from_record(entry.body) for name, entry in intents.items() if entry is not None}
+    return {**orders, **whole}
 
 
 def _stray_orders(ledger: Ledger, orders: Mapping[str, Order], report: AccountReport) -> dict[str, str]:

@@ -71,7 +71,7 @@ class Lookup:
             return None
         size, number_there = tried.leg.size, tried.broker_order_id
         if filled >= size:
-            return Acknowledgement(client_order_id, OrderState.FILLED, number_there, "")
+            return Acknowledgement(client_order_id, OrderState.FILLED, number_there, "", filled=filled)
         now = self._gateway.broker_at
         if now is None or now <= tried.order.send_until + DAY_ENDS:
             raise BrokerError(
@@ -79,18 +79,18 @@ class Lookup:
                 "does not show it any more; look at it there"
             )
         why = f"its day is over and the broker lists it no more; {filled} of {size} were executed"
-        return Acknowledgement(client_order_id, OrderState.EXPIRED, number_there, why)
+        return Acknowledgement(client_order_id, OrderState.EXPIRED, number_there, why, filled=filled)
 
 
 def listed_as(client_order_id: str, entry: Mapping[str, Json]) -> Acknowledgement:
     """An entry of the list of orders as an answer; UNKNOWN for a status that nobody knows or that cannot be."""
     filled, size = (number(entry.get(name), name) for name in ("filledQuantity", "totalSize"))
     state, reason = state_of(text(entry.get("status")), filled, size)
-    return Acknowledgement(client_order_id, state, text(entry.get("orderId")), reason)
+    return Acknowledgement(client_order_id, state, text(entry.get("orderId")), reason, filled=filled)
 
 
 def acknowledged(client_order_id: str, number_there: str, status: Mapping[str, Json]) -> Acknowledgement:
     """An order's own status as an answer; UNKNOWN for a status that nobody knows or that cannot be."""
     filled, size = (number(status.get(name), name) for name in ("cum_fill", "total_size"))
     state, reason = state_of(text(status.get("order_status")), filled, size)
-    return Acknowledgement(client_order_id, state, number_there, reason)
+    return Acknowledgement(client_order_id, state, number_there, reason, filled=filled)

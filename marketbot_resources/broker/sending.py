@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from marketbot_resources.broker.desk import Desk, Timing
+from marketbot_resources.broker.desk import FOLLOWING, Desk, Timing
 from marketbot_resources.broker.fencing import single_flight
 from marketbot_resources.broker.order_states import IN_DOUBT
 from marketbot_resources.broker.settling import Baseline
@@ -21,7 +21,6 @@ from marketbot_resources.ledger.record import Json, Receipt, canonical_json
 from marketbot_resources.model import BrokerPort, Order, OrderState, batch_sha256, order_record
 from marketbot_resources.sessions import order_events, state_of
 
-FOLLOWING = "following"
 SENT, HALTED = "sent", "halted"
 
 
@@ -141,14 +140,16 @@ def send_batch(
         time_to_live=timing.time_to_live,
         batch_no=batch_no,
     ) as fence:
-        desk = Desk(ledger, broker, fence, timing, halt, frozenset(names), resend)
+        desk = Desk(ledger, broker, fence, timing, halt, tuple(orders), resend)
         desk.settle(orders)
         while not desk.halted and not desk.faults:
             desk.expire()
             desk.drop_buys()
-            wave = desk.open_now()
-            if not wave:
+            if not desk.open_now():
                 break
+            wave = desk.fitted()
+            if desk.halted or not wave:
+                continue
             desk.faults = _ask(gate, wave)
             if not desk.faults:
                 desk.send(wave)

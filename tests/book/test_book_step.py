@@ -91,6 +91,15 @@ def test_a_stop_is_hit_blocked_and_exited(mandate: Mandate) -> None:
     PROTECTIVE_EXITS.pandera_schema.validate(exits_due(state))
 
 
+def test_a_protective_order_that_filled_blocks_its_name(mandate: Mandate) -> None:
+    """Sold within the session by the broker's stop, the close above its level: blocked as after a hit, and no turnover."""
+    book = Book(mandate)
+    book.step({"A": 100.0}, fill(Side.BUY, 400, "100"))
+    state = book.step({"A": 99.0}, fill(Side.SELL, 400, "85", order="s"), protective_ids={"s"}, stopped_ids={"s"})
+    assert (state.stop_hits, state.lots, state.turnover[-1]) == ((), (), 0.0)
+    assert state.blocked == (("A", DAYS[12]),)
+
+
 def test_turnover_is_half_of_what_was_chosen(mandate: Mandate) -> None:
     """Buys and sells in base currency, halved, over NAV; protective orders are left out; 20 sessions are kept."""
     book = Book(mandate)

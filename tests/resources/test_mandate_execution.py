@@ -31,6 +31,8 @@ ACCEPTED = [
     "{targets: limit, slices: {algorithm: vwap, from_adv: 0.005, participation_max: 0.05, interval_participation_max: 0.1}}",
     "{targets: limit, slices: {algorithm: pov, from_value: 20000, count: 24, minutes: 15}}",
     "{remainder: next_session}",
+    "{protective: stop, allowed: [limit_on_open, stop]}",
+    "{protective: trailing, allowed: [limit_on_open, trailing_stop]}",
 ]
 
 
@@ -57,6 +59,8 @@ REFUSED = [
     ("{remainder: close_auction}", "slices"),
     ("{targets: limit, slices: {algorithm: twap, from_value: 1}, remainder: close_auction}", "paper broker"),
     ("{protective: stop}", "protective"),
+    ("{protective: trailing, allowed: [limit_on_open, stop]}", "protective"),
+    ("{protective: bracket, allowed: [limit_on_open, bracket]}", "protective: expected none, stop or trailing"),
 ]
 
 

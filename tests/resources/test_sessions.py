@@ -24,6 +24,7 @@ from marketbot_resources.mandate import Calendar, Schedule
 from marketbot_resources.model import Acknowledgement, Kind, Order, OrderState, Side, utc_text
 from marketbot_resources.paper import PaperAccount
 from marketbot_resources.sessions import (
+    check_in_time,
     close_predecessors,
     end_state,
     open_book,
@@ -267,3 +268,50 @@ def test_a_late_fill_is_evidence(tmp_path: Path) -> None:
     assert order_state(book, "mb1-a") is OrderState.CANCELED
     with pytest.raises(HaltError, match="found it None"):
         record_late_fill(book, "mb1-z", "x1", {})
+
+
+BEGINS, ENDS = dt.datetime(2018, 12, 11, 22, 45, tzinfo=dt.UTC), dt.datetime(2018, 12, 11, 23, 15, tzinfo=dt.UTC)
+SECOND = dt.timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (BEGINS - SECOND, "start it then"), (BEGINS, ""), (ENDS, ""), (ENDS + SECOND, "cannot be decided any more"),
+        (ENDS + dt.timedelta(days=70), "cannot be decided any more"),
+    ],
+)  # fmt: skip
+def test_on_the_live_clock_a_session_begins_in_its_own_time(now: dt.datetime, said: str, tmp_path: Path) -> None:
+    """17:45 to 18:15 in New York; one that has its cutoff goes on whenever it is."""
+    ledger, clock = SqliteLedger(tmp_path / "ledger.sqlite"), Standing(now)
+    if said:
+        with pytest.raises(SessionRefused, match=said):
+            check_in_time(ledger, clock, SCHEDULE, DAY)
+        with pytest.raises(SessionRefused, match="from 2018-12-11T22:45:00Z to 2018-12-11T23:15:00Z, found 201"):
+            check_in_time(None, clock, SCHEDULE, DAY)
+    else:
+        check_in_time(ledger, clock, SCHEDULE, DAY)
+    record_cutoff(ledger, DAY, BEGINS)
+    check_in_time(ledger, clock, SCHEDULE, DAY)
+
+
+def test_the_replay_clock_is_always_in_time() -> None:
+    check_in_time(None, ReplayClock(SCHEDULE), SCHEDULE, DAY)
+
+
+class Standing:
+    """A live clock that stands."""
+
+    live = True
+
+    def __init__(self, at: dt.datetime) -> None:
+        self._at = at
+
+    def now(self, session: dt.date) -> dt.datetime:
+        return self._at
+
+    def sending(self, session: dt.date) -> dt.datetime:
+        return self._at
+
+    def wait(self, seconds: float) -> None:
+        return None

@@ -1,0 +1,64 @@
+"""Which session `marketbot run` means on the live clock: that of the evening, once, or one that waits for its window."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from marketbot_assets.cli import unwritable
+from marketbot_assets.commands.sessions import live_session
+from marketbot_resources.errors import UsageError
+from marketbot_resources.mandate import Mandate, parse_mandate
+from marketbot_resources.sessions import record_cutoff, record_end
+from marketbot_resources.store.lake import Lake, open_lake
+
+MANDATE: Mandate = parse_mandate((Path(__file__).parents[2] / "mandate.yaml").read_text(encoding="utf-8"))
+WEDNESDAY, THURSDAY, FRIDAY, MONDAY = (dt.date(2018, 12, day) for day in (12, 13, 14, 17))
+CUTOFF = dt.datetime(2018, 12, 13, 22, 50, tzinfo=dt.UTC)  # Thursday 17:50 in New York
+
+
+def at(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(f"2018-12-{text}:00+00:00")
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return open_lake(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("now", "meant"),
+    [
+        ("13 12:00", THURSDAY), ("13 22:50", THURSDAY), ("13 23:15", THURSDAY), ("13 23:16", FRIDAY),
+        ("14 02:00", FRIDAY), ("15 12:00", MONDAY),
+    ],
+)  # fmt: skip
+def test_a_home_without_sessions_begins_with_that_of_now(now: str, meant: dt.date, lake: Lake) -> None:
+    """Never with go-live when that has passed: decide_at is 17:45, the deadline 18:15 in New York."""
+    assert live_session(None, MANDATE, at(now)) == meant
+    assert live_session(lake, MANDATE, at(now)) == meant
+
+
+def test_one_that_ended_is_not_run_again_and_one_that_waits_goes_on(lake: Lake) -> None:
+    """Without an end it is meant until the next one starts; a skipped one is done."""
+    record_cutoff(lake.ledger, THURSDAY, CUTOFF)
+    for now, meant in [("13 22:55", THURSDAY), ("14 00:01", THURSDAY), ("14 22:44", THURSDAY), ("14 22:45", FRIDAY)]:
+        assert live_session(lake, MANDATE, at(now)) == meant
+    record_end(lake.ledger, THURSDAY, "skipped", "for this test")
+    for now, meant in [("13 22:55", FRIDAY), ("14 22:45", FRIDAY), ("14 23:16", MONDAY)]:
+        assert live_session(lake, MANDATE, at(now)) == meant
+
+
+def test_after_the_last_session_there_is_none() -> None:
+    with pytest.raises(UsageError, match="has been run or has passed"):
+        live_session(None, MANDATE, dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
+
+
+def test_only_a_disk_without_room_is_told_as_one() -> None:
+    """Also where another error wraps it."""
+    full = OSError(28, "No space left on device")
+    wrapped = RuntimeError("step failed")
+    wrapped.__cause__ = full
+    assert "No space left on device" in unwritable(full)
+    assert unwritable(wrapped) == unwritable(full)
+    assert unwritable(OSError(2, "No such file")) == unwritable(ValueError("disk is full")) == ""
