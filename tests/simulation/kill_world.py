@@ -56,9 +56,9 @@ MARK, GOOD = b".", b"good"
 class Outcome:
     """What a run leaves: the broker's truth, our book after the last session, and what the ledger holds.
 
-    `entries`: kind and key of sessions, batches and intents; `sent`: ids of orders with a durable SENDING; `lost`: kind and key of
-    entries of which a process was told that they are durable, and which are not there; `fault`: what does not verify, empty when
-    all does.
+    `entries`: kind and key of sessions, batches and intents; `sent`: ids of orders with a durable SENDING; `lost`: kind, key,
+    number and hash of entries of which a process was told that they are durable, and which are not there; `fault`: what does not
+    verify, empty when all does.
     """
 
     truth: Mapping[str, object]
@@ -144,7 +144,8 @@ class _Postgres(PostgresLedger):
 
 def _noted(path: Path, records: Sequence[tuple[str, str, bytes]], made: list[Receipt]) -> list[Receipt]:
     with path.open("a", encoding="utf-8") as file:
-        file.write("".join(f"{kind} {key}\n" for kind, key, _ in records))
+        for (kind, key, _), receipt in zip(records, made, strict=True):
+            file.write(f"{kind} {key} {receipt.seq} {receipt.hash}\n")
     return made
 
 
@@ -388,7 +389,7 @@ def _recorded(home: Path, url: str | None) -> tuple[frozenset[str], frozenset[st
     entries = frozenset(f"{kind} {entry.key}" for kind in kinds for entry in ledger.entries(kind))
     events = [entry for entry in ledger.entries("order_event") if entry.body["state"] == OrderState.SENDING.value]
     told = frozenset((home / RECEIPTS).read_text(encoding="utf-8").splitlines())
-    there = frozenset(f"{row.kind} {row.key}" for row in ledger.rows())
+    there = frozenset(f"{row.kind} {row.key} {row.seq} {row.leaf.hex()}" for row in ledger.rows())
     fault = first_fault(ledger)
     if isinstance(ledger, PostgresLedger):
         ledger.close()
