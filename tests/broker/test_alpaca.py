@@ -19,6 +19,7 @@ from marketbot_resources.broker.alpaca import AlpacaBroker, open_alpaca
 from marketbot_resources.broker.alpaca_orders import body_of, differs
 from marketbot_resources.broker.http import Seen
 from marketbot_resources.broker.wire_log import WireLog
+from marketbot_resources.clock import machine_now
 from marketbot_resources.errors import BrokerError, HomeError
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import TERMINAL_STATES, Order, OrderState, OrderType, Side
@@ -320,9 +321,12 @@ def test_doctor_asks_the_broker_for_its_state(
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     monkeypatch.setenv("MARKETBOT_MANDATE", str(path))
     monkeypatch.setenv("MARKETBOT_BROKER_URL", world.server.base)
+    (late,) = [found for found in doctor.examine() if found.name == "broker alpaca"]
+    assert (late.good, late.found.startswith("RC-83: expected a clock within 30 s of ours")) == (False, True)
+    world.pass_to(machine_now())
     (good,) = [found for found in doctor.examine() if found.name == "broker alpaca"]
     assert good.good, good.found
-    assert good.found.startswith("paper money, 1 positions, 0 open orders, clock -")
+    assert good.found.startswith("paper money, 1 positions, 0 open orders, clock ")
     assert world.requests() == 0
     path.write_text(text, encoding="utf-8")
     (bad,) = [found for found in doctor.examine() if found.name == "broker alpaca"]
