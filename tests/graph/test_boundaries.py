@@ -13,7 +13,7 @@ from marketbot_resources.ledger.examine import examine
 from marketbot_resources.store.inspection import index_faults, store_faults
 
 pytestmark = pytest.mark.graph
-SAMPLE, CHUNKS = 1, 10
+SAMPLE, CHUNKS = 0, 10
 READS = ("broker find", "broker report", "halt read")
 
 
@@ -27,8 +27,8 @@ def spread(names: Sequence[str], count: int) -> list[int]:
     """Boundary numbers: the last one of each of the dangerous kinds, and some evenly spread ones."""
     dangerous = ("ledger batch_frozen", "notary", "broker submit", "ledger session_end")
     last = {name: number for number, name in enumerate(names, start=1) if name in dangerous}
-    step = len(names) // count
-    return sorted({*last.values(), *range(step // 2, len(names), step)})
+    step = len(names) // (count + 1)
+    return sorted({*last.values(), *range(step, step * count + 1, step)})
 
 
 def assert_as_if_nothing_had_been(home: Home, undisturbed: Home) -> None:
@@ -54,7 +54,7 @@ def test_the_boundaries_are_those_of_a_whole_run(boundaries: list[str]) -> None:
 def test_killed_at_some_boundaries_a_run_ends_as_if_nothing_had_been(
     boundaries: list[str], base: Home, undisturbed: Home, tmp_path: Path
 ) -> None:
-    """The dangerous boundaries and a spread of the others; the campaign takes them all."""
+    """The dangerous boundaries, and a spread of `SAMPLE` others; the campaign takes them all."""
     for number in spread(boundaries, SAMPLE):
         home = base.copy(tmp_path / str(number))
         run_and_die(home, number, after=True)

@@ -89,6 +89,7 @@ def test_an_unknown_session_is_one_line(base: Home, tmp_path: Path) -> None:
         assert len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.long
 def test_a_revision_of_history_changes_no_old_decision(home: Home, undisturbed: Home) -> None:
     """F16: past prices are revised and fetched again; the old session still replays bit for bit, later ones use the new prices."""
     decided = newest(home, "price_history", SECOND)
@@ -145,8 +146,8 @@ def test_a_changed_raw_object_or_body_is_named(home: Home, asset: str, attack: A
     ("attack", "asset", "said", "blocked"),
     [
         (cell, "raw_prices", "it can be rebuilt as it was", set()),
-        (cell, "prices", "it can be rebuilt as it was", set()),
-        (cell, "features", "it can be rebuilt as it was", set()),
+        pytest.param(cell, "prices", "it can be rebuilt as it was", set(), marks=pytest.mark.long),
+        pytest.param(cell, "features", "it can be rebuilt as it was", set(), marks=pytest.mark.long),
         (cell, "target_portfolio", "it can be rebuilt as it was", set()),
         (cell, "account_snapshot", "its object is not what it was", READ_SNAPSHOT),
         (manifest, "features", "its manifest is not what it was", {"decision_record"}),

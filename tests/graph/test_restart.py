@@ -32,6 +32,7 @@ def test_a_second_run_of_a_session_adds_nothing(home: Home) -> None:
     assert {name for name in home.files() - files if not name.startswith("store/manifests/")} == set()
 
 
+@pytest.mark.long
 def test_a_run_that_dies_again_and_again_gives_one_set_of_orders(home: Home, undisturbed: Home) -> None:
     """Death before the record, and of the whole process amid sending: then as if nothing had been."""
     assert home.dies(NEXT, {"store": DyingStore(step="decision_record")}) == "decision_record"

@@ -23,6 +23,7 @@ from marketbot_resources.halt import OFF, HaltFlag, HaltSwitch
 from marketbot_resources.model import Execution, Order
 
 SEEDS, SESSIONS = 24, BLOCK
+SHORT = ("blind resend", "fills booked twice", "gate off")
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -102,7 +103,10 @@ PLANTED: dict[str, tuple[Plant, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(PLANTED))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in SHORT else pytest.mark.long) for name in sorted(PLANTED)],
+)
 def test_a_planted_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within `SEEDS` seeds, and by an invariant that speaks of it."""
     plant, expected = PLANTED[name]
