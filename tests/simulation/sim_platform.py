@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from sim_faults import Faults, FaultyHalt, FaultyLedger, FaultyNotary, FaultyStore, VirtualClock
+from sim_faults import Crash, Faults, FaultyHalt, FaultyLedger, FaultyNotary, FaultyStore, VirtualClock
 from sim_twin import Twin
 from sim_world import LISTINGS, NAMES, World
 
@@ -377,6 +377,8 @@ class Simulated:
             self.ledger.append("operator_action", f"{session.isoformat()}/resume", body)
         except MarketbotError:
             self.faults.counts["operator could not resume"] += 1
+        except Crash:  # the command died right after its entry was durable
+            self.faults.revive()
 
     def _newest(self) -> Kept | None:
         done = [day for day in self.world.sessions if self.store.get("book", day) is not None]
