@@ -1,6 +1,6 @@
 """The life of a session in the ledger: the book opens, a cutoff is recorded, a batch is frozen, an end state is written.
 
-Kinds: book_open, session_cutoff, run_failed, batch_frozen, order_intent, order_event, late_fill, session_end. Nothing here decides;
+Kinds: book_open, session_cutoff, run_failed, batch_frozen, order_intent, order_event, session_end. Nothing here decides;
 it only says what the ledger says, and refuses a session whose predecessor is still open.
 """
 
@@ -235,15 +235,6 @@ def check_newest(ledger: Ledger, fence: Fence) -> None:
     """Raises StaleToken when another run has taken over."""
     if ledger.get(SENDING_FENCE, fence.next_key) is not None:
         raise StaleToken(stale(fence))
-
-
-def record_late_fill(ledger: Ledger, client_order_id: str, execution_id: str, facts: dict[str, Json]) -> None:
-    """Keeps a fill that came after its order had ended: evidence for RC-66, once per execution, never a change of state."""
-    state = order_state(ledger, client_order_id)
-    if state is None or state not in TERMINAL_STATES:
-        raise HaltError(f"order {client_order_id}: expected it ended before a late fill, found it {state}")
-    body: dict[str, Json] = {"after": state.value, **facts}
-    ledger.append("late_fill", f"{client_order_id}/{execution_id}", body)
 
 
 def close_predecessors(

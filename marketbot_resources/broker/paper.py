@@ -12,17 +12,19 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+from marketbot_resources.broker.records import (
+    event_from_record,
+    event_record,
+    execution_from_record,
+    execution_record,
+)
 from marketbot_resources.errors import BrokerError, HomeError
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import (
-    AccountEvent,
     AccountReport,
     Acknowledgement,
-    Execution,
-    Kind,
     Order,
     OrderState,
-    Side,
     order_record,
     plain,
     utc_text,
@@ -134,8 +136,8 @@ class PaperBroker:
         return account.report_of(
             since,
             until,
-            [_execution(json.loads(row[0])) for row in executions],
-            [_event(json.loads(row[0])) for row in events],
+            [execution_from_record(json.loads(row[0])) for row in executions],
+            [event_from_record(json.loads(row[0])) for row in events],
         )
 
     # --- the file ---
@@ -196,10 +198,10 @@ def _append(connection: sqlite3.Connection, account: PaperAccount) -> None:
         )
     executions, events = account.executions_and_events()
     for fill in executions:
-        told = (fill.execution_id, _micros(fill.executed_at), _json(_execution_record(fill)))
+        told = (fill.execution_id, _micros(fill.executed_at), _json(execution_record(fill)))
         connection.execute("insert into executions values (?,?,?)", told)
     for event in events:
-        told = (event.event_id, _micros(event.effective_at), _json(_event_record(event)))
+        told = (event.event_id, _micros(event.effective_at), _json(event_record(event)))
         connection.execute("insert into events values (?,?,?)", told)
     _append_state(connection, account)
 
@@ -223,59 +225,3 @@ def _aware(at: dt.datetime) -> dt.datetime:
 
 def _micros(at: dt.datetime) -> int:
     return (_aware(at) - _EPOCH) // _MICROSECOND
-
-
-def _execution_record(fill: Execution) -> dict[str, str]:
-    return {
-        "execution_id": fill.execution_id,
-        "client_order_id": fill.client_order_id,
-        "kind": fill.kind.value,
-        "instrument": fill.instrument,
-        "side": fill.side.value,
-        "quantity": str(fill.quantity),
-        "price": str(fill.price),
-        "currency": fill.currency,
-        "fee": str(fill.fee),
-        "tax": str(fill.tax),
-        "executed_at": utc_text(fill.executed_at),
-    }
-
-
-def _execution(record: Mapping[str, str]) -> Execution:
-    return Execution(
-        execution_id=record["execution_id"],
-        client_order_id=record["client_order_id"],
-        kind=Kind(record["kind"]),
-        instrument=record["instrument"],
-        side=Side(record["side"]),
-        quantity=Decimal(record["quantity"]),
-        price=Decimal(record["price"]),
-        currency=record["currency"],
-        fee=Decimal(record["fee"]),
-        tax=Decimal(record["tax"]),
-        executed_at=dt.datetime.fromisoformat(record["executed_at"]),
-    )
-
-
-def _event_record(event: AccountEvent) -> dict[str, str]:
-    return {
-        "event_id": event.event_id,
-        "kind": event.kind,
-        "instrument": event.instrument,
-        "currency": event.currency,
-        "amount": str(event.amount),
-        "quantity": str(event.quantity),
-        "effective_at": utc_text(event.effective_at),
-    }
-
-
-def _event(record: Mapping[str, str]) -> AccountEvent:
-    return AccountEvent(
-        event_id=record["event_id"],
-        kind=record["kind"],
-        instrument=record["instrument"],
-        currency=record["currency"],
-        amount=Decimal(record["amount"]),
-        quantity=Decimal(record["quantity"]),
-        effective_at=dt.datetime.fromisoformat(record["effective_at"]),
-    )

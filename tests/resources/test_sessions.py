@@ -11,7 +11,6 @@ from marketbot_resources.broker.sending import freeze_batch
 from marketbot_resources.clock import ReplayClock, machine_now
 from marketbot_resources.errors import (
     AlreadySending,
-    Equivocation,
     HaltError,
     LedgerError,
     SessionRefused,
@@ -33,7 +32,6 @@ from marketbot_resources.sessions import (
     record_cutoff,
     record_end,
     record_event,
-    record_late_fill,
 )
 
 CALENDAR = Calendar(mic="XNYS", go_live=dt.date(2018, 10, 1), last_session=dt.date(2022, 12, 28))
@@ -250,24 +248,6 @@ def test_of_two_writers_one_gets_the_number(tmp_path: Path, same: bool) -> None:
     with pytest.raises(LedgerError, match=r"mb1-a: expected to record SENDING as mb1-a/1, .*another run is at it"):
         record_event(Late(tmp_path / "ledger.sqlite"), "mb1-a", OrderState.SENDING, {"by": "one" if same else "two"})
     assert [event.body["by"] for event in order_events(book, "mb1-a")] == ["one"]
-
-
-def test_a_late_fill_is_evidence(tmp_path: Path) -> None:
-    """P3, RC-66: kept once per execution beside the states, never among them; before the end a fill is a state."""
-    book = ledger(tmp_path)
-    freeze(book, ["mb1-a"])
-    record_event(book, "mb1-a", OrderState.SENDING, {})
-    with pytest.raises(HaltError, match="found it SENDING"):
-        record_late_fill(book, "mb1-a", "x1", {"quantity": "1"})
-    record_event(book, "mb1-a", OrderState.CANCELED, {})
-    for _ in range(2):
-        record_late_fill(book, "mb1-a", "x1", {"quantity": "1"})
-    with pytest.raises(Equivocation):
-        record_late_fill(book, "mb1-a", "x1", {"quantity": "2"})
-    assert [entry.body for entry in book.entries("late_fill")] == [{"after": "CANCELED", "quantity": "1"}]
-    assert order_state(book, "mb1-a") is OrderState.CANCELED
-    with pytest.raises(HaltError, match="found it None"):
-        record_late_fill(book, "mb1-z", "x1", {})
 
 
 BEGINS, ENDS = dt.datetime(2018, 12, 11, 22, 45, tzinfo=dt.UTC), dt.datetime(2018, 12, 11, 23, 15, tzinfo=dt.UTC)
