@@ -50,11 +50,35 @@ def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     return to_frame(estimate_factor_model(known.window, known.macro, features, instruments, known.mandate, stress))
 
 
+def context_pack(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """CONTEXT_PACK of what was known at the cutoff."""
+    from marketbot_assets.insight.context_pack import build_pack
+
+    known = {name: read.as_of(name) for name in ("news", "macro")}
+    return build_pack(
+        read.read("features"), read.read("instruments"), known["news"], known["macro"], read.cutoff, read.mandate()
+    )
+
+
 def llm_context(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """LLM_CONTEXT by rules."""
+    """LLM_CONTEXT: a model's accepted views, else those of the rules."""
+    from marketbot_assets.insight.context import context_of
     from marketbot_assets.insight.heuristic import heuristic_context
 
-    return heuristic_context(read.read("features"), read.read("instruments"), read.as_of("news"), read.cutoff)
+    def by_rules(reason: str) -> "pd.DataFrame":
+        return heuristic_context(
+            read.read("features"), read.read("instruments"), read.as_of("news"), read.cutoff, reason
+        )
+
+    return context_of(read.read("context_pack"), read.read("llm_answers"), by_rules, read.session, read.mandate())
+
+
+def llm_evidence(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """LLM_EVIDENCE: the record before, and the views whose horizon ended with this session."""
+    from marketbot_assets.insight.evidence import extended
+
+    mandate = read.mandate()
+    return extended(read.previous("llm_evidence"), mandate)
 
 
 def return_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -255,7 +279,9 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
     for function in (
         features,
         factor_model,
+        context_pack,
         llm_context,
+        llm_evidence,
         return_model,
         forecasts,
         fills,

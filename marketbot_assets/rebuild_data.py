@@ -302,6 +302,13 @@ def intraday_quotes(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataF
     return quotes_frame(rows_of("raw_quotes", bodies), listings, read.mandate().calendar.closed)
 
 
+def llm_answers(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
+    """LLM_ANSWERS: the tries of this session as they were received."""
+    from marketbot_assets.insight.exchange import answers_frame
+
+    return answers_frame([body.content for body in bodies], read.read("context_pack"), read.mandate())
+
+
 RAW = (
     "raw_instruments",
     "raw_prices",
@@ -327,6 +334,7 @@ FROM_BODY: Mapping[str, "Callable[[Reader, Ledger, Received], pd.DataFrame]"] = 
     **{asset: partial(_raw, asset) for asset in RAW},
     **HISTORIES,
     intraday_quotes.__name__: intraday_quotes,
+    llm_answers.__name__: llm_answers,
 }
 REBUILDS: Mapping[str, "Callable[[Reader, Ledger], pd.DataFrame]"] = {
     function.__name__: function

@@ -20,6 +20,7 @@ from marketbot_resources.errors import MandateError
 from marketbot_resources.holiday_table import refusal
 from marketbot_resources.mandate_execution import CLOSE_AUCTION, NEXT_SESSION, ExecutionRules
 from marketbot_resources.mandate_limits import Ladder, Limits, LossRules, Stops
+from marketbot_resources.mandate_llm import Llm
 from marketbot_resources.mandate_portfolio import BlackLitterman, Calibration, Cvar, LongShort, Method, MultiPeriod
 from marketbot_resources.mandate_section import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Section
 from marketbot_resources.mandate_trade_limits import Restricted
@@ -265,6 +266,7 @@ class Mandate(Section):
     stops: Stops
     anchors: tuple[Anchor, ...] = ()
     intraday: Intraday | None = None
+    llm: Llm | None = None
 
     @model_validator(mode="after")
     def _weekly_has_weekday(self) -> Self:

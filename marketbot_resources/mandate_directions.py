@@ -123,7 +123,7 @@ LIMITS: Rules = {
     "RC-83_clock_skew": {"warn_seconds": LOWER, "hard_seconds": LOWER},
     "RC-85_heartbeat": {"sessions": LOWER},
     "RC-87_coverage": {"universe": HIGHER, "held": HIGHER},
-    "RC-89_drift": {"psi": LOWER, "ks_p": HIGHER, "share": LOWER},
+    "RC-89_drift": {"psi": LOWER, "ks_p": HIGHER, "share": LOWER, "llm_refused": LOWER},
     "RC-90_refusals": {"in_a_row": LOWER, "share": LOWER},
     "fx_stale_sessions": LOWER,
 }
@@ -178,6 +178,18 @@ RULES: Rules = {
     },
     "anchors": MORE,
     "intraday": {"minutes": LOWER},  # it only ever sells
+    "llm": {
+        **dict.fromkeys(("chain", "answer_tokens_max", "headlines_max", "news_days", "passes", "cache"), UNCLEAR),
+        "usd_per_day": LOWER,
+        "tilt_max_per_year": LOWER,
+        "evidence": {
+            "horizon_sessions": UNCLEAR,
+            "sessions_min": HIGHER,
+            "shrink": HIGHER,
+            "standard_errors": HIGHER,
+            "ic_full": HIGHER,
+        },
+    },
     "benchmark": UNCLEAR,
     "universe": {
         "listings": FEWER,

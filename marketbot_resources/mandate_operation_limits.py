@@ -77,11 +77,15 @@ class Heartbeat(Section):
 
 
 class Drift(Section):
-    """RC-89: a feature has drifted beyond this PSI or below this p of Kolmogorov-Smirnov; the share of features that may."""
+    """RC-89: a feature has drifted beyond this PSI or below this p of Kolmogorov-Smirnov; the share of features that may.
+
+    `llm_refused`: share of a run's answers of language models that the gate may refuse before their views move nothing.
+    """
 
     psi: Positive
     ks_p: Fraction
     share: Fraction
+    llm_refused: Fraction = 0.05
 
 
 class Refusals(Section):

@@ -15,6 +15,7 @@ from pydantic import PrivateAttr
 from marketbot_resources import settings
 from marketbot_resources.clock import Clock, open_clock
 from marketbot_resources.halt import HaltSwitch
+from marketbot_resources.llm import LlmPort
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.mandate_file import read_mandate_text
 from marketbot_resources.model import BrokerPort
@@ -177,6 +178,16 @@ class NotaryResource(dg.ConfigurableResource):
         return Notary(lake.ledger, lake.index, signer, anchors, origin_of(mandate.account.id))
 
 
+class LlmResource(Governed):
+    """The language models that the mandate names, each call in a process of its own; none are asked when it names none."""
+
+    def open(self) -> LlmPort:
+        """The port."""
+        from marketbot_resources.llm_process import LlmProcess
+
+        return LlmProcess(self.folder)
+
+
 class HaltResource(dg.ConfigurableResource):
     """The halt flag of the home, with the sources beside its file."""
 
@@ -198,5 +209,6 @@ def resources() -> dict[str, dg.ConfigurableResource]:
         "ports": Ports(),
         "broker": BrokerResource(),
         "halt": HaltResource(),
+        "llm": LlmResource(),
         "notary": NotaryResource(),
     }

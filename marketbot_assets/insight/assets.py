@@ -1,21 +1,61 @@
 """Assets of the insight stage."""
 
+from functools import partial
+
 import dagster as dg
 
 from marketbot_assets import rebuild
 from marketbot_assets.insight import schema
-from marketbot_assets.lineage import materialized, stage_asset
+from marketbot_assets.lineage import ingest, materialized, stage_asset
+from marketbot_assets.llm_calls import ask_models
 from marketbot_assets.panels import MARKET_DEPS
 from marketbot_resources.store.resource import StoreResource
+from marketbot_resources.wiring import LlmResource
 
 STAGE = "insight"
 
 
-@stage_asset(schema.LLM_CONTEXT, stage=STAGE, deps=["features", "instruments", "news", "news_history"], domain="news")
+PACK_DEPS = ["mandate", "features", "instruments", "news", "news_history", "macro", "macro_history"]
+FORECAST_DEPS = [
+    "mandate",
+    "instruments",
+    "return_model",
+    "features",
+    "factor_model",
+    "llm_context",
+    "llm_answers",
+    "llm_evidence",
+]
+VIEW_DEPS = ["mandate", "context_pack", "llm_answers", "features", "instruments", "news", "news_history"]
+
+
+@stage_asset(schema.CONTEXT_PACK, stage=STAGE, deps=PACK_DEPS, domain="news")
+def context_pack(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """What a language model may know of this session: facts, macro releases and headlines of stored rows, each with its id."""
+    frame = rebuild.context_pack(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.CONTEXT_PACK)
+
+
+@stage_asset(schema.LLM_ANSWERS, stage=STAGE, deps=["mandate", "context_pack"], kinds=("json",), domain="news")
+def llm_answers(context: dg.AssetExecutionContext, store: StoreResource, llm: LlmResource) -> dg.MaterializeResult:
+    """Every try of every model asked, as received: question and answer by hash, tokens, cost in US dollars, outcome."""
+    read = store.reader(context)
+    asked = partial(ask_models, read, store.lake, llm.open())
+    return ingest(context, store, schema.LLM_ANSWERS, asked, read.cutoff)
+
+
+@stage_asset(schema.LLM_CONTEXT, stage=STAGE, deps=VIEW_DEPS, domain="news")
 def llm_context(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Themes, sentiments and a risk-on score, made by rules and marked `fallback`; they influence no weight."""
+    """Themes, sentiments and a risk-on score: a model's checked views, or those of rules, marked `fallback`, with the reason."""
     frame = rebuild.llm_context(store.reader(context), store.lake.ledger)
     return materialized(context, store, frame, schema.LLM_CONTEXT)
+
+
+@stage_asset(schema.LLM_EVIDENCE, stage=STAGE, deps=[*MARKET_DEPS, "llm_context"], carries=True, domain="model")
+def llm_evidence(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """What became of earlier views: one information coefficient per past session whose horizon has ended. It gives views weight."""
+    frame = rebuild.llm_evidence(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.LLM_EVIDENCE)
 
 
 @stage_asset(schema.RETURN_MODEL, stage=STAGE, deps=MARKET_DEPS, carries=True, domain="model")
@@ -30,9 +70,7 @@ def return_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
     )
 
 
-@stage_asset(
-    schema.FORECASTS, stage=STAGE, deps=["mandate", "return_model", "features", "factor_model"], domain="model"
-)
+@stage_asset(schema.FORECASTS, stage=STAGE, deps=FORECAST_DEPS, domain="model")
 def forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Expected excess return per year and risk of each instrument: an equilibrium prior tilted by the return model."""
     read = store.reader(context)
@@ -41,4 +79,4 @@ def forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mat
     return materialized(context, store, frame, schema.FORECASTS, facts={"model_spec_sha256": spec})
 
 
-ASSETS = [llm_context, return_model, forecasts]
+ASSETS = [context_pack, llm_answers, llm_context, llm_evidence, return_model, forecasts]

@@ -30,6 +30,8 @@ def forecast(model: ReturnModel, features: pd.DataFrame, factor_model: FactorMod
             "prior": prior,
             "score": score,
             "tilt": tilt,
+            "llm_view": np.full(len(tilt), np.nan),
+            "llm_tilt": np.zeros(len(tilt)),
             "expected_return": expected,
             "uncertainty": np.where(np.isfinite(expected), uncertainty, np.nan),
             "volatility": volatility,

@@ -12,12 +12,16 @@ NEWS_DAYS = 7
 POSITIVE = frozenset({"beats", "raises", "wins", "gain", "gains", "record", "growth"})
 NEGATIVE = frozenset({"warns", "weaker", "cuts", "loss", "probe", "faces"})
 Row = tuple[str, str, float, float, str]
+_THEME_RANK = {"volatility": 1, "trend": 2, "curve": 3, "credit": 4}
 
 
 def heuristic_context(
-    features: pd.DataFrame, instruments: pd.DataFrame, news: pd.DataFrame, cutoff: dt.datetime
+    features: pd.DataFrame, instruments: pd.DataFrame, news: pd.DataFrame, cutoff: dt.datetime, reason: str = ""
 ) -> pd.DataFrame:
-    """LLM_CONTEXT rows from the macro regime, price breadth per sector and country, and the words of recent headlines."""
+    """LLM_CONTEXT rows from the macro regime, price breadth per sector and country, and the words of recent headlines.
+
+    `reason`: why the rules stand in, empty when no model is asked.
+    """
     frame = features.merge(instruments[["instrument", "sector", "country"]], on="instrument")
     rows = [*_themes(frame), _risk_on(frame)]
     for column in ("sector", "country"):
@@ -26,8 +30,13 @@ def heuristic_context(
     first = recent.sort_values(["known_at", "headline_id"], kind="stable")  # feeds show an entry again on later days
     recent = first.drop_duplicates(["headline_id", "instrument"])
     rows += [_headlines(str(name), group) for name, group in recent.groupby("instrument")]
-    table = pd.DataFrame([(*row, "fallback", VERSION) for row in rows], columns=[c.name for c in LLM_CONTEXT.columns])
-    return table.sort_values(["kind", "subject"], ignore_index=True)
+    names = ["kind", "subject", "score", "confidence", "evidence"]
+    shared = {"source": "fallback", "version": VERSION, "contaminated": False, "reason": reason}
+    table = pd.DataFrame(rows, columns=names).assign(**shared)
+    table["rank"] = table["kind"].eq("THEME").astype("int64") * table["subject"].map(_THEME_RANK).fillna(0).astype(
+        "int64"
+    )
+    return table[[c.name for c in LLM_CONTEXT.columns]].sort_values(["kind", "subject"], ignore_index=True)
 
 
 def _fact(frame: pd.DataFrame, name: str) -> float:

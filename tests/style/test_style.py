@@ -44,6 +44,8 @@ PURE_RESOURCES = {
     "errors",
     "mandate",
     "mandate_limits",
+    "llm",
+    "mandate_llm",
     "mandate_model_limits",
     "mandate_section",
     "mandate_portfolio",
