@@ -35,6 +35,11 @@ _REFINED: Mapping[str, FailureKind] = {
     "ContextWindowExceededError": FailureKind.CONTEXT_TOO_LONG,
     "ContentPolicyViolationError": FailureKind.CONTENT_FILTER,
 }
+_REFINED_CODES: Mapping[str, FailureKind] = {
+    "context_length_exceeded": FailureKind.CONTEXT_TOO_LONG,
+    "content_policy_violation": FailureKind.CONTENT_FILTER,
+    "content_filter": FailureKind.CONTENT_FILTER,
+}
 _MAY_BE_REFINED = frozenset({400, 413, 422})
 # What a class says when nothing was on the wire. The first name in the error's line of classes that stands here counts.
 _BY_CLASS: Mapping[str, FailureKind] = {
@@ -63,18 +68,21 @@ _BY_CLASS: Mapping[str, FailureKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What was on the wire: whether a question was sent, the status, the body of a whole good answer, or what was wrong."""
+    """What was on the wire: whether a question was sent, the status, the body of a whole good answer, the code of an error that has
+    one, or what was wrong.
+    """
 
     sent: bool = False
     status: int | None = None
     body: str | None = None
+    code: str = ""
     fault: FailureKind | None = None
     why: str = ""
 
 
 def failure_of(classes: Sequence[str], said: str, wire: Wire) -> LlmFailure:
     """Why there is no answer. `classes`: names of an error's class and its bases, nearest first; `said`: its words."""
-    words = wire.why or said
+    words = wire.why or said.partition("Traceback (most recent")[0]  # places in files are no evidence
     told = f"status {wire.status}: {words}" if wire.status is not None and wire.fault is None else words
     name = classes[0] if classes and not wire.why else ""
     return LlmFailure(_kind(classes, wire), one_line(f"{name} {told}".strip()), may_cost(wire))
@@ -86,7 +94,8 @@ def _kind(classes: Sequence[str], wire: Wire) -> FailureKind:
     if wire.status is None:
         return next((_BY_CLASS[name] for name in classes if name in _BY_CLASS), FailureKind.UNKNOWN)
     if wire.status in _MAY_BE_REFINED:
-        refined = next((_REFINED[name] for name in classes if name in _REFINED), None)
+        named = next((_REFINED[name] for name in classes if name in _REFINED), None)
+        refined = _REFINED_CODES.get(wire.code, named)
         if refined is not None:
             return refined
     return kind_of_status(wire.status)

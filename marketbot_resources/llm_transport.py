@@ -5,6 +5,7 @@ was on the wire is kept in `wire`, which judges a failure better than the errors
 """
 
 import json
+from collections.abc import Callable
 
 import httpx
 
@@ -15,8 +16,8 @@ BODY_BYTES_MAX = 1 << 20
 _TOOLS = ("tools", "tool_choice", "functions", "function_call", "toolConfig", "tool_config")
 
 
-class NotSent(httpx.TransportError):
-    """A request that is not let out."""
+class NotSent(BaseException):
+    """A request that is not let out. No Exception, so that no library below takes it for a reason to try once more."""
 
 
 class BadWire(httpx.TransportError):
@@ -24,25 +25,30 @@ class BadWire(httpx.TransportError):
 
 
 class OnePost(httpx.BaseTransport):
-    """Sends the first POST to `origin` (scheme, host and port); refuses everything else. `inner`: what really sends."""
+    """Sends the first POST to `origin` (scheme, host and port); refuses everything else.
 
-    def __init__(self, origin: str, inner: httpx.BaseTransport | None = None) -> None:
+    `sending` is called just before and `received` once the whole answer is there: what lies between is the provider's time.
+    """
+
+    def __init__(self, origin: str, sending: Callable[[], None], received: Callable[[], None]) -> None:
         url = httpx.URL(origin)
         self._origin = (url.scheme, url.host, url.port)
-        self._inner = inner or httpx.HTTPTransport(retries=0)
+        self._inner = httpx.HTTPTransport(retries=0)
+        self._sending, self._received = sending, received
         self.wire = Wire()
         self.tools_refused = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer of any status, its body whole. Raises httpx.TransportError."""
+        """The answer of any status, its body whole. Raises httpx.TransportError, and NotSent for what is not let out."""
         if self.wire.sent:
-            raise NotSent("a second request is not sent")
+            raise NotSent("the question was to be sent again")
         if (request.url.scheme, request.url.host, request.url.port) != self._origin or request.method != "POST":
             raise self._refuse(f"expected a POST to {self._origin[1]}, found {request.method} {request.url.host}")
-        if self._holds_tools(request.read()):
+        if _holds_tools(request.read()):
             self.tools_refused = True
             raise self._refuse("expected a question without tools")
         request.headers["accept-encoding"] = "identity"
+        self._sending()
         self.wire = Wire(sent=True)
         try:
             answer = self._inner.handle_request(request)
@@ -56,6 +62,7 @@ class OnePost(httpx.BaseTransport):
         try:
             return self._whole(answer, request)
         finally:
+            self._received()
             answer.close()
 
     def close(self) -> None:
@@ -82,6 +89,8 @@ class OnePost(httpx.BaseTransport):
             raise self._spoil(answer, f"expected an answer, found status {answer.status_code}, which is not followed")
         if answer.is_success:
             self.wire = Wire(sent=True, status=answer.status_code, body=self._json(answer, bytes(found)))
+        else:
+            self.wire = Wire(sent=True, status=answer.status_code, code=_code(bytes(found)))
         kept = {name: value for name, value in answer.headers.items() if name in ("content-type", "x-amzn-errortype")}
         return httpx.Response(answer.status_code, headers=kept, content=bytes(found), request=request)
 
@@ -104,10 +113,19 @@ class OnePost(httpx.BaseTransport):
         self.wire = Wire(sent=True, status=answer.status_code, fault=FailureKind.BAD_ANSWER, why=why)
         return BadWire(why)
 
-    @staticmethod
-    def _holds_tools(content: bytes) -> bool:
-        asked = json.loads(content or b"{}")
-        return any(asked.get(name) for name in _TOOLS)
+
+def _holds_tools(content: bytes) -> bool:
+    asked = json.loads(content or b"{}")
+    return any(asked.get(name) for name in _TOOLS)
+
+
+def _code(found: bytes) -> str:
+    """The code of an error in OpenAI's shape, "" for other shapes."""
+    try:
+        code = json.loads(found)["error"]["code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return code if isinstance(code, str) else ""
 
 
 def _fault(error: Exception) -> FailureKind:

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
@@ -75,26 +76,30 @@ def answer(call: Call) -> LlmAnswer | LlmFailure:
     wrong = _wrong_litellm()
     if wrong:
         return LlmFailure(FailureKind.WORKER_DIED, wrong)
-    import litellm  # noqa: F401 - the time of the call begins when it is there
-
-    from marketbot_resources.llm_transport import OnePost
-
-    transport = OnePost(call.base)
+    transport = _transport(call)
     found = _asked(call, transport, with_schema=call.provider != "bedrock")
     if not transport.tools_refused:
         return found
     # litellm asks some models for JSON by way of a tool; they read the schema in the prompt
-    return _asked(call, OnePost(call.base), with_schema=False)
+    return _asked(call, _transport(call), with_schema=False)
+
+
+def _transport(call: Call) -> "OnePost":
+    from marketbot_resources.llm_transport import OnePost
+
+    return OnePost(call.base, lambda: _allow_seconds(call.timeout_seconds), lambda: _allow_seconds(START_SECONDS_MAX))
 
 
 def _asked(call: Call, transport: "OnePost", with_schema: bool) -> LlmAnswer | LlmFailure:
+    from marketbot_resources.llm_transport import NotSent
+
     try:
-        _allow_seconds(call.timeout_seconds)
         response = _complete(call, transport, with_schema)
     except Expired:
-        wire = transport.wire
-        late = Wire(wire.sent, None, None, FailureKind.TIMEOUT, f"no whole answer within {call.timeout_seconds} s")
-        return failure_of((), "", late)
+        wire, why = transport.wire, f"no whole answer within {call.timeout_seconds} s"
+        return failure_of((), "", Wire(wire.sent, fault=FailureKind.TIMEOUT, why=why))
+    except NotSent as refused:
+        return failure_of((), str(refused), transport.wire)
     except Exception as error:
         classes = [kind.__name__ for kind in type(error).__mro__]
         return failure_of(classes, redactor().text(str(error)), transport.wire)
@@ -167,6 +172,7 @@ def _provider(call: Call, client: object) -> dict[str, object]:
 def _use_cache() -> None:
     """The Redis cache of litellm, when a server is there; a cache that does not answer at once is not used."""
     import litellm
+    from litellm.caching.caching import Cache
 
     address = settings.variable("MARKETBOT_LLM_CACHE") or ""
     told = urlsplit(address)
@@ -175,7 +181,7 @@ def _use_cache() -> None:
     try:
         with socket.create_connection((told.hostname, told.port or 6379), CACHE_SECONDS_MAX):
             pass
-        litellm.cache = litellm.Cache(
+        litellm.cache = Cache(
             type="redis",  # type: ignore[arg-type]
             url=address,
             socket_timeout=CACHE_SECONDS_MAX,
@@ -203,7 +209,8 @@ def _hold_to_bounds() -> None:
     ):
         hard = resource.getrlimit(what)[1]
         bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (bound, bound))
+        with suppress(ValueError, OSError):  # not every system knows every bound
+            resource.setrlimit(what, (bound, bound))
     if sys.platform == "linux":
         import ctypes
 
