@@ -75,6 +75,7 @@ def test_a_real_worker_holds_one_key_and_has_ended(monkeypatch: pytest.MonkeyPat
     assert "litellm" not in sys.modules
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """F29: SIGKILL in the middle of a call."""
 
