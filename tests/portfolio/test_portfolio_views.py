@@ -63,7 +63,13 @@ def drawn(inputs: PortfolioInputs, scale: float, seed: int = 1) -> PortfolioInpu
 def test_the_largest_share_by_hand() -> None:
     """Moves of +3 % and -3 %: a cap of 1 % per name gives a third, 1.5 % in the book a quarter, both wide caps all of it."""
     moved = np.array([0.03, -0.03, 0.0])
-    for name, book, share in ((0.01, 0.05, 1 / 3), (0.01, 0.015, 0.25), (0.03, 0.06, 1.0), (0.0, 0.05, 0.0), (0.5, 0.0, 0.0)):
+    for name, book, share in (
+        (0.01, 0.05, 1 / 3),
+        (0.01, 0.015, 0.25),
+        (0.03, 0.06, 1.0),
+        (0.0, 0.05, 0.0),
+        (0.5, 0.0, 0.0),
+    ):
         assert largest_share(moved, LlmInfluence(name=name, book=book)) == pytest.approx(share, abs=1e-15)
     assert largest_share(np.zeros(3), LlmInfluence(name=0.0, book=0.0)) == 1.0
 
@@ -131,6 +137,25 @@ def test_no_tilt_moves_more_than_its_caps(
     if target.views_clamped:
         np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
     assert (moved == 0.0).all() or not target.views_left_out
+
+
+def test_rounding_that_breaks_a_limit_is_drawn_to_less(build: Build, mandate: Mandate) -> None:
+    """Both ends fill the ten largest; rises rounded down and falls rounded up break it by 1.3e-6: all is rounded down instead."""
+    inputs = build(338, n=60, invested=0.9)
+    inputs, rules = drawn(replace(inputs, expected_return=inputs.expected_return + 0.1), 0.05, 338), asking(mandate)
+    target = solve_with_influence(inputs, rules)
+    base, full = target.without_llm, solve_target(inputs, rules).weights
+    way = full - base
+    share = min(1.0, 0.01 / np.abs(way).max(), 0.05 / np.abs(way).sum())
+    limits = problem_of(inputs, facts_of(inputs, rules), rules).limits
+    first = on_the_way(base, full, share)
+    broken = [x for x in limits.limits if x.left(first, limits.weights_now) > x.bound + 1e-6]
+    assert [x.name for x in broken] == ["top ten"]
+    assert all(x.left(target.weights, limits.weights_now) <= x.bound + 1e-6 for x in limits.limits)
+    assert target.views_clamped
+    moved = np.abs(target.weights - base)
+    assert 0.0499 < moved.sum() <= 0.05 + EXACT
+    assert moved.max() <= 0.01 + EXACT
 
 
 def test_with_caps_of_nothing_the_target_is_the_one_without(build: Build, mandate: Mandate) -> None:
