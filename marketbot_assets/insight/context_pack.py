@@ -1,8 +1,9 @@
 """The context pack: everything that a language model may know of a session, from stored rows alone. Pure.
 
-Items in the order of the prompt: subjects (all that may be named), newest macro releases, facts of market, sectors, countries and
-instruments, headlines. Every number is computed here, rounded once, and shown as `value` holds it. What is unknown has no item; it is
-never a zero. Rows known after the cutoff do not exist here, whatever the caller hands over. The order of the input changes nothing.
+Items in the order of the prompt: subjects (all that may be named), newest macro releases, facts of market, sectors, countries
+and instruments, headlines. Every number is computed here, rounded once, and shown as `value` holds it. What is unknown has no
+item; it is never a zero. Rows known after the cutoff do not exist here, whatever the caller hands over. The order of the input
+changes nothing.
 
 Headlines: those that first became known in the last `news_days` days, one per story (`stories`), newest first, at most
 PER_INSTRUMENT_MAX of one instrument and `headlines_max` in all. A story about more than LINKED_MAX instruments of the universe is a
@@ -176,9 +177,8 @@ def _groups(listings: Sequence[Listing]) -> Iterator[tuple[str, str, list[Listin
 
 def _subjects(listings: Sequence[Listing], cutoff: dt.datetime) -> Iterator[Item]:
     for level, subject, members in _groups(listings):
-        known = {"known_at": cutoff, "source_ids": f"instruments:{level.lower()}"}
-        text = f"{level.lower()} of {len(members)} names"
-        yield Item("SUBJECT", subject, level, text, synthetic=all(x.synthetic for x in members), **known)
+        text, simulated = f"{level.lower()} of {len(members)} names", all(x.synthetic for x in members)
+        yield Item("SUBJECT", subject, level, text, cutoff, f"instruments:{level.lower()}", simulated)
     for x in listings:
         text = ", ".join(part for part in (x.ticker, x.name, x.sector, x.country) if part)
         yield Item("SUBJECT", x.instrument, "INSTRUMENT", text, cutoff, f"instruments:{x.instrument}", x.synthetic)
@@ -208,7 +208,7 @@ def _macro(macro: pd.DataFrame, cutoff: dt.datetime) -> Iterator[Item]:
 
 
 def _significant(value: float) -> float:
-    return float(f"{value:.5g}") + 0.0
+    return float(f"{value:.6g}") + 0.0
 
 
 def _plain(value: float, *, signed: bool = False) -> str:
@@ -217,27 +217,25 @@ def _plain(value: float, *, signed: bool = False) -> str:
 
 
 def _facts(listings: Sequence[Listing], cutoff: dt.datetime) -> Iterator[Item]:
-    if listings:
-        first = listings[0].feature  # facts of the market stand in every row alike
-        yield from (_fact(s, first[s.feature], MARKET, "MARKET", cutoff, synthetic=False) for s in OF_MARKET if _known(first[s.feature]))
+    for shown in OF_MARKET if listings else ():
+        value = listings[0].feature[shown.feature]  # facts of the market stand in every row alike
+        if math.isfinite(value):
+            yield _fact(shown, value, MARKET, "MARKET", cutoff, synthetic=False)
     for level, subject, members in (("MARKET", MARKET, list(listings)), *_groups(listings)):
         yield from _group_facts(level, subject, members, cutoff)
     ranks = _ranks(listings)
     for x in listings:
-        own = {"synthetic": x.synthetic}
-        for shown in OF_NAME:
-            if _known(x.feature[shown.feature]):
-                yield _fact(shown, x.feature[shown.feature], x.instrument, "INSTRUMENT", cutoff, **own)
-        if x.instrument in ranks:
-            yield _fact(
-                RANKED, ranks[x.instrument], x.instrument, "INSTRUMENT", cutoff, after=f" of {len(ranks)}", **own
-            )
+        shown_values = [(shown, x.feature[shown.feature], "") for shown in OF_NAME]
+        shown_values.append((RANKED, ranks.get(x.instrument, math.nan), f" of {len(ranks)}"))
+        for shown, value, after in shown_values:
+            if math.isfinite(value):
+                yield _fact(shown, value, x.instrument, "INSTRUMENT", cutoff, synthetic=x.synthetic, after=after)
 
 
 def _group_facts(level: str, subject: str, members: Sequence[Listing], cutoff: dt.datetime) -> Iterator[Item]:
     synthetic = any(x.synthetic for x in members)
     for shown in (*MEDIANS, BREADTH):
-        values = sorted(v for x in members if _known(v := x.feature[shown.feature]))
+        values = sorted(v for x in members if math.isfinite(v := x.feature[shown.feature]))
         if values:
             value = sum(v > 0 for v in values) / len(values) if shown is BREADTH else float(np.median(values))
             yield _fact(shown, value, subject, level, cutoff, synthetic=synthetic)
@@ -245,12 +243,8 @@ def _group_facts(level: str, subject: str, members: Sequence[Listing], cutoff: d
 
 def _ranks(listings: Sequence[Listing]) -> dict[str, float]:
     """Place of each name by momentum, 1 = strongest; equal values by instrument."""
-    known = [(-x.feature[RANKED.feature], x.instrument) for x in listings if _known(x.feature[RANKED.feature])]
+    known = [(-x.feature[RANKED.feature], x.instrument) for x in listings if math.isfinite(x.feature[RANKED.feature])]
     return {name: float(place) for place, (_, name) in enumerate(sorted(known), start=1)}
-
-
-def _known(value: float) -> bool:
-    return math.isfinite(value)
 
 
 def _fact(

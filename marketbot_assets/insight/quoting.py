@@ -4,11 +4,12 @@ Headlines, publishers and issuers' names are written by others. They were made p
 more, because a model reads what a person does not see and a chat template gives marks a meaning.
 
 - Structure does the work, not a list of forbidden words: each text is one JSON string on one line of a block whose borders carry
-  the block's own hash (`prompt`). An author can neither know the hash beforehand nor write a line end, a quote or a backslash. Words
-  such as "system:" or "ignore previous" stay as they are: they are data, a filter of words would only invite other words.
+  the block's own hash (`prompt`). An author can neither know the hash beforehand nor write a line end, a quote or a backslash.
+  Words such as "system:" or "ignore previous" stay: they are data, and a filter of words would only invite other words.
 - Marks from which chat templates, code fences and JSON are built (quotes, brackets, backtick, bar, backslash, number sign) become
   plain ones: no text spells `<|im_start|>`, `[INST]` or a fence.
-- Characters that are drawn as nothing go: control, format (zero-width, bidi, tags U+E0000 to U+E007F), variation selectors, fillers.
+- Characters that are drawn as nothing go: control, format (zero-width, bidi, tags U+E0000 to U+E007F), variation selectors,
+  fillers.
 - A word that mixes alphabets which look alike, or that stands in another such alphabet than its text (but for plain Latin), becomes
   `(?)`: it may look like a name that it is not. So does a word of more than WORD_MAX characters: that is a payload, not a word.
 - Addresses go: nothing follows them, and they carry nothing that a view needs.
@@ -29,10 +30,16 @@ _PATH = re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}/\S*", re.IGNORECASE)
 _BLANK = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0}
 _BLANK |= set(range(0xFE00, 0xFE10)) | set(range(0xE0100, 0xE01F0))
 _MARKS = dict.fromkeys(_BLANK, "")
-_MARKS |= dict.fromkeys(map(ord, "{[<\u2039\u00ab\u27e8\u300a"), "(") | dict.fromkeys(map(ord, "}]>\u203a\u00bb\u27e9\u300b"), ")")
-_MARKS |= dict.fromkeys(map(ord, '"`\u201c\u201d\u201e\u2018\u2019\u201a\u00b4'), "'") | dict.fromkeys(map(ord, "|\\"), "/")
+_MARKS |= dict.fromkeys(map(ord, "{[<\u2039\u00ab\u27e8\u300a"), "(") | dict.fromkeys(
+    map(ord, "}]>\u203a\u00bb\u27e9\u300b"), ")"
+)
+_MARKS |= dict.fromkeys(map(ord, '"`\u201c\u201d\u201e\u2018\u2019\u201a\u00b4'), "'") | dict.fromkeys(
+    map(ord, "|\\"), "/"
+)
 _MARKS |= {ord("#"): "No. ", 0x2028: " ", 0x2029: " "}
-_LOOKALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "GEORGIAN", "DESERET", "WARANG"})
+_LOOKALIKE = frozenset(
+    {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "GEORGIAN", "DESERET", "WARANG"}
+)
 _ROUNDS_MAX = 10
 
 

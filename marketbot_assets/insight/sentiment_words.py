@@ -1,8 +1,8 @@
 """Words that have a direction in a headline about a company: lists for the rules that stand in for a language model. Facts only.
 
-Chosen before any result was looked at and never tuned on one: the word list of Henry (2008), "Are investors influenced by how earnings
-press releases are written?", Journal of Business Communication 45, page 387 (104 and 85 words, made for this kind of text), and the
-verbs by which analysts, companies and exchanges announce (VERBS). A word that may mean either in a headline is in neither list of ours.
+Chosen before any result was looked at and never tuned on one: the word list of Henry (2008), "Are investors influenced by how
+earnings press releases are written?", Journal of Business Communication 45, page 387 (104 and 85 words, made for this kind of
+text), and the words by which analysts, companies and exchanges announce. A word that may mean either is in neither list of ours.
 Not here: how words are counted (`heuristic`), which headlines are one story (`stories`).
 """
 

@@ -3,8 +3,9 @@
 Rules, in this order, over the headlines known in a window:
 1. served again: the same identifier for the same instrument; the first known stays, and it is as old as when it was first known.
 2. same text: equal words and figures, whatever case, punctuation and marks of an update ("UPDATE:") around them.
-3. nearly the same text: about one instrument in common, the same figures in it, at least NEAR of all words shared, and no word that
-   has a direction for the rules (`sentiment_words`) among those that differ: "raises" and "cuts" are two stories, and so are two quarters.
+3. nearly the same text: about one instrument in common, the same figures in it, at least NEAR of all words shared, and no word
+   that has a direction for the rules (`sentiment_words`) among those that differ: "raises" and "cuts" are two stories, and so
+   are two quarters.
 A story keeps its first text, the instant at which it was first known, every instrument and every publisher. It counts once.
 
 Not here: what a text may look like in a prompt (`quoting`), what its words say (`heuristic`).
@@ -24,7 +25,9 @@ NEAR = 0.8
 COMPARED_MAX = 50
 ID, EXACT, NEARLY = "served again", "same text", "nearly the same text"
 _WORD = re.compile(r"[^\W_]+(?:[.,'][^\W_]+)*")
-_UPDATED = re.compile(r"^(?:(?:update|correction|corrected|repeat|rpt|brief|breaking|exclusive)\b[\s\d]*[-:|]\s*)+", re.IGNORECASE)
+_UPDATED = re.compile(
+    r"^(?:(?:update|correction|corrected|repeat|rpt|brief|breaking|exclusive)\b[\s\d]*[-:|]\s*)+", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,13 @@ def told_of(news: pd.DataFrame, since: dt.datetime, until: dt.datetime, among: I
     earlier = earlier[earlier["headline_id"].isin(set(inside["headline_id"]))]
     served = set(zip(earlier["headline_id"], earlier["instrument"], strict=True))
     wanted = set(among)
-    rows = sorted(
+    rows = [
         Told(at.to_pydatetime(), str(key), str(name), str(text), str(publisher), bool(synthetic))
         for at, key, name, text, publisher, synthetic in zip(*(inside[c] for c in columns), strict=True)
         if name in wanted
+    ]
+    rows.sort(
+        key=lambda told: (told.known_at, told.headline_id, told.instrument, told.text, told.publisher, told.synthetic)
     )
     kept: list[Told] = []
     for told in rows:
@@ -122,7 +128,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def nearly_same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether two texts share NEAR of all their words and differ in no word that has a direction. Figures are compared elsewhere."""
+    """Whether two texts share NEAR of all their words and differ in no word with a direction. Figures are compared elsewhere."""
     left, right = set(one), set(other)
     if not left or not right:
         return False
