@@ -177,7 +177,10 @@ def _groups(listings: Sequence[Listing]) -> Iterator[tuple[str, str, list[Listin
 
 def _subjects(listings: Sequence[Listing], cutoff: dt.datetime) -> Iterator[Item]:
     for level, subject, members in _groups(listings):
-        text, simulated = f"{level.lower()} of {len(members)} names", all(x.synthetic for x in members)
+        text, simulated = (
+            f"{level.lower()} of {len(members)} name{'s' * (len(members) > 1)}",
+            all(x.synthetic for x in members),
+        )
         yield Item("SUBJECT", subject, level, text, cutoff, f"instruments:{level.lower()}", simulated)
     for x in listings:
         text = ", ".join(part for part in (x.ticker, x.name, x.sector, x.country) if part)
