@@ -97,6 +97,11 @@ def test_what_is_left_out_is_abstained() -> None:
     assert whole.risk_on is None
     assert str(whole.sentiments[0].score) == "0.0"
     assert type(whole.sentiments[0].confidence) is float
+    zero = judge_answer(text_of(themes=[theme("credit", 1, -0.0, -0.0)], sentiments=[sentiment("US", 1, -0.0)]), PACK)
+    assert isinstance(zero, Views)
+    assert (
+        str([zero.themes[0].direction, zero.themes[0].confidence, zero.sentiments[0].confidence]) == "[0.0, 0.0, 0.0]"
+    )
 
 
 def test_size_and_characters_at_their_bounds() -> None:
@@ -344,12 +349,43 @@ def test_a_refusal_is_short_and_says_where() -> None:
         judged.reason
         == "; ".join(f"sentiments[{n}] names nothing that may be named" for n in range(5)) + "; and 2 more"
     )
-    five = judge_answer(text_of(sentiments=many[:5]), PACK)
+    five, six = (judge_answer(text_of(sentiments=many[:count]), PACK) for count in (5, 6))
     assert isinstance(five, Rejected)
+    assert isinstance(six, Rejected)
     assert "more" not in five.reason
+    assert six.reason == f"{five.reason}; and 1 more"
     wide = judge_answer("".join(chr(n) for n in range(0x4E00, 0x4E00 + 9000)), PACK)
     assert isinstance(wide, Rejected)
     assert len(wide.repair) < 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ("I1, Acme, Energy, US", {"Energy", "US"}),
+        ("I1, Energy, US", {"Energy", "US"}),
+        ("Energy, US", {"Energy", "US"}),
+        ("I1, Acme, US", {"US"}),
+        ("I1, Acme, Energy", {"Energy"}),
+        ("I1, Energy Transfer, Technology, DE", {"Technology", "DE"}),
+        ("I1, Toys R US, Technology, DE", {"Technology", "DE"}),
+        ("I1, US, Energy, DE", {"Energy", "DE"}),
+        ("I1, Acme, Green Energy, US", {"US"}),
+        ("I1, Acme, Clean, Green Energy, US", {"Clean, Green Energy", "US"}),
+        ("I1, Acme, US, Energy", {"Energy"}),
+        ("I1, Acme, Energy, AUS", set()),
+        ("I1", set()),
+        ("", set()),
+    ],
+)
+def test_an_instrument_belongs_to_the_end_of_its_text(text: str, groups: set[str]) -> None:
+    """Sector, then country; a name that looks like one is none."""
+    listed = [("S1", "Energy", "SECTOR"), ("S2", "Technology", "SECTOR"), ("S3", "Clean, Green Energy", "SECTOR")]
+    listed += [("S4", "US", "COUNTRY"), ("S5", "DE", "COUNTRY")]
+    rows = tuple((item, "SUBJECT", name, level, f"{level} of 1 names", None, "") for item, name, level in listed)
+    known = known_of(pack_of((*rows, ("S6", "SUBJECT", "I1", "INSTRUMENT", text, None, ""))))
+    assert known.related["I1"] == {"I1", *groups}
+    assert {name for name, those in known.related.items() if "I1" in those} == {"I1", *groups}
 
 
 def test_what_the_gate_cannot_judge_is_refused() -> None:
