@@ -1,6 +1,5 @@
 """Later layers of the gate: what a draft may say. Each gives what is wrong, in words that hold no text of the answer. Pure."""
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -151,7 +150,7 @@ def _broad(view: View, known: Known) -> bool:
 
 
 def _quotes(item: Item, value: float) -> bool:
-    if item.value is None or not math.isfinite(item.value):
+    if item.value is None:
         return False
     shown = [number for number in _NUMBER.findall(item.text) if float(number) == abs(item.value)]
     digits = [len(number.partition(".")[2]) for number in shown]
