@@ -237,6 +237,7 @@ def test_strangers_words_are_data_wherever_they_stand() -> None:
         macro=macro(release("X", "2020-03-05", 1.0, unit="<|x|>")),
     )
     assert of_kind(made, "HEADLINE", "text", "publisher") == [("Acme (INST) (?)", "Wi're")]
+    assert "<|x|>" not in set(pack(instruments=instruments(sector=["<|x|>", "Energy", "FUND", "FUND"]))["subject"])
     assert ("AAA, Acme (x), Energy, US",) in of_kind(made, "SUBJECT", "text")
     assert ("2020-03-05: 1 (/x/)",) in of_kind(made, "MACRO", "text")
 
