@@ -36,11 +36,11 @@ _MARKS |= dict.fromkeys(map(ord, "{[<\u2039\u00ab\u27e8\u300a"), "(") | dict.fro
 _MARKS |= dict.fromkeys(map(ord, '"`\u201c\u201d\u201e\u2018\u2019\u201a\u00b4'), "'") | dict.fromkeys(
     map(ord, "|\\"), "/"
 )
-_MARKS |= {ord("#"): "No. ", 0x2028: " ", 0x2029: " "}
+_MARKS |= {ord("#"): "No. "}
 _LOOKALIKE = frozenset(
     {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "GEORGIAN", "DESERET", "WARANG"}
 )
-_ROUNDS_MAX = 10
+_ROUNDS_MAX = 10  # a text that still changes is none
 
 
 def as_data(text: str, length_max: int) -> str:

@@ -181,6 +181,8 @@ def test_headlines_are_stories_newest_first_and_keep_every_publisher() -> None:
             headline("d", "Delta wins", name="MBD"),
         )
     )
+    assert of_kind(made, "HEADLINE", "synthetic") == [(False,)] * 3
+    assert of_kind(pack(news=news(headline("s", "x") | {"synthetic": True})), "HEADLINE", "synthetic") == [(True,)]
     assert of_kind(made, "HEADLINE", "item", "subject", "level", "text", "publisher", "source_ids") == [
         ("H1", "market", "MARKET", "Movers of the day", "P", "c"),
         ("H2", "MBA", "INSTRUMENT", "Acme and Apex to merge", "Ledger, Sons; Wire", "a b"),

@@ -45,6 +45,8 @@ SAME = {
     "words added": ("Bank Lowers Target On Acme To $20", "Bank Lynch Lowers Target on Acme to $20", True),
     "other figures": ("Acme sees EPS of $5.40 in the year", "Acme sees EPS of $5.50 in the year", False),
     "a figure added": ("Acme sees EPS of $5.40 in year", "Acme sees EPS of $5.40 in year 2", False),
+    "a quarter added": ("Acme names the head of its finance", "Acme names the head of its Q2 finance", False),
+    "other order": ("Acme to merge with Apex", "Apex to merge with Acme", True),
     "opposites": ("Bank raises target on Acme to $20", "Bank cuts target on Acme to $20", False),
     "a direction added": ("Acme reports results of the second quarter", "Acme reports weak results of the second quarter", False),
     "another name": ("Acme earnings preview: what analysts expect", "Apex earnings preview: what analysts expect", False),

@@ -67,11 +67,55 @@ def test_what_becomes_of_a_text(name: str) -> None:
         ("abc def ghi", 10, "abc ..."),
         ("abcdefghijk", 10, "abcdefg..."),
         ("", 10, ""),
+        ("abc def ghi jkl", 14, "abc def ..."),
+        ("abc defgh ijklmno", 14, "abc defgh ..."),
     ],
 )
 def test_a_long_text_is_cut_at_a_word(text: str, length: int, expected: str) -> None:
     """A text of just the length stays whole; a longer one ends with three points, within the length."""
     assert as_data(text, length) == expected
+
+
+NOTHING = [0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180E, 0x180F, 0x2800, 0x3164, 0xFFA0]
+NOTHING += [
+    0xFE00,
+    0xFE07,
+    0xFE0F,
+    0xE0100,
+    0xE01EF,
+    0xE0001,
+    0xE0020,
+    0xE007F,
+    0xAD,
+    0x200B,
+    0x200F,
+    0x202A,
+    0x2069,
+    0xFEFF,
+]
+
+
+@pytest.mark.parametrize("code", NOTHING)
+def test_what_is_drawn_as_nothing_is_nothing(code: int) -> None:
+    """Each such character alone, within a word (Unicode: default ignorable code points, and the empty Braille pattern)."""
+    assert as_data(f"buy{chr(code)}er", 50) == "buyer"
+
+
+@pytest.mark.parametrize(
+    ("code", "readable"),
+    [(0x24F, True), (0x250, False), (0x1DFF, True), (0x1E00, True), (0x1EFF, True), (0x2C60, False), (0xA722, False)],
+)
+def test_latin_letters_of_rare_blocks_mark_their_word(code: int, readable: bool) -> None:
+    """Latin to Latin Extended-B and Latin Extended Additional are letters of living alphabets; the others look like them."""
+    made = as_data(f"x{chr(code)}z up", 50)
+    assert (UNREADABLE not in made) == readable
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00e9"])
+def test_the_longest_word(letter: str) -> None:
+    """40 characters are a word, 41 a payload, in plain letters and others."""
+    assert as_data(letter * 40, 100) == letter * 40
+    assert as_data(letter * 41, 100) == UNREADABLE
 
 
 TRICKS = "aB 1.:/\\<>|[]{}`'\"#&;@\u0410\u0435\u200b\u202e\u2028\ufe0f\U000e0041\u0301\uff1a\u00e9\u682a\n-"

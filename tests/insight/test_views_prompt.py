@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_context_pack import CUTOFF, DAY, HOUR, features, headline, macro, news, pack
+from test_context_pack import CUTOFF, DAY, HOUR, features, headline, instruments, macro, news, pack
 
 from marketbot_assets.insight import prompt as module
 from marketbot_assets.insight.gate import Views, judge_answer, schema_of
@@ -165,6 +165,14 @@ def test_masked_headlines_name_nobody_and_no_day(text: str) -> None:
     assert list(made.loc[made["kind"] == "HEADLINE", "text"]) == [MASKED[text]]
 
 
+def test_longer_names_are_masked_first_and_names_may_hold_commas() -> None:
+    """An issuer whose name holds another's is masked whole, with or without its legal form."""
+    listed = instruments(name=["Acme, Inc.", "Acme Apex Holdings plc", "Core", "Delta"])
+    made = masked(pack(news=news(headline("a", "Acme Apex and Acme, Inc. and Acme merge")), instruments=listed))
+    assert list(made.loc[made["kind"] == "HEADLINE", "text"]) == [f"{NAMELESS} and {NAMELESS} and {NAMELESS} merge"]
+    assert set(made.loc[made["level"] == "INSTRUMENT", "text"]) >= {"Energy, US", "Energy, GB", "FUND, US"}
+
+
 def test_a_masked_pack_keeps_ids_subjects_and_numbers() -> None:
     """No name, no macro level, no instant of its own; all facts as they were; the gate judges answers on it as on the pack."""
     made = full_pack()
@@ -173,6 +181,7 @@ def test_a_masked_pack_keeps_ids_subjects_and_numbers() -> None:
     pd.testing.assert_frame_equal(hidden[same], made.loc[made["kind"] != "MACRO", same].reset_index(drop=True))
     text = prompt_of(hidden).question
     assert not re.search(r"Acme|Apex|Core Fund|BBB|CCC|2020|VIX", text)
+    assert list(hidden.columns) == list(made.columns)
     assert hidden["known_at"].max() == NEWEST
     gaps = [frame.loc[frame["kind"] == "HEADLINE", "known_at"].diff().iloc[1] for frame in (made, hidden)]
     assert gaps == [-(DAY - HOUR)] * 2
