@@ -7,9 +7,9 @@ views, and the result is measured again in plain numpy. Views are left out, with
 mandate asks no model, the session optimizes nothing, the solve with them fails or another method answers it.
 
 Orders: the plan cuts and fills up without views (`order_plan`), so they reach orders through the target alone. In whole lots a name
-then mostly differs by at most the cap and one lot; orders below the smallest one and cuts for cash or a hard limit can add to that: of
-960 random books four differed in a name by up to 0.12 % of NAV more. Pure. Not here: what views are worth (`insight.evidence`), the verdict on what they moved
-(`risk.model_controls`).
+then mostly differs by at most the cap and one lot; orders below the smallest one and cuts for cash or a hard limit can add to
+that: of 960 random books four differed in a name by up to 0.12 % of NAV more. Pure.
+Not here: what views are worth (`insight.evidence`), the verdict on what they moved (`risk.model_controls`).
 """
 
 from collections.abc import Iterator, Sequence
