@@ -288,7 +288,8 @@ def test_quoted_numbers_are_those_of_the_pack(item: str, value: float, layer: st
         ("AAPL", ["H2"], ""),  # one story of two publishers
         ("AAPL", ["H1", "H2"], ""),
         ("AAPL", ["H1", "H6"], ""),  # its country, another publisher
-        ("AAPL", ["H1", "H7"], ""),  # the market
+        ("AAPL", ["H1", "H7"], "publishers"),  # one about the market says nothing of it
+        ("US", ["H6", "H7"], "publishers"),
         ("AAPL", ["H1", "H3"], "publishers"),  # one that does not speak of it
         ("AAPL", ["H7", "H5"], "publishers"),
         ("AAPL", ["H1", "F1"], ""),  # measured by us
@@ -372,6 +373,8 @@ def test_a_refusal_is_short_and_says_where() -> None:
         ("I1, US, Energy, DE", {"Energy", "DE"}),
         ("I1, Acme, Green Energy, US", {"US"}),
         ("I1, Acme, Clean, Green Energy, US", {"Clean, Green Energy", "US"}),
+        ("I1, Acme, Green Energy, Clean, Green Energy, US", {"Clean, Green Energy", "US"}),
+        ("I1, Acme, Tech, Energy, US", {"Tech, Energy", "US"}),
         ("I1, Acme, US, Energy", {"Energy"}),
         ("I1, Acme, Energy, AUS", set()),
         ("I1", set()),
@@ -381,7 +384,7 @@ def test_a_refusal_is_short_and_says_where() -> None:
 def test_an_instrument_belongs_to_the_end_of_its_text(text: str, groups: set[str]) -> None:
     """Sector, then country; a name that looks like one is none."""
     listed = [("S1", "Energy", "SECTOR"), ("S2", "Technology", "SECTOR"), ("S3", "Clean, Green Energy", "SECTOR")]
-    listed += [("S4", "US", "COUNTRY"), ("S5", "DE", "COUNTRY")]
+    listed += [("S4", "US", "COUNTRY"), ("S5", "DE", "COUNTRY"), ("S7", "Tech, Energy", "SECTOR")]
     rows = tuple((item, "SUBJECT", name, level, f"{level} of 1 names", None, "") for item, name, level in listed)
     known = known_of(pack_of((*rows, ("S6", "SUBJECT", "I1", "INSTRUMENT", text, None, ""))))
     assert known.related["I1"] == {"I1", *groups}
