@@ -112,6 +112,8 @@ def test_size_and_characters_at_their_bounds() -> None:
     assert layer_of(GOOD + "\u20ac" * ((65_536 - len(GOOD)) // 3)) == "text"
     for mark in "\t\n\r ":
         assert layer_of(GOOD + mark) == ""
+    for mark in map(chr, range(33, 127)):
+        assert layer_of(GOOD + mark) == "json"
     foreign = "\x00\x0b\x0c\x1f\x7f\x80\x85\xa0\xad\u0301\u0410\u200b\u200d\u202e\u2028\u2066"
     foreign += "\u3000\ufe0f\ufeff\uff21\ud800\ue000\U000e0041"
     for mark in foreign:
