@@ -36,7 +36,7 @@ BOOK, TAIL, STATE, PLATFORM, MODELS, ENGINE = (
     f"test_risk_answers_{word}.py" for word in ("book", "tail", "state", "platform", "models", "engine")
 )
 SENDING = tuple(f"../execution/test_{word}.py" for word in ("second_attempt", "sending", "sending_doubt"))
-ANSWERS = ("test_llm_gate.py", "test_llm_gate_mutations.py")
+ANSWERS = tuple(f"test_llm_gate{word}.py" for word in ("", "_refusals", "_schema", "_pack", "_mutations"))
 # Module -> its tests, the quickest to notice first. What runs for minutes (properties) comes last.
 TESTS: dict[str, tuple[str, ...]] = {
     "risk/control.py": (BOOK, "test_risk_verdict.py", *RISK, "test_risk_book_controls.py"),

@@ -205,7 +205,7 @@ def _resting(one: Any, items: Any, level: str, belongs: dict[str, set[str]]) -> 
         return []
     told: set[str] = set()
     for row in linked:
-        if row[1] == "HEADLINE":
+        if row[1] == "HEADLINE" and row[3] != "MARKET":
             told |= {name.strip().lower() for name in row[6].split(";")} - {""}
     return [] if len(told) >= 2 else ["one publisher"]
 

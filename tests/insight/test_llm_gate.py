@@ -3,14 +3,10 @@
 import json
 from typing import Any
 
-import jsonschema
-import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from llm_gate_world import ROWS, answer, pack_of, sentiment, text_of, theme
+from llm_gate_world import answer, pack_of, sentiment, text_of, theme
 
-from marketbot_assets.insight.gate import RULES, Rejected, Views, judge_answer, judge_known, schema_of
+from marketbot_assets.insight.gate import Rejected, Views, judge_answer, judge_known
 from marketbot_assets.insight.gate_pack import known_of
 
 PACK = pack_of()
@@ -112,6 +108,8 @@ def test_size_and_characters_at_their_bounds() -> None:
     assert layer_of(GOOD + "\u20ac" * ((65_536 - len(GOOD)) // 3)) == "text"
     for mark in "\t\n\r ":
         assert layer_of(GOOD + mark) == ""
+    for mark in map(chr, range(33, 127)):
+        assert layer_of(GOOD + mark) == "json"
     foreign = "\x00\x0b\x0c\x1f\x7f\x80\x85\xa0\xad\u0301\u0410\u200b\u200d\u202e\u2028\u2066"
     foreign += "\u3000\ufe0f\ufeff\uff21\ud800\ue000\U000e0041"
     for mark in foreign:
@@ -288,7 +286,8 @@ def test_quoted_numbers_are_those_of_the_pack(item: str, value: float, layer: st
         ("AAPL", ["H2"], ""),  # one story of two publishers
         ("AAPL", ["H1", "H2"], ""),
         ("AAPL", ["H1", "H6"], ""),  # its country, another publisher
-        ("AAPL", ["H1", "H7"], ""),  # the market
+        ("AAPL", ["H1", "H7"], "publishers"),  # one about the market says nothing of it
+        ("US", ["H6", "H7"], "publishers"),
         ("AAPL", ["H1", "H3"], "publishers"),  # one that does not speak of it
         ("AAPL", ["H7", "H5"], "publishers"),
         ("AAPL", ["H1", "F1"], ""),  # measured by us
@@ -316,49 +315,6 @@ def test_a_strong_score_needs_two_publishers_or_a_fact(subject: str, ids: list[s
             assert of(sentiments=[sentiment(subject, score, confidence, *ids)]) == layer
 
 
-def test_a_refusal_tells_the_rule_and_repeats_nothing() -> None:
-    """No word of an answer gets into the next question: neither keys, names, ids nor text around it."""
-    canary = "CANARY7"
-    cases = [
-        answer(**{canary: 1}),
-        answer(themes=[theme(canary)]),
-        answer(themes=[{**theme(), canary: canary}]),
-        answer(sentiments=[sentiment(canary)]),
-        answer(sentiments=[sentiment("AAPL", canary)]),
-        answer(sentiments=[sentiment("AAPL", 0.1, 0.1, canary)]),
-        answer(quotes=[{"item": canary, "value": 1}]),
-        answer(risk_on=canary),
-        canary,
-    ]
-    texts = [json.dumps(case) for case in cases] + [canary, GOOD + canary, f'{{"{canary}": 1, "{canary}": 2}}']
-    for text in texts:
-        judged = judge_answer(text, PACK)
-        assert isinstance(judged, Rejected)
-        assert canary not in judged.reason + judged.repair
-        assert RULES[judged.layer] in judged.repair
-        assert judged.reason in judged.repair
-        assert "\n" not in judged.reason
-
-
-def test_a_refusal_is_short_and_says_where() -> None:
-    """Five faults are told, the rest counted; a path leads to each."""
-    many = [sentiment(f"X{n}") for n in range(7)]
-    judged = judge_answer(text_of(sentiments=many), PACK)
-    assert isinstance(judged, Rejected)
-    assert (
-        judged.reason
-        == "; ".join(f"sentiments[{n}] names nothing that may be named" for n in range(5)) + "; and 2 more"
-    )
-    five, six = (judge_answer(text_of(sentiments=many[:count]), PACK) for count in (5, 6))
-    assert isinstance(five, Rejected)
-    assert isinstance(six, Rejected)
-    assert "more" not in five.reason
-    assert six.reason == f"{five.reason}; and 1 more"
-    wide = judge_answer("".join(chr(n) for n in range(0x4E00, 0x4E00 + 9000)), PACK)
-    assert isinstance(wide, Rejected)
-    assert len(wide.repair) < 1000
-
-
 @pytest.mark.parametrize(
     ("text", "groups"),
     [
@@ -372,6 +328,8 @@ def test_a_refusal_is_short_and_says_where() -> None:
         ("I1, US, Energy, DE", {"Energy", "DE"}),
         ("I1, Acme, Green Energy, US", {"US"}),
         ("I1, Acme, Clean, Green Energy, US", {"Clean, Green Energy", "US"}),
+        ("I1, Acme, Green Energy, Clean, Green Energy, US", {"Clean, Green Energy", "US"}),
+        ("I1, Acme, Tech, Energy, US", {"Tech, Energy", "US"}),
         ("I1, Acme, US, Energy", {"Energy"}),
         ("I1, Acme, Energy, AUS", set()),
         ("I1", set()),
@@ -381,128 +339,8 @@ def test_a_refusal_is_short_and_says_where() -> None:
 def test_an_instrument_belongs_to_the_end_of_its_text(text: str, groups: set[str]) -> None:
     """Sector, then country; a name that looks like one is none."""
     listed = [("S1", "Energy", "SECTOR"), ("S2", "Technology", "SECTOR"), ("S3", "Clean, Green Energy", "SECTOR")]
-    listed += [("S4", "US", "COUNTRY"), ("S5", "DE", "COUNTRY")]
+    listed += [("S4", "US", "COUNTRY"), ("S5", "DE", "COUNTRY"), ("S7", "Tech, Energy", "SECTOR")]
     rows = tuple((item, "SUBJECT", name, level, f"{level} of 1 names", None, "") for item, name, level in listed)
     known = known_of(pack_of((*rows, ("S6", "SUBJECT", "I1", "INSTRUMENT", text, None, ""))))
     assert known.related["I1"] == {"I1", *groups}
     assert {name for name, those in known.related.items() if "I1" in those} == {"I1", *groups}
-
-
-def test_what_the_gate_cannot_judge_is_refused() -> None:
-    """A fault of our own refuses; it neither accepts nor stops the session."""
-    for text in (None, 3, b"{}"):
-        judged = judge_answer(text, PACK)  # type: ignore[arg-type]
-        assert isinstance(judged, Rejected)
-        assert judged.layer == "gate"
-
-
-def test_an_empty_pack_accepts_nothing() -> None:
-    """Without items there is no evidence, without subjects nobody may be named; the schema stays a schema."""
-    empty = pack_of(())
-    judged = judge_answer(GOOD, empty)
-    assert isinstance(judged, Rejected)
-    jsonschema.Draft202012Validator.check_schema(dict(schema_of(empty)))
-
-
-def objects_in(schema: Any) -> list[dict[str, Any]]:
-    inner = [*schema.values()] if isinstance(schema, dict) else schema if isinstance(schema, list) else []
-    return [schema] * isinstance(schema, dict) + [found for part in inner for found in objects_in(part)]
-
-
-def enums_of(pack: pd.DataFrame) -> list[list[str]]:
-    return [found["enum"] for found in objects_in(dict(schema_of(pack))) if isinstance(found.get("enum"), list)]
-
-
-def test_the_schema_is_one_that_every_strict_mode_takes() -> None:
-    """Closed objects, every key required, only keywords that OpenAI's strict mode and Anthropic both know, enums within limits."""
-    schema = dict(schema_of(PACK))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(answer(), schema)
-    found = objects_in(schema)
-    for one in found:
-        if one.get("type") == "object":
-            assert one["additionalProperties"] is False
-            assert one["required"] == list(one["properties"])
-    known = {
-        "type",
-        "properties",
-        "required",
-        "additionalProperties",
-        "enum",
-        "items",
-        "anyOf",
-        "description",
-        "$defs",
-        "$ref",
-    }
-    keywords = {key for one in found if "type" in one or "$ref" in one or "anyOf" in one for key in one}
-    assert keywords - known <= {"themes", "sentiments", "risk_on", "quotes"}
-    assert sorted(map(len, enums_of(PACK))) == [7, 12, 13]  # subjects, themes, items: each once
-
-
-def test_the_schema_of_a_wide_pack_leaves_ids_to_the_gate() -> None:
-    """Up to 1,000 enum values in all: 12 themes, 7 subjects and 981 items; with one more item ids are plain text."""
-    subjects = tuple(row for row in ROWS if row[1] == "SUBJECT")
-    for items, enums in ((981, [7, 12, 981]), (982, [7, 12])):
-        rows = tuple((f"F{n}", "FACT", "AAPL", "INSTRUMENT", f"{n}", float(n), "") for n in range(items))
-        wide = pack_of(subjects + rows)
-        assert sorted(map(len, enums_of(wide))) == enums
-        jsonschema.validate(
-            answer(themes=[theme("growth", 1, 0, 0, "F7")], quotes=[]), {**schema_of(wide), "$defs": {"item": {}}}
-        )
-
-
-scores = st.floats(-1, 1, allow_nan=False)
-shares = st.floats(0, 1, allow_nan=False)
-BROAD = {"AAPL": ["F1", "H2"], "XOM": ["F4"], "Technology": ["F2"], "US": ["M1", "H6"], "DE": ["M1"]}
-
-
-@st.composite
-def acceptable(draw: st.DrawFn) -> dict[str, Any]:
-    """Answers that keep every rule by construction."""
-    names = draw(st.lists(st.sampled_from("credit curve growth trend".split()), unique=True))
-    themes = [theme(name, n, draw(scores), draw(shares), "M1") for n, name in enumerate(names, 1)]
-    subjects = draw(st.lists(st.sampled_from(sorted(BROAD)), unique=True, min_size=1))
-    sentiments = [sentiment(name, draw(scores), draw(shares), *BROAD[name]) for name in subjects]
-    risk_on = draw(
-        st.none() | st.fixed_dictionaries({"score": scores, "confidence": shares, "evidence": st.just(["F3"])})
-    )
-    return {"themes": draw(st.permutations(themes)), "sentiments": sentiments, "risk_on": risk_on, "quotes": []}
-
-
-@given(acceptable())
-@settings(max_examples=60, deadline=None)
-def test_every_answer_within_the_rules_is_accepted_whatever_its_order(whole: dict[str, Any]) -> None:
-    """The gate refuses nothing without a reason, the schema admits what the gate accepts, and order means nothing."""
-    first = judge_known(json.dumps(whole), KNOWN)
-    assert isinstance(first, Views)
-    jsonschema.validate(whole, dict(schema_of(PACK)))
-    turned = {**whole, "themes": whole["themes"][::-1], "sentiments": whole["sentiments"][::-1]}
-    assert judge_known(json.dumps(turned, indent=1), KNOWN) == first
-    assert {s.subject: s.score for s in first.sentiments} == {
-        s["subject"]: s["score"] + 0.0 for s in whole["sentiments"]
-    }
-
-
-words = st.sampled_from(["themes", "sentiments", "risk_on", "quotes", "name", "AAPL", "M1", "rank"]) | st.text(
-    max_size=5
-)
-leaves = st.none() | st.booleans() | st.integers() | st.floats() | words
-documents = st.recursive(leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=5))
-
-
-@given(documents | st.fixed_dictionaries(dict.fromkeys(("themes", "sentiments", "risk_on", "quotes"), documents)))
-@settings(max_examples=150, deadline=None)
-def test_no_document_stops_the_gate(document: Any) -> None:
-    """Any JSON at all: an answer or a refusal by a layer that owns it."""
-    judged = judge_known(json.dumps(document), KNOWN)
-    assert isinstance(judged, Views) or judged.layer in set(RULES) - {"gate"}
-
-
-@given(st.text(st.characters(), max_size=60))
-@settings(max_examples=100, deadline=None)
-def test_no_text_stops_the_gate(text: str) -> None:
-    """Any text at all, lone surrogates too."""
-    judged = judge_answer(text, PACK)
-    assert isinstance(judged, Rejected)
-    assert judged.layer in {"text", "json", "shape"}
