@@ -1,4 +1,4 @@
-"""The schema is one that every strict mode takes; of any document at all, what keeps the rules passes and nothing stops the gate."""
+"""The schema is one that every strict mode takes; whatever the document, what keeps the rules passes and nothing stops the gate."""
 
 import json
 from typing import Any
