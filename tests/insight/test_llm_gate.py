@@ -269,6 +269,8 @@ def test_themes_risk_on_and_quotes_name_items_too(ids: list[str]) -> None:
         ("F4", 0, ""),
         ("F4", 0.005, ""),
         ("F4", -0.0051, "numbers"),
+        ("F5", -0.402, ""),  # shown nowhere: 0.5 % alone
+        ("F5", -0.40201, "numbers"),
         ("M1", 20.2, ""),  # 0.5 % of 20.1 is 0.1005
         ("M1", 20.21, "numbers"),
         ("M1", 19.4, "numbers"),  # a number of its text, but not its number
