@@ -223,8 +223,8 @@ def _numbers(quotes: Any, items: Any) -> list[str]:
         value = items[one["item"]][5]
         if value is None:
             return ["a quote of no number"]
-        shown = {5.2: "5.20", 12.0: "12", -0.034: "0.034", 0.0: "0.00", 20.1: "20.1"}[value]
-        half = Decimal(1).scaleb(-len(shown.partition(".")[2])) / 2
+        shown = {5.2: "5.20", 12.0: "12", -0.034: "0.034", 0.0: "0.00", 20.1: "20.1", -0.4: ""}[value]
+        half = Decimal(1).scaleb(-len(shown.partition(".")[2])) / 2 if shown else Decimal(0)
         exact = Decimal(str(value))
         room = max(abs(exact) / 200, half) * (1 + Decimal("1e-8"))
         if abs(Decimal(one["value"]) - exact) > room:

@@ -175,6 +175,9 @@ def test_size_and_characters_at_their_bounds() -> None:
         ({"sentiments": [sentiment(score=-1.5)]}, "ranges"),
         ({"risk_on": {"score": 2, "confidence": 0.5, "evidence": ["M1"]}}, "ranges"),
         ({"risk_on": {"score": -1, "confidence": 1, "evidence": ["M1"]}}, ""),
+        ({"quotes": [{"item": "F1", "value": 10**15}, {"item": "M1", "value": -(10**15)}]}, "numbers"),
+        ({"quotes": [{"item": "F1", "value": 10**15 + 1}]}, "ranges"),
+        ({"quotes": [{"item": "F1", "value": -(10**15) - 1}]}, "ranges"),
         ({"quotes": [{"item": "F1", "value": 10**400}]}, "ranges"),
         ({"quotes": [{"item": "F1", "value": -(10**400)}]}, "ranges"),
         ({"themes": [theme("Volatility")]}, "names"),
@@ -266,6 +269,8 @@ def test_themes_risk_on_and_quotes_name_items_too(ids: list[str]) -> None:
         ("F4", 0, ""),
         ("F4", 0.005, ""),
         ("F4", -0.0051, "numbers"),
+        ("F5", -0.402, ""),  # shown nowhere: 0.5 % alone
+        ("F5", -0.40201, "numbers"),
         ("M1", 20.2, ""),  # 0.5 % of 20.1 is 0.1005
         ("M1", 20.21, "numbers"),
         ("M1", 19.4, "numbers"),  # a number of its text, but not its number

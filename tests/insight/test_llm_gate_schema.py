@@ -1,4 +1,4 @@
-"""The schema is one that every strict mode takes; of any document at all, what keeps the rules passes and nothing stops the gate."""
+"""The schema is one that every strict mode takes; whatever the document, what keeps the rules passes and nothing stops the gate."""
 
 import json
 from typing import Any
@@ -49,7 +49,7 @@ def test_the_schema_is_one_that_every_strict_mode_takes() -> None:
     }
     keywords = {key for one in found if "type" in one or "$ref" in one or "anyOf" in one for key in one}
     assert keywords - known <= {"themes", "sentiments", "risk_on", "quotes"}
-    assert sorted(map(len, enums_of(PACK))) == [7, 12, 13]  # subjects, themes, items: each once
+    assert sorted(map(len, enums_of(PACK))) == [7, 12, 14]  # subjects, themes, items: each once
 
 
 def test_the_schema_of_a_wide_pack_leaves_ids_to_the_gate() -> None:
@@ -62,6 +62,16 @@ def test_the_schema_of_a_wide_pack_leaves_ids_to_the_gate() -> None:
         jsonschema.validate(
             answer(themes=[theme("growth", 1, 0, 0, "F7")], quotes=[]), {**schema_of(wide), "$defs": {"item": {}}}
         )
+
+
+def test_the_schema_counts_letters_too() -> None:
+    """Up to 15,000 letters in all enums: those of 12 themes and 7 subjects and one id that takes the rest; not one more."""
+    subjects = tuple(row for row in ROWS if row[1] == "SUBJECT")
+    themes = "commodities credit currency curve earnings geopolitics growth inflation monetary_policy regulation trend volatility"
+    rest = 15_000 - len(themes.replace(" ", "")) - len("AAPLXOMSAPTechnologyEnergyUSDE")
+    for length, enums in ((rest, [1, 7, 12]), (rest + 1, [7, 12])):
+        wide = pack_of((*subjects, ("F" * length, "FACT", "AAPL", "INSTRUMENT", "1", 1.0, "")))
+        assert sorted(map(len, enums_of(wide))) == enums
 
 
 scores = st.floats(-1, 1, allow_nan=False)
