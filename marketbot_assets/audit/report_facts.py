@@ -93,6 +93,7 @@ class ReportFacts:
     cost_calibration: pd.DataFrame
     attribution: pd.DataFrame
     drift: pd.DataFrame
+    shadow_book: pd.DataFrame
     data_quality: pd.DataFrame
     llm_context: pd.DataFrame
     forecasts: pd.DataFrame
