@@ -6,6 +6,7 @@ import pandas as pd
 
 from marketbot_assets.insight.schema import LLM_EVIDENCE
 from marketbot_resources.mandate import Mandate
+from marketbot_resources.mandate_llm import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,9 @@ def extended(before: pd.DataFrame | None, mandate: Mandate) -> pd.DataFrame:
     if before is not None:
         return before
     return pd.DataFrame([], columns=[column.name for column in LLM_EVIDENCE.columns])
+
+
+def worth(frame: pd.DataFrame, version: str, rule: Evidence) -> Worth:
+    """What the sessions judged of one version say of its views."""
+    nan = float("nan")
+    return Worth(0, nan, nan, nan, nan, nan, 0.0, "not built")

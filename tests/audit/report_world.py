@@ -507,8 +507,8 @@ def small_frames() -> dict[str, pd.DataFrame]:
     made = {"evidence": "DGS10 h1", "source": "fallback", "version": "1"}
     return {
         "data_quality": rows_frame(DATA_QUALITY, [dict(zip(findings, row, strict=True)) for row in quality]),
-        "llm_context": rows_frame(LLM_CONTEXT, [{**dict(zip(heads, row, strict=True)), **made} for row in views]),
-        "forecasts": rows_frame(FORECASTS, forecasts),
+        "llm_context": framed(LLM_CONTEXT, [{**dict(zip(heads, row, strict=True)), **made} for row in views]),
+        "forecasts": framed(FORECASTS, forecasts),
         "drift": rows_frame(DRIFT, [dict(zip(columns, row, strict=True)) for row in drift]),
     }
 
