@@ -55,14 +55,16 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One piece of evidence. `text` and `publisher` are empty for an id that the session's pack does not hold."""
+    """One piece of evidence. `about`: whose number it is. All but the id is empty when the session's pack has no such id."""
 
     item: str
+    about: str
     text: str
     publisher: str
 
     def __str__(self) -> str:
-        told = f"{self.item}: {self.text}" if self.text else self.item
+        name = f"{self.item} {self.about}".rstrip()
+        told = f"{name}: {self.text}" if self.text else name
         return f"{told} ({self.publisher})" if self.publisher else told
 
 
@@ -133,7 +135,7 @@ def _sentence(sources: Sequence[str], versions: Sequence[str], contaminated: boo
 
 def pack_items(pack: Sequence[Row]) -> dict[str, Item]:
     """Id -> the item of the pack that it names: by the item's own id, by those of the stored rows behind it, by macro series."""
-    own = {str(row["item"]): Item(str(row["item"]), str(row["text"]), str(row["publisher"])) for row in pack}
+    own = {str(row["item"]): _item(row) for row in pack}
     found: dict[str, Item] = {}
     for row in pack:
         item = own[str(row["item"])]
@@ -145,6 +147,11 @@ def pack_items(pack: Sequence[Row]) -> dict[str, Item]:
     return {**found, **own}
 
 
+def _item(row: Row) -> Item:
+    about = str(row["subject"]) if row["kind"] in ("FACT", "MACRO") else ""  # a headline names whom it is about
+    return Item(str(row["item"]), about, str(row["text"]), str(row["publisher"]))
+
+
 def views(context: Sequence[Row], items: Mapping[str, Item]) -> list[View]:
     """The views with their evidence: risk-on first, themes by rank, sentiments from the strongest to the weakest."""
     made = [
@@ -154,7 +161,7 @@ def views(context: Sequence[Row], items: Mapping[str, Item]) -> list[View]:
             int(number(row["rank"])),
             number(row["score"]),
             number(row["confidence"]),
-            tuple(items.get(name, Item(name, "", "")) for name in str(row["evidence"]).split()),
+            tuple(items.get(name, Item(name, "", "", "")) for name in str(row["evidence"]).split()),
         )
         for row in context
     ]

@@ -33,9 +33,10 @@ def pack() -> pd.DataFrame:
     """Two headlines, one of them hostile, a fact, a macro release and a subject."""
     rows: list[dict[str, object]] = [
         {"item": "S1", "kind": "SUBJECT", "subject": IDS["AAPL"], "level": "INSTRUMENT", "text": f"{IDS['AAPL']} Apple"},
-        {"item": "F1", "kind": "FACT", "subject": IDS["AAPL"], "level": "INSTRUMENT", "value": -0.031,
-         "text": f"{IDS['AAPL']}: return over 21 sessions -3.1 %"},
-        {"item": "M1", "kind": "MACRO", "subject": "VIX", "level": "SERIES", "value": 21.63, "text": "VIX 21.63, before 20.65"},
+        {"item": "F1", "kind": "FACT", "subject": IDS["AAPL"], "level": "INSTRUMENT", "value": -3.1,
+         "text": "return 21d -3.1%"},
+        {"item": "M1", "kind": "MACRO", "subject": "VIX", "level": "SERIES", "value": 20.65,
+         "text": "2018-12-13: 20.65 index, change -0.81"},
         {"item": "H1", "kind": "HEADLINE", "subject": IDS["AAPL"], "level": "INSTRUMENT", "text": HEADLINE,
          "publisher": "Wire", "source_ids": "wire-17"},
         {"item": "H2", "kind": "HEADLINE", "subject": IDS["KO"], "level": "INSTRUMENT", "text": EVIL,

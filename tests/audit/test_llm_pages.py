@@ -73,9 +73,9 @@ def test_context_page_shows_views_with_their_evidence_in_words() -> None:
     shows = llm_pages.context(world.context(), world.pack(), LISTED)
     lines = told(shows, "views").splitlines()
     assert lines[0] == f"Views of {world.VERSION}, accepted at the second try."
-    assert lines[4] == "| risk-on | market |  | -0.30 | 0.60 | `M1: VIX 21.63, before 20.65` `X9` |"
+    assert lines[4] == "| risk-on | market |  | -0.30 | 0.60 | `M1 VIX: 2018-12-13: 20.65 index, change -0.81` `X9` |"
     assert lines[5].startswith("| theme | volatility | 1 | -0.40 |")
-    kept = "`H1: Apple wins record order (Wire)` `F1: AAPL: return over 21 sessions -3.1 %`"
+    kept = "`H1: Apple wins record order (Wire)` `F1 AAPL: return 21d -3.1%`"
     assert lines[6] == f"| sentiment | AAPL |  | +0.50 | 0.60 | {kept} |"
     assert lines[7].startswith("| sentiment | KO |")
     assert (shows["source"], shows["version"], shows["views by a model"]) == ("repaired", world.VERSION, 4)
@@ -87,7 +87,7 @@ def test_context_page_of_rules_resolves_ids_of_stored_rows() -> None:
     assert "those of the rules stand in" in told(shows, "whose views")
     assert "BUDGET: nothing is left" in told(shows, "whose views")
     row = told(shows, "views").splitlines()[4]
-    assert "`M1: VIX 21.63, before 20.65`" in row
+    assert "`M1 VIX: 2018-12-13: 20.65 index, change -0.81`" in row
     assert "H2: ![x]" in row
     assert shows["views by a model"] == 0
     assert told(llm_pages.context(world.by_rules(), world.pack(), LISTED), "whose views") == NOT_ASKED
@@ -185,7 +185,7 @@ def test_report_section_by_hand() -> None:
             "\u00a0", " "
         ),
         "clamped to 0.8 of the views by the cap.",
-        "sentiment AAPL +0.50 0.60 H1: Apple wins record order (Wire) F1: AAPL: return over 21 sessions -3.1 %",
+        "sentiment AAPL +0.50 0.60 H1: Apple wins record order (Wire) F1 AAPL: return 21d -3.1%",
         "529 from <b>the</b> provider",
     ):
         assert words in text, words
