@@ -4,10 +4,12 @@ Not here: the same in the daily report (`audit.report_llm`), what is counted and
 """
 
 import math
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from marketbot_assets.markdown_text import cell, fenced, quoted
 from marketbot_assets.pages import Shows, markdown, picture
+from marketbot_resources.model import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +70,7 @@ def answers(frame: "pd.DataFrame", mandate: "Mandate") -> Shows:
         return {**numbers, "tries": markdown([NOT_ASKED])}
     lines = [
         f"| {row['attempt']} | {cell(_asked(row))} | {cell(row['answered_by'])} | {row['outcome']} | {cell(row['layer'])} |"
-        f" {quoted(row['reason'])} | {row['tokens_in']} + {row['tokens_out']} | {row['cost_usd']:f} |"
+        f" {quoted(row['reason'])} | {row['tokens_in']} + {row['tokens_out']} | {plain(Decimal(str(row['cost_usd'])))} |"
         for row in rows
     ]
     heads = "| try | asked | answered by | outcome | layer or kind | why | tokens in + out | US dollars |"
@@ -76,7 +78,7 @@ def answers(frame: "pd.DataFrame", mandate: "Mandate") -> Shows:
     return {
         **numbers,
         "acceptance": done.accepted / done.asked if done.asked else math.nan,
-        "cost against the day's budget": f"{done.cost_usd:f} of {budget:g} US dollars",
+        "cost against the day's budget": f"{plain(done.cost_usd)} of {budget:g} US dollars",
         "tries": markdown([heads, "|---" * 8 + "|", *lines] if lines else ["no model was asked"]),
     }
 

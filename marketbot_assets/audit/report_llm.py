@@ -4,6 +4,7 @@ Headlines and answers are text of strangers: all of it is escaped by `report_par
 """
 
 import math
+from decimal import Decimal
 
 from marketbot_assets.audit.charts import inline
 from marketbot_assets.audit.llm_numbers import (
@@ -34,6 +35,7 @@ from marketbot_assets.audit.report_parts import (
     table,
     tag,
 )
+from marketbot_resources.model import plain
 
 TITLE = "Language model"
 EVIDENCE_SHOWN, NAMES_SHOWN = 3, 20
@@ -57,7 +59,7 @@ def _cost(facts: ReportFacts) -> str:
     done = tries(rows_of(facts.llm_answers))
     budget = facts.mandate.llm.usd_per_day if facts.mandate.llm else math.nan
     told = f"{done.accepted} accepted ({done.repaired} at the second try), {done.refused} refused, {done.failed} failed"
-    return f"{done.asked} tries: {told}; {done.tokens:,} tokens, {done.cost_usd:f} of {plain_number(budget)} US dollars a day."
+    return f"{done.asked} tries: {told}; {done.tokens:,} tokens, {plain(done.cost_usd)} of {plain_number(budget)} US dollars a day."
 
 
 def _moved(facts: ReportFacts) -> list[str]:
@@ -126,7 +128,7 @@ def _tries(facts: ReportFacts) -> Markup:
             row["layer"],
             facts.named(row["reason"]),
             f"{row['tokens_in']} + {row['tokens_out']}",
-            f"{row['cost_usd']:f}",
+            plain(Decimal(str(row["cost_usd"]))),
         )
         for row in rows_of(facts.llm_answers)
     ]

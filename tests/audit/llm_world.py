@@ -65,7 +65,7 @@ def answers() -> pd.DataFrame:
     rows: list[dict[str, object]] = [
         {"attempt": 1, "repair": False, "provider": "openai", "model": "gpt-x", "answered_by": "", "outcome": "FAILED",
          "layer": "overloaded", "reason": "529 from <b>the</b> provider", "tokens_in": 0, "tokens_out": 0,
-         "cost_usd": Decimal("0.0042")},
+         "cost_usd": Decimal("0.0042000000")},
         {"attempt": 2, "repair": False, "provider": "local", "model": "tiny-1b", "answered_by": "tiny-1b", "outcome": "REFUSED",
          "layer": "evidence", "reason": "H9 is not in the pack", "tokens_in": 1200, "tokens_out": 300, "cost_usd": Decimal(0)},
         {"attempt": 3, "repair": True, "provider": "local", "model": "tiny-1b", "answered_by": "tiny-1b", "outcome": "ACCEPTED",
