@@ -128,7 +128,7 @@ def _rank(view: "View") -> str:
 def _evidence(view: "View", named: "Named") -> str:
     shown = [quoted(named(item)) for item in view.evidence[:EVIDENCE_SHOWN]]
     more = len(view.evidence) - len(shown)
-    return " ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
+    return "; ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
 
 
 def evidence(frame: "pd.DataFrame", mandate: "Mandate") -> Shows:

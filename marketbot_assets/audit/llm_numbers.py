@@ -227,7 +227,7 @@ def coefficients(evidence: Sequence[Row]) -> str:
     versions = sorted({str(row["version"]) for row in known})[-LINES_MAX:]
     found = {(str(row["version"]), _day(row["session"])): number(row["ic"]) for row in known}
     series = [(short(name, 24), [found.get((name, day), math.nan) for day in days]) for name in versions]
-    return line_chart("IC per session", days, series, marks=[("none", 0.0)] if series else [])
+    return line_chart("IC per session", days, series, marks=[("no skill", 0.0)] if series else [])
 
 
 def _day(value: object) -> str:

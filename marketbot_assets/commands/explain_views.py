@@ -38,6 +38,8 @@ def views_of(case: "Case") -> View | None:
     own = [view for view in said if view.kind == "SENTIMENT" and view.subject in subjects]
     own.sort(key=lambda view: LEVELS.index(subjects[view.subject]))
     return {
+        "instrument": case.instrument,
+        "ticker": listing.get("ticker", ""),
         "sentence": whose.sentence,
         "versions": list(whose.versions),
         "sources": list(whose.sources),
@@ -82,8 +84,10 @@ def views_lines(found: View | None) -> list[str]:
         lines += [f"  and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
     if not found["said"]:
         lines.append("of this name, its sector and its country nothing is said")
+    name, ticker = str(found["instrument"]), str(found["ticker"] or found["instrument"])
+    told = [text.replace(name, ticker) for text in lines]
     return [
-        "".join(c if c.isprintable() else " " for c in text) for text in lines
+        "".join(c if c.isprintable() else " " for c in text) for text in told
     ]  # a terminal obeys control characters
 
 

@@ -73,9 +73,9 @@ def test_context_page_shows_views_with_their_evidence_in_words() -> None:
     shows = llm_pages.context(world.context(), world.pack(), LISTED)
     lines = told(shows, "views").splitlines()
     assert lines[0] == f"Views of {world.VERSION}, accepted at the second try."
-    assert lines[4] == "| risk-on | market |  | -0.30 | 0.60 | `M1 VIX: 2018-12-13: 20.65 index, change -0.81` `X9` |"
+    assert lines[4] == "| risk-on | market |  | -0.30 | 0.60 | `M1 VIX: 2018-12-13: 20.65 index, change -0.81`; `X9` |"
     assert lines[5].startswith("| theme | volatility | 1 | -0.40 |")
-    kept = "`H1: Apple wins record order (Wire)` `F1 AAPL: return 21d -3.1%`"
+    kept = "`H1: Apple wins record order (Wire)`; `F1 AAPL: return 21d -3.1%`"
     assert lines[6] == f"| sentiment | AAPL |  | +0.50 | 0.60 | {kept} |"
     assert lines[7].startswith("| sentiment | KO |")
     assert (shows["source"], shows["version"], shows["views by a model"]) == ("repaired", world.VERSION, 4)

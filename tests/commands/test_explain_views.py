@@ -77,9 +77,9 @@ def test_views_of_the_name_with_their_headlines(tmp_path: Path) -> None:
         f"Views of {world.VERSION}, accepted at the second try.",
         "weight 0.25: earned by 80 sessions",
         f"moved this weight by +0.40% of NAV, it would be {without:.2%}; clamped to 0.8 of the views by the cap",
-        f"instrument {IDS['AAPL']}: +0.50 at confidence 0.60",
+        "instrument AAPL: +0.50 at confidence 0.60",
         "  H1: Apple wins record order (Wire)",
-        f"  F1 {IDS['AAPL']}: return 21d -3.1%",
+        "  F1 AAPL: return 21d -3.1%",
     ]
 
 
