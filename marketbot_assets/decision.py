@@ -12,7 +12,7 @@ import numpy as np
 
 from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.eligibility import Account, Market, charged, portfolio_inputs
-from marketbot_assets.portfolio.fallback import solve_target
+from marketbot_assets.portfolio.influence import solve_with_influence
 from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.market_facts import unpriced_held
 from marketbot_assets.portfolio.order_plan import plan_orders, to_orders
@@ -101,7 +101,7 @@ def without_locked(inputs: PortfolioInputs, locked: Mapping[str, str]) -> Portfo
 
 
 def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance: bool) -> RiskInputs:
-    """What the risk engine reads; of the target its status, method and residual, and its weights for RC-09 alone."""
+    """What the risk engine reads; of the target its status, method and residual, and its weights for RC-09 and RC-52 alone."""
     found = risk_inputs(
         situation.market,
         situation.account,
@@ -120,7 +120,7 @@ def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance
 def decide(situation: Situation, mandate: Mandate) -> Decision:
     """The whole decision. The same situation and mandate give the same orders, bit for bit on the same environment."""
     inputs = inputs_of(situation, mandate)
-    target = solve_target(inputs, mandate, second_opinion=asked(situation.session))
+    target = solve_with_influence(inputs, mandate, second_opinion=asked(situation.session))
     planned = plan_orders(inputs, target, mandate)
     orders = to_orders(planned, inputs)
     risk = risk_of(situation, target, mandate, rebalance=inputs.rebalance)

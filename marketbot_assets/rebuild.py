@@ -181,13 +181,13 @@ def inputs(read: Reader, ledger: Ledger) -> "PortfolioInputs":
 
 
 def target_portfolio(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """TARGET_PORTFOLIO: the optimizer's answer, with the second opinion of the other solver, or the fallback's."""
+    """TARGET_PORTFOLIO: the optimizer's answer, with the second opinion of the other solver, or the fallback's; views capped."""
     from marketbot_assets.portfolio.explanation import explain
-    from marketbot_assets.portfolio.fallback import solve_target
+    from marketbot_assets.portfolio.influence import solve_with_influence
     from marketbot_assets.portfolio.target_frame import target_frame
 
     known, mandate = inputs(read, ledger), read.mandate()
-    target = solve_target(known, mandate, second_opinion=True)
+    target = solve_with_influence(known, mandate, second_opinion=True)
     return target_frame(known, target, explain(known, target, mandate))
 
 

@@ -37,7 +37,7 @@ AS_STORED = (
     ),
     *("universe.listings", "universe.formerly", "volatility.ewma_halflife_sessions", "volatility.ledoit_wolf_sessions"),
     *("portfolio.prior_excess_return_per_year", "portfolio.forecast_tilt_per_sd_per_year", "portfolio.score_weights"),
-    *("ladder.step_up", "ladder.rearm", "stops", "costs_bps.calibration"),
+    *("ladder.step_up", "ladder.rearm", "stops", "costs_bps.calibration", "llm"),
 )
 READ_BY = ("target_portfolio", "order_plan", "risk_verdict")
 PASS = "PASS"

@@ -328,7 +328,8 @@ def earlier(read: Reader) -> "Earlier | str":
         return "the session before was not decided in full"
     target, forecasts, model, state, held = (frame for frame in frames if frame is not None)
     expected = {str(n): float(x) for n, x in zip(forecasts["instrument"], forecasts["expected_return"], strict=True)}
-    return Earlier(session, target, expected, from_frame(model), state_of(state), valuation_of(held))
+    tilts = dict(zip(forecasts["instrument"], forecasts.get("llm_tilt", []), strict="llm_tilt" in forecasts))
+    return Earlier(session, target, expected, from_frame(model), state_of(state), valuation_of(held), tilts)
 
 
 def judged(read: Reader, ledger: "Ledger") -> "RiskInputs":

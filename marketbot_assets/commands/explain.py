@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from marketbot_resources.store.index import IndexRow
 
 View = dict[str, object]
-FORCES = ("expected_return", "risk", "cost", "limits", "bound")
+FORCES = ("expected_return", "views", "risk", "cost", "limits", "bound")
 CONTRIBUTIONS = ("return_contribution", "risk_contribution", "trade_cost")
 PRICES = ("price", "price_by_dual", "price_return")
 

@@ -1,6 +1,7 @@
 """What changed since the session before: each change of a target weight, split into what moved it. Pure.
 
-Sequential attribution in a fixed order: the problem of the session before is solved again, then with today's forecasts, then with
+Sequential attribution in a fixed order: the problem of the session before is solved again, then with today's forecasts (views of a
+language model are part of them), then with
 today's risk model (covariances, scenarios), then with today's limits (ladder, state of the book, stops, permissions, cadence); the
 last step, to today's target, is holdings, cash, prices and costs. What the first solve does not reproduce of the target that was
 stored is the rest: another mandate, liquidity, listings. The parts add up to the change; another order would split them in
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from marketbot_assets.portfolio.fallback import solve_target
+from marketbot_assets.portfolio.influence import solve_with_influence
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.target import Target
 from marketbot_resources.mandate import Mandate
@@ -57,7 +58,7 @@ def change_of(
     *,
     stored: Floats,
     target: Target,
-    decide: Decide = solve_target,
+    decide: Decide = solve_with_influence,
 ) -> Change:
     """The change from `stored` (n,), the target of the session before, to `target`; both inputs have the same instruments.
 
@@ -74,7 +75,7 @@ def change_of(
 
 def _steps(before: PortfolioInputs, after: PortfolioInputs) -> tuple[PortfolioInputs, PortfolioInputs, PortfolioInputs]:
     """The session before with today's forecasts; with today's risk, too; with today's limits, too."""
-    forecast = replace(before, expected_return=after.expected_return)
+    forecast = replace(before, expected_return=after.expected_return, llm_tilt=after.llm_tilt)
     risk = replace(forecast, factor_model=after.factor_model, sigma_daily=after.sigma_daily, benchmark=after.benchmark)
     limits = replace(
         risk,

@@ -7,7 +7,7 @@ method buys. Not here: what the difference means (`change`).
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import numpy as np
@@ -25,7 +25,10 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What the session before stored. `target`: TARGET_PORTFOLIO; `expected_return`: instrument -> excess per year."""
+    """What the session before stored. `target`: TARGET_PORTFOLIO; `expected_return`: instrument -> excess per year.
+
+    `llm_tilt`: instrument -> what views of a language model add in it, empty when it stored none.
+    """
 
     session: dt.date
     target: pd.DataFrame
@@ -33,6 +36,7 @@ class Earlier:
     factor_model: FactorModel
     book: BookState
     valuation: Valuation
+    llm_tilt: Mapping[str, float] = field(default_factory=dict)
 
     def weights(self, column: str, instruments: Sequence[str]) -> Floats:
         """(n,) `weight_now` or `weight_target` of the session before; 0 for a name that it did not know."""
@@ -53,6 +57,7 @@ def earlier_inputs(today: PortfolioInputs, earlier: Earlier, mandate: Mandate) -
     return replace(
         today,
         expected_return=np.array([earlier.expected_return.get(name, np.nan) for name in names]),
+        llm_tilt=np.array([earlier.llm_tilt.get(name, 0.0) for name in names if earlier.llm_tilt]),
         factor_model=model,
         sigma_daily=model.sigma_daily,
         book=earlier.book,

@@ -212,7 +212,6 @@ def portfolio_inputs(
     reasons = [reason or held or why for reason, why in zip(refused, terms.buy_refusals, strict=True)]
     can_trade = tradable(market, currencies, mandate) & terms.can_exit()
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
-    waiting = _unsettled(account, rows, cutoff, mandate)
     enough = counts >= mandate.limits.participation.min_observations
     return PortfolioInputs(
         session=session,
@@ -238,7 +237,7 @@ def portfolio_inputs(
         factor_model=market.factor_model,
         positions=tuple(account.shares.get(name, Decimal(0)) for name in names),
         open_quantity=tuple(account.open_quantity.get(name, Decimal(0)) for name in names),
-        cash=free_cash(account, mandate, waiting),
+        cash=free_cash(account, mandate, _unsettled(account, rows, cutoff, mandate)),
         fx_rates=market.fx_rates,
         nav=account.nav,
         can_buy=np.array([not reason for reason in reasons]) & can_trade & enough,
@@ -258,7 +257,16 @@ def portfolio_inputs(
         slice_windows=terms.slices,
         protective_windows=terms.protective,
         stop_level=stop_level(market, account, mandate),
+        llm_tilt=llm_tilts(market.forecasts, names),
     )
+
+
+def llm_tilts(forecasts: pd.DataFrame, names: Sequence[str]) -> Floats:
+    """(n,) what views of a language model add per year, 0 for a name without forecast; empty when FORECASTS has no such column."""
+    if "llm_tilt" not in forecasts:
+        return np.zeros(0)
+    found = dict(zip(forecasts["instrument"], forecasts["llm_tilt"], strict=True))
+    return np.array([float(found.get(name, 0.0)) for name in names])
 
 
 def _unsettled(account: Account, rows: pd.DataFrame, cutoff: dt.datetime, mandate: Mandate) -> dict[str, Decimal]:

@@ -29,7 +29,8 @@ NO_DRIVERS: Mapping[str, str] = MappingProxyType({})
 class Force:
     """What pulls one weight, utility per year and unit of weight: positive pulls up. `weight_before`, `weight_after` of NAV.
 
-    `limits`: all priced limits together; `bound`: what the name's own bounds hold back, the sum of the others with its sign
+    `expected_return`: without views of a language model; `views`: what they add, 0 when the target leaves them out. `limits`: all
+    priced limits together; `bound`: what the name's own bounds, or the cap on views, hold back, the sum of the others with its sign
     turned; `main_limit`: the limit that presses most, empty when none does. `return_contribution`, `risk_contribution` per year and
     `trade_cost` once: the name's parts of the book's sums (`contribution`). `reason`: one line for people. `cost_bps`: what a
     trade in the direction of the move is charged, basis points; `cost_multiple`: the calibration's factor in it.
@@ -50,16 +51,21 @@ class Force:
     reason: str
     cost_bps: float = float("nan")
     cost_multiple: float = float("nan")
+    views: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What every name's reason is read from: `after` and `moved` (n,) fractions of NAV, `pressure` (m, n) of the priced limits."""
+    """What every name's reason is read from: `after` and `moved` (n,) fractions of NAV, `pressure` (m, n) of the priced limits.
+
+    `facts`: without views; `views`: (n,) what those that the target heard add per year.
+    """
 
     inputs: PortfolioInputs
     target: Target
     mandate: Mandate
     facts: Facts
+    views: Floats
     bounds: Bounds
     after: Floats
     moved: Floats
@@ -78,7 +84,8 @@ def _case(inputs: PortfolioInputs, target: Target, mandate: Mandate, facts: Fact
         limits = limit_set(inputs, facts, mandate)
     bounds = bounds_of(inputs, facts, mandate) if limits is None else limits.bounds
     pressure, names = _pressures(inputs, facts, target, after, limits)
-    return _Case(inputs, target, mandate, facts, bounds, after, after - facts.weights_now, pressure, names)
+    views = np.where(np.isfinite(inputs.expected_return), target.heard(inputs).views(), 0.0)
+    return _Case(inputs, target, mandate, facts, views, bounds, after, after - facts.weights_now, pressure, names)
 
 
 def reasons_of(
@@ -91,7 +98,7 @@ def reasons_of(
     limits: LimitSet | None = None,
     drivers: Mapping[str, str] = NO_DRIVERS,
 ) -> dict[int, str]:
-    """Row -> the reason of its force row, of these rows alone. `facts`, `limits`: of the same session, None = worked out here."""
+    """Row -> the reason of its force row, of these rows alone. `facts`: without views; `limits`: None = worked out here."""
     case = _case(inputs, target, mandate, facts, limits)
     return {i: _reason(case, i, case.main(i), drivers.get(inputs.instruments[i], "")) for i in rows}
 
@@ -100,16 +107,16 @@ def explain(
     inputs: PortfolioInputs, target: Target, mandate: Mandate, *, drivers: Mapping[str, str] = NO_DRIVERS
 ) -> tuple[Force, ...]:
     """One force row per instrument, in their order. `drivers`: instrument -> what its forecast rests on, in words."""
-    facts = facts_of(inputs, mandate)
+    facts = facts_of(inputs.without_views(), mandate)
     case = _case(inputs, target, mandate, facts, None)
-    after, moved, pressure = case.after, case.moved, case.pressure
+    after, moved, pressure, views = case.after, case.moved, case.pressure, case.views
     rule = mandate.portfolio
     reward = facts.expected_return
     risk = -rule.risk_aversion * (facts.factor_root.T @ (facts.factor_root @ after) + facts.specific * after)
     cost = np.where(moved > MOVED, -facts.cost_buy, np.where(moved < -MOVED, facts.cost_sell, 0.0))
     cost = rule.cost_amortization_per_year * cost
     pressed = -pressure.sum(axis=0)
-    bound = -(reward + risk + cost + pressed)
+    bound = -(reward + views + risk + cost + pressed)
     parts, multiples = contributions(facts, after), inputs.multiples()
     rows = []
     for i, name in enumerate(inputs.instruments):
@@ -123,13 +130,14 @@ def explain(
             cost=float(cost[i]),
             limits=float(pressed[i]),
             bound=float(bound[i]),
-            return_contribution=float(parts.expected_return[i]),
+            return_contribution=float(parts.expected_return[i] + views[i] * after[i]),
             risk_contribution=float(parts.risk[i]),
             trade_cost=float(parts.cost[i]),
             main_limit=main,
             reason=_reason(case, i, main, drivers.get(name, "")),
             cost_bps=float((facts.cost_sell if sells else facts.cost_buy)[i]) / BASIS_POINT,
             cost_multiple=float(multiples[int(sells)][i]),
+            views=float(views[i]),
         )
         rows.append(row)
     return tuple(rows)
@@ -160,7 +168,7 @@ def _reason(case: _Case, i: int, main: str, driver: str) -> str:
     if moved > MOVED:
         if target.method in WITHOUT_FORECAST:
             driver = target.method.replace("_", " ")
-        why = driver or f"an expected return of {_percent(float(facts.expected_return[i]))} a year"
+        why = driver or _asked(case, i)
         verb = "raise" if " and " in driver else "raises"
         at_bound = target.weights[i] >= bounds.upper[i] - MOVED
         hold = f", held there by {'its own cap' if at_bound else main}" if at_bound or main else ""
@@ -187,4 +195,12 @@ def _sell_cause(case: _Case, i: int, main: str) -> str:
     if main:
         ladder = f" (ladder {book.multiple:.2f} lowers the volatility target)"
         return main + (ladder if main.startswith("RC-42") and book.multiple < 1.0 else "")
-    return f"an expected return of {_percent(float(facts.expected_return[i]))} a year, too little for its risk,"
+    return f"{_asked(case, i)}, too little for its risk,"
+
+
+def _asked(case: _Case, i: int) -> str:
+    """The name's expected return in words, with what views of a language model add to it."""
+    views = float(case.views[i])
+    clamped = ", clamped by RC-52" if case.target.views_clamped else ""
+    told = f" (views {100.0 * views:+.2f} %{clamped})" if views != 0.0 else ""
+    return f"an expected return of {_percent(float(case.facts.expected_return[i]) + views)} a year{told}"

@@ -5,7 +5,7 @@ Not here: how assets and the backtest fill it (`decision` and `eligibility`), th
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -18,6 +18,7 @@ from marketbot_resources.model import OrderType
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+TILT_MAX = 1e4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class PortfolioInputs:
     broker cannot take orders of the target's type, empty = it can. `slice_windows`: exchange -> windows of slices in its next
     session. `protective_windows`: (n,), empty = the mandate wants no protective orders at the broker; `stop_level`: (n,) the
     higher of RC-62's and RC-63's levels, listing currency, NaN where nothing is held or it is unknown.
+    `llm_tilt`: (n,) what views of a language model add per year, contained in `expected_return`; empty = nothing.
     """
 
     session: dt.date
@@ -102,12 +104,34 @@ class PortfolioInputs:
     slice_windows: Mapping[str, tuple[SliceWindow, ...]] = field(default_factory=dict)
     protective_windows: tuple[ProtectiveWindow, ...] = ()
     stop_level: Floats = field(default_factory=lambda: np.zeros(0))
+    llm_tilt: Floats = field(default_factory=lambda: np.zeros(0))
 
     def weights_now(self) -> Floats:
         """(n,) current weights with open orders counted as filled, fraction of NAV; 0 for a name without price and position."""
         shares = np.array([float(p + o) for p, o in zip(self.positions, self.open_quantity, strict=True)])
         value = shares * self.price * self.fx
         return np.asarray(np.where(shares == 0.0, 0.0, value) / self.nav)
+
+    @property
+    def tilted(self) -> bool:
+        """Whether views of a language model move any expected return; a tilt that is no number counts as one that does."""
+        return bool(np.any(self.llm_tilt != 0.0))
+
+    @property
+    def tilt_usable(self) -> bool:
+        """Whether every tilt is a number that can be taken off again: NaN, infinite and absurd ones are not."""
+        return bool(np.all(np.abs(self.llm_tilt) <= TILT_MAX))
+
+    def views(self) -> Floats:
+        """(n,) what the views add per year, 0 without any."""
+        return self.llm_tilt if len(self.llm_tilt) else np.zeros(len(self.instruments))
+
+    def without_views(self) -> "PortfolioInputs":
+        """The same inputs as if no language model had said anything. A name whose tilt cannot be taken off has no forecast."""
+        if not self.tilted:
+            return self
+        known = np.where(np.abs(self.llm_tilt) <= TILT_MAX, self.llm_tilt, np.nan)
+        return replace(self, expected_return=self.expected_return - known, llm_tilt=np.zeros(0))
 
     def multiples(self) -> tuple[Floats, Floats]:
         """(buy, sell) factors of the cost calibration, (n,) each."""

@@ -1,8 +1,8 @@
 """The price of each limit that holds the target back: what the book would gain were it 1 % looser. Pure.
 
 To first order the dual says it; exactly, the problem is solved again with that one bound 1 % (of itself) looser. Utility is the
-certainty equivalent of an expected return per year. Only mean variance has such prices. Not here: the forces on a name
-(`explanation`).
+certainty equivalent of an expected return per year. Only mean variance has such prices; a book whose views were clamped is no
+optimum and has none. Not here: the forces on a name (`explanation`).
 """
 
 from dataclasses import dataclass, replace
@@ -54,10 +54,11 @@ def limit_prices(problem: Problem, target: Target, solver: Solver) -> tuple[Limi
 
 
 def prices_of_target(inputs: PortfolioInputs, target: Target, mandate: Mandate) -> tuple[LimitPrice, ...]:
-    """The prices of a session's target by the structured solver; empty without a NAV."""
-    if not nav_known(inputs):
+    """The prices of a session's target by the structured solver; empty without a NAV, or when its views were clamped."""
+    if not nav_known(inputs) or target.views_clamped:
         return ()
-    problem = problem_of(inputs, facts_of(inputs, mandate), mandate)
+    heard = target.heard(inputs)
+    problem = problem_of(heard, facts_of(heard, mandate), mandate)
     return limit_prices(problem, target, structured_mean_variance)
 
 

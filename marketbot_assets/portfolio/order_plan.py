@@ -43,11 +43,12 @@ def plan_orders(
     """The plan: exits, cures, currency legs, target sells, target buys, protections, each group sorted by instrument.
 
     Without a NAV there is no order at all. A target that is not optimal, a session without rebalance or a reason against all
-    buys leaves sells only. `drivers`: instrument -> what its forecast rests on, for the reasons.
+    buys leaves sells only. `drivers`: instrument -> what its forecast rests on, for the reasons. Which buys are cut first and which
+    lots are bought back is decided without views of a language model: they reach orders through the target alone.
     """
     if not nav_known(inputs):
         return ()
-    facts = facts_of(inputs, mandate)
+    facts = facts_of(inputs.without_views(), mandate)
     exit_collar = collars(inputs, mandate, mandate.execution.exits)
     desk = Desk(inputs, facts, mandate, collars(inputs, mandate), buy_benefit(facts, mandate), exit_collar)
     sells = _sells(desk, target, bounds_of(inputs, facts, mandate, cures_only=not inputs.rebalance))

@@ -214,7 +214,7 @@ def tracking_of(
     """The tracking loss of a plan; None without a NAV. Names of unknown weight count as they are."""
     if not nav_known(inputs):
         return None
-    facts = facts_of(inputs, mandate)
+    facts = facts_of(target.heard(inputs), mandate)
     ideal = np.where(np.isfinite(target.weights), target.weights, facts.weights_now)
     rounded, place = facts.weights_now.copy(), {name: row for row, name in enumerate(inputs.instruments)}
     for order in planned:

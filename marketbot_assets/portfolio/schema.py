@@ -32,6 +32,13 @@ TARGET_PORTFOLIO = Table(
             "fraction of NAV on a grid of 1e-6; null for a held name without price",
             nullable=True,
         ),
+        Column(
+            "weight_without_llm",
+            "number",
+            "the target had no language model said anything; null when none tilts the forecasts: the target is that book",
+            nullable=True,
+        ),
+        Column("llm_influence", "number", "weight_target - weight_without_llm; 0 when no view tilts or is heard"),
         Column("can_buy", "flag", "may be bought this session"),
         Column("can_trade", "flag", "may be traded at all"),
         Column("force_exit", "flag", "a stop is due"),
@@ -54,6 +61,7 @@ TARGET_PORTFOLIO = Table(
         ),
         Column("no_buys", "text", "why nothing may be bought, empty when something may"),
         Column("solver", "text", "solver and tolerance"),
+        Column("llm_note", "text", "why views of a language model were left out or clamped; empty when neither"),
         Column(
             "limits_json", "text", "CASH: every limit as [control, name, unit, left, limit, hard, dual]; else empty"
         ),
@@ -74,13 +82,16 @@ TARGET_EXPLANATION = Table(
         Column(
             "expected_return",
             "number",
-            "pull of the expected return, utility per year and unit of weight",
+            "pull of the expected return without views, utility per year and unit of weight",
             nullable=True,
         ),
+        Column("views", "number", "pull of the views of a language model, same unit; 0 when left out", nullable=True),
         Column("risk", "number", "pull of the marginal risk, same unit", nullable=True),
         Column("cost", "number", "pull of the cost of moving, same unit", nullable=True),
         Column("limits", "number", "pull of all priced limits, same unit", nullable=True),
-        Column("bound", "number", "what the name's own bounds hold back, same unit", nullable=True),
+        Column(
+            "bound", "number", "what the name's own bounds, or the cap on views, hold back, same unit", nullable=True
+        ),
         Column(
             "return_contribution", "number", "expected return of the weight, fraction of NAV per year", nullable=True
         ),

@@ -3,12 +3,12 @@
 Not here: how an answer is found (`optimizer`, `risk_parity`, `fallback`), how it is stored (`schema`, `explanation`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from marketbot_assets.portfolio.facts import Facts
-from marketbot_assets.portfolio.inputs import Floats
+from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import WEIGHT_GRID
 from marketbot_assets.portfolio.limits import LimitSet
 from marketbot_resources.mandate import Mandate
@@ -21,6 +21,7 @@ TO_CASH, CURES_ONLY, RISK_REDUCING_ONLY = "to_cash", "cures_only", "risk_reducin
 VARIANTS = (MIN_VARIANCE, BLACK_LITTERMAN, CVAR, TRACKING_ERROR, MULTI_PERIOD, LONG_SHORT)
 METHODS = (MEAN_VARIANCE, RISK_PARITY, SCALED_PREVIOUS, TO_CASH, CURES_ONLY, RISK_REDUCING_ONLY, *VARIANTS)
 OPTIMAL, NO_ANSWER = "optimal", "no_answer"
+LEFT_OUT, CLAMPED = "left out", "clamped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ class Target:
     violation, recomputed in plain numpy. `objective`: utility per year. `no_buys`: empty or why nothing may be bought.
     `doubts`: why the answer deserves a look although it keeps every limit: the first solver failed, or the second one differs.
     `eased`: every limit that is not kept as the mandate states it, and why (`easing`); `conflicts`: sets of limits that cannot all
-    be kept as stated (`conflict`); one line for people each.
+    be kept as stated (`conflict`); one line for people each. `without_llm`: (n,) the weights without views of a language model,
+    empty when none tilt the forecasts and one solve was enough; `llm_note`: why the views were left out or clamped, else empty.
     """
 
     weights: Floats
@@ -110,6 +112,30 @@ class Target:
     doubts: tuple[str, ...] = ()
     eased: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
+    without_llm: Floats = field(default_factory=lambda: np.zeros(0))
+    llm_note: str = ""
+
+    @property
+    def views_left_out(self) -> bool:
+        """Whether the forecasts are tilted by views and the weights are those without them."""
+        return self.llm_note.startswith(LEFT_OUT)
+
+    @property
+    def views_clamped(self) -> bool:
+        """Whether the weights lie between the answers with and without views: no optimum, so that no limit has a price."""
+        return self.llm_note.startswith(CLAMPED)
+
+    @property
+    def llm_influence(self) -> Floats:
+        """(n,) weights less those without views, 0 without any; 0, too, for a name whose weight is unknown in both."""
+        if not len(self.without_llm):
+            return np.zeros(len(self.weights))
+        unknown = np.isnan(self.weights) & np.isnan(self.without_llm)
+        return np.asarray(np.where(unknown, 0.0, self.weights - self.without_llm))
+
+    def heard(self, inputs: PortfolioInputs) -> PortfolioInputs:
+        """The inputs whose expected returns the target was made for: without the views that it leaves out."""
+        return inputs.without_views() if self.views_left_out else inputs
 
     @property
     def duals(self) -> tuple[tuple[str, str, float, float], ...]:

@@ -20,7 +20,7 @@ from marketbot_resources.store.table import Table
 
 NOT_COMPARED = "not compared with the session before"
 LIMIT_NUMBERS = ("left", "limit", "hard", "slack", "dual")
-FORCE_NUMBERS = ("weight_before", "weight_after", "expected_return", "risk", "cost", "limits", "bound",
+FORCE_NUMBERS = ("weight_before", "weight_after", "expected_return", "views", "risk", "cost", "limits", "bound",
                  "return_contribution", "risk_contribution", "trade_cost", "cost_bps", "cost_multiple")  # fmt: skip
 
 
@@ -43,12 +43,16 @@ def target_frame(inputs: PortfolioInputs, target: Target, forces: Sequence[Force
         "conflicts": "; ".join(target.conflicts),
         "no_buys": target.no_buys,
         "solver": target.solver,
+        "llm_note": target.llm_note,
     }
+    without, cash_without = _without(target)
     rows: list[dict[str, object]] = [
         {
             "instrument": name,
             "weight_now": target.weights_now[i],
             "weight_target": target.weights[i],
+            "weight_without_llm": without[i],
+            "llm_influence": target.llm_influence[i],
             "can_buy": bool(inputs.can_buy[i]),
             "can_trade": bool(inputs.can_trade[i]),
             "force_exit": bool(inputs.force_exit[i]),
@@ -62,6 +66,8 @@ def target_frame(inputs: PortfolioInputs, target: Target, forces: Sequence[Force
         "instrument": CASH,
         "weight_now": 1.0 - float(np.nansum(target.weights_now)),
         "weight_target": target.cash_weight,
+        "weight_without_llm": cash_without,
+        "llm_influence": 0.0 if np.isnan(cash_without) else target.cash_weight - cash_without,
         "can_buy": True,
         "can_trade": True,
         "force_exit": False,
@@ -70,6 +76,13 @@ def target_frame(inputs: PortfolioInputs, target: Target, forces: Sequence[Force
         **shared,
     }
     return _frame([*rows, cash], TARGET_PORTFOLIO).sort_values("instrument", ignore_index=True)
+
+
+def _without(target: Target) -> tuple[Floats, float]:
+    """(weights without views, cash without views); NaN when no view tilts the forecasts, so that there was one solve."""
+    if not len(target.without_llm):
+        return np.full(len(target.weights), np.nan), float("nan")
+    return target.without_llm, round(1.0 - float(np.nansum(target.without_llm)), 6)
 
 
 def explanation_frame(
@@ -126,7 +139,7 @@ def explanation_frame(
 
 
 def target_of(frame: pd.DataFrame, instruments: Sequence[str]) -> Target:
-    """The target that `target_frame` holds, weights in the order of `instruments`.
+    """The target that `target_frame` holds, weights in the order of `instruments`. Frames older than views have none.
 
     Raises StoreError when the frame holds other instruments.
     """
@@ -152,6 +165,8 @@ def target_of(frame: pd.DataFrame, instruments: Sequence[str]) -> Target:
         doubts=_texts(first["doubts"]),
         eased=_texts(first["eased"]),
         conflicts=_texts(first["conflicts"]),
+        without_llm=_without_of(rows, instruments),
+        llm_note=str(first.get("llm_note", "")),
     )
 
 
@@ -175,6 +190,14 @@ def _or_none(value: float) -> float | None:
 
 def _column(rows: pd.DataFrame, name: str, instruments: Sequence[str]) -> Floats:
     return rows.loc[list(instruments), name].to_numpy(dtype=float)
+
+
+def _without_of(rows: pd.DataFrame, instruments: Sequence[str]) -> Floats:
+    """Weights without views; empty when none is known."""
+    if "weight_without_llm" not in rows:
+        return np.zeros(0)
+    found = _column(rows, "weight_without_llm", instruments)
+    return np.zeros(0) if np.isnan(found).all() else found
 
 
 def _texts(joined: object) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Facts of the account, the market and the platform become `RiskInputs`. Pure. Of the optimizer's weights only RC-09 hears.
+"""Facts of the account, the market and the platform become `RiskInputs`. Pure. The optimizer's weights reach RC-09 and RC-52 alone.
 
 A name without a valid price has price NaN here: its last known price is good enough to value the book, never to trade on.
 Not here: what the controls make of the facts (`*_controls`), where the facts are stored (`assets`).
@@ -187,7 +187,7 @@ def risk_inputs(
         rebalance=rebalance,
         sent_client_order_ids=frozenset(),
         unknown_broker_instruments=platform.unknown_instruments,
-        models=model_facts(market),
+        models=model_facts(market, target),
         trade=trade_facts(market, account, platform.traffic, platform.open_orders, target.weights, mandate, cutoff),
         open_buys=open_buys(platform.open_orders),
         locked=frozenset(platform.locked),

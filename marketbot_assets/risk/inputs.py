@@ -1,7 +1,7 @@
 """What the risk stage judges on: facts about the account, the market and the platform at the cutoff. Named result types.
 
 Every left side is recomputed from positions, prices and orders (`projection`); of the optimizer's weights only RC-09 knows, as the
-size that an order may not exceed by much.
+size that an order may not exceed by much, and RC-52, as what views of a language model moved.
 Not here: how assets and the backtest fill it (`decision`), the limits (the mandate), the controls (`*_controls`).
 """
 

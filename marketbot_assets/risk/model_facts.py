@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.portfolio.eligibility import Market
+from marketbot_assets.portfolio.target import Target
 from marketbot_resources.model import Order
 
 
@@ -52,13 +53,32 @@ def benchmark_weights(features: pd.DataFrame, instruments: pd.DataFrame) -> np.n
     return np.asarray(weights / weights.sum())
 
 
-def model_facts(market: Market) -> ModelFacts:
-    """The facts of one session. No language-model feature moves a weight today, so the tilt is zero everywhere."""
+def tilts_of(forecasts: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """(n,) what language-model features add per year in FORECASTS rows; 0 for a name without a row, and without such a column."""
+    if "llm_tilt" not in forecasts:
+        return np.zeros(len(names))
+    found = dict(zip(forecasts["instrument"], forecasts["llm_tilt"], strict=True))
+    return np.array([float(found.get(name, 0.0)) for name in names], dtype=float)
+
+
+def moved_by_views(target: Target) -> np.ndarray | None:
+    """(n,) the target's weights less those without views, from the two as stored; None when only one was made.
+
+    0 for a name whose weight neither knows: it gets no order. NaN where only one knows it.
+    """
+    with_views, without = (np.asarray(weights, dtype=float) for weights in (target.weights, target.without_llm))
+    if with_views.shape != without.shape:
+        return None
+    return np.where(np.isnan(with_views) & np.isnan(without), 0.0, with_views - without)
+
+
+def model_facts(market: Market, target: Target) -> ModelFacts:
+    """The facts of one session: what the forecasts say of views, and what became of the weights by them."""
     names, before = market.window.instruments, market.forecasts_before
     return ModelFacts(
         scores=scores_of(market.forecasts, names),
         scores_before=None if before is None else scores_of(before, names),
-        llm_tilt=np.zeros(len(names)),
-        llm_influence=None,
+        llm_tilt=tilts_of(market.forecasts, names),
+        llm_influence=moved_by_views(target),
         benchmark=benchmark_weights(market.features, market.instruments),
     )
