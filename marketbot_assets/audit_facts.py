@@ -27,6 +27,8 @@ DRIFT_SESSIONS = 60
 RECORD_DEPS = ("mandate", "orders", "risk_verdict", "order_plan", "target_portfolio", "return_model")
 ATTRIBUTION_DEPS = (*ROLL_DEPS, "positions")
 DRIFT_DEPS = (*MARKET_DEPS, "forecasts", "book_state", "risk_verdict")
+SHADOW_DEPS = (*MARKET_DEPS, "book_state", "target_portfolio", "llm_context")
+TARGETS_HELD = 5
 REPORTED = (
     *MARKET_DEPS,
     "positions",
@@ -45,6 +47,7 @@ REPORTED = (
     "cost_calibration",
     "attribution",
     "drift",
+    "shadow_book",
     "data_quality",
     "context_pack",
     "llm_answers",
@@ -194,6 +197,30 @@ def drifted(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     )
 
 
+def shadowed(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """SHADOW_BOOK: the session's row, from the one before and the targets of earlier sessions."""
+    from marketbot_assets.audit.shadow_book import held_targets, shadow_row
+    from marketbot_assets.book.frames import state_of
+    from marketbot_assets.insight.name_views import origin_of
+    from marketbot_assets.portfolio.eligibility import linear_costs
+
+    known, before = market(read, DRIFT_SESSIONS + HORIZON_SESSIONS), read.previous("shadow_book")
+    targets = read.each("target_portfolio", TARGETS_HELD, with_session=False)
+    now, earlier = held_targets(targets, before)
+    views = [] if now is None else read.of("llm_context", {now.session})
+    rows = known.instruments
+    costs = linear_costs(known.mandate, list(rows["currency"]), (rows["kind"] == "FUND").to_numpy())
+    return shadow_row(
+        before,
+        now,
+        earlier,
+        known.window,
+        costs=costs,
+        nav=state_of(read.read("book_state")).nav,
+        contaminated=any(origin_of(frame).contaminated for _, frame in views),
+    )
+
+
 def nav_history(read: Reader) -> list[tuple[str, float, float, float]]:
     """(session, NAV, drawdown since inception, drawdown of the ladder) of the last sessions, oldest first."""
     found = []
@@ -250,5 +277,6 @@ REBUILDS: Mapping[str, "Callable[[Reader, Ledger], pd.DataFrame]"] = {
     "decision_record": recorded,
     "attribution": attributed,
     "drift": drifted,
+    "shadow_book": shadowed,
     "daily_report": reported,
 }

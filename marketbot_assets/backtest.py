@@ -39,7 +39,7 @@ def play(
 
     from marketbot_assets.research.history import History
     from marketbot_assets.research.loop import opening_account, run_days
-    from marketbot_assets.research.outcomes import outcomes
+    from marketbot_assets.research.outcomes import mark_of, outcomes
 
     blobs: list[str] = []
     until = computed_cutoff(mandate.schedule, last)
@@ -55,7 +55,7 @@ def play(
             bar.update()
 
         days = run_days(history, mandate, opening_account(mandate, history), seen=seen)
-        return outcomes(days), blobs
+        return outcomes(days, mark_of(mandate)), blobs
 
 
 def tables_until(ports: Ports, mandate: Mandate, until: dt.datetime, keep: Callable[[Body], str]) -> "Tables":

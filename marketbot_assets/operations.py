@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OPERATION_DEPS = (
     *("mandate", "account_snapshot", "fills", "positions", "reconciliation", "features", "return_model", "order_plan"),
-    *("prices", "price_history", "corporate_actions", "corporate_action_history", OPENING),
+    *("prices", "price_history", "corporate_actions", "corporate_action_history", OPENING, "llm_answers"),
 )
 DRIFT_SESSIONS = 10
 FINISHED = ("sent", "rejected", "halted")
@@ -74,6 +74,7 @@ def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
     """Everything else that the facts are made of."""
     from marketbot_assets.book.frames import last_rates_of
     from marketbot_assets.insight.return_model import from_frame
+    from marketbot_assets.insight.view_weight import counted
     from marketbot_assets.risk.breaches import breaches_of
     from marketbot_assets.risk.operation_build import Sources
     from marketbot_assets.risk.verdict_frame import trades_of
@@ -103,6 +104,7 @@ def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
         features=read.read("features"),
         past_features=[frame for _, frame in read.each("features", DRIFT_SESSIONS, with_session=False)],
         permitted_environment=permitted(read, ledger, mandate),
+        llm=(0, 0) if mandate.llm is None else counted(read.read("llm_answers")),
     )
 
 

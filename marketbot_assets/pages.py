@@ -255,6 +255,7 @@ def backtest(frame: "pd.DataFrame") -> Shows:
         "NAV": picture(line_chart("NAV, base currency", labels, [("NAV", list(frame["nav"]))])),
         "worst drawdown": float(frame["drawdown"].max()),
         "approved": int((frame["verdict"] == "APPROVED").sum()),
+        "language models": str(frame["llm"].iloc[0]) if len(frame) else "none",
         "controls": markdown(table),
     }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets import cost_facts
 from marketbot_assets import session_facts as facts
-from marketbot_assets.panels import long_past, market
+from marketbot_assets.panels import last_sessions, long_past, market
 from marketbot_resources.errors import HaltError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.store.reader import Reader
@@ -18,11 +18,13 @@ from marketbot_resources.store.reader import Reader
 if TYPE_CHECKING:
     import pandas as pd
 
+    from marketbot_assets.insight.view_weight import ViewWeight
     from marketbot_assets.portfolio.inputs import PortfolioInputs
 
 MODEL_SESSIONS = 760
 TRAINING_SESSIONS = 1010
 PLANS_WATCHED = 5
+EVIDENCE_SESSIONS = 81  # the longest horizon with what days without a run leave; `drift` reads the same window
 
 
 def features(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -75,10 +77,16 @@ def llm_context(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
 def llm_evidence(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """LLM_EVIDENCE: the record before, and the views whose horizon ended with this session."""
-    from marketbot_assets.insight.evidence import extended
+    from marketbot_assets.insight.evidence import Said, due, extended, rule_of
 
-    mandate = read.mandate()
-    return extended(read.previous("llm_evidence"), mandate)
+    mandate, before = read.mandate(), read.previous("llm_evidence")
+    rule = rule_of(mandate)
+    wanted = due(before, last_sessions(mandate, read.session, EVIDENCE_SESSIONS), rule)
+    contexts, listings = dict(read.of("llm_context", wanted)), dict(read.of("instruments", wanted))
+    said = [Said(day, contexts[day], listings[day]) for day in sorted(contexts.keys() & listings.keys())]
+    if before is not None and not said:
+        return before
+    return extended(before, said, market(read, EVIDENCE_SESSIONS).window, rule.horizon_sessions)
 
 
 def return_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -94,13 +102,28 @@ def return_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
 
 def forecasts(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """FORECASTS: the equilibrium prior tilted by the model in force."""
+    """FORECASTS: the equilibrium prior tilted by the model in force, and by views as far as they have earned it."""
     from marketbot_assets.features.factor_model import from_frame as factor_model_of
     from marketbot_assets.insight.forecasts import forecast
     from marketbot_assets.insight.return_model import from_frame as return_model_of
+    from marketbot_assets.insight.view_weight import NO_LEANING, leaning_of
 
-    model = return_model_of(read.read("return_model"))
-    return forecast(model, read.read("features"), factor_model_of(read.read("factor_model")), read.mandate())
+    model, mandate, leaning = return_model_of(read.read("return_model")), read.mandate(), NO_LEANING
+    if mandate.llm is not None:
+        weighed = weighed_views(read)
+        leaning = leaning_of(weighed, read.read("llm_context"), read.read("instruments"), mandate)
+    return forecast(model, read.read("features"), factor_model_of(read.read("factor_model")), mandate, leaning)
+
+
+def weighed_views(read: Reader) -> "ViewWeight":
+    """What the session's views count and why. A mandate without language models reads nothing of them."""
+    from marketbot_assets.insight.view_weight import NO_MODEL, ViewWeight, view_weight
+
+    mandate = read.mandate()
+    if mandate.llm is None:
+        return ViewWeight(0.0, NO_MODEL)
+    context, answers, evidence = (read.read(name) for name in ("llm_context", "llm_answers", "llm_evidence"))
+    return view_weight(context, answers, evidence, mandate)
 
 
 def fills(read: Reader, ledger: Ledger) -> "pd.DataFrame":

@@ -46,6 +46,17 @@ def drift(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Materia
     return materialized(context, store, frame, schema.DRIFT)
 
 
+@stage_asset(
+    schema.SHADOW_BOOK, stage=STAGE, deps=[*audit_facts.SHADOW_DEPS, "submissions"], carries=True, domain="model"
+)
+def shadow_book(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """What views of language models were worth in money: two model books of one simple rule, not the account's own result."""
+    frame = audit_facts.shadowed(store.reader(context), store.lake.ledger)
+    shown = ("nav_with", "nav_without", "difference_bps", "cumulated_bps", "influence")
+    shows = {name: float(frame[name].iloc[0]) for name in shown} | {"contaminated": str(frame["contaminated"].iloc[0])}
+    return materialized(context, store, frame, schema.SHADOW_BOOK, shows=shows)
+
+
 @stage_asset(schema.DAILY_REPORT, stage=STAGE, deps=audit_facts.REPORTED, kinds=("html",), domain="report")
 def daily_report(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """The session for people: one self-contained page, and its headline numbers. `marketbot report` writes it to a file."""
@@ -63,4 +74,4 @@ def proof(context: dg.AssetExecutionContext, store: StoreResource, notary: Notar
     return result._replace(metadata={**(result.metadata or {}), **audit_facts.signed(lake, read.part, signing)})
 
 
-ASSETS = [decision_record, replay_check, attribution, drift, daily_report, proof]
+ASSETS = [decision_record, replay_check, attribution, drift, shadow_book, daily_report, proof]

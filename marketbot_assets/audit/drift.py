@@ -13,7 +13,8 @@ import pandas as pd
 
 from marketbot_assets.audit.schema import DRIFT, FORECAST, UNJUDGED, VOLATILITY
 from marketbot_assets.book.rows import rows_frame
-from marketbot_assets.normalization.window import Floats, MarketWindow
+from marketbot_assets.insight.name_views import rank_correlation
+from marketbot_assets.normalization.window import MarketWindow
 from marketbot_resources.model import SESSIONS_PER_YEAR
 
 HORIZON_SESSIONS = 21
@@ -80,14 +81,6 @@ def _forecast_row(
         "outcome": float(came.mean()),
         "message": "" if math.isfinite(correlation) else "all names have one forecast or one outcome: nothing to rank",
     }
-
-
-def rank_correlation(first: Floats, second: Floats) -> float:
-    """Spearman's rank correlation of two arrays (n,) without NaN, ties at their mean rank; NaN when one is constant."""
-    ranks = [pd.Series(values).rank().to_numpy() for values in (first, second)]
-    a, b = (rank - rank.mean() for rank in ranks)
-    scale = math.sqrt(float(a @ a) * float(b @ b))
-    return float(np.clip(float(a @ b) / scale, -1.0, 1.0)) if scale > 0.0 else math.nan
 
 
 def _unjudged(past: Sequence[tuple[dt.date, pd.DataFrame]], horizon_sessions: int) -> dict[str, object]:

@@ -70,8 +70,7 @@ class ReportFacts:
     the session ended, in words. `evidence`: asset -> content_sha256 of the object that the decision read or wrote.
     `synthetic`: whether any row that the decision rests on is simulated. `benchmark_return`: of the session, fraction.
     `rate_moves`: currency -> simple moves of base per unit over the last sessions, oldest first. `shortfall_history`: (session,
-    SHORTFALL) of sessions before, oldest first. `context_pack`, `llm_answers`, `llm_evidence`, `shadow_book`: None where there is
-    none.
+    SHORTFALL) of sessions before, oldest first. `context_pack`, `llm_answers`, `llm_evidence`: None where there is none.
     """
 
     session: dt.date
@@ -94,6 +93,7 @@ class ReportFacts:
     cost_calibration: pd.DataFrame
     attribution: pd.DataFrame
     drift: pd.DataFrame
+    shadow_book: pd.DataFrame
     data_quality: pd.DataFrame
     llm_context: pd.DataFrame
     forecasts: pd.DataFrame
@@ -106,7 +106,6 @@ class ReportFacts:
     context_pack: pd.DataFrame | None = None
     llm_answers: pd.DataFrame | None = None
     llm_evidence: pd.DataFrame | None = None
-    shadow_book: pd.DataFrame | None = None
 
     @property
     def base(self) -> str:

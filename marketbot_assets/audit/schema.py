@@ -1,6 +1,6 @@
-"""Tables of the audit stage: what a decision was made of, its replay, profit and loss, drift, the daily report.
+"""Tables of the audit stage: what a decision was made of, its replay, profit and loss, drift, the shadow book, the daily report.
 
-Not here: how the numbers come about (`attribution`, `drift`), how they are shown (`report`).
+Not here: how the numbers come about (`attribution`, `drift`, `shadow_book`), how they are shown (`report`).
 """
 
 from marketbot_resources.store.table import Column, Table
@@ -100,6 +100,29 @@ DRIFT = Table(
     ),
 )
 
+SHADOW_BOOK = Table(
+    "shadow_book",
+    "one session of two model books: one follows the targets with a language model's views, one those without",
+    ("session",),
+    (
+        Column("session", "date", "decision session"),
+        Column(
+            "decided_on", "date", "session of the target held until this close; null before there is one", nullable=True
+        ),
+        Column("nav_with", "number", "value of the model book with views, base currency", at_least=0),
+        Column("nav_without", "number", "value of the model book without views, base currency", at_least=0),
+        Column("return_with", "number", "since the row before, costs taken off, fraction"),
+        Column("return_without", "number", "since the row before, costs taken off, fraction"),
+        Column("cost_with", "number", "cost of moving to the target, fraction, in it", at_least=0),
+        Column("cost_without", "number", "cost of moving to the target, fraction, in it", at_least=0),
+        Column("difference_bps", "number", "return with less return without, basis points"),
+        Column("cumulated_bps", "number", "value with over value without less 1, basis points"),
+        Column("influence", "number", "sum over names of |weight with - weight without| held", at_least=0),
+        Column("contaminated", "flag", "whether the model may have known what came after: no claim rests on it"),
+        Column("message", "text", "what limits the row; empty when nothing does"),
+    ),
+)
+
 DAILY_REPORT = Table(
     "daily_report",
     "the session's report for people, and its headline numbers",
@@ -122,4 +145,4 @@ PROOF = Table(
     ),
 )
 
-TABLES = (DECISION_RECORD, REPLAY_CHECK, ATTRIBUTION, DRIFT, DAILY_REPORT, PROOF)
+TABLES = (DECISION_RECORD, REPLAY_CHECK, ATTRIBUTION, DRIFT, SHADOW_BOOK, DAILY_REPORT, PROOF)

@@ -53,6 +53,7 @@ def summary(frame: "pd.DataFrame", last: dt.date) -> str:
     text = (
         f"NAV {nav.iloc[0]:,.0f} -> {nav.iloc[-1]:,.0f}; worst drawdown {frame['drawdown'].max():.2%}; "
         f"invested {frame['invested'].mean():.1%} on average; fees and taxes {frame['costs_base'].sum():,.0f}; "
-        f"{int((frame['verdict'] == 'APPROVED').sum())} of {len(frame)} verdicts APPROVED"
+        f"{int((frame['verdict'] == 'APPROVED').sum())} of {len(frame)} verdicts APPROVED; "
+        f"language models: {frame['llm'].iloc[0]}"
     )
     return text if ended >= last else f"{text}; HALTED, class C, after {ended}: an operator must re-arm"

@@ -9,6 +9,7 @@ from marketbot_assets.insight import schema
 from marketbot_assets.lineage import ingest, materialized, stage_asset
 from marketbot_assets.llm_calls import ask_models
 from marketbot_assets.panels import MARKET_DEPS
+from marketbot_resources.ledger.record import Json
 from marketbot_resources.store.reader import Reader
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.wiring import LlmResource
@@ -82,11 +83,12 @@ def return_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
 
 @stage_asset(schema.FORECASTS, stage=STAGE, deps=FORECAST_DEPS, domain="model")
 def forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Expected excess return per year and risk of each instrument: an equilibrium prior tilted by the return model."""
+    """Expected excess return per year and risk of each instrument: an equilibrium prior tilted by model and by proven views."""
     read = store.reader(context)
     spec = str(read.read("return_model")["spec_sha256"].iloc[0])
-    frame = rebuild.forecasts(read, store.lake.ledger)
-    return materialized(context, store, frame, schema.FORECASTS, facts={"model_spec_sha256": spec})
+    frame, views = rebuild.forecasts(read, store.lake.ledger), rebuild.weighed_views(read).facts()
+    facts: dict[str, Json] = {"model_spec_sha256": spec, **views}
+    return materialized(context, store, frame, schema.FORECASTS, facts=facts, shows=views)
 
 
 ASSETS = [context_pack, llm_answers, llm_context, llm_evidence, return_model, forecasts]

@@ -1,10 +1,11 @@
-"""Expected return and risk per instrument: an equilibrium prior, tilted by the return model. Pure."""
+"""Expected return and risk per instrument: an equilibrium prior, tilted by the return model and by views that earned it. Pure."""
 
 import numpy as np
 import pandas as pd
 
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.insight.return_model import ReturnModel, standardize
+from marketbot_assets.insight.view_weight import NO_LEANING, Leaning
 from marketbot_assets.normalization.window import Floats
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import SESSIONS_PER_YEAR
@@ -12,8 +13,17 @@ from marketbot_resources.model import SESSIONS_PER_YEAR
 WINSOR = 3.0
 
 
-def forecast(model: ReturnModel, features: pd.DataFrame, factor_model: FactorModel, mandate: Mandate) -> pd.DataFrame:
-    """FORECASTS rows in the factor model's order. A name that lacks a required feature has no expected return."""
+def forecast(
+    model: ReturnModel,
+    features: pd.DataFrame,
+    factor_model: FactorModel,
+    mandate: Mandate,
+    leaning: Leaning = NO_LEANING,
+) -> pd.DataFrame:
+    """FORECASTS rows in the factor model's order. A name that lacks a required feature has no expected return; no view adds one.
+
+    `leaning`: what a language model's views add; without it the expected returns are the return model's, bit for bit.
+    """
     assert tuple(features["instrument"]) == factor_model.instruments, "features must be in the model's order"
     complete = features["complete"].to_numpy(dtype=bool)
     volatility = annual_volatility(factor_model)
@@ -23,6 +33,8 @@ def forecast(model: ReturnModel, features: pd.DataFrame, factor_model: FactorMod
     score = combined(z @ np.array(model.coefficients))
     tilt = mandate.portfolio.forecast_tilt_per_sd_per_year * score
     expected = np.where(complete, prior + tilt, np.nan)
+    by_views = np.where(np.isfinite(expected), leaning.tilt_of(factor_model.instruments), 0.0)
+    expected = np.where(by_views != 0.0, expected + by_views, expected)
     uncertainty = mandate.portfolio.forecast_tilt_per_sd_per_year * model.residual_sd + 0.1 * volatility
     return pd.DataFrame(
         {
@@ -30,8 +42,8 @@ def forecast(model: ReturnModel, features: pd.DataFrame, factor_model: FactorMod
             "prior": prior,
             "score": score,
             "tilt": tilt,
-            "llm_view": np.full(len(tilt), np.nan),
-            "llm_tilt": np.zeros(len(tilt)),
+            "llm_view": leaning.views_of(factor_model.instruments),
+            "llm_tilt": by_views,
             "expected_return": expected,
             "uncertainty": np.where(np.isfinite(expected), uncertainty, np.nan),
             "volatility": volatility,

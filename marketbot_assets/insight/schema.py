@@ -80,6 +80,14 @@ LLM_EVIDENCE = Table(
         Column("names", "integer", "names with a view and an outcome", at_least=0),
         Column("ic", "number", "rank correlation of view and outcome", nullable=True, at_least=-1, at_most=1),
         Column("contaminated", "flag", "whether the model may have known the outcome: kept out of every claim"),
+        *(
+            column
+            for third in ("low", "mid", "high")
+            for column in (
+                Column(f"views_{third}", "integer", f"views that took a side, of {third} confidence", at_least=0),
+                Column(f"hits_{third}", "integer", "those of them on the side of the outcome", at_least=0),
+            )
+        ),
     ),
 )
 

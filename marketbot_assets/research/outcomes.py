@@ -7,9 +7,11 @@ import pandas as pd
 
 from marketbot_assets.research.loop import Day
 from marketbot_assets.research.schema import BACKTEST
+from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Kind, Order, Side, Status
 
 SPOKE = ("warned", "shrank", "rejected")
+NO_MODELS = "none"
 _WHEN = {
     Status.WARN: "warned",
     Status.SHRINK: "shrank",
@@ -47,8 +49,15 @@ def costs_base(day: Day) -> float:
     return total
 
 
-def row_of(day: Day) -> dict[str, object]:
-    """One BACKTEST row."""
+def mark_of(mandate: Mandate) -> str:
+    """What a back-test says of language models: it asks none and reads no stored views, so none can have known its future."""
+    if mandate.llm is None:
+        return NO_MODELS
+    return f"decided without {', '.join(f'{model.provider}:{model.model}' for model in mandate.llm.chain)}"
+
+
+def row_of(day: Day, llm: str = NO_MODELS) -> dict[str, object]:
+    """One BACKTEST row. `llm`: see `mark_of`."""
     value, judgement = day.rolled.valuation, day.decision.judgement
     binding = [f"{x.control} {x.name}" for x in day.decision.target.limits if x.binding]
     return {
@@ -70,12 +79,13 @@ def row_of(day: Day) -> dict[str, object]:
         "verdict": judgement.verdict,
         "binding": "; ".join(binding),
         **spoken(day),
+        "llm": llm,
     }
 
 
-def outcomes(days: Iterable[Day]) -> pd.DataFrame:
+def outcomes(days: Iterable[Day], llm: str = NO_MODELS) -> pd.DataFrame:
     """BACKTEST rows of the days."""
-    frame = pd.DataFrame([row_of(day) for day in days], columns=[column.name for column in BACKTEST.columns])
+    frame = pd.DataFrame([row_of(day, llm) for day in days], columns=[column.name for column in BACKTEST.columns])
     kinds = {"number": "float64", "integer": "int64"}
     return frame.astype({column.name: kinds[column.kind] for column in BACKTEST.columns if column.kind in kinds})
 

@@ -46,6 +46,7 @@ BACKTEST = Table(
         Column("shrank", "text", "controls that made orders smaller or dropped some"),
         Column("rejected", "text", "controls that rejected the batch, reduced it to exits or halted"),
         Column("binding", "text", "limits that bound the target"),
+        Column("llm", "text", "none, or which language models the mandate names and that it was decided without them"),
     ),
 )
 TABLES = (OPENING_BALANCE, BACKTEST)

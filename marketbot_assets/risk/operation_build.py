@@ -250,6 +250,7 @@ class Sources:
     `reconciliation`: None where book and broker are compared exactly elsewhere. `previous`: what the verdict before carries.
     `broker_at`: the broker's clock at the cutoff, None = not told. `answers`: refusals of the batch before, in order of sending.
     `past_features`: FEATURES of the sessions before. `permitted_environment`: whose money may be moved, PAPER or another word.
+    `llm`: (answers of language models in this run, those that the gate refused).
     """
 
     session: dt.date
@@ -272,6 +273,7 @@ class Sources:
     features: pd.DataFrame
     past_features: Sequence[pd.DataFrame]
     permitted_environment: str = PAPER
+    llm: tuple[int, int] = (0, 0)
 
 
 def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_spec: str) -> OperationFacts:
@@ -306,4 +308,6 @@ def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_sp
         drift=feature_drift(known.features, known.past_features),
         drift_sessions=len(known.past_features),
         permitted_environment=known.permitted_environment,
+        llm_answers=known.llm[0],
+        llm_refused=known.llm[1],
     )

@@ -83,7 +83,8 @@ class OperationFacts:
     since the last one that ended, 1 when it is the one before, 0 in the first. `refused_in_a_row`, `refused`, `sent`: of the
     batch before, as the broker answered. `model_spec`, `mandate_spec`: hashes of the model in force and of the one that the
     mandate asks for; `model_scores`: what it reads, `features`: what there is. `drift`: per watched feature;
-    `drift_sessions`: how many sessions it is compared with.
+    `drift_sessions`: how many sessions it is compared with. `llm_answers`, `llm_refused`: answers of language models in this run,
+    and those that the gate refused.
     """
 
     session: dt.date
@@ -110,3 +111,5 @@ class OperationFacts:
     drift: tuple[FeatureDrift, ...]
     drift_sessions: int
     permitted_environment: str = PAPER
+    llm_answers: int = 0
+    llm_refused: int = 0

@@ -56,7 +56,8 @@ DRIFT = Rule(
     "feature drift",
     Status.SHRINK,
     "fraction of features",
-    formula="share of features with PSI > psi or KS p < ks_p <= share",
+    formula="share of features with PSI > psi or KS p < ks_p <= share; llm: refused answers of the run / answers <= llm_refused, "
+    "else views move nothing",
     answers="SR 26-2 (ongoing monitoring)",
 )
 ALERTS = Rule(
@@ -148,7 +149,29 @@ def model_gate(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def drift(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-89: few features are distributed otherwise than before; more is noted, unreadable facts let nothing be bought."""
+    """RC-89: few features are distributed otherwise than before; more is noted, unreadable facts let nothing be bought.
+
+    Where language models are asked, a second row says how many of the run's answers the gate refused.
+    """
+    return (*_features_moved(p), *_answers_refused(p))
+
+
+def _answers_refused(p: Projection) -> tuple[ControlResult, ...]:
+    """The forecasts leave such a run's views out by themselves (`insight.view_weight`); here it is noted."""
+    facts, limit = operations_of(p), p.mandate.limits.drift.llm_refused
+    heard, refused = whole(facts.llm_answers, "answers of models"), whole(facts.llm_refused, "refused answers")
+    if refused > heard:
+        raise ValueError(f"{refused} of {heard} answers of models are refused")
+    if p.mandate.llm is None and not heard:
+        return ()
+    share = refused / heard if heard else 0.0
+    fine = within(share, limit)
+    text = f"{refused} of {heard} answers of language models were refused: their views move nothing" if not fine else ""
+    text = text if heard else "no language model answered"
+    return (DRIFT.result(Status.PASS if fine else Status.WARN, text, key="llm", observed=share, limit=limit),)
+
+
+def _features_moved(p: Projection) -> tuple[ControlResult, ...]:
     facts, rules = operations_of(p), p.mandate.limits.drift
     sessions, watched = whole(facts.drift_sessions, "the sessions compared with"), tuple(members(facts.drift))
     moved = []

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.audit.report_facts import ReportFacts
-from marketbot_assets.audit.schema import ATTRIBUTION, DRIFT
+from marketbot_assets.audit.schema import ATTRIBUTION, DRIFT, SHADOW_BOOK
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import FILLS, POSITIONS
 from marketbot_assets.book.state import BookState, Forecast, RiskDay, Rung, StopHit
@@ -510,6 +510,9 @@ def small_frames() -> dict[str, pd.DataFrame]:
         "llm_context": framed(LLM_CONTEXT, [{**dict(zip(heads, row, strict=True)), **made} for row in views]),
         "forecasts": framed(FORECASTS, forecasts),
         "drift": rows_frame(DRIFT, [dict(zip(columns, row, strict=True)) for row in drift]),
+        "shadow_book": framed(
+            SHADOW_BOOK, [{"session": pd.Timestamp(SESSION), "decided_on": pd.NaT, "nav_with": 1e6, "nav_without": 1e6}]
+        ),
     }
 
 
@@ -583,7 +586,7 @@ def empty() -> ReportFacts:
         for name in (
             "positions", "target_portfolio", "target_explanation", "order_plan", "risk_verdict", "stress_results", "risk_report",
             "orders", "fills", "execution_costs", "shortfall", "cost_calibration",
-            "attribution", "drift", "data_quality", "llm_context", "forecasts",
+            "attribution", "drift", "shadow_book", "data_quality", "llm_context", "forecasts",
         )
     }  # fmt: skip
     book = replace(full.book, stop_hits=(), blocked=(), nav_history=(full.book.nav,), risk_days=())

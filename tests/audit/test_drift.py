@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketbot_assets.audit.drift import forecast_outcome, rank_correlation
+from marketbot_assets.audit.drift import forecast_outcome
 from marketbot_assets.audit.schema import DRIFT
+from marketbot_assets.insight.name_views import rank_correlation
 from marketbot_assets.normalization.window import MarketWindow
 
 NAMES = ("A", "B", "C", "D")

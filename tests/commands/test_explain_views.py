@@ -1,7 +1,6 @@
 """`explain` tells of an order's name whose views stood behind it, what they rest on in words, and what they moved."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -24,22 +23,15 @@ from marketbot_resources.ledger.record import Entry
 from marketbot_resources.store.closure import Link
 from marketbot_resources.store.index import IndexRow, Origin
 from marketbot_resources.store.lake import Lake
-from marketbot_resources.store.table import Column, Table
+from marketbot_resources.store.table import Table
 
 PART = "2018-12-14"
-COLUMNS = (
-    Column("weight_without_llm", "number", "without views", nullable=True),
-    Column("llm_influence", "number", "with - without", nullable=True),
-    Column("llm_note", "text", "why clamped"),
-)
 WEIGHED = {"llm_weight": 0.25, "llm_weight_reason": "earned by 80 sessions"}
 
 
 def case(home: Path, ticker: str, context: pd.DataFrame, pack: pd.DataFrame) -> Case:
     """An order's case over stored tables; what it does not need of a decision is left empty."""
     lake = Lake(home)
-    own = {column.name for column in TARGET_PORTFOLIO.columns}
-    moved = replace(TARGET_PORTFOLIO, columns=(*TARGET_PORTFOLIO.columns, *(c for c in COLUMNS if c.name not in own)))
 
     def keep(frame: pd.DataFrame, table: Table, extra: dict[str, object] | None = None) -> IndexRow:
         origin = Origin("test", "test", "", extra or {})  # type: ignore[arg-type]
@@ -49,7 +41,7 @@ def case(home: Path, ticker: str, context: pd.DataFrame, pack: pd.DataFrame) -> 
         "llm_context": keep(context, LLM_CONTEXT),
         "context_pack": keep(pack, CONTEXT_PACK),
         "instruments": keep(instruments(), INSTRUMENTS),
-        "target_portfolio": keep(world.moved(target()), moved),
+        "target_portfolio": keep(world.moved(target()), TARGET_PORTFOLIO),
         "forecasts": keep(small_frames()["forecasts"], FORECASTS, dict(WEIGHED)),
     }
     records, evidence = Records(lake), Evidence(PART, tuple(Link(row, (), ()) for row in rows.values()), {}, ())

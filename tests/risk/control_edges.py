@@ -311,6 +311,8 @@ STATE: tuple[Edge, ...] = (
     edge("RC-87", "held", ("limits.coverage.held",), floor(0.985), Status.REDUCE_ONLY, inputs(coverage_held=0.985)),
     edge("RC-89", "share", ("limits.drift.share",), cap(0.25), Status.WARN, inputs(operations=operations(
         drift=(FeatureDrift("a", 0.9, 0.4), *(FeatureDrift(n, 0.05, 0.4) for n in "bcd"))))),
+    edge("RC-89", "answers", ("limits.drift.llm_refused",), cap(0.04), Status.WARN,
+         inputs(operations=operations(llm_answers=25, llm_refused=1))),
     edge("RC-89", "index", ("limits.drift.psi",), cap(0.05), Status.WARN),
     edge("RC-89", "p", ("limits.drift.ks_p",), ((0.4, math.nextafter(0.4, 0.0), 0.1), (math.nextafter(0.4, 1.0), 0.5)),
          Status.WARN),

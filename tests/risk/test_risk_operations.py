@@ -16,6 +16,7 @@ from marketbot_assets.risk.inputs import ReconciliationBreak
 from marketbot_assets.risk.operation_facts import Breach, FeatureDrift, FillQuality, OperationFacts, TradeCost
 from marketbot_assets.risk.verdict import judge, run_controls
 from marketbot_resources.mandate import Mandate
+from marketbot_resources.mandate_llm import Llm
 from marketbot_resources.model import Order, Status
 
 TOLERANCE = 1e-9
@@ -186,6 +187,25 @@ def test_few_sessions_to_compare_with_are_no_drift() -> None:
     assert (young.status, young.message) == (Status.PASS, "compared with 4 sessions, 5 are needed")
     assert status("RC-89", drift=moved, drift_sessions=5) is Status.WARN
     assert status("RC-89", drift=(), drift_sessions=5) is Status.SHRINK
+
+
+def test_refused_answers_of_models_are_noted_where_models_are_asked() -> None:
+    """RC-89: one of twenty is 5 %, which may be; two are not, and it is said. Without models there is no row at all."""
+    (only,) = said("RC-89")
+    assert only.key != "llm"
+    model = {"provider": "local", "model": "m", "address": "http://127.0.0.1:1", "knowledge_cutoff": "2024-01-01"}
+    priced = {**model, "usd_per_million_input": 0.0, "usd_per_million_output": 0.0}
+    asking = tweaked(MANDATE, "llm", Llm.model_validate({"chain": [priced], "usd_per_day": 1.0}))
+    for heard, refused, answer, text in (
+        (0, 0, Status.PASS, "no language model answered"),
+        (20, 1, Status.PASS, ""),
+        (20, 2, Status.WARN, "2 of 20 answers of language models were refused: their views move nothing"),
+        (1, 1, Status.WARN, "1 of 1 answers of language models were refused: their views move nothing"),
+    ):
+        row = next(x for x in said("RC-89", asking, llm_answers=heard, llm_refused=refused) if x.key == "llm")
+        assert (row.status, row.message, row.limit) == (answer, text, 0.05)
+        assert row.observed == (refused / heard if heard else 0.0)
+    assert status("RC-89", asking, llm_answers=1, llm_refused=2) is Status.SHRINK
 
 
 # --- RC-73 ---
