@@ -141,17 +141,20 @@ def evidence(frame: "pd.DataFrame", mandate: "Mandate") -> Shows:
     lines = [
         f"| {cell(version)} | {worth.sessions} | {_number(worth.mean_ic)} | {_number(worth.standard_error)} |"
         f" {_number(worth.shrunk)} | {_number(worth.low)} to {_number(worth.high)} | {worth.weight:.2f} | {cell(worth.reason)} |"
-        for version, worth in found
+        f" {right} |"
+        for version, worth, right in found
     ]
-    heads = "| version | sessions | mean IC | standard error | shrunk | band | weight | why |"
+    heads = (
+        "| version | sessions | mean IC | standard error | shrunk | band | weight | why | right side, by confidence |"
+    )
     shows: Shows = {
         "sessions judged": len(rows),
         "contaminated sessions": sum(bool(row["contaminated"]) for row in rows),
     }
     return {
         **shows,
-        "largest weight": max((worth.weight for _, worth in found), default=0.0),
-        "worth": markdown([heads, "|---" * 8 + "|", *lines] if lines else ["no views have been judged yet"]),
+        "largest weight": max((worth.weight for _, worth, _ in found), default=0.0),
+        "worth": markdown([heads, "|---" * 9 + "|", *lines] if lines else ["no views have been judged yet"]),
         "information coefficients": picture(coefficients(rows)),
     }
 

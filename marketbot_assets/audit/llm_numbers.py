@@ -13,14 +13,13 @@ import pandas as pd
 
 from marketbot_assets.audit.charts import bar_chart, line_chart, short
 from marketbot_assets.audit.report_facts import Row, number
-from marketbot_assets.insight.evidence import Worth, worth
+from marketbot_assets.insight.evidence import Worth, calibration, rule_of, worth
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.mandate_llm import Evidence
 
 LINES_MAX = 4
 Named = Callable[[object], str]
 CASH = "CASH"
-RULES = "fallback"
+RULES, COMPARED = "fallback", "made by rules: shown to compare with, never weighed"
 NOT_ASKED = "No language model is asked: the mandate names none. Views are made by rules and move nothing."
 CONTAMINATED = (
     "CONTAMINATED: the model may have been trained on what happened after this session. These views count as no evidence and move "
@@ -204,20 +203,27 @@ def influence_chart(moved: Sequence[Influence], named: Named, name_cap: float, b
     return bar_chart(title, bars, unit="bp")
 
 
-def worths(frame: pd.DataFrame | None, mandate: Mandate) -> list[tuple[str, Worth]]:
-    """(version, what its views have been worth) for each version of LLM_EVIDENCE, models before the rules, then by name."""
+def worths(frame: pd.DataFrame | None, mandate: Mandate) -> list[tuple[str, Worth, str]]:
+    """(version, what its views have been worth, which share was right by confidence) for each version of LLM_EVIDENCE.
+
+    Models first, then the rules, which are shown to compare with and have no weight.
+    """
     if frame is None:
         return []
-    rule = mandate.llm.evidence if mandate.llm else Evidence()
-    by_rules = frame[frame["source"] == RULES]
+    by_rules, rule = frame[frame["source"] == RULES], rule_of(mandate)
     models = sorted(set(frame["version"]) - set(by_rules["version"]))
-    found = [(str(version), worth(frame, version, rule)) for version in models]
+    found = [(str(version), worth(frame, version, rule), _right(frame, version)) for version in models]
+    compared = by_rules.assign(source="llm")
     for version in sorted(set(by_rules["version"])):
-        as_if = worth(by_rules.assign(source="llm"), version, rule)
-        found.append(
-            (str(version), replace(as_if, weight=0.0, reason="made by rules: shown to compare with, never weighed"))
-        )
+        shown = replace(worth(compared, version, rule), weight=0.0, reason=COMPARED)
+        found.append((str(version), shown, _right(compared, version)))
     return found
+
+
+def _right(frame: pd.DataFrame, version: str) -> str:
+    """Share of views on the right side for low, mid and high confidence, each with the number of views."""
+    thirds = calibration(frame, version).items()
+    return ", ".join(f"{name} {share:.0%} of {count}" for name, (count, share) in thirds if count) or "none yet"
 
 
 def coefficients(evidence: Sequence[Row]) -> str:

@@ -35,6 +35,7 @@ from marketbot_assets.audit.report_parts import (
     table,
     tag,
 )
+from marketbot_assets.insight.view_weight import view_weight
 from marketbot_resources.model import plain
 
 TITLE = "Language model"
@@ -50,7 +51,7 @@ def llm_section(facts: ReportFacts) -> Markup:
     charts = [Markup(inline(coefficients(rows_of(facts.llm_evidence))))]
     if moved:
         charts.append(Markup(inline(influence_chart(moved[:NAMES_SHOWN], facts.named, caps.name, caps.book))))
-    notes = [_cost(facts), *_moved(facts), *_shadow(facts)]
+    notes = [_cost(facts), *_weight(facts), *_moved(facts), *_shadow(facts)]
     lede = joined([tag("b", CONTAMINATED), " ", rest]) if whose.contaminated else rest
     return section("llm", TITLE, lede, bullets(notes), _views(facts), _worth(facts), grid(*charts), _tries(facts))
 
@@ -60,6 +61,14 @@ def _cost(facts: ReportFacts) -> str:
     budget = facts.mandate.llm.usd_per_day if facts.mandate.llm else math.nan
     told = f"{done.accepted} accepted ({done.repaired} at the second try), {done.refused} refused, {done.failed} failed"
     return f"{done.asked} tries: {told}; {done.tokens:,} tokens, {plain(done.cost_usd)} of {plain_number(budget)} US dollars a day."
+
+
+def _weight(facts: ReportFacts) -> list[str]:
+    """What the views count in the forecasts, and why: judged again from what is stored."""
+    if facts.llm_answers is None or facts.llm_evidence is None:
+        return []
+    found = view_weight(facts.llm_context, facts.llm_answers, facts.llm_evidence, facts.mandate)
+    return [f"Weight {plain_number(found.weight, 3)} of the tilt: {facts.named(found.reason)}."]
 
 
 def _moved(facts: ReportFacts) -> list[str]:
@@ -110,11 +119,22 @@ def _worth(facts: ReportFacts) -> Markup:
             *(plain_number(x, 3) for x in (worth.mean_ic, worth.standard_error, worth.shrunk)),
             f"{plain_number(worth.low, 3)} to {plain_number(worth.high, 3)}",
             plain_number(worth.weight, 3),
+            right,
             worth.reason,
         )
-        for version, worth in worths(facts.llm_evidence, facts.mandate)
+        for version, worth, right in worths(facts.llm_evidence, facts.mandate)
     ]
-    heads = ("version", "sessions>", "mean IC>", "standard error>", "shrunk>", "band>", "weight>", "why~")
+    heads = (
+        "version",
+        "sessions>",
+        "mean IC>",
+        "standard error>",
+        "shrunk>",
+        "band>",
+        "weight>",
+        "right side, by confidence",
+        "why~",
+    )
     return table(heads, rows, caption="What earlier views were worth: rank correlation of view and outcome")
 
 

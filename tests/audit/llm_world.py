@@ -99,7 +99,8 @@ def evidence() -> pd.DataFrame:
             (4, "fallback", "rules-1", 0.03, False))  # fmt: skip
     rows: list[dict[str, object]] = [
         {"session": pd.Timestamp(2018, 12, day), "judged_on": pd.Timestamp(2018, 12, day + 8), "source": source,
-         "version": version, "names": 20, "ic": ic, "contaminated": contaminated}
+         "version": version, "names": 20, "ic": ic, "contaminated": contaminated,
+         "views_low": 10, "hits_low": 4, "views_high": 5, "hits_high": 4}
         for day, source, version, ic, contaminated in told
     ]  # fmt: skip
     return framed(LLM_EVIDENCE, rows)

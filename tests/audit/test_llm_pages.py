@@ -110,9 +110,11 @@ def test_evidence_page_plots_coefficients_and_leaves_contaminated_ones_out() -> 
     shows = llm_pages.evidence(world.evidence(), world.mandate())
     assert (shows["sessions judged"], shows["contaminated sessions"]) == (4, 1)
     lines = told(shows, "worth").splitlines()
-    assert lines[2].startswith(f"| {world.VERSION} |")
-    assert lines[3].startswith("| rules-1 |")
-    assert "| 0.00 | made by rules: shown to compare with, never weighed |" in lines[3]
+    assert lines[2].startswith(f"| {world.VERSION} | 2 | +0.040 |")
+    assert "| 0.00 | 2 judged sessions of this version that it could not know, 60 are needed |" in lines[2]
+    assert lines[2].endswith("| low 40% of 20, high 80% of 10 |")
+    assert lines[3].startswith("| rules-1 | 1 | +0.030 |")
+    assert "| 0.00 | made by rules: shown to compare with, never weighed | low 40% of 10, high 80% of 5 |" in lines[3]
     plot = svg(told(shows, "information coefficients"))
     assert "local:tiny-1b@fp_7#view…" in plot
     assert "0.99" not in plot
@@ -184,6 +186,8 @@ def test_report_section_by_hand() -> None:
         "Views moved 0.55\u00a0% of NAV in all; at most 5.00\u00a0% in the book, 1.00\u00a0% a name.".replace(
             "\u00a0", " "
         ),
+        "Weight 0 of the tilt",
+        "the gate refused 1 of 2 answers, more than 0.05 of them.",
         "clamped to 0.8 of the views by the cap.",
         "sentiment AAPL +0.50 0.60 H1: Apple wins record order (Wire) F1 AAPL: return 21d -3.1%",
         "529 from <b>the</b> provider",
