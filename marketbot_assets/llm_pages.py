@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 HEADLINES_SHOWN, VIEWS_SHOWN, NAMES_SHOWN, EVIDENCE_SHOWN = 15, 60, 20, 3
 KINDS = (("FACT", "facts"), ("MACRO", "macro releases"), ("HEADLINE", "headlines"), ("SUBJECT", "subjects"))
-BASIS_POINTS = 1e4
+DIFF_CHARS = 12_000
 
 
-def pack(frame: "pd.DataFrame", before: "pd.DataFrame | None", instruments: "pd.DataFrame") -> Shows:
-    """What a model may know: items per kind, the size of the prompt, what is new since the session before, the newest headlines."""
-    from marketbot_assets.insight.prompt import prompt_diff, prompt_of
-
-    prompt, named = prompt_of(frame), _named(instruments)
+def pack(
+    frame: "pd.DataFrame", before: "pd.DataFrame | None", instruments: "pd.DataFrame", mandate: "Mandate"
+) -> Shows:
+    """What a model may know: items per kind, the newest headlines, where one is asked the prompt's size and what is new in it."""
+    named = _named(instruments)
     counts: Shows = {told: int((frame["kind"] == kind).sum()) for kind, told in KINDS}
     headlines = frame[frame["kind"] == "HEADLINE"]
     newest = headlines.sort_values(["known_at", "place"], ascending=[False, True], kind="stable").head(HEADLINES_SHOWN)
@@ -37,18 +37,34 @@ def pack(frame: "pd.DataFrame", before: "pd.DataFrame | None", instruments: "pd.
         for row in newest.itertuples()
     ]
     table = ["| id | known at, UTC | about | headline | publisher |", "|---|---|---|---|---|", *lines]
+    shown = markdown(table if lines else ["no headline is in the pack"])
+    return {**counts, "newest headlines": shown, **_prompt(frame, before, mandate)}
+
+
+def _prompt(frame: "pd.DataFrame", before: "pd.DataFrame | None", mandate: "Mandate") -> Shows:
+    """The prompt's version, its size and its difference to the session before: headlines and releases first, then the rest."""
+    from marketbot_assets.audit.llm_numbers import NOT_ASKED
+    from marketbot_assets.insight.prompt import prompt_diff, prompt_of
+
+    if mandate.llm is None:
+        return {"prompt": NOT_ASKED}
+    prompt = prompt_of(frame)
+    shows: Shows = {"prompt": prompt.version, "characters of the prompt": len(prompt.system) + len(prompt.question)}
     if before is None:
-        change = markdown(["the first prompt of this home"])
-    else:
-        told = prompt_diff(prompt_of(before).question, prompt.question)
-        change = markdown([fenced(told, "diff") if told else "the prompt is that of the session before"])
-    return {
-        **counts,
-        "prompt": prompt.version,
-        "characters of the prompt": len(prompt.system) + len(prompt.question),
-        "newest headlines": markdown(table if lines else ["no headline is in the pack"]),
-        "prompt since the session before": change,
-    }
+        return {**shows, "prompt since the session before": markdown(["the first prompt of this home"])}
+    then, now = (_parts(text) for text in (prompt_of(before).question, prompt.question))
+    told = "\n".join(filter(None, (prompt_diff(then[part], now[part]) for part in (0, 1))))
+    more = len(told) - DIFF_CHARS
+    told = f"{told[:DIFF_CHARS]}\n... {more} more characters" if more > 0 else told
+    change = fenced(told, "diff") if told else "the prompt is that of the session before"
+    return {**shows, "prompt since the session before": markdown([change])}
+
+
+def _parts(question: str) -> tuple[str, str]:
+    """(lines of releases and headlines, all other lines) of a prompt: facts change on every line on every day."""
+    lines = question.splitlines()
+    own = [line for line in lines if line.startswith('{"id":')]
+    return "\n".join(own), "\n".join(line for line in lines if not line.startswith('{"id":'))
 
 
 def answers(frame: "pd.DataFrame", mandate: "Mandate") -> Shows:
@@ -94,7 +110,9 @@ def context(frame: "pd.DataFrame", pack: "pd.DataFrame", instruments: "pd.DataFr
     from marketbot_assets.audit.report_facts import rows_of
 
     rows, named = rows_of(frame), _named(instruments)
-    made, whose = views(rows, pack_items(rows_of(pack))), standing(rows)
+    used = {name for row in rows for name in str(row["evidence"]).split()}
+    near = pack[pack["kind"].isin(["MACRO", "HEADLINE"]) | pack["item"].isin(used)]
+    made, whose = views(rows, pack_items(rows_of(near))), standing(rows)
     lines = [
         f"| {view.kind.replace('_', '-').lower()} | {cell(named(view.subject))} | {_rank(view)} | {view.score:+.2f} |"
         f" {view.confidence:.2f} | {_evidence(view, named)} |"

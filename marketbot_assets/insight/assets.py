@@ -39,7 +39,7 @@ def context_pack(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
     page = Reader(
         store.lake, read.session, allowed={"context_pack"}
     )  # what the page compares with is no input of the pack
-    shows = llm_pages.pack(frame, page.previous("context_pack"), read.read("instruments"))
+    shows = llm_pages.pack(frame, page.previous("context_pack"), read.read("instruments"), read.mandate())
     return materialized(context, store, frame, schema.CONTEXT_PACK, shows=shows)
 
 

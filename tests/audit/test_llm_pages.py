@@ -36,13 +36,32 @@ def svg(text: str) -> str:
 
 def test_pack_page_counts_items_and_quotes_headlines() -> None:
     """Items per kind, each headline with id, time, ticker and publisher."""
-    shows = llm_pages.pack(world.pack(), None, LISTED)
+    shows = llm_pages.pack(world.pack(), None, LISTED, world.mandate())
     counts = {name: shows[name] for name in ("facts", "macro releases", "headlines", "subjects")}
     assert counts == {"facts": 1, "macro releases": 1, "headlines": 2, "subjects": 1}
     assert "| H1 | 2018-12-14 20:30 | AAPL | `Apple wins record order` | Wire |" in told(shows, "newest headlines")
     assert told(shows, "prompt since the session before") == "the first prompt of this home"
-    empty = llm_pages.pack(world.pack().iloc[:0], None, LISTED)
+    empty = llm_pages.pack(world.pack().iloc[:0], None, LISTED, QUIET)
     assert told(empty, "newest headlines") == "no headline is in the pack"
+
+
+def test_pack_page_shows_what_is_new_in_the_prompt() -> None:
+    """A headline that is new stands first in the diff, before facts that change every day; no model, no prompt."""
+    before = world.pack()
+    now = before.assign(
+        text=before["text"].replace({"return 21d -3.1%": "return 21d -4.2%", world.HEADLINE: "Apple warns"})
+    )
+    diff = told(llm_pages.pack(now, before, LISTED, world.mandate()), "prompt since the session before")
+    assert diff.startswith("```")
+    new, old, fact = (diff.index(text) for text in ("Apple warns", world.HEADLINE, "return 21d -4.2%"))
+    assert max(new, old) < fact
+    assert "20.65" not in diff, "what is as before is not shown"
+    same = llm_pages.pack(before, before, LISTED, world.mandate())
+    assert told(same, "prompt since the session before") == "the prompt is that of the session before"
+    long = before.assign(text=[f"{text} {'x' * 9000}" for text in before["text"]])
+    assert len(told(llm_pages.pack(long, before, LISTED, world.mandate()), "prompt since the session before")) < 12_200
+    assert llm_pages.pack(now, before, LISTED, QUIET)["prompt"] == NOT_ASKED
+    assert "prompt since the session before" not in llm_pages.pack(now, before, LISTED, QUIET)
 
 
 def test_answers_page_counts_tries_and_cost() -> None:
@@ -161,7 +180,7 @@ def test_hostile_text_renders_nothing_on_a_page() -> None:
     """Links, images, HTML and broken tables: read by another Markdown reader, none of it is there; pictures are our own."""
     evil = hostile()
     shows = {
-        **llm_pages.pack(evil["pack"], world.pack(), LISTED),
+        **llm_pages.pack(evil["pack"], world.pack(), LISTED, world.mandate()),
         **llm_pages.answers(evil["answers"], world.mandate()),
         **llm_pages.context(evil["context"], evil["pack"], LISTED),
         **llm_pages.evidence(evil["evidence"], world.mandate()),
