@@ -207,7 +207,8 @@ def shadowed(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     known, before = market(read, DRIFT_SESSIONS + HORIZON_SESSIONS), read.previous("shadow_book")
     targets = read.each("target_portfolio", TARGETS_HELD, with_session=False)
     now, earlier = held_targets(targets, before)
-    views = [] if now is None else read.of("llm_context", {now.session})
+    told = dict(read.each("llm_context", TARGETS_HELD, with_session=False))
+    views = [told[now.session]] if now is not None and now.session in told else []
     rows = known.instruments
     costs = linear_costs(known.mandate, list(rows["currency"]), (rows["kind"] == "FUND").to_numpy())
     return shadow_row(
@@ -217,7 +218,7 @@ def shadowed(read: Reader, ledger: Ledger) -> "pd.DataFrame":
         known.window,
         costs=costs,
         nav=state_of(read.read("book_state")).nav,
-        contaminated=any(origin_of(frame).contaminated for _, frame in views),
+        contaminated=any(origin_of(frame).contaminated for frame in views),
     )
 
 

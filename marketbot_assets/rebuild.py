@@ -80,10 +80,13 @@ def llm_evidence(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     from marketbot_assets.insight.evidence import Said, due, extended, rule_of
 
     mandate, before = read.mandate(), read.previous("llm_evidence")
-    rule = rule_of(mandate)
-    wanted = due(before, last_sessions(mandate, read.session, EVIDENCE_SESSIONS), rule)
-    contexts, listings = dict(read.of("llm_context", wanted)), dict(read.of("instruments", wanted))
-    said = [Said(day, contexts[day], listings[day]) for day in sorted(contexts.keys() & listings.keys())]
+    rule, days = rule_of(mandate), last_sessions(mandate, read.session, EVIDENCE_SESSIONS)
+    wanted = due(before, days, rule)
+    depth = len(days) - 1 - days.index(wanted[0]) if wanted else 0  # partitions are sessions, or fewer
+    contexts, listings = (
+        dict(read.each(asset, depth, with_session=False)) if depth else {} for asset in ("llm_context", "instruments")
+    )
+    said = [Said(day, contexts[day], listings[day]) for day in wanted if day in contexts and day in listings]
     if before is not None and not said:
         return before
     return extended(before, said, market(read, EVIDENCE_SESSIONS).window, rule.horizon_sessions)

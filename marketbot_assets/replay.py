@@ -46,7 +46,9 @@ AFTERWARDS = (
     "shortfall",
     "intraday_exits",
 )  # unpartitioned; made beside the daily check, or before
-DAILY = tuple(x for x in (*rebuild_data.RAW, *rebuild_data.REBUILDS, *rebuild.REBUILDS) if x not in AFTERWARDS)
+DAILY = tuple(
+    x for x in (*rebuild_data.RAW, "llm_answers", *rebuild_data.REBUILDS, *rebuild.REBUILDS) if x not in AFTERWARDS
+)
 EXACT = frozenset({"orders"})
 NOT_NUMERIC = frozenset({"lock_sha256"})
 FAILURES = (MarketbotError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)

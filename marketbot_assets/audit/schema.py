@@ -106,6 +106,7 @@ SHADOW_BOOK = Table(
     ("session",),
     (
         Column("session", "date", "decision session"),
+        Column("opened_on", "date", "session at which both books opened with the value of the real one"),
         Column(
             "decided_on", "date", "session of the target held until this close; null before there is one", nullable=True
         ),

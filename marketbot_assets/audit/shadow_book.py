@@ -67,14 +67,15 @@ def shadow_row(
     """
     session = window.sessions[-1]
     if before is None:
-        return _row(session, None, (nav, nav), (0.0, 0.0), (0.0, 0.0), 0.0, False, "both books open, in cash")
+        return _row(session, session, None, (nav, nav), (0.0, 0.0), (0.0, 0.0), 0.0, False, "both books open, in cash")
     last = before.iloc[0]
     values, since = (float(last["nav_with"]), float(last["nav_without"])), last["session"].date()
+    opened = last["opened_on"].date()
     if now is None:
-        return _row(session, None, values, (0.0, 0.0), (0.0, 0.0), 0.0, False, "no target was traded yet")
+        return _row(session, opened, None, values, (0.0, 0.0), (0.0, 0.0), 0.0, False, "no target was traded yet")
     if since not in window.sessions:
         text = f"the row before is of {since}, too long ago: nothing is earned since"
-        return _row(session, now.session, values, (0.0, 0.0), (0.0, 0.0), 0.0, contaminated, text)
+        return _row(session, opened, now.session, values, (0.0, 0.0), (0.0, 0.0), 0.0, contaminated, text)
     names, start = window.instruments, window.sessions.index(since)
     grown = np.prod(1.0 + window.base_return[start + 1 :], axis=0) - 1.0
     grown = np.where(np.isfinite(grown), grown, 0.0)
@@ -87,11 +88,14 @@ def shadow_row(
         earned.append((1.0 - cost) * (1.0 + math.fsum(held * grown)) - 1.0)
     influence = math.fsum(np.abs(now.weights(WITH, names) - now.weights(WITHOUT, names)))
     after = (values[0] * (1.0 + earned[0]), values[1] * (1.0 + earned[1]))
-    return _row(session, now.session, after, (earned[0], earned[1]), (paid[0], paid[1]), influence, contaminated, "")
+    return _row(
+        session, opened, now.session, after, (earned[0], earned[1]), (paid[0], paid[1]), influence, contaminated, ""
+    )
 
 
 def _row(
     session: dt.date,
+    opened_on: dt.date,
     decided_on: dt.date | None,
     navs: tuple[float, float],
     earned: tuple[float, float],
@@ -102,6 +106,7 @@ def _row(
 ) -> pd.DataFrame:
     row = {
         "session": pd.Timestamp(session),
+        "opened_on": pd.Timestamp(opened_on),
         "decided_on": pd.NaT if decided_on is None else pd.Timestamp(decided_on),
         "nav_with": navs[0],
         "nav_without": navs[1],

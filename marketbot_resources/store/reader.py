@@ -180,13 +180,6 @@ class Reader:
         rows = self._rows_up_to(asset, inclusive=with_session)[-lookback_sessions:]
         return [(dt.date.fromisoformat(row.part), self._load(row)) for row in rows]
 
-    def of(self, asset: str, sessions: "Collection[dt.date]") -> "list[tuple[dt.date, pd.DataFrame]]":
-        """(session, frame) of those of some sessions before this one that have an object, oldest first."""
-        self._check(asset)
-        wanted = {day.isoformat() for day in sessions}
-        rows = self._rows_up_to(asset, inclusive=False) if wanted else []
-        return [(dt.date.fromisoformat(row.part), self._load(row)) for row in rows if row.part in wanted]
-
     def as_of(self, asset: str) -> "pd.DataFrame":
         """All rows known at the cutoff: bootstrap and partitions up to this session with known_at <= cutoff."""
         rows = self.panel(asset)

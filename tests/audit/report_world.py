@@ -511,7 +511,16 @@ def small_frames() -> dict[str, pd.DataFrame]:
         "forecasts": framed(FORECASTS, forecasts),
         "drift": rows_frame(DRIFT, [dict(zip(columns, row, strict=True)) for row in drift]),
         "shadow_book": framed(
-            SHADOW_BOOK, [{"session": pd.Timestamp(SESSION), "decided_on": pd.NaT, "nav_with": 1e6, "nav_without": 1e6}]
+            SHADOW_BOOK,
+            [
+                {
+                    "session": pd.Timestamp(SESSION),
+                    "opened_on": pd.Timestamp(SESSION),
+                    "decided_on": pd.NaT,
+                    "nav_with": 1e6,
+                    "nav_without": 1e6,
+                }
+            ],
         ),
     }
 

@@ -53,7 +53,7 @@ def test_a_target_is_held_from_the_close_after_its_own() -> None:
     rows = played([target(0.5, 0.0, (0.0, 0.5))] * 3, [[9.0, 9.0], [9.0, 9.0], [0.1, -0.1]])
     assert [row["message"].iloc[0] for row in rows] == ["both books open, in cash", "no target was traded yet", ""]
     last = rows[2].iloc[0]
-    assert last["decided_on"] == pd.Timestamp(day(0))
+    assert (last["decided_on"], last["opened_on"]) == (pd.Timestamp(day(0)), pd.Timestamp(day(0)))
     assert (last["cost_with"], last["cost_without"]) == (pytest.approx(0.0005), pytest.approx(0.001))
     assert last["nav_with"] == pytest.approx(1000 * 0.9995 * 1.05)
     assert last["nav_without"] == pytest.approx(1000 * 0.999 * 0.95)
