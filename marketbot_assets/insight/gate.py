@@ -11,6 +11,11 @@ import pandas as pd
 from marketbot_assets.insight.gate_draft import Draft, drafted
 from marketbot_assets.insight.gate_pack import Known, known_of
 from marketbot_assets.insight.gate_rules import (
+    EVIDENCE_MAX,
+    PUBLISHERS_MIN,
+    QUOTES_MAX,
+    STRONG_SCORE,
+    THEMES_MAX,
     out_of_quantity,
     out_of_range,
     repeated,
@@ -20,7 +25,7 @@ from marketbot_assets.insight.gate_rules import (
     wrong_numbers,
 )
 from marketbot_assets.insight.gate_schema import answer_schema
-from marketbot_assets.insight.gate_text import Json, foreign_characters, parsed, too_large
+from marketbot_assets.insight.gate_text import BYTES_MAX, Json, foreign_characters, parsed, too_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +68,18 @@ class Rejected:
 
 
 RULES: Mapping[str, str] = {
-    "size": "An answer has at most 65536 bytes.",
+    "size": f"An answer has at most {BYTES_MAX} bytes.",
     "text": "An answer is plain ASCII: names and ids exactly as the pack writes them.",
     "json": "An answer is one JSON document and nothing else: no code fence, no text around it, no key twice, no NaN.",
     "shape": "An answer has exactly the keys and types of the schema; numbers are JSON numbers, ranks are integers.",
-    "quantity": "At least one view, each with 1 to 8 items of evidence; at most 6 themes and 40 quotes.",
+    "quantity": f"At least one view, each with 1 to {EVIDENCE_MAX} items of evidence; at most {THEMES_MAX} themes and {QUOTES_MAX} quotes.",
     "ranges": "Directions and scores lie in [-1, 1], confidences in [0, 1], ranks count from 1.",
     "names": "Themes are those of the closed list, subjects those of the pack. Leave out what is not there.",
     "uniqueness": "Every theme, subject and item occurs once; ranks are 1, 2, ... without a gap.",
     "evidence": "Evidence names ids of facts, macro releases or headlines; one at least is about the subject, its sector, country "
     "or the market.",
     "numbers": "A quoted value is the number that its item states; leave out a quote when in doubt.",
-    "publishers": "A score beyond 0.5 needs a fact about the subject or headlines of two publishers; else stay within 0.5.",
+    "publishers": f"A score beyond {STRONG_SCORE} needs a fact about the subject or headlines about it of {PUBLISHERS_MIN} publishers.",
     "gate": "An answer is one JSON document of the schema.",
 }
 Layer = Callable[[Draft, Known], list[str]]
