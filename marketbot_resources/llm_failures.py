@@ -124,9 +124,10 @@ def read_answer(response: Mapping[str, Json], body: str, model: str) -> LlmAnswe
         message, finish = cast("dict[str, Json]", choice["message"]), choice.get("finish_reason")
         told = cast("dict[str, Json]", json.loads(body))
         text, refusal, calls = message.get("content"), message.get("refusal"), message.get("tool_calls")
+        stopped = told.get("stop_reason")  # Anthropic's own word, which litellm gives as a filter's
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         return _bad(FailureKind.BAD_ANSWER, f"expected an answer with one choice, found {type(error).__name__}")
-    if refusal or told.get("stop_reason") == "refusal":
+    if refusal or stopped == "refusal":
         return _bad(FailureKind.REFUSAL, f"the model refused: {refusal or text or 'without a word'}")
     if finish == "content_filter":
         return _bad(FailureKind.CONTENT_FILTER, "the provider's filter stopped the answer")

@@ -7,35 +7,36 @@ answer. It holds itself to bounds of memory and time, so that it ends also when 
 (`llm_process`), what an error means (`llm_failures`), what may go over the wire (`llm_transport`).
 """
 
+import ipaddress
 import json
 import os
 import resource
 import signal
-import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
 from marketbot_resources import settings
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.llm import FailureKind, LlmAnswer, LlmFailure
+from marketbot_resources.llm_cache import open_cache
 from marketbot_resources.llm_failures import Wire, failure_of, is_strict, one_line, read_answer
 from marketbot_resources.redaction import redactor
 
 if TYPE_CHECKING:
     from marketbot_resources.llm_transport import OnePost
 
+T = TypeVar("T")
 PINNED = "1.110.2"
-MEMORY_BYTES_MAX = 1 << 30  # of addresses: more than any call has needed, less than hurts a small machine
+MEMORY_BYTES_MAX = 768 << 20  # of addresses: twice what a call has needed, less than a small machine has
 CPU_SECONDS_MAX = 120
 START_SECONDS_MAX = 60
-CACHE_SECONDS_MAX = 0.5
-CACHE_KEPT_SECONDS = 7 * 86_400
+CACHE_SECONDS_MAX = 2.0
 ORIGINS = {"openai": "https://api.openai.com", "anthropic": "https://api.anthropic.com"}
 
 
@@ -76,12 +77,33 @@ def answer(call: Call) -> LlmAnswer | LlmFailure:
     wrong = _wrong_litellm()
     if wrong:
         return LlmFailure(FailureKind.WORKER_DIED, wrong)
+    import litellm  # noqa: F401 - takes seconds, which no bound of a cache may cut
+
+    cache = _quickly(lambda: open_cache(settings.variable("MARKETBOT_LLM_CACHE") or "")) if call.cache else None
+    known = None if cache is None else _quickly(lambda: cache.get(call.question))
+    if known is not None:
+        return known
     transport = _transport(call)
     found = _asked(call, transport, with_schema=call.provider != "bedrock")
-    if not transport.tools_refused:
-        return found
-    # litellm asks some models for JSON by way of a tool; they read the schema in the prompt
-    return _asked(call, _transport(call), with_schema=False)
+    if (
+        transport.tools_refused
+    ):  # litellm asks some models for JSON by way of a tool; they read the schema in the prompt
+        found = _asked(call, _transport(call), with_schema=False)
+    if cache is not None and isinstance(found, LlmAnswer):
+        _quickly(lambda: cache.put(call.question, found))
+    return found
+
+
+def _quickly(action: Callable[[], T]) -> T | None:
+    """What a cache says, if it says it at once: no call fails or waits for one."""
+    try:
+        _allow_seconds(CACHE_SECONDS_MAX)
+        return action()
+    except (Exception, Expired) as error:
+        sys.stderr.write(f"the cache: {type(error).__name__}\n")
+        return None
+    finally:
+        _allow_seconds(START_SECONDS_MAX)
 
 
 def _transport(call: Call) -> "OnePost":
@@ -105,9 +127,7 @@ def _asked(call: Call, transport: "OnePost", with_schema: bool) -> LlmAnswer | L
         return failure_of(classes, redactor().text(str(error)), transport.wire)
     finally:
         _allow_seconds(START_SECONDS_MAX)  # to write it down
-    body = transport.wire.body
-    cached = json.dumps({**response, "cached": True})
-    return read_answer(response, cached if body is None else body, call.model)
+    return read_answer(response, transport.wire.body or "", call.model)
 
 
 def _complete(call: Call, transport: "OnePost", with_schema: bool) -> dict[str, Json]:
@@ -118,8 +138,6 @@ def _complete(call: Call, transport: "OnePost", with_schema: bool) -> dict[str, 
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.drop_params = True  # a model that takes no temperature or seed is asked without
-    if call.cache:
-        _use_cache()
     client = httpx.Client(transport=transport, follow_redirects=False, timeout=call.timeout_seconds)
     shape = {"name": "views", "strict": is_strict(call.schema), "schema": call.schema}
     more = {"response_format": {"type": "json_schema", "json_schema": shape}} if with_schema else {}
@@ -135,7 +153,6 @@ def _complete(call: Call, transport: "OnePost", with_schema: bool) -> dict[str, 
         timeout=float(call.timeout_seconds),
         num_retries=0,
         max_retries=0,
-        cache={"namespace": f"marketbot:{call.question}", "ttl": CACHE_KEPT_SECONDS},
         **more,
         **_provider(call, client),
     )
@@ -164,31 +181,19 @@ def _provider(call: Call, client: object) -> dict[str, object]:
 
     local = call.provider == "local"
     base = call.base if local else f"{call.base}/v1"
-    key = (settings.variable("MARKETBOT_LLM_LOCAL_KEY") if local else settings.variable("OPENAI_API_KEY")) or "none"
+    key = (_local_key(base) if local else settings.variable("OPENAI_API_KEY")) or "none"
     sdk = openai.OpenAI(api_key=key, base_url=base, http_client=client, max_retries=0)  # type: ignore[arg-type]
     return {"model": f"openai/{call.model}", "api_base": base, "api_key": key, "client": sdk}
 
 
-def _use_cache() -> None:
-    """The Redis cache of litellm, when a server is there; a cache that does not answer at once is not used."""
-    import litellm
-    from litellm.caching.caching import Cache
-
-    address = settings.variable("MARKETBOT_LLM_CACHE") or ""
+def _local_key(address: str) -> str | None:
+    """The key of a local server; over plain http it does not leave this machine."""
     told = urlsplit(address)
-    if told.scheme not in ("redis", "rediss") or not told.hostname:
-        return
     try:
-        with socket.create_connection((told.hostname, told.port or 6379), CACHE_SECONDS_MAX):
-            pass
-        litellm.cache = Cache(
-            type="redis",  # type: ignore[arg-type]
-            url=address,
-            socket_timeout=CACHE_SECONDS_MAX,
-            socket_connect_timeout=CACHE_SECONDS_MAX,
-        )
-    except Exception as error:
-        sys.stderr.write(f"cache: {type(error).__name__}\n")
+        here = told.hostname == "localhost" or ipaddress.ip_address(told.hostname or "").is_loopback
+    except ValueError:
+        here = False
+    return settings.variable("MARKETBOT_LLM_LOCAL_KEY") if told.scheme == "https" or here else None
 
 
 def _wrong_litellm() -> str:

@@ -8,19 +8,27 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
-from services import S3, Go, Postgres, lacking
+from services import S3, Go, Postgres, Redis, lacking
 
 # A property takes as long as a busy machine needs: a time limit would make it fail by chance.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 os.environ.pop("MARKETBOT_LEDGER", None)  # tests write: never into the ledger of somebody who runs them
-MARKS = ("postgres", "s3", "go")
+MARKS = ("postgres", "s3", "redis", "go")
+HEAVY = (
+    "graph",
+    "commands",
+    "simulation",
+    "research",
+    "portfolio",
+)  # folders whose files take longest: they begin first
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whoever asks for a server has its mark; whoever has a mark is skipped where the program is missing; campaigns wait."""
+    items.sort(key=lambda item: item.path.parent.name not in HEAVY)
     asked = "long" in str(config.getoption("-m")) or bool(os.environ.get("MARKETBOT_LONG"))
     for item in items:
         if item.get_closest_marker("long") and not asked:
@@ -44,6 +52,13 @@ def postgres() -> Iterator[Postgres]:
 def s3() -> Iterator[S3]:
     """A running S3 store, one per worker. A test that stops or kills it starts it again, whatever happens."""
     with S3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    """A running Redis, one per worker. A test that stops or kills it starts it again, whatever happens."""
+    with Redis() as server:
         yield server
 
 
