@@ -1,6 +1,8 @@
 """Where the language models of the mandate stand after the newest session: one line of `status`. It only reads."""
 
+import datetime as dt
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from marketbot_assets.commands.reconcile import newest_row
@@ -39,8 +41,21 @@ def llm_state(lake: "Lake", mandate: "Mandate") -> View | None:
         "accepted": None if done is None else done.accepted,
         "cost_usd": None if done is None else plain(done.cost_usd),
         "usd_per_day": mandate.llm.usd_per_day,
+        **_spent(lake, mandate.llm.usd_per_day),
         "incident": None if newest is None else {"session": newest.key.partition("/")[0], **newest.body},
     }
+
+
+def _spent(lake: "Lake", usd_per_day: float) -> View:
+    """The UTC day of the newest cutoff and what it used up, open reservations in full; null before there is one."""
+    from marketbot_assets.llm_budget import Budget
+
+    cutoff = max((str(entry.body["cutoff_at"]) for entry in lake.ledger.entries("session_cutoff")), default=None)
+    if cutoff is None:
+        return {"day": None, "spent_usd": None}
+    day = dt.datetime.fromisoformat(cutoff).astimezone(dt.UTC).date()
+    spent = Budget(lake.ledger, day, Decimal(repr(usd_per_day))).spent().total
+    return {"day": day.isoformat(), "spent_usd": plain(spent)}
 
 
 def llm_line(found: View | None) -> str:
@@ -52,7 +67,8 @@ def llm_line(found: View | None) -> str:
         return f"{chain}: no session has asked yet"
     weight = "weight not known" if found["weight"] is None else f"weight {cast('float', found['weight']):.2f}"
     why = f" ({found['weight_reason']})" if found["weight_reason"] else ""
-    cost = f"{found['accepted']} of {found['tries']} tries accepted, {found['cost_usd']} of {found['usd_per_day']:g} US dollars"
+    cost = f"{found['accepted']} of {found['tries']} tries accepted for {found['cost_usd']} US dollars"
+    cost += f", {found['spent_usd']} of {found['usd_per_day']:g} used up on {found['day']}" if found["day"] else ""
     incident = cast("Mapping[str, object] | None", found["incident"])
     last = f"; last incident {incident['session']} {incident['code']}: {incident['reason']}" if incident else ""
     told = f"{chain}: {weight}{why}; session {found['session']}: {cost}{last}"

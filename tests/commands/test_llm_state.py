@@ -39,17 +39,20 @@ def lake(home: Path, facts: dict[str, Json]) -> Lake:
 
 
 def test_one_line_of_status(tmp_path: Path) -> None:
-    """Who is asked, the weight and why, the tries and their cost, and the newest incident."""
+    """Who is asked, the weight and why, tries and cost, the day's budget with an open reservation in full, the incident."""
     home = lake(tmp_path, {"llm_weight": 0.25, "llm_weight_reason": "earned by 80 sessions"})
     for n, code in enumerate(("LLM_WORKER", "LLM_PROVIDER")):
         body: dict[str, Json] = {"session": PART, "code": code, "reason": f"nobody\x1b[31m answered {n}"}
         home.ledger.append("llm_incident", f"{PART}/{code}/1", body)
+    home.ledger.append("session_cutoff", PART, {"cutoff_at": "2018-12-15T00:30:00+00:00"})
+    home.ledger.append("llm_reserved", "2018-12-15/1", {"request_sha256": "ab", "worst_usd": "0.02"})
+    home.ledger.append("llm_reserved", "2018-12-14/1", {"request_sha256": "cd", "worst_usd": "0.4"})
     found = llm_state(home, world.mandate())
     assert found is not None
     assert (found["weight"], found["tries"], found["accepted"], found["cost_usd"]) == (0.25, 3, 1, "0.0042")
     assert llm_line(found) == (
-        "openai:gpt-x, then local:tiny-1b: weight 0.25 (earned by 80 sessions); session 2018-12-14: 1 of 3 tries accepted, "
-        "0.0042 of 0.5 US dollars; last incident 2018-12-14 LLM_PROVIDER: nobody [31m answered 1"
+        "openai:gpt-x, then local:tiny-1b: weight 0.25 (earned by 80 sessions); session 2018-12-14: 1 of 3 tries accepted "
+        "for 0.0042 US dollars, 0.02 of 0.5 used up on 2018-12-15; last incident 2018-12-14 LLM_PROVIDER: nobody [31m answered 1"
     )
 
 
