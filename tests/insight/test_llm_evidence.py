@@ -142,7 +142,7 @@ def test_fewer_than_eight_names_are_no_coefficient(known: int, names: int, is_kn
 def test_hits_are_counted_by_confidence() -> None:
     """Outcome -4 .. 4 without 0: a view of 1 hits above the mean; confidence of exactly 1/3 or 2/3 is the upper third."""
     returns = np.zeros((3, 8))
-    returns[2] = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) / 100
+    returns[2] = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) / 100 + 0.07  # a market that rises hits nothing
     sure = [0.0, 0.1, 1 / 3, 0.5, 2 / 3, 0.9, 1.0, 1.0]
     rows = [(name, 0.0 if name == "N7" else 1.0, c) for name, c in zip(NAMES, sure, strict=True)]
     said = Said(dt.date(2020, 1, 1), sentiments(rows), listed())
@@ -212,6 +212,14 @@ def test_a_record_by_hand() -> None:
     assert found.weight == pytest.approx((0.024 - 1.64 * error) / 0.05)
     assert "earns" in found.reason
     assert "80 sessions" in found.reason
+
+
+def test_only_what_overlaps_makes_the_error_larger() -> None:
+    """A horizon of one session overlaps with nothing, however coefficients cluster; of two, one lag: g1 = (79 - 2) / 80 * g0."""
+    clustered = record([0.04] * 40 + [0.08] * 40)
+    one, two = (worth(clustered, VERSION, RULE.model_copy(update={"horizon_sessions": h})) for h in (1, 2))
+    assert one.standard_error == pytest.approx(0.02 / math.sqrt(79))
+    assert two.standard_error == pytest.approx(0.02 * math.sqrt((1 + 77 / 80) / 79))
 
 
 NOTHING: tuple[tuple[str, pd.DataFrame], ...] = (
