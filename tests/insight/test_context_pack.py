@@ -290,3 +290,57 @@ def test_what_is_no_number_is_no_fact(value: float) -> None:
     """An unknown feature has no item, in the market's facts and the groups' as well."""
     unknown = {name: [value] * 4 for name in sorted({shown.feature for shown in FACTS})}
     assert of_kind(pack(features=features(**unknown)), "FACT", "text") == []
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 4), st.integers(-3, 1), st.integers(-2, 2)), max_size=14)
+)
+def test_macro_agrees_with_a_slow_reading(rows: list[tuple[str, int, int, int]]) -> None:
+    """Per series by plain loops: newest period known, its newest release, and the difference to the period before."""
+    unique = {(name, month, hour): value for name, month, hour, value in rows}
+    table = [
+        release(name, f"2020-0{month}-01", float(value), CUTOFF + hour * HOUR, "u")
+        for (name, month, hour), value in unique.items()
+    ]
+    expected = []
+    for name in "ABC":
+        newest: dict[int, tuple[int, int]] = {}
+        for (series, month, hour), value in unique.items():
+            if series == name and hour <= 0 and (month not in newest or newest[month][0] < hour):
+                newest[month] = (hour, value)
+        months = sorted(newest)
+        if months:
+            value = newest[months[-1]][1]
+            text = f"2020-0{months[-1]}-01: {value} u"
+            if len(months) > 1:
+                change = value - newest[months[-2]][1]
+                text += f", change {'+' if change > 0 else ''}{change}"
+            expected.append((name, text))
+    made = pack(macro=macro(*table))
+    assert [row for row in of_kind(made, "MACRO", "subject", "text") if row[0] != "VIX"] == expected
+
+
+def test_a_listing_known_at_the_cutoff_is_a_subject_and_flat_names_are_not_up() -> None:
+    """The cutoff itself is in time; a return of zero is no rise; simulated members make a group's facts simulated."""
+    made = pack(instruments=instruments(known_at=[CUTOFF] * 4), features=features(return_63d=[0.0, 0.1, 0.1, 0.0]))
+    assert "MBA" in set(made["subject"])
+    facts = {(subject, text): flag for subject, text, flag in of_kind(made, "FACT", "subject", "text", "synthetic")}
+    assert facts["Energy", "names up over 63d 50%"] is True
+    assert facts["US", "names up over 63d 50%"] is False
+    assert facts["market", "ten-year less two-year yield 0.00 percent"] is False
+    assert facts["MBA", "below high 252d 0%"] is False
+
+
+def test_lengths_are_capped() -> None:
+    """200 characters of a headline, 60 of a name, 40 of each of five publishers."""
+    long = "ab " * 100
+    rows = [headline("k", long, at=CUTOFF - n * HOUR, publisher=f"{n} {'cd ' * 30}") for n in range(7)]
+    told = [row | {"headline_id": f"k{n}"} for n, row in enumerate(rows)]
+    made = pack(news=news(*told), instruments=instruments(name=[long, "Apex", "Core", "Delta"]))
+    ((text, publishers),) = of_kind(made, "HEADLINE", "text", "publisher")
+    assert (len(text), text[-5:]) == (198, "b ...")
+    assert [len(name) for name in publishers.split("; ")] == [38] * 5
+    (subject,) = made.loc[(made["kind"] == "SUBJECT") & (made["subject"] == "MBA"), "text"]
+    assert subject == "AAA, " + "ab " * 18 + "..., Energy, US"
+    assert PER_INSTRUMENT_MAX == 5
