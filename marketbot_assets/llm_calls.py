@@ -4,7 +4,7 @@ A pass walks the mandate's chain until an answer is accepted: a refused answer h
 failure goes on to the next model at once. A second pass asks the accepted model alone, since views of two models are not joined.
 After a pass without an accepted answer no further one is paid for: the rules stand in.
 
-Not here: how a model is called (`llm_process`), budget and record of one call (`llm_desk`, `llm_budget`), what a changed model means
+Not here: how a model is called (`llm_process`), budget and record of one call (`llm_desk`, `llm_budget`), what a change of model is
 (`llm_versions`), what an answer may say (`insight.gate`), what becomes of views (`insight.context`).
 """
 
