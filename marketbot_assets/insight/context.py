@@ -24,7 +24,7 @@ Row = Mapping[Hashable, object]
 class _Said:
     """What one pass, or both joined, says of one subject. `rank`: 0 for what is no theme."""
 
-    rank: float
+    rank: int
     score: float
     confidence: float
     evidence: tuple[str, ...]
@@ -122,7 +122,7 @@ def _by_subject(views: Views) -> dict[_Key, _Said]:
 
 
 def _joined(one: Mapping[_Key, _Said], other: Mapping[_Key, _Said], order: Sequence[str]) -> dict[_Key, _Said]:
-    """What both passes name; symmetric in the passes. Themes are ranked anew by their mean rank, equal ones by name."""
+    """What both passes name; symmetric in the passes. Themes are ranked anew by the sum of their ranks, equal ones by name."""
     place = {item: number for number, item in enumerate(order)}
     both: dict[_Key, _Said] = {}
     for key in sorted(set(one) & set(other)):
@@ -130,7 +130,7 @@ def _joined(one: Mapping[_Key, _Said], other: Mapping[_Key, _Said], order: Seque
         agreement = 1.0 - abs(a.score - b.score) / 2.0
         evidence = tuple(sorted({*a.evidence, *b.evidence}, key=lambda item: place[item]))
         confidence = (a.confidence + b.confidence) / 2.0 * agreement
-        both[key] = _Said((a.rank + b.rank) / 2.0, (a.score + b.score) / 2.0, confidence, evidence)
+        both[key] = _Said(a.rank + b.rank, (a.score + b.score) / 2.0, confidence, evidence)
     themes = sorted((said.rank, key) for key, said in both.items() if key[0] == "THEME")
     for rank, (_, key) in enumerate(themes, start=1):
         said = both[key]
@@ -143,9 +143,9 @@ def _frame(said: Mapping[_Key, _Said], *, source: str, version: str, contaminate
         {
             "kind": kind,
             "subject": subject,
-            "rank": int(view.rank),
+            "rank": view.rank,
             "score": round(view.score, DECIMALS) + 0.0,
-            "confidence": round(view.confidence, DECIMALS) + 0.0,
+            "confidence": round(view.confidence, DECIMALS),
             "evidence": " ".join(view.evidence),
             "source": source,
             "version": version,

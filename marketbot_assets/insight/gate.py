@@ -72,14 +72,16 @@ RULES: Mapping[str, str] = {
     "text": "An answer is plain ASCII: names and ids exactly as the pack writes them.",
     "json": "An answer is one JSON document and nothing else: no code fence, no text around it, no key twice, no NaN.",
     "shape": "An answer has exactly the keys and types of the schema; numbers are JSON numbers, ranks are integers.",
-    "quantity": f"At least one view, each with 1 to {EVIDENCE_MAX} items of evidence; at most {THEMES_MAX} themes and {QUOTES_MAX} quotes.",
+    "quantity": f"At least one view, each with 1 to {EVIDENCE_MAX} items of evidence; at most {THEMES_MAX} themes, "
+    f"{QUOTES_MAX} quotes.",
     "ranges": "Directions and scores lie in [-1, 1], confidences in [0, 1], ranks count from 1.",
     "names": "Themes are those of the closed list, subjects those of the pack. Leave out what is not there.",
     "uniqueness": "Every theme, subject and item occurs once; ranks are 1, 2, ... without a gap.",
     "evidence": "Evidence names ids of facts, macro releases or headlines; one at least is about the subject, its sector, country "
     "or the market.",
     "numbers": "A quoted value is the number that its item states; leave out a quote when in doubt.",
-    "publishers": f"A score beyond {STRONG_SCORE} needs a fact about the subject or headlines about it of {PUBLISHERS_MIN} publishers.",
+    "publishers": f"A score beyond {STRONG_SCORE} needs a fact about the subject or headlines about it of "
+    f"{PUBLISHERS_MIN} publishers.",
     "gate": "An answer is one JSON document of the schema.",
 }
 Layer = Callable[[Draft, Known], list[str]]

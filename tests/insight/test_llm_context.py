@@ -96,6 +96,13 @@ def test_an_accepted_answer_becomes_rows() -> None:
     LLM_CONTEXT.pandera_schema.validate(found)
 
 
+def test_scores_are_rounded_to_six_digits_and_never_minus_zero() -> None:
+    """What is smaller than half a millionth is 0."""
+    said = [sentiment("AAPL", -4e-7, 4e-7), sentiment("US", -0.1234567, 0.9999994)]
+    found = views(row(1, answer=text_of(themes=[], risk_on=None, sentiments=said)))
+    assert str(found[["score", "confidence"]].to_numpy().tolist()) == "[[0.0, 0.0], [-0.123457, 0.999999]]"
+
+
 def test_the_newest_accepted_answer_counts() -> None:
     """Attempts decide, not places in the frame; a try that was refused or failed later does not take it back."""
     old, new = row(1), row(3, answer=text_of(sentiments=[sentiment("AAPL", 0.1)]), repair=True)

@@ -64,6 +64,16 @@ def test_the_schema_of_a_wide_pack_leaves_ids_to_the_gate() -> None:
         )
 
 
+def test_the_schema_counts_letters_too() -> None:
+    """Up to 15,000 letters in all enums: those of 12 themes and 7 subjects and one id that takes the rest; not one more."""
+    subjects = tuple(row for row in ROWS if row[1] == "SUBJECT")
+    themes = "commodities credit currency curve earnings geopolitics growth inflation monetary_policy regulation trend volatility"
+    rest = 15_000 - len(themes.replace(" ", "")) - len("AAPLXOMSAPTechnologyEnergyUSDE")
+    for length, enums in ((rest, [1, 7, 12]), (rest + 1, [7, 12])):
+        wide = pack_of((*subjects, ("F" * length, "FACT", "AAPL", "INSTRUMENT", "1", 1.0, "")))
+        assert sorted(map(len, enums_of(wide))) == enums
+
+
 scores = st.floats(-1, 1, allow_nan=False)
 shares = st.floats(0, 1, allow_nan=False)
 BROAD = {"AAPL": ["F1", "H2"], "XOM": ["F4"], "Technology": ["F2"], "US": ["M1", "H6"], "DE": ["M1"]}
