@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from marketbot_assets.pages import Shows, cell, labels_of, markdown, picture
+from marketbot_assets.markdown_text import cell
+from marketbot_assets.pages import Shows, labels_of, markdown, picture
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -13,6 +13,7 @@ from marketbot_assets.execution import assets as execution
 from marketbot_assets.features import assets as features
 from marketbot_assets.ingestion import assets as ingestion
 from marketbot_assets.insight import assets as insight
+from marketbot_assets.insight import checks as insight_checks
 from marketbot_assets.jobs import JOBS
 from marketbot_assets.normalization import assets as normalization
 from marketbot_assets.normalization import checks as normalization_checks
@@ -34,7 +35,7 @@ ASSETS = [
     *audit.ASSETS,
     *research.ASSETS,
 ]
-CHECKS = [*normalization_checks.CHECKS]
+CHECKS = [*normalization_checks.CHECKS, *insight_checks.CHECKS]
 
 
 def build_definitions(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -> dg.Definitions:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import dagster as dg
 
 from marketbot_assets.checks import schema_check, schema_check_spec, schema_problems
+from marketbot_assets.markdown_text import cell
 from marketbot_assets.partitions import sessions
 from marketbot_assets.rebuild_data import FROM_BODY, ReceivedBody, received_facts
 from marketbot_resources.errors import ProviderError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 OWNERS = ["team:marketbot"]
 REFETCH_TAG = "marketbot/refetch"
+Shown = dg.MetadataValue | str | int | float
 PREVIEW_ROWS, REFUSALS_SHOWN = 8, 10
 _ROOT = Path(__file__).parent
 _RESOURCES = _ROOT.parent / "marketbot_resources"
@@ -125,7 +127,7 @@ def materialized(
     *,
     blobs: Sequence[str] = (),
     facts: Mapping[str, Json] | None = None,
-    shows: Mapping[str, dg.MetadataValue | str | int | float] | None = None,
+    shows: Mapping[str, Shown] | None = None,
 ) -> dg.MaterializeResult:
     """Stores a frame as this asset's newest version and describes it for the asset page.
 
@@ -169,7 +171,7 @@ def _result(
     before: IndexRow | None,
     frame: "pd.DataFrame",
     check: dg.AssetCheckResult,
-    shows: Mapping[str, dg.MetadataValue | str | int | float],
+    shows: Mapping[str, Shown],
 ) -> dg.MaterializeResult:
     if before is None:
         change = "first version"
@@ -192,7 +194,7 @@ def _result(
     )
 
 
-def _shown(value: dg.MetadataValue | str | int | float) -> dg.MetadataValue | str | int | float:
+def _shown(value: Shown) -> Shown:
     if isinstance(value, dg.MarkdownMetadataValue):
         return dg.MetadataValue.md(redactor().text(value.value))
     if isinstance(value, float) and math.isfinite(value):  # cents of money, six digits of what is small
@@ -213,7 +215,7 @@ def preview(frame: "pd.DataFrame") -> str:
 def _cell(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else _plain(value) if isinstance(value, Decimal) else str(value)
     text = redactor().text(text) if len(text) > 60 else text  # half a secret is not recognised
-    return text[:60].replace("|", "/").replace("\n", " ")
+    return cell(text[:60])
 
 
 def _plain(value: Decimal) -> str:
@@ -227,11 +229,16 @@ def asks_again(context: dg.AssetExecutionContext) -> bool:
 
 
 def stored(
-    context: dg.AssetExecutionContext, store: StoreResource, table: Table, *, always: bool = False
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    table: Table,
+    *,
+    always: bool = False,
+    shows: "Callable[[pd.DataFrame], Mapping[str, Shown]] | None" = None,
 ) -> dg.MaterializeResult | None:
     """What is stored already for a raw, bootstrap or broker asset, unless the run asks to fetch again.
 
-    `always`: also then; for what is decided once in the life of a home.
+    `always`: also then; for what is decided once in the life of a home. `shows`: more metadata of the frame.
     """
     if asks_again(context) and not always:
         return None
@@ -241,7 +248,8 @@ def stored(
     served = store.lake.load(row)
     same_code = row.code_version == code_of(_stage(context))  # what other code judged is judged again
     problems = store.lake.schema_problems(row) if same_code else schema_problems(served, table)
-    return _result(row, row, served, schema_check(problems, table), {"served": "from the store"})
+    told = shows(served) if shows else {}
+    return _result(row, row, served, schema_check(problems, table), {"served": "from the store", **told})
 
 
 def ingest(
@@ -250,15 +258,18 @@ def ingest(
     table: Table,
     fetch: Callable[[], Delivery],
     fetched_at: dt.datetime,
+    *,
+    shows: "Callable[[pd.DataFrame], Mapping[str, Shown]] | None" = None,
 ) -> dg.MaterializeResult:
     """Fetches bodies, stores their bytes before anyone parses them, then materializes what `rebuild_data` makes of them.
 
-    The manifest names every body with its provider, parser and request, and what was refused, by whom and why.
+    The manifest names every body with its provider, parser and request, and what was refused, by whom and why. `shows`: more
+    metadata of the frame.
     """
-    served = stored(context, store, table)
+    served = stored(context, store, table, shows=shows)
     if served is not None:
         return served
-    return _from_bodies(context, store, table, fetch, fetched_at, [])
+    return _from_bodies(context, store, table, fetch, fetched_at, [], shows)
 
 
 def collect(
@@ -295,6 +306,7 @@ def _from_bodies(
     fetch: Callable[[], Delivery],
     fetched_at: dt.datetime,
     earlier: Sequence[ReceivedBody],
+    shows: "Callable[[pd.DataFrame], Mapping[str, Shown]] | None" = None,
 ) -> dg.MaterializeResult:
     try:
         delivery = fetch()
@@ -308,13 +320,14 @@ def _from_bodies(
     frame = FROM_BODY[table.asset](store.reader(context), store.lake.ledger, received)
     facts = received_facts(received, refused, delivery.refusals)
     names = sorted({*(body.sha256 for body in received), *refused})
-    return materialized(context, store, frame, table, blobs=names, facts=facts, shows=_served_by(frame, delivery))
+    told = {**_served_by(frame, delivery), **(shows(frame) if shows else {})}
+    return materialized(context, store, frame, table, blobs=names, facts=facts, shows=told)
 
 
-def _served_by(frame: "pd.DataFrame", delivery: Delivery) -> dict[str, dg.MetadataValue | str | int | float]:
+def _served_by(frame: "pd.DataFrame", delivery: Delivery) -> dict[str, Shown]:
     """Rows per provider, and the first refusals, for the asset page."""
     counts = frame["source"].value_counts().sort_index() if "source" in frame else None
-    shown: dict[str, dg.MetadataValue | str | int | float] = {
+    shown: dict[str, Shown] = {
         "bodies": len(delivery.bodies),
         "served_by": ", ".join(f"{name}: {count}" for name, count in counts.items()) if counts is not None else "",
     }

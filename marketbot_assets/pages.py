@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from marketbot_assets.markdown_text import cell
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
@@ -64,7 +66,8 @@ def outcomes(
     history = line_chart("Findings per session", [day.isoformat() for day, _ in tables], series)
     bad = quality[quality["outcome"] != "pass"].head(BARS_SHOWN)
     lines = [
-        f"{row.outcome}: {row.rule} {labels.get(row.subject, row.subject)}: {row.message}" for row in bad.itertuples()
+        f"{row.outcome}: {row.rule} {cell(labels.get(row.subject, row.subject))}: {cell(row.message)}"
+        for row in bad.itertuples()
     ]
     counts: Shows = {f"{name} count": int((quality["outcome"] == name).sum()) for name in OUTCOMES}
     return {
@@ -261,11 +264,6 @@ def labels_of(instruments: "pd.DataFrame") -> dict[str, str]:
     """Instrument -> MIC:ticker."""
     pairs = zip(instruments["instrument"], instruments["mic"] + ":" + instruments["ticker"], strict=True)
     return {str(name): str(label) for name, label in pairs}
-
-
-def cell(text: str) -> str:
-    """A text that cannot break a table."""
-    return str(text).replace("|", "/").replace("\n", " ")
 
 
 def markdown(lines: "list[str]") -> dg.MetadataValue:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from marketbot_assets.pages import Shows, cell, markdown, picture
+from marketbot_assets.markdown_text import cell
+from marketbot_assets.pages import Shows, markdown, picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

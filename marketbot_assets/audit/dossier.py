@@ -12,6 +12,7 @@ from typing import cast
 
 from marketbot_assets.audit.charts import bar_chart, inline
 from marketbot_assets.audit.dossier_tree import TREE_STYLE, ledger_section, tree_section
+from marketbot_assets.audit.dossier_views import views_table
 from marketbot_assets.audit.report_facts import number, total
 from marketbot_assets.audit.report_parts import (
     Markup,
@@ -184,11 +185,12 @@ def _why_section(view: View, names: Names) -> Markup:
     lede = f"Forces in utility per year and unit of weight; positive ones raise the weight.{pressed}"
     side = joined([_forecast_table(cast("View | None", target["forecast"])), _plan_table(plan, base)])
     limits = _limit_table(cast("Sequence[View]", target["limits"]), names)
+    views = views_table(cast("View | None", target.get("views")), names)
     method = str(target["method"]).replace("_", " ")
     since = tag("p", f"{names(target['change'])}.", css="soft") if target["change"] else ""
     how = f"Target by {method} ({target['status']}). {names(target['no_buys'])}".rstrip()
     return section(
-        "why", "Why", lede, told, tag("p", how, css="soft"), since, _brought(target), grid(chart, side), limits
+        "why", "Why", lede, told, tag("p", how, css="soft"), since, _brought(target), grid(chart, side), views, limits
     )
 
 

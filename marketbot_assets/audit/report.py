@@ -1,11 +1,13 @@
 """The daily report: one self-contained page without scripts, and its headline numbers as JSON values. Pure.
 
 The same facts give the same bytes. Not here: the facts (`report_facts`), the sections (`report_book`, `report_explained`,
-`report_risk`, `report_measures`, `report_orders`, `report_costs`, `report_results`, `report_evidence`), how it is stored or sent.
+`report_llm`, `report_risk`, `report_measures`, `report_orders`, `report_costs`, `report_results`, `report_evidence`), how it is
+stored or sent.
 """
 
 import math
 
+from marketbot_assets.audit.llm_numbers import book_influence, standing, tries
 from marketbot_assets.audit.report_book import headroom_share, nav_section, nearest, stops_section, weights_section
 from marketbot_assets.audit.report_costs import costs_section
 from marketbot_assets.audit.report_evidence import (
@@ -16,6 +18,7 @@ from marketbot_assets.audit.report_evidence import (
 )
 from marketbot_assets.audit.report_explained import explained_section
 from marketbot_assets.audit.report_facts import ReportFacts, number, rows_of
+from marketbot_assets.audit.report_llm import llm_section
 from marketbot_assets.audit.report_measures import backtest_section, parts_section, state_section, tail_section
 from marketbot_assets.audit.report_orders import fills_section, orders_section
 from marketbot_assets.audit.report_parts import (
@@ -39,6 +42,7 @@ SECTIONS = (
     ("nav", "NAV and drawdown"),
     ("weights", "Weights"),
     ("explained", "Why"),
+    ("llm", "Language model"),
     ("state", "Trading state"),
     ("risk", "Risk and stress"),
     ("tail", "Value at risk"),
@@ -76,6 +80,7 @@ def build_report(facts: ReportFacts) -> str:
             nav_section(facts),
             weights_section(facts),
             explained_section(facts),
+            llm_section(facts),
             state_section(facts),
             risk_section(facts),
             tail_section(facts),
@@ -222,6 +227,9 @@ def summary(facts: ReportFacts) -> dict[str, object]:
         "stop_hits": len(facts.book.stop_hits),
         "blocked": len(facts.book.blocked),
         "data_findings": findings(facts),
+        "llm_source": ", ".join(standing(rows_of(facts.llm_context)).sources),
+        "llm_cost_usd": float(tries(rows_of(facts.llm_answers)).cost_usd),
+        "llm_influence_book": book_influence(rows_of(facts.target_portfolio)),
         "synthetic": facts.synthetic,
         "anchors": len(facts.mandate.anchors),
     }

@@ -77,6 +77,10 @@ def unknowns(facts: ReportFacts) -> list[str]:
     lines += [f"Attribution: {row['note']}." for row in whole]
     if any(row["source"] == "fallback" for row in rows_of(facts.llm_context)):
         lines.append("Views on macro and news were made by rules, not by a language model.")
+    if any(row["contaminated"] for row in rows_of(facts.llm_context)):
+        lines.append(
+            "The language model may have been trained on what happened after this session: its views prove nothing."
+        )
     if len(facts.nav_history) < 2:
         lines.append("This is the first session: no profit, no history.")
     return [*lines, "Fills of this session's orders become known in the next session at the earliest."]

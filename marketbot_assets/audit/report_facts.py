@@ -70,7 +70,7 @@ class ReportFacts:
     the session ended, in words. `evidence`: asset -> content_sha256 of the object that the decision read or wrote.
     `synthetic`: whether any row that the decision rests on is simulated. `benchmark_return`: of the session, fraction.
     `rate_moves`: currency -> simple moves of base per unit over the last sessions, oldest first. `shortfall_history`: (session,
-    SHORTFALL) of sessions before, oldest first.
+    SHORTFALL) of sessions before, oldest first. `context_pack`, `llm_answers`, `llm_evidence`: None where there is none.
     """
 
     session: dt.date
@@ -103,6 +103,9 @@ class ReportFacts:
     benchmark_return: float = math.nan
     rate_moves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     shortfall_history: Sequence[tuple[dt.date, pd.DataFrame]] = ()
+    context_pack: pd.DataFrame | None = None
+    llm_answers: pd.DataFrame | None = None
+    llm_evidence: pd.DataFrame | None = None
 
     @property
     def base(self) -> str:

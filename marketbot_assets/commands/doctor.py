@@ -4,10 +4,10 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from marketbot_assets.commands.finding import Finding
 from marketbot_assets.commands.home import existing_lake, load_mandate, writable_home
 from marketbot_assets.commands.live import standing
 from marketbot_resources import settings
@@ -26,16 +26,6 @@ if TYPE_CHECKING:
 SUPPORTED = ((3, 11), (3, 14))
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    good: bool
-    found: str
-    mend: str
-
-
 def examine() -> list[Finding]:
     """Every finding, good or not."""
     return [
@@ -46,6 +36,7 @@ def examine() -> list[Finding]:
         _packages(),
         *_vendors(),
         *_broker(),
+        *_models(),
         _book(),
         _ledger(),
         *_halt(),
@@ -157,6 +148,17 @@ def _broker() -> list[Finding]:
             f"broker {mandate.broker.name}", look, "see the keys and the account in section broker: docs/brokers.md"
         )
     ]
+
+
+def _models() -> list[Finding]:
+    """What the mandate's language models need; none when it names none."""
+    from marketbot_assets.commands.doctor_llm import llm_findings
+    from marketbot_resources.clock import machine_now
+
+    try:
+        return llm_findings(load_mandate().llm, machine_now().date())
+    except MarketbotError:
+        return []
 
 
 def _has_book() -> bool:

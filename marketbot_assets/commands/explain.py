@@ -1,7 +1,7 @@
 """Why an order exists and what became of it, with the tree of evidence behind it, re-hashed on the way: `explain`.
 
 Not here: how it is told to people (`explain_text`, `evidence_text`, `audit.dossier`), what is read (`decided`, `evidence`),
-proofs of inclusion (`prove`), the rebuilt decision (`replay`).
+views of language models (`explain_views`), proofs of inclusion (`prove`), the rebuilt decision (`replay`).
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets.commands.decided import Case, case_of, decided_session
 from marketbot_assets.commands.evidence import MANDATE, order_tree
 from marketbot_assets.commands.evidence_tree import count_faults, first_fault
+from marketbot_assets.commands.explain_views import views_of
 from marketbot_assets.commands.home import existing_lake
 from marketbot_assets.commands.order_names import intent_of
 from marketbot_resources.ledger.record import Entry
@@ -124,6 +125,7 @@ def _target(case: Case) -> View | None:
         "pressed_by": own.get("name", ""),
         "forecast": decided.row("forecasts", "instrument", case.instrument),
         "limits": limits,
+        "views": views_of(case),
     }
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import cast
 
 from marketbot_assets.commands.evidence_text import tree_lines
+from marketbot_assets.commands.explain_views import views_lines
 from marketbot_resources.model import plain, utc_text
 from marketbot_resources.order_types import in_words
 
@@ -74,6 +75,8 @@ def _why(plan: View | None, target: View | None) -> list[str]:
     if forecast:
         told = f"excess return {_number(forecast['expected_return'], '.2%')} a year"
         lines += _line("forecast", f"{told}, volatility {_number(forecast['volatility'], '.2%')}")
+    told_views = views_lines(cast("View | None", target["views"]))
+    lines += [line for n, text in enumerate(told_views) for line in _line("views" if n == 0 else "", text)]
     for limit in cast("list[View]", target["limits"]):
         told = f"{limit['control']} {limit['name']}: {_number(limit['left'])} against {_number(limit['limit'])}"
         lines += _line("bound by", f"{told} {limit['unit']}, dual {_number(limit['dual'])}")

@@ -5,10 +5,11 @@ Not here: what is missing in the set-up (`doctor`), the day in full (`report`).
 
 import datetime as dt
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from marketbot_assets.commands.halt_broker import progress
 from marketbot_assets.commands.home import existing_lake, load_mandate
+from marketbot_assets.commands.llm_state import llm_line, llm_state
 from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
 from marketbot_assets.commands.sessions import LAST_ASSET, WAITING, next_session, waiting_for
 from marketbot_resources.errors import UsageError
@@ -54,10 +55,11 @@ def status() -> View:
         },
         "halt_sources": {name: own.word for name, own in sources},
         **dict.fromkeys(("sessions", "book", "limits", "open_orders", "in_doubt_orders", "failure")),
-        **dict.fromkeys(("trading_state", "breaches", "flatten")),
+        **dict.fromkeys(("trading_state", "breaches", "flatten", "llm")),
     }
     if problem is None:
         orders = unsettled_orders(lake.ledger)
+        view["llm"] = llm_state(lake, load_mandate())
         view["sessions"], view["failure"] = _sessions(lake), _failure(lake)
         view["book"], view["limits"] = _book(lake), _limits(lake)
         view["trading_state"], view["breaches"] = _trading_state(lake, flag)
@@ -236,6 +238,7 @@ def status_lines(view: View) -> list[str]:
     lines += _line("signed", f"the first {view['signed']} entries; `marketbot verify` checks everything")
     anchors = view["anchors"]
     lines += _line("anchors", ", ".join(anchors) if isinstance(anchors, list) and anchors else NO_ANCHOR)
+    lines += _line("models", llm_line(cast("View | None", view["llm"]))) if ledger["whole"] else []
     lines += _line("store", f"{view['store_objects']} objects")
     if isinstance(failure, dict):
         lines += _line("last failure", f"session {failure['session']}: {failure['reason']}")

@@ -4,12 +4,13 @@ from functools import partial
 
 import dagster as dg
 
-from marketbot_assets import rebuild
+from marketbot_assets import llm_pages, rebuild
 from marketbot_assets.insight import schema
 from marketbot_assets.lineage import asks_again, ingest, keep_body, materialized, stage_asset
 from marketbot_assets.llm_calls import ask_models
 from marketbot_assets.panels import MARKET_DEPS
 from marketbot_resources.ledger.record import Json
+from marketbot_resources.store.reader import Reader
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.wiring import LlmResource
 
@@ -33,8 +34,13 @@ VIEW_DEPS = ["mandate", "context_pack", "llm_answers", "features", "instruments"
 @stage_asset(schema.CONTEXT_PACK, stage=STAGE, deps=PACK_DEPS, domain="news")
 def context_pack(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """What a language model may know of this session: facts, macro releases and headlines of stored rows, each with its id."""
-    frame = rebuild.context_pack(store.reader(context), store.lake.ledger)
-    return materialized(context, store, frame, schema.CONTEXT_PACK)
+    read = store.reader(context)
+    frame = rebuild.context_pack(read, store.lake.ledger)
+    page = Reader(
+        store.lake, read.session, allowed={"context_pack"}
+    )  # what the page compares with is no input of the pack
+    shows = llm_pages.pack(frame, page.previous("context_pack"), read.read("instruments"), read.mandate())
+    return materialized(context, store, frame, schema.CONTEXT_PACK, shows=shows)
 
 
 @stage_asset(schema.LLM_ANSWERS, stage=STAGE, deps=["mandate", "context_pack"], kinds=("json",), domain="news")
@@ -43,21 +49,25 @@ def llm_answers(context: dg.AssetExecutionContext, store: StoreResource, llm: Ll
     read = store.reader(context)
     keep = partial(keep_body, context, store, "llm_answers", fetched_at=read.cutoff)
     asked = partial(ask_models, read, store.lake, llm.open(), keep, fresh=asks_again(context))
-    return ingest(context, store, schema.LLM_ANSWERS, asked, read.cutoff)
+    shows = partial(llm_pages.answers, mandate=read.mandate())
+    return ingest(context, store, schema.LLM_ANSWERS, asked, read.cutoff, shows=shows)
 
 
 @stage_asset(schema.LLM_CONTEXT, stage=STAGE, deps=VIEW_DEPS, domain="news")
 def llm_context(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Themes, sentiments and a risk-on score: a model's checked views, or those of rules, marked `fallback`, with the reason."""
-    frame = rebuild.llm_context(store.reader(context), store.lake.ledger)
-    return materialized(context, store, frame, schema.LLM_CONTEXT)
+    read = store.reader(context)
+    frame = rebuild.llm_context(read, store.lake.ledger)
+    shows = llm_pages.context(frame, read.read("context_pack"), read.read("instruments"))
+    return materialized(context, store, frame, schema.LLM_CONTEXT, shows=shows)
 
 
 @stage_asset(schema.LLM_EVIDENCE, stage=STAGE, deps=[*MARKET_DEPS, "llm_context"], carries=True, domain="model")
 def llm_evidence(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """What became of earlier views: one information coefficient per past session whose horizon has ended. It gives views weight."""
-    frame = rebuild.llm_evidence(store.reader(context), store.lake.ledger)
-    return materialized(context, store, frame, schema.LLM_EVIDENCE)
+    read = store.reader(context)
+    frame = rebuild.llm_evidence(read, store.lake.ledger)
+    return materialized(context, store, frame, schema.LLM_EVIDENCE, shows=llm_pages.evidence(frame, read.mandate()))
 
 
 @stage_asset(schema.RETURN_MODEL, stage=STAGE, deps=MARKET_DEPS, carries=True, domain="model")

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from marketbot_assets import cost_facts, cost_pages, explained_pages, pages, rebuild
+from marketbot_assets import cost_facts, cost_pages, explained_pages, llm_pages, pages, rebuild
 from marketbot_assets.cost_facts import CALIBRATION_DEPS
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.portfolio import schema
@@ -26,7 +26,9 @@ def target_portfolio(context: dg.AssetExecutionContext, store: StoreResource) ->
     read = store.reader(context)
     frame = rebuild.target_portfolio(read, store.lake.ledger)
     facts = {name: str(frame[name].iloc[0]) for name in ("method", "solver")}
-    shows = {**pages.target(frame, read.read("instruments")), **explained_pages.kept(frame)}
+    instruments = read.read("instruments")
+    views = llm_pages.influence(frame, instruments, read.mandate())
+    shows = {**pages.target(frame, instruments), **explained_pages.kept(frame), **views}
     return materialized(context, store, frame, schema.TARGET_PORTFOLIO, facts=facts, shows=shows)
 
 

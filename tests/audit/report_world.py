@@ -492,7 +492,7 @@ def small_frames() -> dict[str, pd.DataFrame]:
     draws = np.random.default_rng(5).normal(0.0, 1.0, len(NAMES))
     forecasts = [
         {"instrument": IDS[ticker], "prior": 0.04, "score": float(draws[n]), "tilt": 0.02 * float(draws[n]),
-         "expected_return": 0.04 + 0.02 * float(draws[n]), "uncertainty": 0.031, "volatility": 0.22 + 0.01 * n}
+         "expected_return": 0.04 + 0.02 * float(draws[n]), "uncertainty": 0.031, "llm_tilt": 0.0, "volatility": 0.22 + 0.01 * n}
         for n, ticker in enumerate(IDS)
     ]  # fmt: skip
     drift = [

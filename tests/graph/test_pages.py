@@ -1,6 +1,7 @@
 """What people look at, in a real browser: the daily report, and the asset page of a home that has run one session."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -111,3 +112,25 @@ def test_the_graph_and_an_asset_page(server: str) -> None:
     risk = page(f"{server}/assets/risk_verdict?view=partitions&partition={SESSION}")
     for words in ("trading state", "headroom", "Drawdown ladder (RC-60)"):
         assert words in risk
+
+
+def test_text_of_strangers_is_text_in_the_web_page(server: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The web page makes links and images of Markdown; of a headline shown by us it makes neither."""
+    import dagster as dg
+
+    from marketbot_assets.markdown_text import cell, quoted
+
+    def evil(word: str) -> str:
+        place = f"evil.example/{word}"
+        return f"![x](http://{place}/a.png) [b](http://{place}/b) <img src='http://{place}/c'> http://{place}/d www.{place}/e"
+
+    texts = {"control": evil("control"), "cell": cell(evil("cell")), "quoted": quoted(evil("quoted"))}
+    monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
+    told = {name: dg.MetadataValue.md(f"| a |\n|---|\n| {text} |") for name, text in texts.items()}
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization("raw_news", partition=SESSION, metadata=told))
+    text = page(f"{server}/assets/raw_news?view=partitions&partition={SESSION}")
+    found = re.findall(r"<(?:a|img)\b[^>]*evil\.example/(\w+)", text)  # in text a bracket is written &lt;
+    assert set(found) == {"control"}
+    assert "evil.example/cell/a.png" in text
+    assert "evil.example/quoted/a.png" in text

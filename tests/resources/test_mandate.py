@@ -105,7 +105,7 @@ def test_calendar_alone_needs_only_its_keys() -> None:
     assert (calendar.mic, schedule.landing_minutes_max) == ("XNYS", 30)
 
 
-@pytest.mark.parametrize("name", ["alpaca", "ibkr", "synthetic", "us_equities", "web_services"])
+@pytest.mark.parametrize("name", ["alpaca", "ibkr", "llm", "synthetic", "us_equities", "web_services"])
 def test_the_examples_are_mandates(name: str) -> None:
     """What a user copies can be read."""
     text = (Path(__file__).parents[2] / "examples" / name / "mandate.yaml").read_text(encoding="utf-8")
