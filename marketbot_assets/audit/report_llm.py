@@ -83,8 +83,8 @@ def _shadow(facts: ReportFacts) -> list[str]:
     rows = rows_of(facts.shadow_book)
     if not rows:
         return []
-    rows = sorted(rows, key=lambda row: str(row["session"]))
-    first, ends = str(rows[0]["session"])[:10], [money(number(rows[-1][name])) for name in ("nav_with", "nav_without")]
+    newest = rows[-1]
+    first, ends = str(newest["opened_on"])[:10], [money(number(newest[name])) for name in ("nav_with", "nav_without")]
     return [f"Model books since {first}, no account: with the views {ends[0]}, without them {ends[1]} {facts.base}."]
 
 

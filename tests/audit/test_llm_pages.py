@@ -222,8 +222,8 @@ def test_report_section_of_a_mandate_without_models_is_one_line() -> None:
 
 def test_report_shows_the_model_books_where_there_are_some() -> None:
     """Both books of the newest session, and since when."""
-    books = pd.DataFrame({"session": pd.to_datetime(["2018-12-13", "2018-12-14"]), "nav_with": [1.0e6, 1_001_500.4],
-                          "nav_without": [1.0e6, 1_001_200.2]})  # fmt: skip
+    books = pd.DataFrame({"session": pd.to_datetime(["2018-12-14"]), "opened_on": pd.to_datetime(["2018-12-13"]),
+                          "nav_with": [1_001_500.4], "nav_without": [1_001_200.2]})  # fmt: skip
     text = Page(llm_section(replace(world.facts(), shadow_book=books))).text
     assert "Model books since 2018-12-13, no account: with the views 1,001,500, without them 1,001,200 USD." in text
 
