@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from model_server import NAME, ModelServer
+from model_server import ModelServer
 from server_process import ended
 
 pytestmark = pytest.mark.model
@@ -45,7 +45,7 @@ SHORT = {"max_tokens": 40, "timeout": 60, "response_format": FORMAT}
 def asked(server: ModelServer, *cases: tuple[str, dict[str, object]]) -> list[list[str]]:
     """(finish reason or error, text, model, fingerprint) of each question, through litellm."""
     command = [sys.executable, "-W", "ignore", "-c", ASK]
-    told = json.dumps([server.address, NAME, cases])
+    told = json.dumps([server.address, server.name, cases])
     done = subprocess.run(command, input=told, capture_output=True, text=True, timeout=300, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -53,7 +53,7 @@ def asked(server: ModelServer, *cases: tuple[str, dict[str, object]]) -> list[li
 @pytest.fixture(scope="module")
 def bound() -> Iterator[ModelServer]:
     """Answers follow the schema."""
-    with ModelServer(constrained=True, context_tokens=512) as server:
+    with ModelServer("constrained", context_tokens=512) as server:
         yield server
 
 
@@ -72,7 +72,7 @@ def test_what_the_model_does_is_typed(bound: ModelServer) -> None:
     view = json.loads(first[1])
     assert sorted(view) == ["score", "subject"]
     assert view["subject"] in ("Energy", "Health")
-    assert first[2] == NAME
+    assert first[2] == bound.name
     assert again == first
     assert cut[0] == "length"
     assert long[0] == "ContextWindowExceededError"
@@ -82,7 +82,7 @@ def test_what_the_model_does_is_typed(bound: ModelServer) -> None:
 @pytest.mark.long
 def test_free_decoding_drops_the_schema(bound: ModelServer) -> None:
     """Asked with the schema, `free` answers as the model does without one: no JSON object of that shape."""
-    with ModelServer(constrained=False, context_tokens=512) as free:
+    with ModelServer("free", context_tokens=512) as free:
         (said,) = asked(free, (QUESTION, SHORT))
         (plain,) = asked(bound, (QUESTION, {"max_tokens": 40, "timeout": 60}))
     assert said[1] == plain[1]
@@ -93,7 +93,7 @@ ORPHAN = """
 import sys
 sys.path[:0] = sys.argv[1:]
 from model_server import ModelServer
-server = ModelServer(constrained=False, context_tokens=512)
+server = ModelServer("free", context_tokens=512)
 server.start()
 print(server.pid, server.folder, flush=True)
 sys.stdin.read()
