@@ -36,6 +36,7 @@ BOOK, TAIL, STATE, PLATFORM, MODELS, ENGINE = (
     f"test_risk_answers_{word}.py" for word in ("book", "tail", "state", "platform", "models", "engine")
 )
 SENDING = tuple(f"../execution/test_{word}.py" for word in ("second_attempt", "sending", "sending_doubt"))
+ANSWERS = tuple(f"test_llm_gate{word}.py" for word in ("", "_refusals", "_schema", "_pack", "_mutations"))
 # Module -> its tests, the quickest to notice first. What runs for minutes (properties) comes last.
 TESTS: dict[str, tuple[str, ...]] = {
     "risk/control.py": (BOOK, "test_risk_verdict.py", *RISK, "test_risk_book_controls.py"),
@@ -56,6 +57,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "risk/tail_controls.py": (TAIL, "test_tail_controls.py", *RISK),
     "execution/gate.py": ("test_gate.py", "test_gate_types.py"),
     "execution/gate_orders.py": ("test_gate_types.py", "test_gate.py"),
+    **{f"insight/gate{word}.py": ANSWERS for word in ("", "_draft", "_pack", "_rules", "_schema", "_text")},
+    "insight/context.py": ("test_llm_context.py",),
     "broker/desk.py": ("test_settling.py", *SENDING, "../execution/test_fencing.py"),
     "broker/settling.py": ("test_settling.py", *SENDING[::-1]),
     "broker/fencing.py": ("test_settling.py", "../execution/test_fencing.py", *SENDING),
@@ -313,7 +316,12 @@ def preload() -> None:
     """Imports once what every child needs, and forgets the stages again that are changed and what may read them."""
     for name in ("pytest", "hypothesis", "numpy", "pandas", "marketbot_assets.risk.verdict_frame"):
         importlib.import_module(name)
-    changed = ("marketbot_assets.risk", "marketbot_assets.exec", "marketbot_resources.broker.")
+    changed = (
+        "marketbot_assets.risk",
+        "marketbot_assets.insight",
+        "marketbot_assets.exec",
+        "marketbot_resources.broker.",
+    )
     for name in [name for name in sys.modules if name.startswith(changed)]:
         del sys.modules[name]
 

@@ -74,7 +74,7 @@ RULES: Mapping[str, str] = {
     "evidence": "Evidence names ids of facts, macro releases or headlines; one at least is about the subject, its sector, country "
     "or the market.",
     "numbers": "A quoted value is the number that its item states; leave out a quote when in doubt.",
-    "publishers": "A score beyond 0.5 needs a fact about the subject or headlines of two publishers; else stay within 0.5.",
+    "publishers": "A score beyond 0.5 needs a fact about the subject or headlines about it of two publishers; else stay within.",
     "gate": "An answer is one JSON document of the schema.",
 }
 Layer = Callable[[Draft, Known], list[str]]

@@ -1,7 +1,7 @@
 """What the gate knows of a context pack: which items may be evidence, who may be named, and what belongs to whom. Pure."""
 
-import re
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -38,10 +38,10 @@ class Known:
 
 
 def known_of(pack: pd.DataFrame) -> Known:
-    """The index of CONTEXT_PACK rows. An instrument belongs to the sectors and countries that its SUBJECT item's text names."""
+    """The index of CONTEXT_PACK rows."""
     names = ("item", "kind", "subject", "level", "text", "publisher")
-    columns = [[str(value) for value in pack[name]] for name in names]
-    values = [None if pd.isna(value) else float(value) for value in pack["value"]]
+    columns = [list(map(str, pack[name].tolist())) for name in names]
+    values = [value if math.isfinite(value) else None for value in pack["value"].astype(float).tolist()]
     rows = list(zip(*columns, values, strict=True))
     items = {
         item: Item(kind, subject, level, text, value, _publishers(publisher))
@@ -51,16 +51,26 @@ def known_of(pack: pd.DataFrame) -> Known:
     subjects = [(subject, level, text) for _, kind, subject, level, text, _, _ in rows if kind == "SUBJECT"]
     levels = {subject: level for subject, level, _ in subjects if level in NAMED}
     related = {subject: {subject} for subject in levels}
-    groups = sorted(
-        (name for name, level in levels.items() if level != "INSTRUMENT"), key=lambda name: (-len(name), name)
-    )
-    found = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, groups))})(?!\w)") if groups else None
+    groups = [[name for name, kind in levels.items() if kind == level] for level in ("COUNTRY", "SECTOR")]
     for subject, level, text in subjects:
-        if level == "INSTRUMENT" and found is not None:
-            for group in found.findall(text):
-                related[subject].add(group)
-                related[group].add(subject)
+        for group in _groups_of(text, groups) if level == "INSTRUMENT" else ():
+            related[subject].add(group)
+            related[group].add(subject)
     return Known(items, levels, {subject: frozenset(those) for subject, those in related.items()})
+
+
+def _groups_of(text: str, groups: Sequence[Sequence[str]]) -> list[str]:
+    """Country and sector of an instrument: its SUBJECT item's text ends with them, "AAPL, Apple Inc., TECHNOLOGY, US".
+
+    Read from the end, so that an issuer that calls itself after a sector or a country belongs to neither by its name.
+    """
+    found = []
+    for names in groups:
+        ending = [name for name in names if f", {text}".endswith(f", {name}")]
+        if ending:
+            found.append(max(ending, key=len))
+            text = text[: -len(found[-1])].removesuffix(", ")
+    return found
 
 
 def _publishers(text: str) -> frozenset[str]:

@@ -1,11 +1,10 @@
 """Later layers of the gate: what a draft may say. Each gives what is wrong, in words that hold no text of the answer. Pure."""
 
-import math
 import re
 from collections.abc import Sequence
 
 from marketbot_assets.insight.gate_draft import Draft, View
-from marketbot_assets.insight.gate_pack import Item, Known
+from marketbot_assets.insight.gate_pack import EVERYWHERE, Item, Known
 
 THEMES = (
     "commodities",
@@ -125,7 +124,7 @@ def too_few_publishers(draft: Draft, known: Known) -> list[str]:
     """A score beyond +-0.5 rests on what we measured ourselves or on two publishers, never on one publisher's headlines.
 
     Measured: a fact about the very subject; for a sector or country a macro release as well. A macro release says nothing of one
-    instrument, and headlines count only where they speak of the subject. One publisher alone cannot push a name.
+    instrument, and headlines count only where they speak of the subject, not of the market. One publisher cannot push a name.
     """
     return [
         f"{view.path} has a score beyond {STRONG_SCORE} that rests on fewer than {PUBLISHERS_MIN} publishers and on no fact"
@@ -146,12 +145,12 @@ def _broad(view: View, known: Known) -> bool:
     measured = any(
         (item.kind == "FACT" and item.subject == view.name) or (item.kind == "MACRO" and group) for item in items
     )
-    headlines = [item.publishers for item in items if item.kind == "HEADLINE"]
+    headlines = [item.publishers for item in items if item.kind == "HEADLINE" and item.level not in EVERYWHERE]
     return measured or len(frozenset[str]().union(*headlines)) >= PUBLISHERS_MIN
 
 
 def _quotes(item: Item, value: float) -> bool:
-    if item.value is None or not math.isfinite(item.value):
+    if item.value is None:
         return False
     shown = [number for number in _NUMBER.findall(item.text) if float(number) == abs(item.value)]
     digits = [len(number.partition(".")[2]) for number in shown]

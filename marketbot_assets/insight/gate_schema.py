@@ -32,7 +32,7 @@ def answer_schema(known: Known) -> dict[str, Json]:
         "item": {"$ref": "#/$defs/item"},
     }
     numbers = {name: _number(name) for name in ("rank", "direction", "score", "confidence", "value")}
-    evidence = {"type": "array", "description": DESCRIPTIONS["evidence"], "items": {"$ref": "#/$defs/item"}}
+    evidence: Json = {"type": "array", "description": DESCRIPTIONS["evidence"], "items": {"$ref": "#/$defs/item"}}
     properties: dict[str, Json] = {**names, **numbers, "evidence": evidence}
     objects = {kind: _closed({name: properties[name] for name in keys}) for kind, keys in KEYS.items()}
     root: dict[str, Json] = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 BYTES_MAX = 65_536
-SPACE = frozenset("\t\n\r ")
+BREAKS = frozenset("\t\n\r")
 LAST_ASCII = "\x7e"
 CLASSES = {"Cf": "hidden or direction", "Cc": "control", "Cs": "lone surrogate", "Co": "private", "Cn": "unassigned"}
 
@@ -24,7 +24,7 @@ def too_large(text: str) -> list[str]:
 
 def foreign_characters(text: str) -> list[str]:
     """Every character that is neither printable ASCII nor a JSON blank, once, by its code point and class."""
-    foreign = sorted({c for c in text if not (" " <= c <= LAST_ASCII or c in SPACE)})
+    foreign = sorted({c for c in text if not (" " <= c <= LAST_ASCII or c in BREAKS)})
     return [f"a {CLASSES.get(unicodedata.category(c), 'non-ASCII')} character U+{ord(c):04X}" for c in foreign]
 
 

@@ -1,16 +1,21 @@
-"""Context by rules: what stands in for a language model until there is one, marked `fallback`. It influences no weight. Pure."""
+"""Context by rules: what stands in for a language model until there is one, marked `fallback`. It influences no weight. Pure.
+
+rules-2 reads headlines by published word lists and counts a story once; rules-1 knew the 13 words of the simulated headlines, of
+which real ones hold few (`docs/headlines.md`).
+"""
 
 import datetime as dt
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from marketbot_assets.insight.schema import LLM_CONTEXT
+from marketbot_assets.insight.sentiment_words import NEGATIVE, POSITIVE
+from marketbot_assets.insight.stories import Story, stories_of, told_of
 
-VERSION = "rules-1"
+VERSION = "rules-2"
 NEWS_DAYS = 7
-POSITIVE = frozenset({"beats", "raises", "wins", "gain", "gains", "record", "growth"})
-NEGATIVE = frozenset({"warns", "weaker", "cuts", "loss", "probe", "faces"})
 Row = tuple[str, str, float, float, str]
 _THEME_RANK = {"volatility": 1, "trend": 2, "curve": 3, "credit": 4}
 
@@ -26,10 +31,7 @@ def heuristic_context(
     rows = [*_themes(frame), _risk_on(frame)]
     for column in ("sector", "country"):
         rows += [_breadth(str(subject), group) for subject, group in frame.groupby(column)]
-    recent = news[(news["known_at"] > cutoff - dt.timedelta(days=NEWS_DAYS)) & (news["known_at"] <= cutoff)]
-    first = recent.sort_values(["known_at", "headline_id"], kind="stable")  # feeds show an entry again on later days
-    recent = first.drop_duplicates(["headline_id", "instrument"])
-    rows += [_headlines(str(name), group) for name, group in recent.groupby("instrument")]
+    rows += headline_views(news, cutoff)
     names = ["kind", "subject", "score", "confidence", "evidence"]
     shared = {"source": "fallback", "version": VERSION, "contaminated": False, "reason": reason}
     table = pd.DataFrame(rows, columns=names).assign(**shared)
@@ -76,8 +78,20 @@ def _breadth(subject: str, group: pd.DataFrame) -> Row:
     return ("SENTIMENT", subject, round(share, 6), round(min(1.0, len(known) / 10.0), 6), "features:return_63d")
 
 
-def _headlines(name: str, group: pd.DataFrame) -> Row:
-    words = [set(text.lower().replace(",", " ").split()) for text in group["headline"]]
-    balance = sum(len(w & POSITIVE) - len(w & NEGATIVE) for w in words)
+def headline_views(news: pd.DataFrame, cutoff: dt.datetime) -> list[Row]:
+    """A sentiment per instrument from the words of its stories of NEWS_DAYS days, by instrument; NEWS rows in any order."""
+    stories = stories_of(told_of(news, cutoff - dt.timedelta(days=NEWS_DAYS), cutoff))
+    names = sorted({name for story in stories for name in story.instruments})
+    return [_headlines(name, [story for story in stories if name in story.instruments]) for name in names]
+
+
+def _headlines(name: str, stories: Sequence[Story]) -> Row:
+    balance = sum(tone(story.words) for story in stories)
     score, confidence = _squash(float(balance), 2.0)
-    return ("SENTIMENT", name, score, confidence if balance else 0.0, " ".join(sorted(group["headline_id"])))
+    evidence = " ".join(sorted(key for story in stories for key in story.ids))
+    return ("SENTIMENT", name, score, confidence if balance else 0.0, evidence)
+
+
+def tone(words: Sequence[str]) -> int:
+    """Different positive words less different negative ones."""
+    return len(POSITIVE.intersection(words)) - len(NEGATIVE.intersection(words))

@@ -3,9 +3,9 @@
 Rules, in this order, over the headlines known in a window:
 1. served again: the same identifier for the same instrument; the first known stays, and it is as old as when it was first known.
 2. same text: equal words and figures, whatever case, punctuation and marks of an update ("UPDATE:") around them.
-3. nearly the same text: about one instrument in common, the same figures in it, at least NEAR of all words shared, and no word
-   that has a direction for the rules (`sentiment_words`) among those that differ: "raises" and "cuts" are two stories, and so
-   are two quarters.
+3. nearly the same text: about one instrument in common, the same figures in it, and one text is the other with a few words more
+   (NEAR of all words are in both), none of which has a direction for the rules (`sentiment_words`). Texts that differ in a word
+   on both sides are two stories: names, weekdays and opposites differ so.
 A story keeps its first text, the instant at which it was first known, every instrument and every publisher. It counts once.
 
 Not here: what a text may look like in a prompt (`quoting`), what its words say (`heuristic`).
@@ -21,7 +21,7 @@ import pandas as pd
 
 from marketbot_assets.insight.sentiment_words import DIRECTED
 
-NEAR = 0.8
+NEAR = 0.75
 COMPARED_MAX = 50
 ID, EXACT, NEARLY = "served again", "same text", "nearly the same text"
 _WORD = re.compile(r"[^\W_]+(?:[.,'][^\W_]+)*")
@@ -61,8 +61,10 @@ class Story:
         self.synthetic |= told.synthetic
 
 
-def told_of(news: pd.DataFrame, since: dt.datetime, until: dt.datetime, among: Iterable[str]) -> list[Told]:
-    """Headlines that first became known in (since, until] about some instruments, first known first; NEWS rows in any order."""
+def told_of(
+    news: pd.DataFrame, since: dt.datetime, until: dt.datetime, among: Iterable[str] | None = None
+) -> list[Told]:
+    """Headlines that first became known in (since, until] about some instruments, or any; oldest first. NEWS rows in any order."""
     columns = ["known_at", "headline_id", "instrument", "headline", "publisher", "synthetic"]
     inside = news[(news["known_at"] > since) & (news["known_at"] <= until)]
     if inside.empty:
@@ -70,7 +72,7 @@ def told_of(news: pd.DataFrame, since: dt.datetime, until: dt.datetime, among: I
     earlier = news.loc[news["known_at"] <= since, ["headline_id", "instrument"]]
     earlier = earlier[earlier["headline_id"].isin(set(inside["headline_id"]))]
     served = set(zip(earlier["headline_id"], earlier["instrument"], strict=True))
-    wanted = set(among)
+    wanted = set(inside["instrument"] if among is None else among)
     rows = [
         Told(at.to_pydatetime(), str(key), str(name), str(text), str(publisher), bool(synthetic))
         for at, key, name, text, publisher, synthetic in zip(*(inside[c] for c in columns), strict=True)
@@ -128,8 +130,6 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def nearly_same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether two texts share NEAR of all their words and differ in no word with a direction. Figures are compared elsewhere."""
-    left, right = set(one), set(other)
-    if not left or not right:
-        return False
-    return len(left & right) >= NEAR * len(left | right) and not (left ^ right) & DIRECTED
+    """Whether one text is the other with few words more and none with a direction. Their figures are compared elsewhere."""
+    less, more = sorted((set(one), set(other)), key=len)
+    return bool(less) and less <= more and len(less) >= NEAR * len(more) and not (more - less) & DIRECTED

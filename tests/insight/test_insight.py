@@ -118,7 +118,9 @@ def test_context_is_bounded_marked_and_cites_what_it_read() -> None:
             "headline_id": ["n1", "n2"],
             "instrument": ["I0", "I1"],
             "headline": ["A beats expectations and raises its outlook", "B warns of weaker demand"],
+            "publisher": ["p", "p"],
             "known_at": [cutoff - dt.timedelta(days=1), cutoff + dt.timedelta(hours=1)],
+            "synthetic": [True, True],
         }
     )
     made = heuristic_context(features(), INSTRUMENTS, news, cutoff).set_index("subject")
