@@ -9,11 +9,16 @@ MARKETBOT_HALT_PARAMETER  name of an AWS SSM parameter that can halt trading, to
 MARKETBOT_LIVE_ACCOUNTS   the broker's ids of accounts that may trade live money, separated by commas (default: none)
 MARKETBOT_SIGNER   the signer's own folder, key and last head (default: signer in the home)
 MARKETBOT_SIGNER_COMMAND  the command line that starts the signer, to run it as another user (default: this Python)
+MARKETBOT_LLM_URL  for tests: http://127.0.0.1:PORT instead of the addresses of OpenAI, Anthropic and Bedrock
+MARKETBOT_LLM_CACHE  redis:// address of litellm's cache, for a mandate that says `llm.cache: redis`
+MARKETBOT_LLM_LOCAL_KEY  the key of a local language model that wants one; OPENAI_API_KEY, ANTHROPIC_API_KEY and the
+                   AWS_ variables of an access key are the other providers' own
 
 Values of variables whose names say secret (`redaction.environment_secrets`) are kept out of evidence and logs.
 """
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -58,6 +63,60 @@ def signer_command() -> list[str] | None:
 def bare_environment() -> dict[str, str]:
     """What a child process is given that needs no setting and no secret: where programs are, nothing else."""
     return {"PATH": os.environ.get("PATH", os.defpath)}
+
+
+# Which variables hold a language model's key: all of the first must be there, the second may be.
+_LLM_KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "openai": (("OPENAI_API_KEY",), ()),
+    "anthropic": (("ANTHROPIC_API_KEY",), ()),
+    "bedrock": (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SESSION_TOKEN",)),
+    "local": ((), ("MARKETBOT_LLM_LOCAL_KEY",)),
+}
+# litellm would otherwise read a .env file, load lists from the net and ask AWS for the machine's own role.
+_LLM_QUIET = {
+    "LITELLM_MODE": "PRODUCTION",
+    "LITELLM_LOG": "CRITICAL",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_LOCAL_BLOG_POSTS": "True",
+    "LITELLM_LOCAL_AUTOROUTER_PRESETS": "True",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "HF_HUB_OFFLINE": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONUTF8": "1",
+}
+
+
+def llm_environment(provider: str, cache: bool) -> dict[str, str] | None:
+    """The whole environment of the process that calls a language model; None when a key is missing.
+
+    It holds that provider's key, where certificates are, and with `cache` the cache's address, which may hold a password.
+    """
+    needed, more = _LLM_KEYS[provider]
+    given = {name: variable(name) for name in (*needed, *more, "SSL_CERT_FILE", "SSL_CERT_DIR")}
+    if any(given[name] is None for name in needed):
+        return None
+    given["MARKETBOT_LLM_CACHE"] = variable("MARKETBOT_LLM_CACHE") if cache else None
+    return bare_environment() | _LLM_QUIET | {name: value for name, value in given.items() if value is not None}
+
+
+def llm_key_names(provider: str) -> str:
+    """The variables without which a provider is not asked, for people."""
+    return " and ".join(_LLM_KEYS[provider][0])
+
+
+def llm_redirect() -> str | None:
+    """For tests: where all providers but a local one are asked. Raises HomeError for another address than 127.0.0.1."""
+    given = variable("MARKETBOT_LLM_URL")
+    if given is None:
+        return None
+    port = given.removeprefix("http://127.0.0.1:").removesuffix("/")
+    if not given.startswith("http://127.0.0.1:") or not port.isascii() or not port.isdigit():
+        raise HomeError("MARKETBOT_LLM_URL: expected http://127.0.0.1:PORT, found another address; unset it")
+    return f"http://127.0.0.1:{port}"
 
 
 def variable(name: str) -> str | None:

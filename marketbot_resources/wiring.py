@@ -185,7 +185,8 @@ class LlmResource(Governed):
         """The port."""
         from marketbot_resources.llm_process import LlmProcess
 
-        return LlmProcess(self.folder)
+        named = self.mandate().llm
+        return LlmProcess(self.folder, cache=named is not None and named.cache == "redis")
 
 
 class HaltResource(dg.ConfigurableResource):

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
-from services import S3, Go, Postgres, lacking
+from services import S3, Go, Postgres, Redis, lacking
 
 # A property takes as long as a busy machine needs: a time limit would make it fail by chance.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 os.environ.pop("MARKETBOT_LEDGER", None)  # tests write: never into the ledger of somebody who runs them
-MARKS = ("postgres", "s3", "go")  # each the name of a fixture, too
+MARKS = ("postgres", "s3", "redis", "go")  # each the name of a fixture, too
 ALONE = ("model",)
 
 
@@ -45,6 +45,13 @@ def postgres() -> Iterator[Postgres]:
 def s3() -> Iterator[S3]:
     """A running S3 store, one per worker. A test that stops or kills it starts it again, whatever happens."""
     with S3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    """A running Redis, one per worker. A test that stops or kills it starts it again, whatever happens."""
+    with Redis() as server:
         yield server
 
 

