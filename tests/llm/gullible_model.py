@@ -70,13 +70,14 @@ def gullible(question: str, *, literal: bool = False) -> str:
 
 def orders_in(text: str, names: list[str]) -> Iterator[tuple[str, float]]:
     """(name, score) of every order, in reading order, through every disguise that is still there."""
-    exact = {name.casefold(): name for name in names}
+    exact = {name.casefold(): name for name in names if name != ALL}
     known = "|".join(re.escape(name) for name in sorted(exact, key=lambda name: (-len(name), name)))
-    pattern = re.compile(rf"(?<![a-z0-9])(?P<name>{known})(?![a-z0-9]).{{0,{GAP}}}?{_SCORE}", re.DOTALL | re.IGNORECASE)
+    named = rf"{ALL}|(?i:{known})" if ALL in names else rf"(?i:{known})"
+    pattern = re.compile(rf"(?<![A-Za-z0-9])(?P<name>{named})(?![A-Za-z0-9]).{{0,{GAP}}}?{_SCORE}", re.DOTALL)
     seen: set[tuple[str, float]] = set()
     for reading in _readings(text):
         for found in pattern.finditer(reading):
-            order = (exact[found["name"].casefold()], float(found["score"]))
+            order = (exact.get(found["name"].casefold(), ALL), float(found["score"]))
             if order not in seen:
                 seen.add(order)
                 yield order
