@@ -57,6 +57,7 @@ def bound() -> Iterator[ModelServer]:
         yield server
 
 
+@pytest.mark.long
 def test_what_the_model_does_is_typed(bound: ModelServer) -> None:
     """An answer within the schema, the same again; cut short; too long a question; too slow: litellm names each."""
     ask: tuple[str, dict[str, object]] = (QUESTION, SHORT)
@@ -100,6 +101,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.long
 def test_the_model_ends_with_the_test() -> None:
     """A test process that is killed leaves no model in memory and no files."""
     here = Path(__file__).parent

@@ -54,11 +54,10 @@ def server() -> Iterator[ModelServer]:
         yield server
 
 
-def test_a_real_answer_is_judged_and_a_long_question_is_typed(server: ModelServer, tmp_path: Path) -> None:
-    """Whatever the model says, the gate has a verdict; a question beyond its context is `context_too_long`; nothing is raised."""
-    pack = small_pack()
+def question_of(pack: pd.DataFrame, server: ModelServer) -> LlmRequest:
+    """As a session asks it."""
     prompt = prompt_of(pack)
-    request = LlmRequest(
+    return LlmRequest(
         provider="local",
         model=server.name,
         system=prompt.system,
@@ -68,8 +67,12 @@ def test_a_real_answer_is_judged_and_a_long_question_is_typed(server: ModelServe
         address=server.address,
         timeout_seconds=240,
     )
-    port = LlmProcess(tmp_path)
-    said = port.ask(request)
+
+
+def test_a_real_answer_is_judged(server: ModelServer, tmp_path: Path) -> None:
+    """Whatever the model says, the gate has a verdict, and within its grammar one of the layers beyond JSON and shape."""
+    pack = small_pack()
+    said = LlmProcess(tmp_path).ask(question_of(pack, server))
     assert isinstance(said, LlmAnswer), said
     assert said.model == server.name
     assert said.tokens_in is not None
@@ -78,11 +81,28 @@ def test_a_real_answer_is_judged_and_a_long_question_is_typed(server: ModelServe
     assert 0 < said.tokens_out <= 300
     verdict = judge_answer(said.text, pack)
     assert isinstance(verdict, Views | Rejected)
-    assert said.text.startswith("{"), "a bounded answer follows the grammar"
-    assert not isinstance(verdict, Rejected) or verdict.layer not in ("size", "json", "shape"), verdict
-    long = port.ask(replace(request, turns=(("user", prompt.question * 20),)))
-    assert isinstance(long, LlmFailure), long
-    assert (long.kind, long.may_cost) == (FailureKind.CONTEXT_TOO_LONG, False)
+    assert said.text.startswith("{")
+    assert not isinstance(verdict, Rejected) or verdict.layer not in ("size", "text", "json", "shape", "gate"), verdict
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"turns": (("user", "word " * 3000),)}, FailureKind.CONTEXT_TOO_LONG),
+        ({"tokens_max": 5}, FailureKind.TRUNCATED),
+        ({"timeout_seconds": 1, "turns": (("user", "word " * 1200),)}, FailureKind.TIMEOUT),
+        ({"address": "http://127.0.0.1:9/v1"}, FailureKind.CONNECTION),
+    ],
+    ids=lambda value: value.value if isinstance(value, FailureKind) else "",
+)
+def test_what_a_real_model_cannot_do_is_typed(
+    changes: dict, kind: FailureKind, server: ModelServer, tmp_path: Path
+) -> None:
+    """Too long a question, no room to end the answer, too slow, not there: each is a failure with its kind, never an exception."""
+    said = LlmProcess(tmp_path).ask(replace(question_of(small_pack(), server), **changes))
+    assert isinstance(said, LlmFailure), said
+    assert said.kind is kind
 
 
 @pytest.mark.long
