@@ -91,7 +91,7 @@ def test_a_real_answer_is_judged(server: ModelServer, tmp_path: Path) -> None:
     [
         ({"turns": (("user", "word " * 3000),)}, FailureKind.CONTEXT_TOO_LONG),
         ({"tokens_max": 5}, FailureKind.TRUNCATED),
-        ({"timeout_seconds": 1, "turns": (("user", "word " * 1200),)}, FailureKind.TIMEOUT),
+        ({"timeout_seconds": 1, "turns": (("user", "word " * 600),)}, FailureKind.TIMEOUT),
         ({"address": "http://127.0.0.1:9/v1"}, FailureKind.CONNECTION),
     ],
     ids=lambda value: value.value if isinstance(value, FailureKind) else "",
