@@ -31,6 +31,8 @@ from marketbot_resources.store.table import Column, Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from marketbot_resources.store.lake import Lake
+
 OWNERS = ["team:marketbot"]
 REFETCH_TAG = "marketbot/refetch"
 PREVIEW_ROWS, REFUSALS_SHOWN = 8, 10
@@ -219,6 +221,11 @@ def _plain(value: Decimal) -> str:
     return f"{value.normalize():f}" if value else "0"
 
 
+def asks_again(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run asks the world again for what is stored (`run --refetch`)."""
+    return context.run.tags.get(REFETCH_TAG) == "true"
+
+
 def stored(
     context: dg.AssetExecutionContext, store: StoreResource, table: Table, *, always: bool = False
 ) -> dg.MaterializeResult | None:
@@ -226,7 +233,7 @@ def stored(
 
     `always`: also then; for what is decided once in the life of a home.
     """
-    if context.run.tags.get(REFETCH_TAG) == "true" and not always:
+    if asks_again(context) and not always:
         return None
     row = store.lake.index.newest(table.asset, part_of(context, table.asset))
     if row is None:
@@ -320,6 +327,12 @@ def _served_by(frame: "pd.DataFrame", delivery: Delivery) -> dict[str, dg.Metada
 def keep_body(
     context: dg.AssetExecutionContext, store: StoreResource, asset: str, body: Body, fetched_at: dt.datetime
 ) -> str:
+    """`keep_in` for a body of this run."""
+    part, run = part_of(context, asset), context.run.run_id
+    return keep_in(store.lake, body, asset=asset, part=part, run_id=run, fetched_at=fetched_at)
+
+
+def keep_in(lake: "Lake", body: Body, *, asset: str, part: str, run_id: str, fetched_at: dt.datetime) -> str:
     """Stores a body as received and describes it in the blob index; returns its hash.
 
     Raises ProviderError for a body that holds one of our own secrets: it may not be kept, and may not be changed.
@@ -338,9 +351,9 @@ def keep_body(
         body.content_type,
         len(body.content),
         utc_text(fetched_at),
-        context.run.run_id,
+        run_id,
         asset,
-        part_of(context, asset),
+        part,
     )
-    store.lake.put_blob(body.content, described)
+    lake.put_blob(body.content, described)
     return name

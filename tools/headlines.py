@@ -141,7 +141,7 @@ def link_line(news: pd.DataFrame) -> str:
         any(word in text.casefold() for word in ISSUERS[name])
         for name, text in zip(own["instrument"], own["headline"], strict=True)
     )
-    return f"- of the headlines linked to these names in all years {naming / len(own):.0%} name their issuer ({naming} of {len(own)})"
+    return f"- of the headlines linked to these names {naming / len(own):.0%} name their issuer ({naming} of {len(own)}, all years)"
 
 
 def pooled(news: pd.DataFrame, prices: pd.DataFrame, names: Sequence[str]) -> Pooled:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from marketbot_assets import rebuild
 from marketbot_assets.insight import schema
-from marketbot_assets.lineage import ingest, materialized, stage_asset
+from marketbot_assets.lineage import asks_again, ingest, keep_body, materialized, stage_asset
 from marketbot_assets.llm_calls import ask_models
 from marketbot_assets.panels import MARKET_DEPS
 from marketbot_resources.store.resource import StoreResource
@@ -40,7 +40,8 @@ def context_pack(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
 def llm_answers(context: dg.AssetExecutionContext, store: StoreResource, llm: LlmResource) -> dg.MaterializeResult:
     """Every try of every model asked, as received: question and answer by hash, tokens, cost in US dollars, outcome."""
     read = store.reader(context)
-    asked = partial(ask_models, read, store.lake, llm.open())
+    keep = partial(keep_body, context, store, "llm_answers", fetched_at=read.cutoff)
+    asked = partial(ask_models, read, store.lake, llm.open(), keep, fresh=asks_again(context))
     return ingest(context, store, schema.LLM_ANSWERS, asked, read.cutoff)
 
 

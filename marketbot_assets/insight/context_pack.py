@@ -155,13 +155,18 @@ def _listings(features: pd.DataFrame, instruments: pd.DataFrame) -> list[Listing
             str(instrument),
             as_data(str(ticker), NAME_MAX),
             as_data(str(name), NAME_MAX),
-            str(sector),
-            str(country),
+            _group(sector),
+            _group(country),
             bool(synthetic),
             dict(zip(names, values.get(instrument, nothing), strict=True)),
         )
         for instrument, ticker, name, sector, country, synthetic in rows
     ]
+
+
+def _group(name: str) -> str:
+    """A sector or country as it may be named; one that would not pass a prompt unchanged is none."""
+    return str(name) if as_data(str(name), NAME_MAX) == name else ""
 
 
 def _groups(listings: Sequence[Listing]) -> Iterator[tuple[str, str, list[Listing]]]:
@@ -177,7 +182,10 @@ def _groups(listings: Sequence[Listing]) -> Iterator[tuple[str, str, list[Listin
 
 def _subjects(listings: Sequence[Listing], cutoff: dt.datetime) -> Iterator[Item]:
     for level, subject, members in _groups(listings):
-        text, simulated = f"{level.lower()} of {len(members)} names", all(x.synthetic for x in members)
+        text, simulated = (
+            f"{level.lower()} of {len(members)} name{'s' * (len(members) > 1)}",
+            all(x.synthetic for x in members),
+        )
         yield Item("SUBJECT", subject, level, text, cutoff, f"instruments:{level.lower()}", simulated)
     for x in listings:
         text = ", ".join(part for part in (x.ticker, x.name, x.sector, x.country) if part)
@@ -187,10 +195,7 @@ def _subjects(listings: Sequence[Listing], cutoff: dt.datetime) -> Iterator[Item
 def _macro(macro: pd.DataFrame, cutoff: dt.datetime) -> Iterator[Item]:
     """The newest period of each series by its newest release, and the change from the period before by its own newest release."""
     known = macro[(macro["known_at"] <= cutoff) & np.isfinite(macro["value"].to_numpy(dtype=float))]
-    recent = known.sort_values(["series", "period", "known_at"], kind="stable").drop_duplicates(
-        ["series", "period"], keep="last"
-    )
-    last = recent.groupby("series", sort=True).tail(2)
+    last = _two_newest(known)
     columns = ("series", "period", "value", "unit", "known_at", "synthetic")
     before: tuple[str, float] = ("", math.nan)
     rows = list(zip(*(last[column] for column in columns), strict=True))
@@ -203,8 +208,28 @@ def _macro(macro: pd.DataFrame, cutoff: dt.datetime) -> Iterator[Item]:
         if before[0] == series:
             text += f", change {_plain(_significant(float(value) - before[1]), signed=True)}"
         yield Item(
-            "MACRO", str(series), "SERIES", text, at.to_pydatetime(), f"macro:{series}", bool(synthetic), shown, unit
+            "MACRO",
+            as_data(str(series), NAME_MAX),
+            "SERIES",
+            text,
+            at.to_pydatetime(),
+            f"macro:{series}",
+            bool(synthetic),
+            shown,
+            unit,
         )
+
+
+def _two_newest(known: pd.DataFrame) -> pd.DataFrame:
+    """The newest release of the two newest periods of each series, ascending; sorted by numbers, for there are many rows."""
+    code, _ = pd.factorize(known["series"], sort=True)
+    period, at = (pd.DatetimeIndex(known[name]).asi8 for name in ("period", "known_at"))
+    order = np.lexsort((at, period, code))
+    code, period = code[order], period[order]
+    of_period = np.flatnonzero((np.diff(code, append=-1) != 0) | (np.diff(period, append=0) != 0))
+    newest = np.flatnonzero(np.diff(code[of_period], append=-1) != 0)
+    before = newest[np.diff(newest, prepend=-1) > 1] - 1
+    return known.iloc[order[of_period[np.sort(np.concatenate([newest, before]))]]]
 
 
 def _significant(value: float) -> float:

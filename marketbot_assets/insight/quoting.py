@@ -25,7 +25,7 @@ from marketbot_assets.normalization.plain_text import clean_text
 
 WORD_MAX = 40
 UNREADABLE = "(?)"
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/+\S*|(?:javascript|data|mailto|vbscript):\S+|\bwww\.\S+", re.IGNORECASE)
+_ADDRESS = re.compile(r"\S*:/\S*|\b(?:javascript|data|mailto|vbscript):\S+|\bwww\.\S+", re.IGNORECASE)
 _PATH = re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}/\S*", re.IGNORECASE)
 _BLANK = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0}
 _BLANK |= set(range(0xFE00, 0xFE10)) | set(range(0xE0100, 0xE01F0))
@@ -93,5 +93,5 @@ def _unreadable(word: str, main: str) -> bool:
 def _cut(text: str, length_max: int) -> str:
     if len(text) <= length_max:
         return text
-    kept = text[: length_max - 3]
-    return (kept.rsplit(" ", 1)[0] if " " in kept else kept).rstrip() + "..."
+    whole = text[: length_max - 4].rsplit(" ", 1)
+    return f"{whole[0].rstrip()} ..." if len(whole) == 2 else f"{text[: length_max - 3]}..."

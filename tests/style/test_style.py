@@ -45,6 +45,7 @@ PURE_RESOURCES = {
     "mandate",
     "mandate_limits",
     "llm",
+    "llm_exchange",
     "mandate_llm",
     "mandate_model_limits",
     "mandate_section",
