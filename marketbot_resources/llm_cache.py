@@ -33,7 +33,9 @@ class AnswerCache:
             answer = LlmAnswer(**(told if isinstance(told, dict) else json.loads(told)))
             body = cast("dict[str, Json]", json.loads(answer.body))
             texts, counts = (answer.text, answer.model, answer.fingerprint), (answer.tokens_in, answer.tokens_out)
-            if not all(isinstance(one, str) for one in texts) or not all(type(one) in (int, type(None)) for one in counts):
+            if not all(isinstance(one, str) for one in texts) or not all(
+                type(one) in (int, type(None)) for one in counts
+            ):
                 return None
             return LlmAnswer(**{**asdict(answer), "body": json.dumps({**body, "cached": True})})
         except (TypeError, ValueError, RecursionError):

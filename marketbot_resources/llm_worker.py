@@ -7,6 +7,7 @@ answer. It holds itself to bounds of memory and time, so that it ends also when 
 (`llm_process`), what an error means (`llm_failures`), what may go over the wire (`llm_transport`).
 """
 
+import ipaddress
 import json
 import os
 import resource
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PINNED = "1.110.2"
-MEMORY_BYTES_MAX = 1 << 30  # of addresses: more than any call has needed, less than hurts a small machine
+MEMORY_BYTES_MAX = 768 << 20  # of addresses: twice what a call has needed, less than a small machine has
 CPU_SECONDS_MAX = 120
 START_SECONDS_MAX = 60
 CACHE_SECONDS_MAX = 2.0
@@ -180,9 +181,19 @@ def _provider(call: Call, client: object) -> dict[str, object]:
 
     local = call.provider == "local"
     base = call.base if local else f"{call.base}/v1"
-    key = (settings.variable("MARKETBOT_LLM_LOCAL_KEY") if local else settings.variable("OPENAI_API_KEY")) or "none"
+    key = (_local_key(base) if local else settings.variable("OPENAI_API_KEY")) or "none"
     sdk = openai.OpenAI(api_key=key, base_url=base, http_client=client, max_retries=0)  # type: ignore[arg-type]
     return {"model": f"openai/{call.model}", "api_base": base, "api_key": key, "client": sdk}
+
+
+def _local_key(address: str) -> str | None:
+    """The key of a local server; over plain http it does not leave this machine."""
+    told = urlsplit(address)
+    try:
+        here = told.hostname == "localhost" or ipaddress.ip_address(told.hostname or "").is_loopback
+    except ValueError:
+        here = False
+    return settings.variable("MARKETBOT_LLM_LOCAL_KEY") if told.scheme == "https" or here else None
 
 
 def _wrong_litellm() -> str:

@@ -17,11 +17,19 @@ hypothesis.settings.load_profile("untimed")
 os.environ.pop("MARKETBOT_LEDGER", None)  # tests write: never into the ledger of somebody who runs them
 MARKS = ("postgres", "s3", "redis", "go")  # each the name of a fixture, too
 ALONE = ("model",)
+HEAVY = (
+    "graph",
+    "commands",
+    "simulation",
+    "research",
+    "portfolio",
+)  # folders whose files take longest: they begin first
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whoever asks for a server has its mark; whoever has a mark is skipped where the program is missing; campaigns wait."""
+    items.sort(key=lambda item: item.path.parent.name not in HEAVY)
     asked = "long" in str(config.getoption("-m")) or bool(os.environ.get("MARKETBOT_LONG"))
     for item in items:
         if item.get_closest_marker("long") and not asked:

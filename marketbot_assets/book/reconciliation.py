@@ -240,9 +240,11 @@ def _cash(currency: str, ours: Decimal, broker: Decimal, tolerance: Decimal, sur
     def said(delta: str, outcome: str, message: str) -> Row:
         return difference_row(CASH, currency, "", ours, broker, delta, outcome, message)
 
+    told = f"{currency}: we have {plain(ours)}, the broker {plain(broker)}"
+    if missing == total != 0:  # to the cent: also where the difference alone would be small enough
+        return said(BY_EVENT, EXPLAINED, f"{told}; its events brought {plain(total)} more than ours")
     if abs(missing) <= tolerance:
         return said(MATCH, MATCH, "")
-    told = f"{currency}: we have {plain(ours)}, the broker {plain(broker)}"
     if total != 0 and abs(total - missing) <= tolerance:
         return said(BY_EVENT, EXPLAINED, f"{told}; its events brought {plain(total)} more than ours")
     apart = f"{told}, more than {float(tolerance):.2f} apart"

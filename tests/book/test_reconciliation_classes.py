@@ -105,6 +105,10 @@ CASES = {
     "cash beyond the tolerance": ({"cash": {"USD": D("5005.01")}}, ("CASH", "USD", "cash_break", "break")),
     "another currency": ({"cash": {"USD": D(5000), "EUR": D(2)}}, ("CASH", "EUR", "cash_break", "break")),
     "a dividend explains all": ({"cash": {"USD": D(5085)}, "events": (dividend("85"),)}, ("CASH", "USD", "event", "explained")),
+    "a dividend explains all of what would be small enough": (
+        {"cash": {"USD": D("5000.40")}, "events": (dividend("0.40"),)},
+        ("CASH", "USD", "event", "explained"),
+    ),
     "a fee and interest explain all": (
         {"cash": {"USD": D(4990)}, "events": (dividend("-12", "", kind="FEE"), dividend("2", "", kind="INTEREST"))},
         ("CASH", "USD", "event", "explained"),

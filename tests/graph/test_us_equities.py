@@ -19,9 +19,18 @@ pytestmark = [
 ]
 
 
-def test_the_main_job_on_real_bars(tmp_path: Path) -> None:
-    """Import, two sessions, orders that fill at real opens; contradicting rows are left out and counted."""
-    home, macro = tmp_path / "home", tmp_path / "macro.csv"
+def marketbot(home: Path, *arguments: str) -> dict:
+    """What a command says as an object."""
+    done = command(home, *arguments, mandate=EXAMPLE / "mandate.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Imported, nothing run; contradicting rows are left out and counted."""
+    folder = tmp_path_factory.mktemp("us_equities")
+    home, macro = folder / "home", folder / "macro.csv"
     script = [sys.executable, str(EXAMPLE / "index_of_prices.py"), str(BARS), str(macro)]
     subprocess.run(script, check=True, capture_output=True)
     words = [
@@ -29,17 +38,22 @@ def test_the_main_job_on_real_bars(tmp_path: Path) -> None:
         *("--set", "mic=XNYS", "--set", "currency=USD", "--set", "close_adjusted_by_source=true"),
         *("--with-listings", "--drop-contradicting", "--json"),
     ]
-
-    def marketbot(*arguments: str) -> dict:
-        done = command(home, *arguments, mandate=EXAMPLE / "mandate.yaml")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
-
-    prices, listings = marketbot("import", "prices", str(BARS), *words)["imports"]
+    prices, listings = marketbot(home, "import", "prices", str(BARS), *words)["imports"]
     assert (prices["rows"], prices["contradicting_rows_dropped"], listings["rows"]) == (592_352, 6, 482)
-    marketbot("import", "macro", str(macro), "--json")
-    first, second = marketbot("backfill", FIRST, LAST, "--json")["sessions"]
+    marketbot(home, "import", "macro", str(macro), "--json")
+    return home
+
+
+def test_the_main_job_on_real_bars(home: Path) -> None:
+    """Two sessions, orders that fill at real opens."""
+    first, second = marketbot(home, "backfill", FIRST, LAST, "--json")["sessions"]
     assert (first["state"], second["state"]) == ("sent", "sent")
     assert first["orders"] > 0
     assert 0 < second["fills"] <= first["orders"]
-    assert marketbot("replay", "--session", LAST, "--json")["fine"]
+
+
+@pytest.mark.long
+def test_a_session_on_real_bars_is_rebuilt(home: Path) -> None:
+    """Every asset of the second session, bit for bit."""
+    marketbot(home, "backfill", FIRST, LAST, "--json")
+    assert marketbot(home, "replay", "--session", LAST, "--json")["fine"]

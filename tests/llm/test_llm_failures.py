@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketbot_resources import llm_worker
@@ -94,6 +94,7 @@ def test_what_may_cost(wire: Wire, costs: bool) -> None:
     assert may_cost(wire) is costs
 
 
+@settings(max_examples=50)
 @given(st.text(), st.lists(st.text(max_size=30), max_size=3), st.one_of(st.none(), st.integers(100, 999)))
 def test_a_reason_is_one_bounded_printable_line(said: str, classes: list[str], status: int | None) -> None:
     """No line break, control or bidi sign of a provider reaches a page or a log."""

@@ -12,9 +12,10 @@ from model_requests import KEYS, OWN, question
 from provider_server import Asked, ProviderServer, Reply
 from server_process import children, ended
 
-from marketbot_resources import settings
+from marketbot_resources import llm_worker, settings
 from marketbot_resources.llm import FailureKind, LlmAnswer, LlmFailure
 from marketbot_resources.llm_process import COMMAND, LlmProcess
+from marketbot_resources.wiring import LlmResource
 
 PLAIN = {"PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
@@ -74,6 +75,7 @@ def test_a_real_worker_holds_one_key_and_has_ended(monkeypatch: pytest.MonkeyPat
     assert "litellm" not in sys.modules
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """F29: SIGKILL in the middle of a call."""
 
@@ -233,6 +235,40 @@ except MemoryError:
     assert done.stdout.splitlines() == ["True", "a host that nobody named is not asked", "bounded (0, 0) 120"], (
         done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [
+        ("http://127.0.0.1:8080/v1", True),
+        ("http://[::1]:8080/v1", True),
+        ("http://localhost:8080/v1", True),
+        ("https://models.example.org/v1", True),
+        ("http://models.example.org/v1", False),
+        ("http://127.example.org/v1", False),
+        ("http://10.0.0.7:8080/v1", False),
+        ("", False),
+    ],
+)
+def test_a_local_key_does_not_leave_in_plain_text(address: str, sent: bool) -> None:
+    """S2: over plain http a key stays on this machine."""
+    assert (llm_worker._local_key(address) == KEYS["MARKETBOT_LLM_LOCAL_KEY"]) is sent
+
+
+@pytest.mark.parametrize(("told", "cache"), [("null", False), ("none", False), ("redis", True)])
+def test_the_mandate_says_whether_a_cache_may_answer(
+    told: str, cache: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`llm.cache` reaches the process; no mandate section, no cache."""
+    text = (settings.CHECKOUT / "mandate.yaml").read_text(encoding="utf-8")
+    model = "{provider: openai, model: m, knowledge_cutoff: 2018-01-01, usd_per_million_input: 1.0, usd_per_million_output: 1.0}"
+    section = "null" if told == "null" else f"{{chain: [{model}], usd_per_day: 1.0, cache: {told}}}"
+    assert text.count("\nllm: null") == 1
+    (tmp_path / "mandate.yaml").write_text(text.replace("\nllm: null", f"\nllm: {section}"), encoding="utf-8")
+    monkeypatch.setenv("MARKETBOT_MANDATE", str(tmp_path / "mandate.yaml"))
+    port = LlmResource(home=str(tmp_path)).open()
+    assert isinstance(port, LlmProcess)
+    assert port._cache is cache
 
 
 @pytest.mark.long
