@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LAST = dt.date(2018, 12, 24)
 SAID_MAX = 110
+WEIGHT = ("llm_weight", "llm_weight_reason", "llm_version")
 HEAD = """# A small real language model in the loop
 
 SmolLM2-135M-Instruct (98 MB, 4 bits a weight) in llama.cpp on 127.0.0.1, called as any other model: litellm in a child process, the gate, one repair try, then the next model of the chain, then the rules. It is far too small for its task, and so it is a good adversary: what is shown here is how the platform stands a model that is wrong nearly always, not what views are worth.
@@ -106,8 +107,8 @@ def _table(lake: "Lake", asset: str, part: str) -> "pd.DataFrame":
 def _told(lake: "Lake", part: str) -> dict[str, str]:
     """What the forecasts' manifest says of the views' weight."""
     row = lake.index.newest("forecasts", part)
-    facts = lake.manifest(row).get("facts", {}) if row is not None else {}
-    return {str(k): str(v) for k, v in facts.items() if str(k).startswith("llm")} if isinstance(facts, dict) else {}
+    manifest = lake.manifest(row) if row is not None else {}
+    return {name: str(manifest[name]) for name in WEIGHT if name in manifest}
 
 
 def summary(seen: Sequence[Seen]) -> Iterator[str]:
@@ -120,7 +121,7 @@ def summary(seen: Sequence[Seen]) -> Iterator[str]:
     yield f"- views of: {counted(sources)}: the rules stood in on {share(sources['fallback'], len(seen))} of the sessions"
     yield f"- tries: {sum(len(one.answers) for one in seen)}, {sum(len(one.answers) for one in seen) / len(seen):.1f} a session"
     yield f"- largest tilt of any expected return: {max(moved):g} per year; sessions whose views are marked contaminated: {marked}"
-    for key in sorted({key for one in seen for key in one.told}):
+    for key in (key for key in WEIGHT if any(key in one.told for one in seen)):
         yield f"- `{key}`: {counted(Counter(one.told.get(key, '-') for one in seen))}"
     cost = sum(float(value) for one in seen for value in one.answers["cost_usd"])
     yield f"- cost by the mandate's prices: {cost:.6f} US dollars of a budget of nothing"
