@@ -206,14 +206,14 @@ def main(words: Sequence[str]) -> None:
         seen, seconds = run(
             asked.sessions, asked.last, asked.decoding or ["free", "bounded"], Path(folder), asked.minutes
         )
-    print(HEAD.format(command=" ".join(["PYTHONPATH=. .venv/bin/python tools/small_model.py", *words])))
-    for title, lines in (
-        ("", summary(seen)),
-        ("### Acceptance and repair", by_model(seen, seconds)),
-        ("### Who refused", layers(seen)),
-        ("### What was accepted", accepted(seen)),
-    ):
-        print("\n".join([title, "", *lines] if title else [*lines]), end="\n\n")
+    parts = [
+        HEAD.format(command=" ".join(["PYTHONPATH=. .venv/bin/python tools/small_model.py", *words])),
+        "\n".join(summary(seen)),
+        "\n".join(["### Acceptance and repair", "", *by_model(seen, seconds)]),
+        "\n".join(["### Who refused", "", *layers(seen)]),
+        "\n".join(["### What was accepted", "", *accepted(seen)]),
+    ]
+    print("\n\n".join(part.strip() for part in parts))
 
 
 if __name__ == "__main__":
