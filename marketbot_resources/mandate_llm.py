@@ -43,7 +43,7 @@ class Evidence(Section):
     horizon_sessions: Annotated[int, Field(ge=1, le=63)] = 5
     sessions_min: Annotated[int, Field(ge=20, le=1000)] = 60
     shrink: Annotated[float, Field(ge=0.0, le=10_000.0, allow_inf_nan=False)] = 120.0
-    standard_errors: Annotated[float, Field(ge=1.0, le=5.0, allow_inf_nan=False)] = 1.64
+    standard_errors: Annotated[float, Field(ge=1.0, le=5.0, allow_inf_nan=False)] = 2.5
     ic_full: Annotated[float, Field(ge=0.01, le=0.5, allow_inf_nan=False)] = 0.05
 
 
