@@ -215,11 +215,14 @@ def test_a_record_by_hand() -> None:
 
 
 def test_only_what_overlaps_makes_the_error_larger() -> None:
-    """A horizon of one session overlaps with nothing, however coefficients cluster; of two, one lag: g1 = (79 - 2) / 80 * g0."""
+    """A horizon of one session overlaps with nothing, however coefficients cluster.
+
+    Of two sessions, two lags: g1 = (79 - 2) / 80 * g0, g2 = (78 - 4) / 80 * g0, with weights 2/3 and 1/3.
+    """
     clustered = record([0.04] * 40 + [0.08] * 40)
     one, two = (worth(clustered, VERSION, RULE.model_copy(update={"horizon_sessions": h})) for h in (1, 2))
     assert one.standard_error == pytest.approx(0.02 / math.sqrt(79))
-    assert two.standard_error == pytest.approx(0.02 * math.sqrt((1 + 77 / 80) / 79))
+    assert two.standard_error == pytest.approx(0.02 * math.sqrt((1 + 2 * (2 / 3 * 77 / 80 + 1 / 3 * 74 / 80)) / 79))
 
 
 NOTHING: tuple[tuple[str, pd.DataFrame], ...] = (
@@ -303,8 +306,8 @@ def test_skill_earns_a_weight_and_noise_does_not() -> None:
 def earned(ics: np.ndarray) -> float:
     """The rule again, from the mandate's numbers: what `worth` must give (compared below), without its frames."""
     n, apart = len(ics), ics - ics.mean()
-    gamma = [float(apart[k:] @ apart[: n - k]) / n for k in range(11)]
-    spread = max(gamma[0] + 2 * sum((1 - k / 11) * gamma[k] for k in range(1, 11)), gamma[0])
+    gamma = [float(apart[k:] @ apart[: n - k]) / n for k in range(9)]
+    spread = max(gamma[0] + 2 * sum((1 - k / 9) * gamma[k] for k in range(1, 9)), gamma[0])
     return float(np.clip((ics.mean() * n / (n + 120) - 2.5 * math.sqrt(spread / (n - 1))) / 0.05, 0, 1))
 
 
