@@ -25,6 +25,7 @@ from marketbot_resources.mandate_llm import Evidence
 NAMES_MIN = 8
 SESSIONS_KEPT = 1000
 CATCH_UP = 10
+OVERLAPS = 2  # lags in overlaps (h - 1): over one alone, lasting views get 0.8 of their true error
 THIRDS = ("low", "mid", "high")
 _DTYPES = {"text": "str", "number": "float64", "integer": "int64", "flag": "bool", "date": "datetime64[ms]"}
 
@@ -157,11 +158,6 @@ def newey_west_error(values: Floats, lag: int) -> float:
         for step in range(1, min(lag, n - 1) + 1)
     )
     return math.sqrt(max(own + rest, own) / (n - 1))
-
-
-LAG_HORIZONS = (
-    2  # Bartlett's weights at the overlap alone (h - 1) put the error of lasting views near 0.8 of the true one
-)
 
 
 def worth(frame: pd.DataFrame, version: str, rule: Evidence) -> Worth:
