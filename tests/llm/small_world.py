@@ -28,5 +28,6 @@ def small_mandate(
         for address, name in models
     ]
     sizes = {"answer_tokens_max": answer_tokens, "headlines_max": 8, "news_days": 2}
-    plain["llm"] = {"chain": chain, "usd_per_day": 0.0, **sizes}
+    patience = {"seconds_max": 7200, "ask_contaminated": True}  # the model is slow, and it is watched, not believed
+    plain["llm"] = {"chain": chain, "usd_per_day": 0.0, **sizes, **patience}
     return yaml.safe_dump(plain, sort_keys=False)

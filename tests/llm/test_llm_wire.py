@@ -118,7 +118,7 @@ def carried_out(rows: Sequence[ROW], models: Mapping[str, str] | None = None) ->
                 "http://127.0.0.1:1" if row[1] == CLOSED else server.url,
                 f"question {place}",
                 model=(models or {}).get(row[1], ""),
-                seconds=1,
+                seconds=1 if row[1] in ("hang", "drip") else 10,
             )
             for place, row in enumerate(rows)
         ]
