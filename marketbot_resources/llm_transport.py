@@ -34,8 +34,10 @@ class OnePost(httpx.BaseTransport):
     def __init__(self, origin: str, sending: Callable[[], None], received: Callable[[], None]) -> None:
         url = httpx.URL(origin)
         self._origin = (url.scheme, url.host, url.port)
-        trusted = True if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without TLS: trusts nobody
-        self._inner = httpx.HTTPTransport(verify=trusted, retries=0)
+        nobody = ssl.SSLContext(
+            ssl.PROTOCOL_TLS_CLIENT
+        )  # for what has no TLS: a list of authorities takes long to read
+        self._inner = httpx.HTTPTransport(verify=True if url.scheme == "https" else nobody, retries=0)
         self._sending, self._received = sending, received
         self.wire = Wire()
         self.tools_refused = False
