@@ -213,7 +213,7 @@ class Audit(LogCheck):
             pair = (body["request_sha256"], body["answer_sha256"])
             calls[pair] = min(seq, calls.get(pair, seq))
         found = set[str]()
-        for session in self.summary["sessions"]:
+        for session in sorted(set(self.summary["sessions"]) & set(self.entries["decision"])):
             decided, decision = self.entries["decision"][session]
             tables = [one for one in self._behind(decision) if self.lake.get(one, {}).get("asset") == ASKED]
             for digest in sorted({body for one in tables for body in self.sources[one]} - set(self.lake)):
@@ -223,8 +223,8 @@ class Audit(LogCheck):
                         "ANSWER", f"decision {session}", f"the log did not hold the answer in {digest}", (digest,)
                     )
                 found |= {digest} if pair is not None else set()
-        if found:
-            self.told["answers"] = f"{len(found)} of language models, each in the log before what rests on it"
+        what = f"{len(found)} of language models, each in the log before what rests on it"
+        self.told["answers"] = what if found else "of language models: none"
 
     def contents(self) -> Iterator[Fault]:
         """The folder says what it is, and holds nothing else."""

@@ -53,6 +53,7 @@ def asked_home(tmp_path_factory: pytest.TempPathFactory) -> World:
         return made(lake, asset, part, [*reads, made(lake, "llm_answers", part, [], blobs=[name])])
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export_world, "FILLER", 3)
         patch.setattr(export_world, "_made", with_answers)
         return make_world(tmp_path_factory.mktemp("asked") / "home")
 
