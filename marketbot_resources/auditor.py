@@ -208,10 +208,10 @@ class Audit(LogCheck):
 
     def answers(self) -> Iterator[Fault]:
         """Each answer of a language model behind a decision, and its question, were in the log before the decision."""
-        calls: dict[tuple[str, str], int] = {}
+        calls: dict[tuple[str, str] | None, int] = {}
         for seq, body in self.entries["llm_call"].values():
-            pair = (body["request_sha256"], body["answer_sha256"])
-            calls[pair] = min(seq, calls.get(pair, seq))
+            call = (body["request_sha256"], body["answer_sha256"])
+            calls[call] = min(seq, calls.get(call, seq))
         found = set[str]()
         for session in sorted(set(self.summary["sessions"]) & set(self.entries["decision"])):
             decided, decision = self.entries["decision"][session]

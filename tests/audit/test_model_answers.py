@@ -12,6 +12,7 @@ from export_world import SESSIONS, World, in_home, make_world
 
 from marketbot_assets.commands.prove import prove
 from marketbot_resources.auditor import Audit, report
+from marketbot_resources.ledger.record import Json
 from marketbot_resources.llm import LlmAnswer, LlmRequest
 from marketbot_resources.llm_exchange import Exchange, answer_content
 from marketbot_resources.store.index import BlobRow, IndexRow
@@ -22,7 +23,7 @@ TEXT = "views \u2713 of \u4e1c\u4eac: 0.5"
 
 def exchange(session: str) -> Exchange:
     """A try with an answer; its schema has numbers that JSON may write in several ways."""
-    schema = {"type": "number", "minimum": -1.0, "maximum": 1e-7}
+    schema: dict[str, Json] = {"type": "number", "minimum": -1.0, "maximum": 1e-7}
     asked = LlmRequest("openai", "gpt-x", "You rate.", (("user", f"What of {session}?"),), schema, 500)
     answer = LlmAnswer(TEXT, "gpt-x-1", "fp", 10, 5, '{"body": "as received"}')
     return Exchange(1, 1, False, "views-1", dt.date(2018, 1, 1), asked, answer, None, Decimal("0.001"))
