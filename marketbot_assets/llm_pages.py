@@ -54,11 +54,26 @@ def _prompt(frame: "pd.DataFrame", before: "pd.DataFrame | None", mandate: "Mand
     if before is None:
         return {**shows, "prompt since the session before": markdown(["the first prompt of this home"])}
     then, now = (_parts(text) for text in (prompt_of(before).question, prompt.question))
-    told = "\n".join(filter(None, (prompt_diff(then[part], now[part]) for part in (0, 1))))
+    told = "\n".join(filter(None, (_paired(prompt_diff(then[part], now[part])) for part in (0, 1))))
     more = len(told) - DIFF_CHARS
     told = f"{told[:DIFF_CHARS]}\n... {more} more characters" if more > 0 else told
     change = fenced(told, "diff") if told else "the prompt is that of the session before"
     return {**shows, "prompt since the session before": markdown([change])}
+
+
+def _paired(diff: str) -> str:
+    """Where as many lines came as went, each new line under the one that it replaces, so that a cut shows both."""
+    told, gone, come = list[str](), list[str](), list[str]()
+    for line in [*diff.splitlines(), "@@"]:
+        if line.startswith("+") and gone:
+            come.append(line)
+            continue
+        if not line.startswith("-") or come:
+            pairs = [one for pair in zip(gone, come, strict=False) for one in pair]
+            told += pairs if len(gone) == len(come) else [*gone, *come]
+            gone, come = [], []
+        (gone if line.startswith("-") and told else told).append(line)
+    return "\n".join(told[:-1])
 
 
 def _parts(question: str) -> tuple[str, str]:

@@ -5,12 +5,14 @@ Not here: how a model is called (`llm_worker`), what an answer may say (`marketb
 """
 
 import datetime as dt
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from marketbot_resources.mandate_section import Fraction, Section
 
+_ADDRESS = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 Price = Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False)]
 
 
@@ -23,8 +25,16 @@ class LlmModel(Section):
     usd_per_million_input: Price
     usd_per_million_output: Price
     timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 60
-    address: Annotated[str, Field(pattern=r"^(https?://\S+)?$", max_length=200)] = ""
+    address: Annotated[str, Field(max_length=200)] = ""
     region: Annotated[str, Field(pattern=r"^([a-z]{2}(-[a-z]+)+-\d)?$")] = ""
+
+    @field_validator("address")
+    @classmethod
+    def _no_secret(cls, address: str) -> str:
+        """What stands in it is evidence: nothing that could be a key has a place there."""
+        if address and not _ADDRESS.fullmatch(address):
+            raise ValueError("expected http://HOST:PORT/PATH or https, without user name, password or query")
+        return address
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

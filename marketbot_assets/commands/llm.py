@@ -132,6 +132,7 @@ def status_lines(view: View) -> list[str]:
     lines = [] if view["asks"] else [NOBODY]
     for one in cast("list[View]", view["chain"]):
         key = "key present" if one["key_present"] else f"no key: set {one['key']}"
+        key = key if one["key"] else "needs no key"
         version = one["version"] or "never answered"
         same = f", counts as {one['version_of_record']}" if one["version_of_record"] != one["version"] else ""
         probe = "baseline recorded" if one["baseline"] else "no baseline: marketbot llm probe"

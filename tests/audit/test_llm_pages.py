@@ -46,6 +46,27 @@ def test_pack_page_counts_items_and_quotes_headlines() -> None:
     assert told(empty, "newest headlines") == "no headline is in the pack"
 
 
+@pytest.mark.parametrize(
+    ("diff", "expected"),
+    [
+        ("", ""),
+        ("--- a\n+++ b\n@@ 1\n-1\n-2\n+3\n+4", "--- a\n+++ b\n@@ 1\n-1\n+3\n-2\n+4"),
+        (
+            "--- a\n+++ b\n@@ 1\n-1\n-2\n+3\n@@ 2\n+5\n+6\n@@ 3\n-7",
+            "--- a\n+++ b\n@@ 1\n-1\n-2\n+3\n@@ 2\n+5\n+6\n@@ 3\n-7",
+        ),
+        (
+            "--- a\n+++ b\n@@ 1\n-1\n+2\n-3\n-4\n+5\n+6\n... 9 more lines",
+            "--- a\n+++ b\n@@ 1\n-1\n+2\n-3\n+5\n-4\n+6\n... 9 more lines",
+        ),
+    ],
+    ids=["empty", "pairs", "unequal", "no context between"],
+)
+def test_a_changed_line_stands_under_the_old_one(diff: str, expected: str) -> None:
+    """So a page that is cut shows what became of a line; no line is lost or shown twice."""
+    assert llm_pages._paired(diff) == expected
+
+
 def test_pack_page_shows_what_is_new_in_the_prompt() -> None:
     """A headline that is new stands first in the diff, before facts that change every day; no model, no prompt."""
     before = world.pack()
