@@ -1,6 +1,5 @@
 """One session's question to a real model, through the real child process: an answer that the gate judges, or a typed failure."""
 
-import datetime as dt
 import os
 import subprocess
 import sys
@@ -11,40 +10,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from model_server import ModelServer
+from small_world import small_pack
 
 from marketbot_assets.insight.gate import Rejected, Views, judge_answer, schema_of
 from marketbot_assets.insight.prompt import prompt_of
-from marketbot_assets.insight.schema import CONTEXT_PACK
 from marketbot_resources.llm import FailureKind, LlmAnswer, LlmFailure, LlmRequest
 from marketbot_resources.llm_process import LlmProcess
 
 pytestmark = pytest.mark.model
 ROOT = Path(__file__).parents[2]
-AT = dt.datetime(2018, 12, 12, 22, 45, tzinfo=dt.UTC)
-ITEMS = (
-    ("S1", "SUBJECT", "Energy", "SECTOR", "sector of 1 names", None, ""),
-    ("S2", "SUBJECT", "A1", "INSTRUMENT", "CVX, Chevron, Energy, US", None, ""),
-    ("M1", "MACRO", "VIX", "SERIES", "2018-12-12: 21.46 points", 21.46, ""),
-    ("F1", "FACT", "A1", "INSTRUMENT", "return 21d -2.3%", -2.3, ""),
-    ("H1", "HEADLINE", "A1", "INSTRUMENT", "Chevron raises its budget", None, "Wire"),
-)
-
-
-def small_pack() -> pd.DataFrame:
-    """Five items."""
-    names = ("item", "kind", "subject", "level", "text", "value", "publisher")
-    rows = [
-        {
-            "place": place,
-            "unit": "",
-            "known_at": AT,
-            "source_ids": "",
-            "synthetic": True,
-            **dict(zip(names, row, strict=True)),
-        }
-        for place, row in enumerate(ITEMS)
-    ]
-    return pd.DataFrame(rows)[[column.name for column in CONTEXT_PACK.columns]].astype({"value": float})
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +82,13 @@ def test_what_a_real_model_cannot_do_is_typed(
 @pytest.mark.long
 def test_a_session_with_the_real_model_ends_as_decided() -> None:
     """The tool of the page over one session: the graph sends, tries are counted, no weight is moved."""
-    command = [sys.executable, "-W", "ignore", str(ROOT / "tools" / "small_model.py"), "--sessions", "1"]
+    words = ["--sessions", "1", "--decoding", "free", "--replayed", "1"]
+    command = [sys.executable, "-W", "ignore", str(ROOT / "tools" / "small_model.py"), *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "- sessions 2018-12-24 .. 2018-12-24: 1; ends: sent, APPROVED 1" in done.stdout
     assert "- largest tilt of any expected return: 0 per year" in done.stdout
     assert "smollm2-135m-instruct-free | 1 |" in done.stdout
+    assert "equal bit for bit in 1 of 1 sessions" in done.stdout
+    assert "- `marketbot replay --session 2018-12-24`, exit code 0: " in done.stdout
