@@ -1,8 +1,8 @@
 """What the law where the account's owner lives and where a listing trades changes: the mandate's section jurisdiction. Pure.
 
-A table with dates, no legal advice: `docs/choices.md` names the source of every line. Lives here: which products may not be bought,
-the least transaction taxes, the least days of a holding rule. Not here: what is done about them (`marketbot_assets.portfolio`,
-`marketbot_assets.risk`), withholding taxes, which the book takes as they are booked.
+A table with dates, no legal advice: `docs/choices.md` names the source of every line. A rule counts from the session that decides.
+Lives here: which products may not be bought, the least transaction taxes, the least days of a holding rule. Not here: what is
+done about them (`marketbot_assets.portfolio`, `marketbot_assets.risk`), withholding taxes, which nothing here estimates.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ RESIDENCES = KID_COUNTRIES | {"US"}
 KID_FROM = dt.date(2018, 1, 1)  # Regulation (EU) 1286/2014
 CRYPTO_FROM = dt.date(2021, 1, 6)  # FCA PS20/10
 CRYPTO_ON_UK_EXCHANGES_FROM = dt.date(2025, 10, 8)  # FCA, cETNs on a recognised investment exchange in the UK
-LEAST_DAYS: Mapping[str, int] = {"US": 30, "GB": 30}  # 26 USC 1091; TCGA 1992 s106A
+LEAST_DAYS: Mapping[str, int] = {"US": 30, "GB": 30, "IE": 28}  # 26 USC 1091; TCGA 1992 s106A; TCA 1997 s581
 _CRYPTO = re.compile(
     r"\b(?:crypto\w*|bitcoins?|btc|ether(?:eum)?|eth|solana|xrp|ripple|litecoin|cardano)\b", re.IGNORECASE
 )

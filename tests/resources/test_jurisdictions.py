@@ -187,25 +187,30 @@ def test_a_mandate_below_the_rules_is_one_clear_line(changes: dict[str, object],
     assert "\n" not in str(caught.value)
 
 
-DAYS = [("US", "note", 29, False), ("US", "avoid", 30, True), ("US", "ignore", 1, True), ("GB", "note", 29, False)]
+DAYS = [
+    ("US", "note", 29, 30),
+    ("US", "avoid", 30, None),
+    ("US", "ignore", 1, None),
+    ("GB", "note", 29, 30),
+    ("IE", "note", 27, 28),
+    ("IE", "note", 28, None),
+    ("DE", "note", 1, None),
+]
 
 
-@pytest.mark.parametrize(("residence", "mode", "days", "taken"), [*DAYS, ("DE", "note", 1, True)])
-def test_the_days_of_wash_sales_are_at_least_the_laws(residence: str, mode: str, days: int, taken: bool) -> None:
-    """RC-22: 30 days in the US and the UK, unless the account only counts; Germany has no such rule here."""
+@pytest.mark.parametrize(("residence", "mode", "days", "least"), DAYS)
+def test_the_days_of_wash_sales_are_at_least_the_laws(residence: str, mode: str, days: int, least: int | None) -> None:
+    """RC-22: 30 days in the US and the UK, four weeks in Ireland, unless the account only counts; none known for Germany."""
     plain = yaml.safe_load(TEXT)
     limits = {**plain["limits"], "RC-22_wash_sale": {"days": days}}
     account = {**plain["account"], "tax_mode": mode}
-    changes = {
-        "jurisdiction": {"residence": residence, "client": "retail"},
-        "limits": limits,
-        "account": account,
-        **TAXED,
-    }
-    if taken:
+    where = {"residence": residence, "client": "retail"}
+    changes = {"jurisdiction": where, "limits": limits, "account": account, **TAXED}
+    if least is None:
         assert mandate_with(**changes).limits.wash_sale.days == days
         return
-    with pytest.raises(MandateError, match=f"RC-22_wash_sale.days: expected at least 30 for residence {residence}"):
+    words = f"RC-22_wash_sale.days: expected at least {least} for residence {residence}, found {days}"
+    with pytest.raises(MandateError, match=words):
         mandate_with(**changes)
 
 
