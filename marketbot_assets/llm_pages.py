@@ -48,7 +48,8 @@ def _prompt(frame: "pd.DataFrame", before: "pd.DataFrame | None", mandate: "Mand
 
     if mandate.llm is None:
         return {"prompt": NOT_ASKED}
-    prompt = prompt_of(frame)
+    sessions = mandate.llm.evidence.horizon_sessions
+    prompt = prompt_of(frame, sessions=sessions)
     shows: Shows = {"prompt": prompt.version, "characters of the prompt": len(prompt.system) + len(prompt.question)}
     if before is None:
         return {**shows, "prompt since the session before": markdown(["the first prompt of this home"])}
@@ -198,12 +199,15 @@ def influence(target: "pd.DataFrame", instruments: "pd.DataFrame", mandate: "Man
 
 
 def missing_views(context: "pd.DataFrame", mandate: "Mandate") -> str:
-    """Why a model that the mandate names gave no accepted views; empty when one did, or none is asked."""
+    """Why a model that the mandate names gave no accepted views; empty when one did, or none is asked about the session."""
     from marketbot_assets.audit.llm_numbers import RULES, standing
     from marketbot_assets.audit.report_facts import rows_of
+    from marketbot_assets.insight.context import BEFORE_CUTOFF
 
     whose = standing(rows_of(context))
     if mandate.llm is None or any(source != RULES for source in whose.sources):
+        return ""
+    if whose.reason.startswith(BEFORE_CUTOFF):
         return ""
     return whose.reason or "no model gave accepted views, and no reason is stored"
 

@@ -183,6 +183,8 @@ RULES: Rules = {
     "llm": {
         **dict.fromkeys(("chain", "answer_tokens_max", "headlines_max", "news_days", "passes", "cache"), UNCLEAR),
         "usd_per_day": LOWER,
+        "seconds_max": LOWER,
+        "ask_contaminated": UNCLEAR,  # views of such a session move nothing, but they cost
         "tilt_max_per_year": LOWER,
         "evidence": {
             "horizon_sessions": UNCLEAR,

@@ -43,7 +43,7 @@ class Evidence(Section):
     horizon_sessions: Annotated[int, Field(ge=1, le=63)] = 5
     sessions_min: Annotated[int, Field(ge=20, le=1000)] = 60
     shrink: Annotated[float, Field(ge=0.0, le=10_000.0, allow_inf_nan=False)] = 120.0
-    standard_errors: Annotated[float, Field(ge=1.0, le=5.0, allow_inf_nan=False)] = 1.64
+    standard_errors: Annotated[float, Field(ge=1.0, le=5.0, allow_inf_nan=False)] = 2.5
     ic_full: Annotated[float, Field(ge=0.01, le=0.5, allow_inf_nan=False)] = 0.05
 
 
@@ -57,6 +57,8 @@ class Llm(Section):
     news_days: Annotated[int, Field(ge=1, le=30)] = 5
     tilt_max_per_year: Fraction = 0.02
     passes: Annotated[int, Field(ge=1, le=2)] = 1
+    seconds_max: Annotated[int, Field(ge=1, le=7200)] = 300
+    ask_contaminated: bool = False
     cache: Literal["none", "redis"] = "none"
     evidence: Evidence = Evidence()
 
@@ -66,3 +68,7 @@ class Llm(Section):
         if len(set(names)) != len(names):
             raise ValueError("chain: a model is named twice")
         return self
+
+    def asked_on(self, session: dt.date) -> tuple[LlmModel, ...]:
+        """The models that are asked about a session: without `ask_contaminated` none that may know what came after it."""
+        return tuple(model for model in self.chain if self.ask_contaminated or session > model.knowledge_cutoff)

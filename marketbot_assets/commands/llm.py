@@ -188,7 +188,9 @@ def probe_now(name: str | None) -> View:
     session, cutoff = newest
     keep = partial(keep_in, lake, asset="llm_probe", part=session.isoformat(), run_id="llm probe", fetched_at=cutoff)
     port = LlmResource().open()
-    desk = desk_of(lake.ledger, lake.objects.get_blob, keep, port, session=session, cutoff=cutoff, llm=llm)
+    desk = desk_of(
+        lake.ledger, lake.objects.get_blob, keep, port, session=session, cutoff=cutoff, llm=llm, bounded=False
+    )
     found: list[View] = []
     for model in chosen:
         probed = llm_probe.record_baseline(desk, model, llm.answer_tokens_max)

@@ -17,6 +17,7 @@ from marketbot_assets import llm_pages
 from marketbot_assets.audit.llm_numbers import CONTAMINATED, NOT_ASKED
 from marketbot_assets.audit.report import SECTIONS, build_report, summary
 from marketbot_assets.audit.report_llm import llm_section
+from marketbot_assets.insight.context import BEFORE_CUTOFF
 from marketbot_resources.mandate import Mandate
 
 LISTED = instruments()
@@ -263,8 +264,9 @@ def test_summary_tells_source_cost_and_influence() -> None:
         (world.by_rules(), world.mandate(), "no model gave accepted views, and no reason is stored"),
         (world.by_rules().iloc[:0], world.mandate(), "no model gave accepted views, and no reason is stored"),
         (world.by_rules(), QUIET, ""),
+        (world.by_rules(f"{BEFORE_CUTOFF} of openai gpt-x (2024-01-01)"), world.mandate(), ""),
     ],
-    ids=["accepted", "rules with reason", "rules without", "no rows", "not asked"],
+    ids=["accepted", "rules with reason", "rules without", "no rows", "not asked", "not asked about this session"],
 )
 def test_a_model_that_is_asked_gives_views(context: pd.DataFrame, mandate: Mandate, problem: str) -> None:
     """The check's statement: passes for accepted views and where nobody is asked, else says why."""
