@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from marketbot_resources.closures import NO_CLOSURES, Closed, expanded
 from marketbot_resources.errors import MandateError
 from marketbot_resources.holiday_table import refusal
+from marketbot_resources.jurisdictions import Jurisdiction, days_too_few, too_low
 from marketbot_resources.mandate_execution import CLOSE_AUCTION, NEXT_SESSION, ExecutionRules
 from marketbot_resources.mandate_limits import Ladder, Limits, LossRules, Stops
 from marketbot_resources.mandate_llm import Llm
@@ -267,6 +268,7 @@ class Mandate(Section):
     anchors: tuple[Anchor, ...] = ()
     intraday: Intraday | None = None
     llm: Llm | None = None
+    jurisdiction: Jurisdiction | None = None
 
     @model_validator(mode="after")
     def _weekly_has_weekday(self) -> Self:
@@ -302,6 +304,17 @@ class Mandate(Section):
             raise ValueError("portfolio.long_short.enabled: expected a margin account for shorts, found a cash account")
         if rule.enabled and self.broker.name == "paper":
             raise ValueError("portfolio.long_short.enabled: the paper broker has no shorts, set it to false")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_the_rules_of_the_residence(self) -> Self:
+        if self.jurisdiction is None:
+            return self
+        costs, days, span = self.costs_bps, self.limits.wash_sale.days, self.calendar
+        taxes = {"tax_buy": costs.tax_buy, "tax_sell": costs.tax_sell}
+        low = too_low(taxes, self.universe.listings, span.go_live, span.last_session)
+        if problem := low or days_too_few(self.jurisdiction, days, self.account.tax_mode):
+            raise ValueError(problem)
         return self
 
     def canonical(self) -> bytes:

@@ -17,7 +17,8 @@ from marketbot_resources.mandate import Mandate
 class Tighter(StrEnum):
     """Which way a key becomes tighter. UNCLEAR: neither way; any change counts as a loosening.
 
-    FEWER, MORE: of members (a list, or lists by exchange). An absent number is no limit.
+    FEWER, MORE: of members (a list, or lists by exchange). An absent number is no limit. STATED: any value is tighter than none,
+    another value is neither.
     """
 
     LOWER = "lower"
@@ -25,6 +26,7 @@ class Tighter(StrEnum):
     FEWER = "fewer"
     MORE = "more"
     UNCLEAR = "unclear"
+    STATED = "stated"
 
 
 class Direction(StrEnum):
@@ -37,7 +39,7 @@ class Direction(StrEnum):
 
 
 Rules = Mapping[str, "Tighter | Rules"]
-LOWER, HIGHER, FEWER, MORE, UNCLEAR = Tighter
+LOWER, HIGHER, FEWER, MORE, UNCLEAR, STATED = Tighter
 CAP: Rules = {"target": LOWER, "warn": LOWER, "hard": LOWER}
 FLOOR: Rules = {"target": HIGHER, "warn": HIGHER, "hard": HIGHER}
 STOP: Rules = {"atr20_multiple": LOWER, "min_fraction": LOWER}
@@ -192,6 +194,7 @@ RULES: Rules = {
             "ic_full": HIGHER,
         },
     },
+    "jurisdiction": {"residence": STATED, "client": STATED},  # it only bars buys, and refuses mandates
     "benchmark": UNCLEAR,
     "universe": {
         "listings": FEWER,
@@ -342,6 +345,8 @@ def _direction(rule: Tighter | None, old: Json, new: Json) -> Direction:
         return Direction.LOOSER if loosens else Direction.TIGHTER
     if rule in (LOWER, HIGHER):
         return _ordered(old, new, higher=rule is HIGHER)
+    if rule is STATED and (old is None) != (new is None):
+        return Direction.TIGHTER if old is None else Direction.LOOSER
     return Direction.UNKNOWN
 
 

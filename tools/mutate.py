@@ -48,7 +48,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "risk/exposure_controls.py": (TAIL, "test_model_controls.py", *RISK),
     "risk/model_controls.py": (MODELS, "test_model_controls.py", *RISK),
     "risk/order_controls.py": (ORDERS, "test_risk_order_controls.py", *RISK, "test_risk_verdict.py"),
-    "risk/permission_controls.py": (PERMISSIONS, ORDERS, "test_risk_permission_controls.py", *RISK),
+    "risk/order_answers.py": (PERMISSIONS, "test_risk_permission_controls.py", "test_risk_jurisdiction.py", *RISK),
+    "risk/permission_controls.py": (
+        *(PERMISSIONS, ORDERS, "test_risk_permission_controls.py", "test_risk_jurisdiction.py"),
+        *RISK,
+    ),
     "risk/platform_controls.py": (OPERATIONS, "test_risk_operations.py", *RISK),
     "risk/post_trade_controls.py": (OPERATIONS, "test_risk_operations.py", *RISK),
     "risk/size_controls.py": (ORDERS, "test_risk_size_controls.py", *RISK),

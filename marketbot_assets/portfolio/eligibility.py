@@ -25,6 +25,7 @@ from marketbot_assets.portfolio.broker_windows import broker_windows
 from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_assets.portfolio.settlement import unsettled
+from marketbot_resources.jurisdictions import Product, product_rule
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT
 
@@ -140,6 +141,16 @@ def issuers(instruments: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
+def barred_products(instruments: pd.DataFrame, mandate: Mandate, session: dt.date) -> list[str]:
+    """Per instrument the rule of the mandate's jurisdiction that bars a buy of it (RC-03); empty text when none does."""
+    where, tax_mode = mandate.jurisdiction, mandate.account.tax_mode
+    found = (
+        product_rule(where, Product(row.mic, row.country, row.name, row.kind != "EQUITY"), session, tax_mode)
+        for row in instruments.itertuples(index=False)
+    )
+    return [str(rule) if rule is not None and rule.bars else "" for rule in found]
+
+
 def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt.date) -> list[str]:
     """Per instrument why it may not be bought; empty text when it may."""
     rows, window, floor = market.instruments, market.window, mandate.universe.floor
@@ -148,7 +159,7 @@ def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt
     expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
     blocked = dict(account.book.blocked)
     price, level, fx = window.close[-1], window.price_level[-1], window.fx[-1]
-    moves = newest_moves(window)
+    moves, barred = newest_moves(window), barred_products(rows, mandate, session)
     reasons = []
     for n, row in enumerate(rows.itertuples(index=False)):
         name, lot_value = row.instrument, float(row.quantity_step) * price[n] * fx[n]
@@ -160,6 +171,7 @@ def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt
             (name in market.ends.ending, "RC-24 the listing is known to end"),
             (name in market.guarded, "RC-24 an event takes effect with the next session"),
             (not abs(moves[n]) <= mandate.limits.event_guard.jump, "RC-24 the price jumped without an event"),
+            (bool(barred[n]), f"RC-03 {barred[n]}"),
             (row.currency in market.stale_currencies, f"stale rate of {row.currency}"),
             (name in market.quarantined, "quarantined by data quality"),
             (not bool(complete.get(name, False)), "a required feature is missing"),

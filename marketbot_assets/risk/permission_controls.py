@@ -8,16 +8,16 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import TypeVar
 
 import numpy as np
 
 from marketbot_assets.risk.control import ControlResult, Rule, tightest, within
 from marketbot_assets.risk.guards import guard_problem
-from marketbot_assets.risk.inputs import Flags
 from marketbot_assets.risk.listing_classes import classes_of
+from marketbot_assets.risk.order_answers import mapping, of_row, ordered_rows, passed, refused
 from marketbot_assets.risk.projection import Projection, is_guard, members, number, numbers, texts
 from marketbot_assets.risk.trade_facts import NextSession, guarded
+from marketbot_resources.jurisdictions import Product, product_rule
 from marketbot_resources.model import Kind, OpenOrder, Order, OrderType, Side, Status
 from marketbot_resources.order_slices import CLOSE_LEG, siblings
 from marketbot_resources.order_types import PROTECTIVE_LEGS, price_problem
@@ -35,7 +35,7 @@ RESTRICTED = Rule(
     "restricted list",
     Status.REJECT_BATCH,
     "orders",
-    formula="no order in a named paper or issuer; no buy of a named class or of a listing younger than the minimum",
+    formula="no order in a named paper or issuer; no buy of a named class, of a young listing, of what the jurisdiction bars",
     answers="SEC 15c3-5(c)(2)",
 )
 SESSION = Rule(
@@ -104,43 +104,11 @@ ORDER_FIELDS = frozenset(
 )
 
 
-T = TypeVar("T")
-
-
-def mapping(values: Mapping[str, T]) -> Mapping[str, T]:
-    """The mapping itself; raises TypeError for what is none and would look empty."""
-    if not isinstance(values, Mapping):
-        raise TypeError(f"expected a mapping, found {type(values).__name__}")
-    return values
-
-
-def refused(p: Projection, rule: Rule, key: str, text: str, flags: Flags) -> ControlResult:
-    """The flagged orders (m,) are dropped."""
-    ids = p.ids(flags)
-    return rule.result(
-        Status.REJECT_ORDER, text, key=key, observed=len(ids), limit=0, order_ids=ids, keep=0.0, unit="orders"
-    )
-
-
-def passed(rule: Rule, text: str = "") -> ControlResult:
-    """Nothing to say, but perhaps what was not checked."""
-    return rule.result(Status.PASS, text, observed=0, limit=0, unit="orders")
-
-
-def of_row(p: Projection, row: int) -> Flags:
-    """(m,) the orders in shares of one instrument."""
-    return np.asarray(p.rows == row)
-
-
-def _ordered_rows(p: Projection) -> list[int]:
-    return sorted({int(row) for row in p.rows if row >= 0})
-
-
 def tradable(p: Projection) -> tuple[ControlResult, ...]:
     """RC-02: the listing exists on this session, has a session left, no rule closed it; one known to end is only sold."""
     facts, results = p.inputs.trade, []
     ended, ending, closed = members(facts.ended), members(facts.ending), members(p.inputs.quarantined)
-    for row in _ordered_rows(p):
+    for row in ordered_rows(p):
         name, listed = p.inputs.instruments[row], facts.listed_on[row]
         here = of_row(p, row)
         whole = (
@@ -157,15 +125,16 @@ def tradable(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def restricted(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-03: no order in what the list names; no buy of a restricted class or of what is listed for too short a time.
+    """RC-03: no order in what the list names; no buy of a restricted class, of a young listing, of what the jurisdiction bars.
 
     What may not be bought may still be sold: so it leaves the book. A list that cannot be read rejects the batch.
     """
     rules, facts, n = p.mandate.restricted, p.inputs.trade, len(p.price)
     listed, classes = members(rules.names), members(rules.classes)
     fund = numbers(p.inputs.is_fund, n)
+    where, tax_mode = p.mandate.jurisdiction, p.mandate.account.tax_mode
     results = []
-    for row in _ordered_rows(p):
+    for row in ordered_rows(p):
         name, mic, ticker = p.inputs.instruments[row], p.inputs.mic[row], facts.ticker[row]
         words = {name, ticker, f"{mic}:{ticker}", facts.issuer[row], facts.name[row]} - {""}
         if not all(isinstance(word, str) for word in (ticker, facts.issuer[row], facts.name[row])):
@@ -173,12 +142,20 @@ def restricted(p: Projection) -> tuple[ControlResult, ...]:
         buys = of_row(p, row) & p.increasing
         found = sorted(classes_of(facts.name[row], mic, is_fund=fund[row] == 1.0) & set(classes))
         days = (p.inputs.session - facts.listed_on[row]).days
+        product = Product(mic, p.inputs.country[row], facts.name[row], fund[row] != 0.0)
+        rule = product_rule(where, product, p.inputs.session, tax_mode)
         if words & set(listed):
             results.append(refused(p, RESTRICTED, name, f"{name} is on the restricted list", of_row(p, row)))
         elif found and buys.any():
             results.append(refused(p, RESTRICTED, name, f"{name} is {', '.join(found)} by its name", buys))
         elif not days >= rules.min_days_listed and buys.any():
             results.append(refused(p, RESTRICTED, name, f"{name} is listed for {days} days", buys))
+        elif rule is not None and rule.bars and buys.any():
+            results.append(refused(p, RESTRICTED, name, f"{name} is not bought: {rule}", buys))
+        elif rule is not None and buys.any():
+            results.append(
+                RESTRICTED.result(Status.WARN, f"{name}: {rule}", key=name, observed=0, limit=0, unit="orders")
+            )
     return tuple(results) or (passed(RESTRICTED, "classes are told by names; no list of sanctions is read"),)
 
 
@@ -219,7 +196,7 @@ def cross_check(p: Projection) -> tuple[ControlResult, ...]:
     """
     rules, differences = p.mandate.limits.price_cross_check, mapping(p.inputs.trade.price_difference)
     fund, results, told = numbers(p.inputs.is_fund, len(p.price)), [], 0
-    for row in _ordered_rows(p):
+    for row in ordered_rows(p):
         name = p.inputs.instruments[row]
         if name not in differences:
             continue
@@ -231,7 +208,7 @@ def cross_check(p: Projection) -> tuple[ControlResult, ...]:
         ids = p.ids(of_row(p, row)) if bad else ()
         status = CROSS_CHECK.fail if bad else Status.WARN if noted else Status.PASS
         results.append(CROSS_CHECK.result(status, text, key=name, observed=apart, limit=hard, order_ids=ids, keep=0.0))
-    unchecked = len(_ordered_rows(p)) - told
+    unchecked = len(ordered_rows(p)) - told
     text = f"{unchecked} of the ordered names: no difference of two vendors is known, not checked" if unchecked else ""
     if all(result.status is Status.PASS for result in results):
         worst = max((result.observed or 0.0 for result in results), default=None)
@@ -242,7 +219,7 @@ def cross_check(p: Projection) -> tuple[ControlResult, ...]:
 def spread(p: Projection) -> tuple[ControlResult, ...]:
     """RC-12: where a quote is used, its spread is at most 50 bp; wider, nothing is bought and an exit keeps its limit (WARN)."""
     rules, quotes, results = p.mandate.limits.spread, mapping(p.inputs.trade.quotes), []
-    for row in _ordered_rows(p):
+    for row in ordered_rows(p):
         name = p.inputs.instruments[row]
         if name not in quotes:
             continue
@@ -315,7 +292,7 @@ def self_trade(p: Projection) -> tuple[ControlResult, ...]:
         refused(
             p, SELF_TRADE, p.inputs.instruments[row], f"{p.inputs.instruments[row]}: an opposite order exists", here
         )
-        for row, here in ((row, of_row(p, row) & met) for row in _ordered_rows(p))
+        for row, here in ((row, of_row(p, row) & met) for row in ordered_rows(p))
         if here.any()
     ]
     return tuple(results) or (passed(SELF_TRADE),)
@@ -339,7 +316,7 @@ def event_guard(p: Projection) -> tuple[ControlResult, ...]:
     breaks = {found.subject for found in p.inputs.breaks if found.explained is not True}
     applied = {event.instrument for event in facts.events} & breaks
     move, results = numbers(facts.move, n), []
-    for row in _ordered_rows(p):
+    for row in ordered_rows(p):
         name, here = p.inputs.instruments[row], of_row(p, row)
         size = abs(float(move[row]))
         if name in due or name in applied:

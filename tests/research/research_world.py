@@ -30,7 +30,7 @@ def mandate_with(**sections: object) -> Mandate:
     """The default mandate; a mapping is merged into its section, anything else replaces the value."""
     plain = yaml.safe_load(MANDATE_TEXT)
     for key, value in sections.items():
-        plain[key] = {**plain[key], **value} if isinstance(value, dict) else value
+        plain[key] = {**(plain[key] or {}), **value} if isinstance(value, dict) else value
     return parse_mandate(yaml.safe_dump(plain))
 
 

@@ -55,6 +55,7 @@ PURE_RESOURCES = {
     "closures",
     "currencies",
     "holidays",
+    "jurisdictions",
     "corporate_actions",
     "fillmodel",
     "alpaca_terms",
