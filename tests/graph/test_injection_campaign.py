@@ -97,7 +97,7 @@ def test_who_obeys_to_the_letter_moves_nothing(count: int | None, world: Attacke
         held_in_bounds(world, clean, found)
         if any(name in found.answer for name in STRANGERS) or '"system":' in found.answer:
             seen[found.layer] += 1
-    assert set(seen) == {"names", "shape"} or count is not None
+    assert set(seen) == {"quantity", "shape"} or count is not None  # a stranger is one subject more than there are
     assert seen[""] == 0 < seen.total()
 
 
