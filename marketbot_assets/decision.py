@@ -12,7 +12,7 @@ import numpy as np
 
 from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.eligibility import Account, Market, charged, portfolio_inputs
-from marketbot_assets.portfolio.influence import solve_with_influence
+from marketbot_assets.portfolio.influence import is_target_without, solve_with_influence
 from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.market_facts import unpriced_held
 from marketbot_assets.portfolio.order_plan import plan_orders, to_orders
@@ -101,7 +101,10 @@ def without_locked(inputs: PortfolioInputs, locked: Mapping[str, str]) -> Portfo
 
 
 def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance: bool) -> RiskInputs:
-    """What the risk engine reads; of the target its status, method and residual, and its weights for RC-09 and RC-52 alone."""
+    """What the risk engine reads; of the target its status, method and residual, and its weights for RC-09 and RC-52 alone.
+
+    With views in the forecasts the target without them is solved anew: where the stored one differs, RC-52 knows of no influence.
+    """
     found = risk_inputs(
         situation.market,
         situation.account,
@@ -114,6 +117,9 @@ def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance
         rebalance=rebalance,
         multiples=situation.multiples,
     )
+    told = found.models.llm_influence is not None and bool((found.models.llm_tilt != 0.0).any())
+    if told and not is_target_without(inputs_of(situation, mandate), target.without_llm, mandate):
+        found = replace(found, models=replace(found.models, llm_influence=None))
     return replace(found, operations=situation.operations)
 
 

@@ -32,9 +32,12 @@ class HeldTarget:
     frame: pd.DataFrame
 
     def weights(self, column: str, instruments: Sequence[str]) -> Floats:
-        """(n,) weights, 0 where there is none or the price was unknown. A target of before there were views has one column."""
+        """(n,) weights, 0 where there is none or the price was unknown.
+
+        A target that no views tilted was solved once: it stores no number without views, or no such column, and both books hold it.
+        """
         rows = self.frame[self.frame["instrument"] != CASH]
-        known = column if column in rows else WITH
+        known = column if column in rows and rows[column].notna().any() else WITH
         found = dict(zip(rows["instrument"], rows[known].astype(float), strict=True))
         values = np.array([found.get(name, 0.0) for name in instruments], dtype=float)
         return np.where(np.isfinite(values), values, 0.0)

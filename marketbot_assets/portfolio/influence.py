@@ -39,6 +39,7 @@ from marketbot_resources.mandate_model_limits import LlmInfluence
 NOT_OPTIMIZED = (TO_CASH, CURES_ONLY, RISK_REDUCING_ONLY)
 EXACT = 1e-12
 HAIR = 1e-9
+TOLD_MAX = 1e-4
 
 
 def solve_with_influence(
@@ -66,6 +67,15 @@ def solve_with_influence(
     if (viewed.status, viewed.method) != (plain.status, plain.method):
         return _without(plain, f"with them {viewed.method} answered, {viewed.status}")
     return _capped(inputs, plain, viewed, mandate)
+
+
+def is_target_without(inputs: PortfolioInputs, told: Floats, mandate: Mandate) -> bool:
+    """Whether weights (n,) are the target that these inputs give without views, solved anew, within TOLD_MAX of NAV per name.
+
+    The verdict asks it before it believes what a stored target says that views moved.
+    """
+    own = solve_target(inputs.without_views(), mandate).weights
+    return own.shape == told.shape and bool(np.allclose(told, own, rtol=0.0, atol=TOLD_MAX, equal_nan=True))
 
 
 def _refusal(inputs: PortfolioInputs, plain: Target, mandate: Mandate) -> str:

@@ -62,6 +62,21 @@ def test_a_target_is_held_from_the_close_after_its_own() -> None:
     assert last["influence"] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("without", [None, (float("nan"), float("nan"))], ids=["no column", "no number"])
+def test_a_target_solved_once_is_held_by_both_books(without: tuple[float, float] | None) -> None:
+    """Without views there is one target: 0.5 * 10 % of A less 0.5 * 0.1 % for buying it in either book, and no difference."""
+    solved_once = target(0.5, 0.0, without)
+    last = played([solved_once] * 3, [[0.0, 0.0], [0.0, 0.0], [0.1, -0.1]])[2].iloc[0]
+    assert last["nav_with"] == last["nav_without"] == pytest.approx(1000 * 0.9995 * 1.05)
+    assert (last["influence"], last["difference_bps"], last["cumulated_bps"]) == (0.0, 0.0, 0.0)
+
+
+def test_views_that_close_every_position_are_not_a_single_solve() -> None:
+    """Zeros are weights: without views the book stood in cash."""
+    last = played([target(0.5, 0.0, (0.0, 0.0))] * 3, [[0.0, 0.0], [0.0, 0.0], [0.1, -0.1]])[2].iloc[0]
+    assert (last["nav_without"], last["influence"]) == (1000.0, pytest.approx(0.5))
+
+
 def test_moving_costs_what_changes() -> None:
     """From half A to half B: 0.5 sold at 0.3 % and 0.5 bought at 0.2 %; an unchanged target costs nothing."""
     still = [[0.0, 0.0]] * 5
