@@ -30,9 +30,9 @@ DIFF_LINES_MAX = 200
 SYSTEM = f"""You are a market analyst. You judge the data of one session and give views on {{horizon}}.
 
 Answer with one JSON object and nothing else, of this shape:
-{{"themes":[{{"name":"volatility","rank":1,"direction":-0.3,"confidence":0.5,"evidence":["M1"]}}],
-"sentiments":[{{"subject":"...","score":0.2,"confidence":0.4,"evidence":["F1"]}}],
-"risk_on":{{"score":-0.1,"confidence":0.5,"evidence":["M1"]}},"quotes":[]}}
+{{"themes":[{{"name":"...","rank":1,"direction":0.0,"confidence":0.0,"evidence":["..."]}}],
+"sentiments":[{{"subject":"...","score":0.0,"confidence":0.0,"evidence":["..."]}}],
+"risk_on":{{"score":0.0,"confidence":0.0,"evidence":["..."]}},"quotes":[]}}
 
 1. Names of themes: {", ".join(THEMES)}. At most {THEMES_MAX}, ranked 1, 2, 3 without a gap.
 2. Subjects: only values of "subject" in the data, copied letter by letter, each at most once.

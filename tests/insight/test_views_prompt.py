@@ -117,11 +117,14 @@ def test_no_headline_ends_the_block(text: str) -> None:
     assert len(clean) <= len(lines) <= len(clean) + 1
 
 
-def test_the_example_in_the_rules_is_an_answer_that_the_gate_takes() -> None:
-    """What the prompt asks for is what the gate accepts, with a subject in place of the dots."""
+def test_the_shape_in_the_rules_is_an_answer_that_the_gate_takes() -> None:
+    """What the prompt asks for is what the gate accepts once the dots are filled in; copied as it stands it is refused."""
     asked = system_of()
-    shape = asked[asked.index("{") : asked.index("\n\n1. ")].replace('"..."', '"MBA"')
+    copied = asked[asked.index("{") : asked.index("\n\n1. ")]
     made = pack(features=features(return_5d=[0.1] * 4))
+    assert getattr(judge_answer(copied, made), "layer", None) == "names"
+    named = copied.replace('"name":"..."', '"name":"volatility"').replace('"subject":"..."', '"subject":"MBA"')
+    shape = named.replace('["..."]', '["F1"]')
     views = judge_answer(shape, made)
     assert isinstance(views, Views), views
     assert [s.subject for s in views.sentiments] == ["MBA"]
