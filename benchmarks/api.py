@@ -1,7 +1,8 @@
 """Load on the HTTP interface on this machine, and what it costs a run beside it: `python benchmarks/api.py --home HOME`.
 
 HOME has a book; it is copied, never changed. Pairs of runs of the next session, alone and beside a server under load, take turns;
-a pair's ratio is of the run's own wall time. The load: keep-alive connections that ask one route after the other without a pause.
+a pair's ratio is of the run's own wall time. `--pairs 0`: ten seconds of load without a run. The load: keep-alive connections
+that ask one route after the other without a pause.
 """
 
 import argparse
@@ -113,8 +114,14 @@ def measure(source: Path, pairs: int, callers: int, per_second: float) -> dict[s
                     time.sleep(3.0)
                 taken = run_once(home)
                 (beside if loaded else alone).append(taken)
-                if load:
-                    loads.append(load.end())
+                loads += [load.end()] if load else []
+                print(loaded, taken, loads[-1:] if loaded else "", os.getloadavg(), file=sys.stderr, flush=True)
+    if not pairs:
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(source, Path(folder) / "home")
+            load = Load(Path(folder) / "home", callers, per_second)
+            time.sleep(10.0)
+            return load.end()
     ratios = [b[0] / a[0] for a, b in zip(alone, beside, strict=True)]
     return {
         "alone_seconds": [round(a[0], 2) for a in alone],

@@ -40,7 +40,7 @@ def make_app(home: Path, clock: Clock, rules: Rules) -> Doors:
     for router in (
         open_router(),
         book_router(answers, access, _given(doors)),
-        trail_router(answers, access),
+        trail_router(answers, access, _given(doors)),
         halt_router(answers, access),
         login_router(answers, access),
         page_router(answers, access),

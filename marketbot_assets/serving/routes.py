@@ -3,6 +3,7 @@
 Not here: what is looked at (`views`), who may (`access`), the pages for people (`page_routes`).
 """
 
+import json
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -31,6 +32,10 @@ _TOLD = {
     403: "The token's scope does not cover this",
     404: "There is no such thing",
     409: "The switch would let more go than now",
+    408: "The body came too slowly",
+    413: "The body is too large",
+    414: "The address is too long",
+    421: "Another host name",
     422: "A part of the request is not as it should be",
     429: "Too many requests",
     503: "The home cannot be read now, or the answer took too long",
@@ -41,7 +46,8 @@ def _may(*statuses: int) -> "dict[int | str, dict[str, object]]":
     return {status: {"model": models.Problem, "description": _TOLD[status]} for status in statuses}
 
 
-READ = _may(401, 403, 404, 422, 429, 503)
+DOORS = (408, 413, 414, 421, 429)
+READ = _may(401, 403, 404, 422, 503, *DOORS)
 
 
 class Answers:
@@ -82,7 +88,7 @@ def open_router() -> APIRouter:
     """What needs no token: that the server answers."""
     router = APIRouter(prefix="/v1")
 
-    @router.get("/health", response_model=models.Health, responses=_may(429))
+    @router.get("/health", response_model=models.Health, responses=_may(*DOORS))
     def health() -> Response:
         """Whether the server answers; nothing about the book."""
         return Response(models.Health(status="ok").model_dump_json(), media_type=JSON)
@@ -125,7 +131,7 @@ def book_router(answers: Answers, access: Access, doors: "Callable[[], Doors]") 
     return router
 
 
-def trail_router(answers: Answers, access: Access) -> APIRouter:
+def trail_router(answers: Answers, access: Access, doors: "Callable[[], Doors]") -> APIRouter:
     """Decisions, orders, proofs, reports, the search."""
     router = APIRouter(prefix="/v1", dependencies=[Depends(access.needs(Scope.READ))], responses=READ)
 
@@ -162,6 +168,11 @@ def trail_router(answers: Answers, access: Access) -> APIRouter:
         name = _name(view)
         return answers.json(("proof", name), models.Proof, lambda lake: views.proof_view(lake, name, view))
 
+    @router.get("/openapi.json", include_in_schema=False)
+    def document() -> Response:
+        """The interface as an OpenAPI document."""
+        return Response(json.dumps(doors().document()), media_type=JSON)
+
     @router.get("/reports", response_model=models.Reports)
     def reports() -> Response:
         """The sessions that have a report."""
@@ -186,7 +197,7 @@ def trail_router(answers: Answers, access: Access) -> APIRouter:
 
 def halt_router(answers: Answers, access: Access) -> APIRouter:
     """The one switch."""
-    router = APIRouter(prefix="/v1", responses=_may(400, 401, 403, 409, 422, 429, 503))
+    router = APIRouter(prefix="/v1", responses=_may(400, 401, 403, 409, 422, 503, *DOORS))
     needed = access.needs(Scope.OPERATOR)
 
     @router.post("/halt", response_model=models.Halted)

@@ -90,6 +90,8 @@ def test_the_document_lists_exactly_these_routes_and_one_that_writes(served: Ser
     """A route that is added is one that the tests below know."""
     found = [(method, path) for method, path, _ in operations(served.app)]
     assert sorted(found) == sorted([("GET", "/v1/health"), ("POST", "/v1/halt"), *(("GET", path) for path in READS)])
+    assert served.get("/v1/openapi.json").json == served.app.document()
+    assert served.get("/v1/openapi.json", "").status == 401
 
 
 @pytest.mark.parametrize("path", ["/v1/halt", *READS])
