@@ -20,7 +20,8 @@ from marketbot_resources.store.lake import Lake
 
 T = TypeVar("T")
 Clock = Callable[[], dt.datetime]
-KEPT_SECONDS = 15.0
+_Mark = tuple[Hashable, Hashable]
+KEPT_SECONDS, RUNNING_SECONDS = 15.0, 2.0
 WAIT_SECONDS = 20.0
 NO_BOOK = "no book yet; run `marketbot run` first"
 
@@ -35,7 +36,7 @@ class _Lane:
     def __init__(self, most: int) -> None:
         self.lock, self.most = threading.Lock(), most
         self.lake: Lake | None = None
-        self.kept: OrderedDict[Hashable, tuple[Hashable, float, object]] = OrderedDict()
+        self.kept: OrderedDict[Hashable, tuple[_Mark, float, object]] = OrderedDict()
 
 
 class Desk:
@@ -47,25 +48,26 @@ class Desk:
         self._naming, self._cleaner = threading.Lock(), cast("tuple[Hashable, Cleaner] | None", None)
 
     def view(self, key: Hashable, make: Callable[[Lake], T], *, slow: bool = False) -> T:
-        """What `make` gives of the home as it is now, or gave at most KEPT_SECONDS ago of the same ledger and store.
+        """What `make` gives of the home as it is now, or gave a moment ago.
 
-        Raises UsageError before anything was run, Busy when the wait for others is too long, what `make` raises.
+        An answer is kept for KEPT_SECONDS while ledger and store stay the same, for RUNNING_SECONDS while a run changes them, and
+        never across a change of halt flag or mandate. Raises UsageError before anything was run, Busy when the wait for others is
+        too long, what `make` raises.
         """
-        mark, at = self._marked(), self._clock().timestamp()
-        lane = self._slow if slow else self._quick
+        lane, arrived, mark = self._slow if slow else self._quick, self._clock().timestamp(), self._marked()
         known = lane.kept.get(key)
-        if known is not None and known[0] == mark and 0 <= at - known[1] < KEPT_SECONDS:
-            return cast("T", known[2])
-        with _held(lane):
-            known = lane.kept.get(key)
-            if known is None or known[0] != mark or known[1] < at:
-                lake = self._lake(lane)
-                with reading(lake):
-                    made = make(lake)
-                lane.kept[key] = known = (mark, at, made)
-                lane.kept.move_to_end(key)
-                while len(lane.kept) > lane.most:
-                    lane.kept.popitem(last=False)
+        if known is None or not _fresh(known, mark, arrived):
+            with _held(lane):
+                known = lane.kept.get(key)
+                # what others began to compute after this request came is as new as what it would compute itself
+                if known is None or not (_fresh(known, mark, arrived) or known[1] > arrived):
+                    lake, at = self._lake(lane), self._clock().timestamp()
+                    with reading(lake):
+                        made = make(lake)
+                    lane.kept[key] = known = (mark, at, made)
+                    lane.kept.move_to_end(key)
+                    while len(lane.kept) > lane.most:
+                        lane.kept.popitem(last=False)
         return cast("T", known[2])
 
     def cleaner(self) -> Cleaner:
@@ -84,11 +86,12 @@ class Desk:
         except MarketbotError:
             return Cleaner(settings.secrets(), settings.live_accounts())
 
-    def _marked(self) -> Hashable:
-        """What changes whenever something in the home does that a view could tell."""
+    def _marked(self) -> _Mark:
+        """(what must not be told late: halt flag and mandate, what changes all through a run: ledger and store)."""
         with self._mark.lock:
             lake = self._lake(self._mark)
-            return lake.ledger.size(), lake.index.size(), _stat(self._home / FILE_NAME), _mandate_mark()
+            told = _stat(self._home / FILE_NAME), _mandate_mark()
+            return told, (lake.ledger.size(), lake.index.size())
 
     def _lake(self, lane: _Lane) -> Lake:
         if not (self._home / "index.sqlite").exists():
@@ -96,6 +99,11 @@ class Desk:
         if lane.lake is None:
             lane.lake = Lake(self._home, read_only=True)
         return lane.lake
+
+
+def _fresh(known: tuple[_Mark, float, object], mark: _Mark, at: float) -> bool:
+    (told, data), age = known[0], at - known[1]
+    return told == mark[0] and 0 <= age < (KEPT_SECONDS if data == mark[1] else RUNNING_SECONDS)
 
 
 class _held:  # noqa: N801

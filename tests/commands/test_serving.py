@@ -509,6 +509,28 @@ def test_a_home_without_a_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     world.close()
 
 
+def test_answers_are_kept_a_moment_and_a_halt_is_told_at_once(halting: Served) -> None:
+    """Two seconds beside a run, fifteen without one; the switch is never shown late."""
+
+    def size() -> int:
+        return int(halting.get("/v1/status").json["ledger"]["size"])
+
+    ledger, first = Lake(halting.home).ledger, size()
+    ledger.append("run_failed", f"{LAST}/x/1", {"step": "x", "reason": "y"})
+    assert size() == first
+    halting.at += dt.timedelta(seconds=2)
+    assert size() == first + 1
+    (halting.home / "HALT").write_text("stop")
+    assert halting.get("/v1/status").json["halt"]["status"] == "unreadable"
+    for path in (halting.home / "store" / "positions" / LAST).glob("*.parquet"):
+        held = halting.get("/v1/positions").body
+        flip(path)
+    halting.at += dt.timedelta(seconds=14)
+    assert halting.get("/v1/positions").body == held
+    halting.at += dt.timedelta(seconds=1)
+    assert halting.get("/v1/positions").status == 503
+
+
 def test_buckets_let_through_what_they_say_and_forget_the_oldest() -> None:
     """Counted by hand: a burst of 3, then 2 per second; a clock that is set back gives nothing."""
     buckets = Buckets(2.0, 3.0, most=2)
