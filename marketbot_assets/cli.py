@@ -17,6 +17,7 @@ from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.live_cli import live
 from marketbot_assets.commands.llm_cli import llm
 from marketbot_assets.commands.mandate_cli import mandate
+from marketbot_assets.commands.token_cli import serve, token
 from marketbot_assets.commands.views_cli import VIEW_COMMANDS
 from marketbot_resources import settings
 from marketbot_resources.errors import HomeError, MarketbotError, SetupError
@@ -160,7 +161,7 @@ def witness(state: str, logs: tuple[str, ...], listen: str, name: str, as_json: 
     return serve(state, logs, listen, name, as_json=as_json)
 
 
-for _view in (*VIEW_COMMANDS, mandate, live, llm):
+for _view in (*VIEW_COMMANDS, mandate, live, llm, token, serve):
     commands.add_command(_view)
 
 

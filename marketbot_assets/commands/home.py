@@ -2,6 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,10 +64,26 @@ def writable_home() -> Path:
     return home
 
 
+_READ: "ContextVar[Lake | None]" = ContextVar("lake that is only read", default=None)
+
+
+@contextmanager
+def reading(lake: "Lake") -> Iterator[None]:
+    """Inside, in this thread, commands look at this lake, which its caller opened to be read only."""
+    token = _READ.set(lake)
+    try:
+        yield
+    finally:
+        _READ.reset(token)
+
+
 def existing_lake() -> "Lake":
     """The store of a home that has one. Raises UsageError when nothing was ever run."""
     from marketbot_resources.store.lake import open_lake
 
+    given = _READ.get()
+    if given is not None:
+        return given
     home = settings.home()
     if not (home / "index.sqlite").exists():
         raise UsageError(f"no book yet in {home}; run `marketbot run` first")

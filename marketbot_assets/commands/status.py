@@ -32,8 +32,10 @@ NO_ANCHOR = "no external anchor: whoever has this home and its signer could rewr
 BAD_ENDS = ("rejected", "halted", "failed")
 
 
-def status() -> View:
+def status(*, ask_broker: bool = True) -> View:
     """Everything that `status` shows. `fine` is false when someone has to act before the next session can trade.
+
+    Without `ask_broker` the progress of a flatten is null.
 
     A ledger whose chain does not hold is told as such and nothing else is read from it: every other fact is null then.
     """
@@ -65,7 +67,7 @@ def status() -> View:
         view["trading_state"], view["breaches"] = _trading_state(lake, flag)
         view["open_orders"] = [row for row in orders if not row["in_doubt"]]
         view["in_doubt_orders"] = [row for row in orders if row["in_doubt"]]
-        view["flatten"] = progress(lake) if flag.word in WATCHED else None
+        view["flatten"] = progress(lake) if ask_broker and flag.word in WATCHED else None
     view["next"], view["fine"] = _next(view)
     return view
 

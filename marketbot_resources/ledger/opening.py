@@ -28,13 +28,21 @@ def open_ledger(home: Path) -> Ledger:
     return ledger
 
 
+def read_ledger(home: Path) -> Ledger:
+    """The ledger of a home, to be read: a file is opened so that SQLite refuses writes, a database as its user's rights say.
+
+    Raises HomeError when there is none.
+    """
+    return _ledger(home, read_only=True)
+
+
 def existing_ledger(home: Path) -> Ledger | None:
     """The ledger of a home that has one, else None: nothing is made. A database named by MARKETBOT_LEDGER is one."""
     known = (home / FILE).exists() or (home / MARK).exists()
     return _ledger(home) if known or settings.ledger_url() is not None else None
 
 
-def _ledger(home: Path) -> Ledger:
+def _ledger(home: Path, *, read_only: bool = False) -> Ledger:
     url = settings.ledger_url()
     if url is None and (home / MARK).exists():
         raise HomeError(
@@ -46,7 +54,7 @@ def _ledger(home: Path) -> Ledger:
             f"ledger: expected no MARKETBOT_LEDGER, because this home's ledger is {home / FILE}, found one; "
             "unset it, or set MARKETBOT_HOME to a new folder"
         )
-    return SqliteLedger(home / FILE) if url is None else PostgresLedger(url)
+    return SqliteLedger(home / FILE, read_only=read_only) if url is None else PostgresLedger(url)
 
 
 def _kept(mark: Path) -> str:

@@ -35,9 +35,9 @@ _PAGE = 1_000
 class SqliteLedger(Ledger):
     """The ledger file of one home. Raises HomeError for a file of an earlier format, LedgerError for a damaged one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
-        self._database = Database(path, "ledger", LedgerError)
+        self._database = Database(path, "ledger", LedgerError, read_only=read_only)
         with self._database.connection() as connection:
             columns = {row[1] for row in connection.execute("pragma table_info(entry)")}
             if columns and "record" not in columns:
@@ -45,7 +45,8 @@ class SqliteLedger(Ledger):
                     f"ledger: expected a transparency log in {path}, found the hash chain of an earlier version; "
                     "keep it with that version and set MARKETBOT_HOME to a new folder"
                 )
-            connection.executescript(_SCHEMA + _TRIGGERS)
+            if not read_only:
+                connection.executescript(_SCHEMA + _TRIGGERS)
 
     @contextmanager
     def alone(self, name: str) -> Iterator[bool]:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from marketbot_resources.errors import HomeError, MarketbotError
 
@@ -16,10 +17,13 @@ WAIT_SECONDS = 30.0
 
 
 class Database:
-    """A connection per process, one user at a time. `failure`: what a refused or damaged file raises, with the file's name."""
+    """A connection per process, one user at a time. `failure`: what a refused or damaged file raises, with the file's name.
 
-    def __init__(self, path: Path, name: str, failure: type[MarketbotError]) -> None:
-        self._path, self._name, self._failure = path, name, failure
+    `read_only`: SQLite itself refuses every write, and a file that is not there is not made.
+    """
+
+    def __init__(self, path: Path, name: str, failure: type[MarketbotError], *, read_only: bool = False) -> None:
+        self._path, self._name, self._failure, self._read_only = path, name, failure, read_only
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int, int] | None = None
@@ -53,7 +57,11 @@ class Database:
             self._connection.close()
         try:
             connection = sqlite3.connect(
-                self._path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
+                f"file:{quote(str(self._path.absolute()))}?mode={'ro' if self._read_only else 'rwc'}",
+                timeout=WAIT_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=True,
             )
             connection.execute("pragma synchronous=full")
         except sqlite3.Error as error:

@@ -99,8 +99,10 @@ def read_of(row: IndexRow) -> Read:
 class Index:
     """The index file of one home."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path, "index", HomeError)
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._database = Database(path, "index", HomeError, read_only=read_only)
+        if read_only:
+            return
         with self._database.connection() as connection:
             connection.executescript(_SCHEMA)
 
@@ -161,6 +163,26 @@ class Index:
         query = f"select seq, {_BLOB_COLUMNS} from blob_index where seq > ? order by seq"
         with self._database.connection() as connection:
             return [(row[0], BlobRow(*row[1:])) for row in connection.execute(query, (after,))]
+
+    def size(self) -> int:
+        """The newest number of a version; 0 when there is none."""
+        with self._database.connection() as connection:
+            return int(connection.execute("select coalesce(max(seq), 0) from lake_index").fetchone()[0])
+
+    def begins(self, digest: str, most: int) -> tuple[list[IndexRow], list[BlobRow]]:
+        """The newest `most` versions and bodies of which a hash begins with these hex digits."""
+        end = digest + "g"  # after every hex digit
+        one = "{0} >= ? and {0} < ?"
+        where = " or ".join(one.format(f"{kind}_sha256") for kind in ("file", "content", "manifest"))
+        order = "order by seq desc limit ?"
+        with self._database.connection() as connection:
+            rows = connection.execute(
+                f"select {_COLUMNS} from lake_index where {where} {order}", (*[digest, end] * 3, most)
+            ).fetchall()
+            bodies = connection.execute(
+                f"select {_BLOB_COLUMNS} from blob_index where {one.format('blob_sha256')} {order}", (digest, end, most)
+            ).fetchall()
+        return [IndexRow(*row) for row in rows], [BlobRow(*row) for row in bodies]
 
     def blobs(self, asset: str, part: str) -> list[BlobRow]:
         """Blobs that one materialization received, oldest first."""

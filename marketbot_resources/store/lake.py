@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from marketbot_resources.errors import HomeError
-from marketbot_resources.ledger.opening import open_ledger
+from marketbot_resources.ledger.opening import open_ledger, read_ledger
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.store.content import canonical, content_sha256, decode, encode, sha256, to_frame, to_records
 from marketbot_resources.store.index import BlobRow, Index, IndexRow, Origin, Read
@@ -37,17 +37,21 @@ def _no_problems(frame: "pd.DataFrame") -> Sequence[str]:
 
 
 class Lake:
-    """Objects, index and ledger under one folder. Raises HomeError when the folder cannot be used."""
+    """Objects, index and ledger under one folder. Raises HomeError when the folder cannot be used.
 
-    def __init__(self, home: Path) -> None:
+    `read_only`: nothing is made or changed, not even a missing file; its databases refuse every write.
+    """
+
+    def __init__(self, home: Path, *, read_only: bool = False) -> None:
         self.home = home
         try:
-            (home / "store").mkdir(parents=True, exist_ok=True)
+            if not read_only:
+                (home / "store").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise HomeError(f"home: expected to write {home}, found: {error.strerror}") from error
         self.objects = LocalObjects(home / "store")
-        self.index = Index(home / "index.sqlite")
-        self.ledger = open_ledger(home)
+        self.index = Index(home / "index.sqlite", read_only=read_only)
+        self.ledger = read_ledger(home) if read_only else open_ledger(home)
         self._frames: OrderedDict[str, pd.DataFrame] = OrderedDict()
         self._cached_bytes = 0
         self._memo: OrderedDict[object, object] = OrderedDict()

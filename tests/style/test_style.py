@@ -200,6 +200,13 @@ def test_r4_nothing_imports_the_wiring() -> None:
     assert [line for line in bad if not line.startswith("marketbot_assets/commands/")] == []
 
 
+def test_r4_only_the_command_imports_the_http_interface() -> None:
+    """R4: `serving` is no stage; nothing imports it but `serve` and itself."""
+    own = ("marketbot_assets/serving/", "marketbot_assets/commands/serve.py")
+    bad = [f"{name(p)} imports {i}" for p in product() for i in imports(p) if i.startswith("marketbot_assets.serving")]
+    assert [line for line in bad if not line.startswith(own)] == []
+
+
 def test_r5_inits_hold_a_docstring_and_nothing_else() -> None:
     """R5: import from the module that owns the name."""
     for path in product():
