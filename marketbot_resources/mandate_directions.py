@@ -190,6 +190,14 @@ RULES: Rules = {
             "ic_full": HIGHER,
         },
     },
+    # More people, sooner, more tests are tighter; a channel that changes counts as one that goes.
+    "notification": {
+        "channels": MORE,
+        "escalate_minutes": LOWER,
+        "quiet_hours": FEWER,
+        "weekly_test": MORE,
+        "heartbeat": MORE,
+    },
     "benchmark": UNCLEAR,
     "universe": {
         "listings": FEWER,
