@@ -318,12 +318,25 @@ def _from_bodies(
         raise
     kept = [(keep_body(context, store, table.asset, body, fetched_at), body) for body in delivery.bodies]
     refused = [keep_body(context, store, table.asset, body, fetched_at) for body in delivery.refused]
+    told = _kept_once(context, store, table.asset, delivery.kept, fetched_at)
     received = [*earlier, *(ReceivedBody(x.content, x.provider, name, x.parser, x.asked) for name, x in kept)]
     frame = FROM_BODY[table.asset](store.reader(context), store.lake.ledger, received)
-    facts = received_facts(received, refused, delivery.refusals)
-    names = sorted({*(body.sha256 for body in received), *refused})
-    told = {**_served_by(frame, delivery), **(shows(frame) if shows else {})}
-    return materialized(context, store, frame, table, blobs=names, facts=facts, shows=told)
+    facts = received_facts(received, refused, delivery.refusals, told)
+    names = sorted({*(body.sha256 for body in received), *refused, *(name for name, _ in told)})
+    shown = {**_served_by(frame, delivery), **(shows(frame) if shows else {})}
+    return materialized(context, store, frame, table, blobs=names, facts=facts, shows=shown)
+
+
+def _kept_once(
+    context: dg.AssetExecutionContext, store: StoreResource, asset: str, bodies: Sequence[Body], fetched_at: dt.datetime
+) -> list[tuple[str, Body]]:
+    """Bodies by their hash; those that were kept and described while they came are not described again."""
+    known = {row.blob_sha256 for row in store.lake.index.blobs(asset, part_of(context, asset))} if bodies else set()
+    named = [(hashlib.sha256(body.content).hexdigest(), body) for body in bodies]
+    for name, body in named:
+        if name not in known:
+            keep_body(context, store, asset, body, fetched_at)
+    return named
 
 
 def _served_by(frame: "pd.DataFrame", delivery: Delivery) -> dict[str, Shown]:

@@ -2,12 +2,15 @@
 
 A pass walks the mandate's chain until an answer is accepted: a refused answer has one repair try, then the model abstains, and a
 failure goes on to the next model at once. A second pass asks the accepted model alone, since views of two models are not joined.
-After a pass without an accepted answer no further one is paid for: the rules stand in.
+After a pass without an accepted answer no further one is paid for: the rules stand in. A model that may know what came after the
+session is not asked (`Llm.asked_on`): its views could never count. When the time of the whole walk (`llm.seconds_max`) is over, a
+try is a failure that nobody was asked for, and what remains of the chain is the same.
 
 Not here: how a model is called (`llm_process`), budget and record of one call (`llm_desk`, `llm_budget`), what a change of model is
 (`llm_versions`), what an answer may say (`insight.gate`), what becomes of views (`insight.context`).
 """
 
+import datetime as dt
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -40,11 +43,17 @@ def ask_models(read: Reader, lake: "Lake", port: LlmPort, keep: Keep, *, fresh: 
     llm = read.mandate().llm
     if llm is None:
         return Delivery(())
+    chain = llm.asked_on(read.session)
+    early = tuple(
+        Refusal(one.provider, one.model, _too_early(read.session, one)) for one in llm.chain if one not in chain
+    )
+    if not chain:
+        return Delivery((), refusals=early)
     desk = desk_of(lake.ledger, lake.objects.get_blob, keep, port, session=read.session, cutoff=read.cutoff, llm=llm)
     pack = read.read("context_pack")
     if not (pack["kind"] == "SUBJECT").any():
-        return Delivery((), refusals=(Refusal("pack", "*", "the context pack names nothing to ask about"),))
-    walk = Walk(desk, llm, pack, fresh, llm.chain)
+        return Delivery((), refusals=(*early, Refusal("pack", "*", "the context pack names nothing to ask about")))
+    walk = Walk(desk, llm, pack, fresh, chain, refusals=[*early])
     for run in range(1, llm.passes + 1):
         if not walk.passes(run):
             break
@@ -79,8 +88,12 @@ class Walk:
         from marketbot_assets.insight.gate import Views, judge_answer, schema_of
         from marketbot_assets.insight.prompt import prompt_of
 
-        prompt = prompt_of(self.pack, run)
-        request = request_of(model, prompt.system, prompt.question, schema_of(self.pack), self.llm.answer_tokens_max)
+        prompt = prompt_of(self.pack, run, sessions=self.llm.evidence.horizon_sessions)
+        tokens_max = self.llm.answer_tokens_max
+        asked_for = request_of(model, prompt.system, prompt.question, schema_of(self.pack), tokens_max)
+        request = replace(
+            asked_for, seed=run - 1
+        )  # a pack of one line reads the same in reverse, and is asked again all the same
         for repair in (False, True):
             facts: dict[str, Json] = {"purpose": "views", "run": run, "repair": repair, "prompt": prompt.version}
             asked = self.desk.ask(Question(model, request, partial(judge_answer, pack=self.pack), facts, self.fresh))
@@ -134,13 +147,17 @@ class Walk:
         return stands
 
     def delivery(self) -> Delivery:
-        """The tries as bodies; requests and answers as further evidence; why each try brought nothing."""
+        """The tries as bodies; questions and answers beside them; why each try brought nothing."""
         bodies = [
             Body(one.request.provider, f"llm:{one.request.model}", "application/json", 200, one.content(), EXCHANGE)
             for one in self.tries
         ]
         once = {body.content: body for body in self.kept}
-        return Delivery(tuple(bodies), tuple(once.values()), tuple(self.refusals))
+        return Delivery(tuple(bodies), refusals=tuple(self.refusals), kept=tuple(once.values()))
+
+
+def _too_early(session: dt.date, model: LlmModel) -> str:
+    return f"not asked: session {session} is not after its knowledge cut-off {model.knowledge_cutoff}"
 
 
 def repaired(request: LlmRequest, answer: str, repair: str) -> LlmRequest:

@@ -3,12 +3,16 @@
 A question whose hash has an answer in the ledger is never asked twice: the answer is read from the store, by its hash, free. So a
 run that was killed goes on with the answers that it has paid for, and a session that runs again says the same. What kills between
 reservation and call costs the worst case; between the kept answer and its entry, too: such an answer is not known and asked for
-again. Failures are never served again. Not here: what is asked, in which order (`llm_calls`, `llm_probe`).
+again. Failures are never served again. All questions of one desk have one bound of time: what is over when a question comes is not
+asked, and no call gets more than what is left. Time is the machine's own here, which no table ever sees. Not here: what is asked,
+in which order (`llm_calls`, `llm_probe`).
 """
 
 import datetime as dt
+import math
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 Keep = Callable[[Body], str]
 NOTHING = Decimal("0.000000")
 REASON_MAX = 300
+SECONDS_MIN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class LlmDesk:
-    """The ports that asking needs. `blob` reads a body by its hash or raises StoreError; `keep` keeps one."""
+    """The ports that asking needs. `blob` reads a body by its hash or raises StoreError; `keep` keeps one.
+
+    `until`: when its time is over, by the machine's steady clock in seconds; `seconds_max`: how long it had, for the reason.
+    """
 
     ledger: Ledger
     blob: Callable[[str], bytes]
@@ -65,6 +73,8 @@ class LlmDesk:
     session: dt.date
     day: dt.date
     usd_per_day: Decimal
+    seconds_max: float
+    until: float
 
     @property
     def budget(self) -> Budget:
@@ -77,6 +87,11 @@ class LlmDesk:
         if known is not None:
             return known
         request, model = question.request, question.model
+        left = self.until - time.monotonic()
+        if not left >= SECONDS_MIN:  # also what is no number
+            why = f"not asked: the {self.seconds_max:g} s of llm.seconds_max are over"
+            return Asked(question, None, LlmFailure(FailureKind.TIMEOUT, why), None, NOTHING, None, ())
+        request = replace(request, timeout_seconds=max(1, int(min(request.timeout_seconds, left))))
         worst = worst_case(request, model)
         facts: dict[str, Json] = {
             **question.facts,
@@ -183,10 +198,12 @@ def desk_of(
     session: dt.date,
     cutoff: dt.datetime,
     llm: Llm,
+    bounded: bool = True,
 ) -> LlmDesk:
-    """A desk for a session: its budget is that of the UTC day of its cutoff."""
-    day = cutoff.astimezone(dt.UTC).date()
-    return LlmDesk(ledger, blob, keep, port, session, day, Decimal(repr(llm.usd_per_day)))
+    """A desk for a session: its budget is that of the UTC day of its cutoff, its time begins now; endless without `bounded`."""
+    day, seconds = cutoff.astimezone(dt.UTC).date(), float(llm.seconds_max) if bounded else math.inf
+    until = time.monotonic() + seconds
+    return LlmDesk(ledger, blob, keep, port, session, day, Decimal(repr(llm.usd_per_day)), seconds, until)
 
 
 def request_of(

@@ -48,16 +48,32 @@ def _prompt(frame: "pd.DataFrame", before: "pd.DataFrame | None", mandate: "Mand
 
     if mandate.llm is None:
         return {"prompt": NOT_ASKED}
-    prompt = prompt_of(frame)
+    sessions = mandate.llm.evidence.horizon_sessions
+    prompt = prompt_of(frame, sessions=sessions)
     shows: Shows = {"prompt": prompt.version, "characters of the prompt": len(prompt.system) + len(prompt.question)}
     if before is None:
         return {**shows, "prompt since the session before": markdown(["the first prompt of this home"])}
     then, now = (_parts(text) for text in (prompt_of(before).question, prompt.question))
-    told = "\n".join(filter(None, (prompt_diff(then[part], now[part]) for part in (0, 1))))
+    told = "\n".join(filter(None, (_paired(prompt_diff(then[part], now[part])) for part in (0, 1))))
     more = len(told) - DIFF_CHARS
     told = f"{told[:DIFF_CHARS]}\n... {more} more characters" if more > 0 else told
     change = fenced(told, "diff") if told else "the prompt is that of the session before"
     return {**shows, "prompt since the session before": markdown([change])}
+
+
+def _paired(diff: str) -> str:
+    """Where as many lines came as went, each new line under the one that it replaces, so that a cut shows both."""
+    told, gone, come = list[str](), list[str](), list[str]()
+    for line in [*diff.splitlines(), "@@"]:
+        if line.startswith("+") and gone:
+            come.append(line)
+            continue
+        if not line.startswith("-") or come:
+            pairs = [one for pair in zip(gone, come, strict=False) for one in pair]
+            told += pairs if len(gone) == len(come) else [*gone, *come]
+            gone, come = [], []
+        (gone if line.startswith("-") and told else told).append(line)
+    return "\n".join(told[:-1])
 
 
 def _parts(question: str) -> tuple[str, str]:
@@ -198,12 +214,15 @@ def influence(target: "pd.DataFrame", instruments: "pd.DataFrame", mandate: "Man
 
 
 def missing_views(context: "pd.DataFrame", mandate: "Mandate") -> str:
-    """Why a model that the mandate names gave no accepted views; empty when one did, or none is asked."""
+    """Why a model that the mandate names gave no accepted views; empty when one did, or none is asked about the session."""
     from marketbot_assets.audit.llm_numbers import RULES, standing
     from marketbot_assets.audit.report_facts import rows_of
+    from marketbot_assets.insight.context import BEFORE_CUTOFF
 
     whose = standing(rows_of(context))
     if mandate.llm is None or any(source != RULES for source in whose.sources):
+        return ""
+    if whose.reason.startswith(BEFORE_CUTOFF):
         return ""
     return whose.reason or "no model gave accepted views, and no reason is stored"
 

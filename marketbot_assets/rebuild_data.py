@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from marketbot_resources.errors import SessionRefused
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
-from marketbot_resources.provider import Refusal
+from marketbot_resources.provider import Body, Refusal
 from marketbot_resources.rows import PARQUET
 from marketbot_resources.sessions import BookOpen, book_open, cutoff_of, last_cutoff_before, recorded_cutoffs
 from marketbot_resources.store.reader import Reader
@@ -40,15 +40,21 @@ Received = Sequence[ReceivedBody]
 
 
 def received_facts(
-    received: Sequence[ReceivedBody], refused: Sequence[str], refusals: Sequence[Refusal]
+    received: Sequence[ReceivedBody],
+    refused: Sequence[str],
+    refusals: Sequence[Refusal],
+    kept: Sequence[tuple[str, Body]] = (),
 ) -> dict[str, Json]:
-    """What a manifest says of the bodies of a raw or bootstrap asset."""
+    """What a manifest says of the bodies of a raw or bootstrap asset; `kept` by hash, and only where there are such."""
     used: list[Json] = [
         {"blob_sha256": body.sha256, "provider": body.provider, "parser": body.parser, "asked": dict(body.asked)}
         for body in received
     ]
     told: list[Json] = [{"provider": x.provider, "subject": x.subject, "reason": x.reason} for x in refusals]
-    return {"received": used, "refused_blobs": list(refused), "refusals": told}
+    facts: dict[str, Json] = {"received": used, "refused_blobs": list(refused), "refusals": told}
+    if kept:
+        facts["kept"] = [{"blob_sha256": name, "provider": body.provider, "parser": body.parser} for name, body in kept]
+    return facts
 
 
 def rows_of(raw: str, bodies: Received) -> "pd.DataFrame":

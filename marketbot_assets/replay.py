@@ -50,6 +50,7 @@ DAILY = tuple(
     x for x in (*rebuild_data.RAW, "llm_answers", *rebuild_data.REBUILDS, *rebuild.REBUILDS) if x not in AFTERWARDS
 )
 EXACT = frozenset({"orders"})
+TO_A_USER = "; materialize it first"  # advice for a step that runs, not for what was decided without it
 NOT_NUMERIC = frozenset({"lock_sha256"})
 FAILURES = (MarketbotError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -169,7 +170,7 @@ class Replay:
                 return Replayed(version, Outcome.NOT_REBUILT, f"its input {error} is altered", content)
             return Replayed(version, Outcome.DIFFERS, checked.fault, content)
         except FAILURES as error:
-            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            why = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(TO_A_USER)
             told = checked.fault or f"it cannot be rebuilt: {why}"
             return Replayed(version, Outcome.DIFFERS, told, content)
         return self._compared(version, checked, rebuilt, content)

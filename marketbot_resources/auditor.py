@@ -18,7 +18,7 @@ from typing import Any
 from marketbot_resources.auditor_log import BROKEN, EXPORT, LOG, PROOF, SUMMARY, Fault, LogCheck, plain, sha256
 
 FORMAT, BODY_BYTES_MAX, SHOWN = 1, 1 << 30, 12
-GROUPS = ("heads", "log", "keys", "index", "store", "decisions", "contents")
+GROUPS = ("heads", "log", "keys", "index", "store", "decisions", "answers", "contents")
 ROWS, SUMS = "index.jsonl", "SHA256SUMS"
 LAKE = "seq asset partition file_sha256 content_sha256 uri rows bytes schema_sha256 manifest_sha256".split()
 LAKE += ["run_id", "code_version", "written_at"]
@@ -26,6 +26,7 @@ BLOB = "seq blob_sha256 provider url status content_type bytes fetched_at run_id
 TABLES = {"lake_index": (LAKE, "manifest_sha256"), "blob_index": (BLOB, "blob_sha256")}
 IN_MANIFEST = [name for name in LAKE if name not in ("seq", "uri", "bytes", "manifest_sha256")]
 INPUT = ("asset", "partition", "file_sha256", "content_sha256", "manifest_sha256")
+ASKED = "llm_answers"
 CHAIN = {"mandate", "target_portfolio", "order_plan", "risk_verdict", "orders"}
 OWN_KEYS = "taken from the folder itself, so they prove nothing about where it comes from; give --key"
 LIMITS = (
@@ -187,11 +188,7 @@ class Audit(LogCheck):
             held = (row["asset"], row["partition"], row["content_sha256"])
             if held != (asset, session, decision["outputs"][asset]):
                 yield Fault("DECISION", where, f"its {asset} is not here with the values that it names", (digest,))
-        behind, waiting = set[str](), list(decision["manifests"].values())
-        while waiting:
-            digest = waiting.pop()
-            waiting += [] if digest in behind else self.sources.get(digest, [])
-            behind.add(digest)
+        behind = self._behind(decision)
         lacking = sorted(CHAIN - {self.lake[digest]["asset"] for digest in behind if digest in self.lake})
         lacking += [] if behind & self.described else ["any body as received"]
         lacking += sorted({"code", "environment"} - set(decision["versions"]))
@@ -199,6 +196,35 @@ class Audit(LogCheck):
             yield Fault(
                 "CHAIN", where, f"it does not rest on {', '.join(lacking)}", tuple(decision["manifests"].values())
             )
+
+    def _behind(self, decision: Any) -> set[str]:
+        """Manifests and bodies that a decision rests on."""
+        behind, waiting = set[str](), list(decision["manifests"].values())
+        while waiting:
+            digest = waiting.pop()
+            waiting += [] if digest in behind else self.sources.get(digest, [])
+            behind.add(digest)
+        return behind
+
+    def answers(self) -> Iterator[Fault]:
+        """Each answer of a language model behind a decision, and its question, were in the log before the decision."""
+        calls: dict[tuple[str, str] | None, int] = {}
+        for seq, body in self.entries["llm_call"].values():
+            call = (body["request_sha256"], body["answer_sha256"])
+            calls[call] = min(seq, calls.get(call, seq))
+        found = set[str]()
+        for session in sorted(set(self.summary["sessions"]) & set(self.entries["decision"])):
+            decided, decision = self.entries["decision"][session]
+            tables = [one for one in self._behind(decision) if self.lake.get(one, {}).get("asset") == ASKED]
+            for digest in sorted({body for one in tables for body in self.sources[one]} - set(self.lake)):
+                pair = _asked(_unpacked(self.read(f"store/blobs/{digest[:2]}/{digest}.gz")).decode())
+                if pair is not None and calls.get(pair, decided) >= decided:
+                    yield Fault(
+                        "ANSWER", f"decision {session}", f"the log did not hold the answer in {digest}", (digest,)
+                    )
+                found |= {digest} if pair is not None else set()
+        what = f"{len(found)} of language models, each in the log before what rests on it"
+        self.told["answers"] = what if found else "of language models: none"
 
     def contents(self) -> Iterator[Fault]:
         """The folder says what it is, and holds nothing else."""
@@ -280,6 +306,19 @@ def _unpacked(data: bytes) -> bytes:
     except zlib.error:
         return b""
     return body if unpack.eof and not unpack.unused_data else b""
+
+
+def _asked(text: str) -> tuple[str, str] | None:
+    """Hashes of question and answer of one try of a language model; None for another body, and for a try without an answer."""
+    parts, at, read = dict[str, str](), 1, json.JSONDecoder().raw_decode
+    while text[at : at + 1] == '"':
+        name, begin = read(text, at)
+        end = read(text, begin + 1)[1]
+        parts[name] = text[begin + 1 : end]
+        at = end + 1
+    if not {"attempt", "request", "answer"} <= set(parts) or parts["answer"] == "null":
+        return None
+    return sha256(parts["request"].encode()).hex(), sha256(parts["answer"].encode()).hex()
 
 
 def _batch_problem(

@@ -20,7 +20,7 @@ PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 SUMMARY, HEAD, KEYS = "export.json", "checkpoint", "vkey.txt"
 EXPORT, PROOF = "export", "proof"
 _MARK = "\ud800"  # half a character, which no JSON holds
-KEPT = "log_key index_rows session_cutoff decision batch_frozen order_intent order_event order_final".split()
+KEPT = "log_key index_rows session_cutoff llm_call decision batch_frozen order_intent order_event order_final".split()
 FIRST = ("ENTRIES", "LEAF", "TRUNCATED", "ROOT")  # of several faults of the log, these explain the others
 BROKEN = (
     ArithmeticError,

@@ -6,7 +6,7 @@ when a change counts (`governance`); what a key means (`mandate`, `mandate_limit
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from marketbot_resources.errors import MandateError
@@ -181,6 +181,8 @@ RULES: Rules = {
     "llm": {
         **dict.fromkeys(("chain", "answer_tokens_max", "headlines_max", "news_days", "passes", "cache"), UNCLEAR),
         "usd_per_day": LOWER,
+        "seconds_max": LOWER,
+        "ask_contaminated": UNCLEAR,  # views of such a session move nothing, but they cost
         "tilt_max_per_year": LOWER,
         "evidence": {
             "horizon_sessions": UNCLEAR,
@@ -245,6 +247,9 @@ RULES: Rules = {
     "loss_rules": {"day": LOWER, "week": LOWER, "halt_day": LOWER},
     "stops": {"RC-62_stop_loss": STOP, "RC-63_trailing": STOP, "RC-64_block_sessions": HIGHER},
 }
+
+
+ASKED = "llm"  # the section of what is asked beside the rules: without it nothing is asked, spent or moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +318,10 @@ def _changes(path: str, rules: "Tighter | Rules | None", old: Json, new: Json) -
     if isinstance(rules, Mapping):
         before, after = _section(old), _section(new)
         for key in dict.fromkeys((*rules, *before, *after)):
-            yield from _changes(f"{path}.{key}" if path else key, rules.get(key), before.get(key), after.get(key))
+            name = f"{path}.{key}" if path else key
+            found = _changes(name, rules.get(key), before.get(key), after.get(key))
+            gone = name == ASKED and after.get(key) is None
+            yield from (replace(change, direction=Direction.TIGHTER) for change in found) if gone else found
     elif rules is not None and path in MAPS:
         before, after = _section(old), _section(new)
         for key in sorted({*before, *after}):

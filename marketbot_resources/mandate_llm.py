@@ -5,12 +5,14 @@ Not here: how a model is called (`llm_worker`), what an answer may say (`marketb
 """
 
 import datetime as dt
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from marketbot_resources.mandate_section import Fraction, Section
 
+_ADDRESS = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 Price = Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False)]
 
 
@@ -23,8 +25,16 @@ class LlmModel(Section):
     usd_per_million_input: Price
     usd_per_million_output: Price
     timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 60
-    address: Annotated[str, Field(pattern=r"^(https?://\S+)?$", max_length=200)] = ""
+    address: Annotated[str, Field(max_length=200)] = ""
     region: Annotated[str, Field(pattern=r"^([a-z]{2}(-[a-z]+)+-\d)?$")] = ""
+
+    @field_validator("address")
+    @classmethod
+    def _no_secret(cls, address: str) -> str:
+        """What stands in it is evidence: nothing that could be a key has a place there."""
+        if address and not _ADDRESS.fullmatch(address):
+            raise ValueError("expected http://HOST:PORT/PATH or https, without user name, password or query")
+        return address
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -43,7 +53,7 @@ class Evidence(Section):
     horizon_sessions: Annotated[int, Field(ge=1, le=63)] = 5
     sessions_min: Annotated[int, Field(ge=20, le=1000)] = 60
     shrink: Annotated[float, Field(ge=0.0, le=10_000.0, allow_inf_nan=False)] = 120.0
-    standard_errors: Annotated[float, Field(ge=1.0, le=5.0, allow_inf_nan=False)] = 1.64
+    standard_errors: Annotated[float, Field(ge=1.0, le=5.0, allow_inf_nan=False)] = 2.5
     ic_full: Annotated[float, Field(ge=0.01, le=0.5, allow_inf_nan=False)] = 0.05
 
 
@@ -57,6 +67,8 @@ class Llm(Section):
     news_days: Annotated[int, Field(ge=1, le=30)] = 5
     tilt_max_per_year: Fraction = 0.02
     passes: Annotated[int, Field(ge=1, le=2)] = 1
+    seconds_max: Annotated[int, Field(ge=1, le=7200)] = 300
+    ask_contaminated: bool = False
     cache: Literal["none", "redis"] = "none"
     evidence: Evidence = Evidence()
 
@@ -66,3 +78,7 @@ class Llm(Section):
         if len(set(names)) != len(names):
             raise ValueError("chain: a model is named twice")
         return self
+
+    def asked_on(self, session: dt.date) -> tuple[LlmModel, ...]:
+        """The models that are asked about a session: without `ask_contaminated` none that may know what came after it."""
+        return tuple(model for model in self.chain if self.ask_contaminated or session > model.knowledge_cutoff)

@@ -47,12 +47,14 @@ class Refusal:
 class Delivery:
     """The answer to one question: bodies that are used, others that are kept as evidence (mostly refused ones), and why.
 
-    A subject is served by the bodies of exactly one provider.
+    A subject is served by the bodies of exactly one provider. `kept`: bodies of which the used ones tell, like the question and the
+    answer of a language model; their `parser` says what they are.
     """
 
     bodies: tuple[Body, ...]
     refused: tuple[Body, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    kept: tuple[Body, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 os.environ.pop("MARKETBOT_LEDGER", None)  # tests write: never into the ledger of somebody who runs them
-MARKS = ("postgres", "s3", "redis", "go")
+MARKS = ("postgres", "s3", "redis", "go")  # each the name of a fixture, too
+ALONE = ("model",)
 HEAVY = (
     "graph",
     "commands",
@@ -33,8 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("long") and not asked:
             item.add_marker(pytest.mark.skip(reason="a campaign: make campaign"))
-        for mark in MARKS:
-            if mark in getattr(item, "fixturenames", ()):
+        for mark in (*MARKS, *ALONE):
+            if mark in MARKS and mark in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
             reason = lacking(mark) if item.get_closest_marker(mark) else None
             if reason:

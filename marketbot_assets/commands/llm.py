@@ -132,6 +132,7 @@ def status_lines(view: View) -> list[str]:
     lines = [] if view["asks"] else [NOBODY]
     for one in cast("list[View]", view["chain"]):
         key = "key present" if one["key_present"] else f"no key: set {one['key']}"
+        key = key if one["key"] else "needs no key"
         version = one["version"] or "never answered"
         same = f", counts as {one['version_of_record']}" if one["version_of_record"] != one["version"] else ""
         probe = "baseline recorded" if one["baseline"] else "no baseline: marketbot llm probe"
@@ -188,7 +189,9 @@ def probe_now(name: str | None) -> View:
     session, cutoff = newest
     keep = partial(keep_in, lake, asset="llm_probe", part=session.isoformat(), run_id="llm probe", fetched_at=cutoff)
     port = LlmResource().open()
-    desk = desk_of(lake.ledger, lake.objects.get_blob, keep, port, session=session, cutoff=cutoff, llm=llm)
+    desk = desk_of(
+        lake.ledger, lake.objects.get_blob, keep, port, session=session, cutoff=cutoff, llm=llm, bounded=False
+    )
     found: list[View] = []
     for model in chosen:
         probed = llm_probe.record_baseline(desk, model, llm.answer_tokens_max)

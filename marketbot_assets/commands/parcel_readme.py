@@ -31,7 +31,8 @@ How it hangs together
   A signed head stands for every entry of the log. An entry `order_intent` is one order; `batch_frozen` names the orders of
   a session; `decision` names its verdict and the manifest of everything that was decided; a manifest names the object and
   the manifests and bodies that it was made from, down to the bytes as they were received. `versions` names the code and the
-  environment that decided. `session_cutoff` is the instant up to which anything was known.
+  environment that decided. `session_cutoff` is the instant up to which anything was known. `llm_call` names a question to a
+  language model and its answer, which lie word for word in the bodies of the asset `llm_answers`.
   Other tools read these files, too: Go's golang.org/x/mod/sumdb (note, tlog), any reader of C2SP logs, sha256sum.
 
 What it does not prove

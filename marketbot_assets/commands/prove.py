@@ -13,6 +13,7 @@ from marketbot_assets.commands.order_names import intent_of, orders_of
 from marketbot_assets.commands.parcel import parcel
 from marketbot_assets.commands.signed_files import (
     UNSIGNED,
+    Evidence,
     Heads,
     evidence_of,
     heads_of,
@@ -21,6 +22,7 @@ from marketbot_assets.commands.signed_files import (
     write_store,
     write_summary,
 )
+from marketbot_assets.llm_budget import CALL
 from marketbot_resources.anchors.opening import open_anchors
 from marketbot_resources.errors import LedgerError
 from marketbot_resources.ledger.port import Ledger
@@ -48,6 +50,7 @@ def prove(order: str, out: str | None) -> View:
     evidence = evidence_of(lake, [decision], heads.head.size)
     kept = {entry.seq: entry for entry in story if entry not in late}
     kept |= {entry.seq: entry for entry in ledger.entries(LOG_KEY) if entry.seq < heads.head.size}
+    kept |= {entry.seq: entry for entry in _answered(ledger, evidence, decision)}
     kept |= {entry.seq: entry for entry in ledger.entries(KIND) if entry.seq in evidence.seals}
     kept |= {row.seq: row.entry() for size in heads.sizes for row in ledger.rows(size - 1, size)}
     target = Path(out).resolve() if out else lake.home / "proofs" / intent.key
@@ -92,6 +95,14 @@ def _decided(ledger: Ledger, session: str, name: str) -> list[Entry]:
     batch, names = found
     others = [ledger.get("order_intent", other) for other in names if other != name]
     return [cutoff, decision, batch, *(entry for entry in others if entry is not None)]
+
+
+def _answered(ledger: Ledger, evidence: Evidence, decision: Entry) -> list[Entry]:
+    """What language models answered, as the log knew it before the decision that rests on it."""
+    sessions = {link.row.part for link in evidence.links if link.row.asset == "llm_answers"}
+    bodies = set(evidence.bodies)
+    calls = [entry for entry in ledger.entries(CALL) if entry.seq < decision.seq and entry.body["purpose"] == "views"]
+    return [entry for entry in calls if entry.body["session"] in sessions or entry.body["answer_sha256"] in bodies]
 
 
 def _final(ledger: Ledger, name: str) -> list[Entry]:

@@ -15,8 +15,10 @@ import pandas as pd
 from marketbot_assets.insight.gate import Rejected, Views, judge_answer
 from marketbot_assets.insight.schema import LLM_CONTEXT
 from marketbot_resources.mandate import Mandate
+from marketbot_resources.mandate_llm import Llm
 
 DECIMALS = 6
+BEFORE_CUTOFF = "the session lies before the knowledge cut-off"
 Row = Mapping[Hashable, object]
 
 
@@ -46,6 +48,8 @@ def context_of(
     """
     if mandate.llm is None:
         return by_rules("")
+    if answers.empty and not mandate.llm.asked_on(session):
+        return by_rules(why_nobody(mandate.llm))
     passes = range(1, mandate.llm.passes + 1)
     used = [_accepted(answers, run) for run in passes]
     rows = [row for row in used if row is not None]
@@ -84,6 +88,12 @@ def version_of(row: Row) -> str:
     """Version of the views of an LLM_ANSWERS row: the recorded one, else provider:model@fingerprint#prompt, as it answered."""
     recorded = str(row.get("version", ""))
     return recorded or f"{row['provider']}:{row['answered_by']}@{row['fingerprint']}#{row['prompt']}"
+
+
+def why_nobody(llm: Llm) -> str:
+    """Why no model is asked about a session: each of the chain may know what came after it."""
+    names = ", ".join(f"{model.provider} {model.model} ({model.knowledge_cutoff})" for model in llm.chain)
+    return f"{BEFORE_CUTOFF} of {names}"
 
 
 def why_none(missing: Sequence[int], answers: pd.DataFrame, passes: int) -> str:

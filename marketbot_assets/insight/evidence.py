@@ -25,6 +25,7 @@ from marketbot_resources.mandate_llm import Evidence
 NAMES_MIN = 8
 SESSIONS_KEPT = 1000
 CATCH_UP = 10
+OVERLAPS = 2  # lags in overlaps (h - 1): over one alone, lasting views get 0.8 of their true error
 THIRDS = ("low", "mid", "high")
 _DTYPES = {"text": "str", "number": "float64", "integer": "int64", "flag": "bool", "date": "datetime64[ms]"}
 
@@ -164,13 +165,15 @@ def worth(frame: pd.DataFrame, version: str, rule: Evidence) -> Worth:
 
     The mean coefficient is pulled to zero as by `shrink` sessions at zero; the weight is what is left after `standard_errors` of
     the mean's error, as a share of `ic_full`, from `sessions_min` sessions on. Anything that is no number gives no weight.
+    The record is looked at every day, so the band is wide: at 2.5 errors, of 400 models that guess with lasting views, 0.7 % had
+    a weight on some day of a year and 3.3 % in four years; at 1.64 errors 5 % and 15.5 %.
     """
     ics = _rows(frame, version)["ic"].to_numpy(dtype=float)
     ics = ics[np.isfinite(ics)]
     n = len(ics)
     if n < 2:
         return Worth(n, float(ics.mean()) if n else math.nan, *(math.nan,) * 4, 0.0, _too_few(n, rule))
-    mean, error = float(ics.mean()), newey_west_error(ics, rule.horizon_sessions - 1)
+    mean, error = float(ics.mean()), newey_west_error(ics, OVERLAPS * (rule.horizon_sessions - 1))
     shrunk = mean * n / (n + rule.shrink)
     low, high = shrunk - rule.standard_errors * error, shrunk + rule.standard_errors * error
     earned = min(max(low / rule.ic_full, 0.0), 1.0) if math.isfinite(low) else 0.0

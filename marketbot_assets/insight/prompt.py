@@ -2,7 +2,7 @@
 
 The system text holds the rules, the question the data: one JSON object per line between two borders that carry the hash of all
 lines. Who writes a headline cannot know that hash, and a JSON string cannot end its line, so nothing within can pose as what
-follows the data. `VERSION` holds a hash of both texts and of what the pack shows: any change is another version, whose views
+follows the data. The version holds a hash of both texts and of what the pack shows: any change is another version, whose views
 earn their weight anew.
 
 Not here: what is known (`context_pack`), how words of strangers become data (`quoting`), what an answer may say (`gate`).
@@ -27,7 +27,7 @@ from marketbot_assets.insight.gate_rules import (
 )
 
 DIFF_LINES_MAX = 200
-SYSTEM = f"""You are a market analyst. You judge the data of one session and give views on the next five sessions.
+SYSTEM = f"""You are a market analyst. You judge the data of one session and give views on {{horizon}}.
 
 Answer with one JSON object and nothing else, of this shape:
 {{"themes":[{{"name":"volatility","rank":1,"direction":-0.3,"confidence":0.5,"evidence":["M1"]}}],
@@ -53,7 +53,7 @@ BEGIN DATA {mark}
 {data}
 END DATA {mark}
 Give your views on this data as one JSON object, by the rules."""
-VERSION = "views-1-" + hashlib.sha256("\n".join([SYSTEM, QUESTION, *map(repr, FACTS)]).encode()).hexdigest()[:8]
+SESSIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,28 @@ class Prompt:
     question: str
 
 
-def prompt_of(pack: pd.DataFrame, run: int = 1) -> Prompt:
-    """The prompt of a pass: 1 in the pack's order, 2 with the data's lines in reverse order. Ids and subjects are the same."""
+def system_of(sessions: int = SESSIONS) -> str:
+    """The system text for views on so many sessions."""
+    return SYSTEM.replace("{horizon}", "the next session" if sessions == 1 else f"the next {sessions} sessions")
+
+
+def version_of_prompt(sessions: int = SESSIONS) -> str:
+    """Changes with both texts, the horizon in them, and what the pack shows."""
+    told = "\n".join([system_of(sessions), QUESTION, *map(repr, FACTS)])
+    return f"views-1-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+
+def prompt_of(pack: pd.DataFrame, run: int = 1, *, sessions: int = SESSIONS) -> Prompt:
+    """The prompt of a pass: 1 in the pack's order, 2 with the data's lines in reverse order. Ids and subjects are the same.
+
+    `sessions`: the horizon by which the views are judged. The golden packs are always asked with the default.
+    """
     if run not in (1, 2):
         raise ValueError(f"expected pass 1 or 2, found {run}")
     lines = [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in _lines(pack)]
     data = "\n".join(lines if run == 1 else lines[::-1])
     mark = hashlib.sha256(data.encode()).hexdigest()[:16]
-    return Prompt(VERSION, SYSTEM, QUESTION.format(mark=mark, data=data))
+    return Prompt(version_of_prompt(sessions), system_of(sessions), QUESTION.format(mark=mark, data=data))
 
 
 def _lines(pack: pd.DataFrame) -> Iterator[Mapping[str, object]]:

@@ -17,6 +17,9 @@ from marketbot_resources.store.table import Table
 PRICE_FIELDS = ("open", "high", "low", "close", "price_level")
 EURO = "EUR"
 RATIO_MIN = 1e-6
+REPEAT_DAYS = (
+    5  # copies and repeats of a headline come within days (of 2009-2017: 111 of 114 within two); then none for a while
+)
 
 
 def _ordered(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -98,11 +101,26 @@ def normalize_fundamentals(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.D
 
 
 def normalize_news(raw: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame:
-    """Headlines as plain text (`plain_text`); of equal texts on one instrument the first known stays."""
+    """Headlines as plain text (`plain_text`). An equal text on one instrument within REPEAT_DAYS of the one that stayed is a
+    repeat; later it is news again: a company that says each quarter that it will report has said something each quarter.
+    """
     frame = raw.assign(
         instrument=instrument_ids(raw["source"], raw["source_id"]),
         headline=pd.Series([clean_text(text) for text in raw["headline"]], index=raw.index, dtype="str"),
         headline_id=raw["source"].astype("str") + ":" + raw["headline_id"].astype("str"),
     )
-    first = frame.sort_values(["known_at", "headline_id"]).drop_duplicates(["instrument", "headline"])
+    ordered = frame.sort_values(["known_at", "headline_id"])
+    first = ordered[~_repeats(ordered)]
     return _ordered(first[first["instrument"].isin(set(instruments["instrument"]))], NEWS)
+
+
+def _repeats(ordered: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows, oldest first, repeat a text on their instrument that stayed at most REPEAT_DAYS before."""
+    kept: dict[tuple[str, str], pd.Timestamp] = {}
+    found = []
+    for name, text, at in zip(ordered["instrument"], ordered["headline"], ordered["known_at"], strict=True):
+        before = kept.get((name, text))
+        found.append(before is not None and at - before <= pd.Timedelta(days=REPEAT_DAYS))
+        if not found[-1]:
+            kept[name, text] = at
+    return pd.Series(found, index=ordered.index, dtype="bool")

@@ -17,6 +17,7 @@ from marketbot_assets import llm_pages
 from marketbot_assets.audit.llm_numbers import CONTAMINATED, NOT_ASKED
 from marketbot_assets.audit.report import SECTIONS, build_report, summary
 from marketbot_assets.audit.report_llm import llm_section
+from marketbot_assets.insight.context import BEFORE_CUTOFF
 from marketbot_resources.mandate import Mandate
 
 LISTED = instruments()
@@ -43,6 +44,27 @@ def test_pack_page_counts_items_and_quotes_headlines() -> None:
     assert told(shows, "prompt since the session before") == "the first prompt of this home"
     empty = llm_pages.pack(world.pack().iloc[:0], None, LISTED, QUIET)
     assert told(empty, "newest headlines") == "no headline is in the pack"
+
+
+@pytest.mark.parametrize(
+    ("diff", "expected"),
+    [
+        ("", ""),
+        ("--- a\n+++ b\n@@ 1\n-1\n-2\n+3\n+4", "--- a\n+++ b\n@@ 1\n-1\n+3\n-2\n+4"),
+        (
+            "--- a\n+++ b\n@@ 1\n-1\n-2\n+3\n@@ 2\n+5\n+6\n@@ 3\n-7",
+            "--- a\n+++ b\n@@ 1\n-1\n-2\n+3\n@@ 2\n+5\n+6\n@@ 3\n-7",
+        ),
+        (
+            "--- a\n+++ b\n@@ 1\n-1\n+2\n-3\n-4\n+5\n+6\n... 9 more lines",
+            "--- a\n+++ b\n@@ 1\n-1\n+2\n-3\n+5\n-4\n+6\n... 9 more lines",
+        ),
+    ],
+    ids=["empty", "pairs", "unequal", "no context between"],
+)
+def test_a_changed_line_stands_under_the_old_one(diff: str, expected: str) -> None:
+    """So a page that is cut shows what became of a line; no line is lost or shown twice."""
+    assert llm_pages._paired(diff) == expected
 
 
 def test_pack_page_shows_what_is_new_in_the_prompt() -> None:
@@ -263,8 +285,9 @@ def test_summary_tells_source_cost_and_influence() -> None:
         (world.by_rules(), world.mandate(), "no model gave accepted views, and no reason is stored"),
         (world.by_rules().iloc[:0], world.mandate(), "no model gave accepted views, and no reason is stored"),
         (world.by_rules(), QUIET, ""),
+        (world.by_rules(f"{BEFORE_CUTOFF} of openai gpt-x (2024-01-01)"), world.mandate(), ""),
     ],
-    ids=["accepted", "rules with reason", "rules without", "no rows", "not asked"],
+    ids=["accepted", "rules with reason", "rules without", "no rows", "not asked", "not asked about this session"],
 )
 def test_a_model_that_is_asked_gives_views(context: pd.DataFrame, mandate: Mandate, problem: str) -> None:
     """The check's statement: passes for accepted views and where nobody is asked, else says why."""

@@ -78,6 +78,27 @@ def test_without_the_section_no_model_is_asked_and_no_reason_given() -> None:
     assert told == [""]
 
 
+@pytest.mark.parametrize(
+    ("day", "ask", "reason"),
+    [
+        ("2018-01-01", False, "the session lies before the knowledge cut-off of openai gpt-x (2018-01-01)"),
+        ("2018-01-02", False, "no model was asked"),
+        ("2018-01-01", True, "no model was asked"),
+    ],
+)
+def test_rules_say_that_the_session_is_too_early(day: str, ask: bool, reason: str) -> None:
+    """Without a try, in a session that no model of the chain is asked about; tries that are on record are judged as ever."""
+    named = mandate()
+    assert named.llm is not None
+    named = named.model_copy(update={"llm": named.llm.model_copy(update={"ask_contaminated": ask})})
+    none, session = pd.DataFrame([row(1)]).iloc[:0], dt.date.fromisoformat(day)
+    told: list[str] = []
+    context_of(PACK, none, lambda said: told.append(said) or pd.DataFrame(), session, named)
+    assert told == [reason]
+    kept = context_of(PACK, pd.DataFrame([row(1)]), unused, session, named)
+    assert set(kept["contaminated"]) == {pd.Timestamp(day) <= row(1)["knowledge_cutoff"]}
+
+
 def test_an_accepted_answer_becomes_rows() -> None:
     """Every row by hand, in the table's columns, types and order."""
     found = views(row(1))

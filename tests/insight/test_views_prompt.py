@@ -15,7 +15,7 @@ from test_context_pack import CUTOFF, DAY, HOUR, features, headline, instruments
 from marketbot_assets.insight import prompt as module
 from marketbot_assets.insight.gate import Views, judge_answer, schema_of
 from marketbot_assets.insight.masking import NAMELESS, NEWEST, UNDATED, masked
-from marketbot_assets.insight.prompt import DIFF_LINES_MAX, SYSTEM, VERSION, prompt_diff, prompt_of
+from marketbot_assets.insight.prompt import DIFF_LINES_MAX, prompt_diff, prompt_of, system_of, version_of_prompt
 
 CHARACTERS_MAX = 24_000
 
@@ -69,6 +69,21 @@ def test_the_second_pass_shows_the_same_lines_in_reverse() -> None:
         prompt_of(made, 3)
 
 
+@pytest.mark.parametrize(
+    ("sessions", "words"),
+    [(1, "views on the next session."), (5, "views on the next 5 sessions."), (21, "views on the next 21 sessions.")],
+)
+def test_the_question_names_the_horizon_that_judges_it(sessions: int, words: str) -> None:
+    """Another horizon is another text and another version; the data are the same."""
+    made = full_pack()
+    asked = prompt_of(made, sessions=sessions)
+    assert words in asked.system
+    assert "{" not in asked.system.split("Answer with")[0]
+    assert asked.question == prompt_of(made).question
+    assert (asked.version == prompt_of(made).version) is (sessions == 5)
+    assert asked == prompt_of(made, 1, sessions=sessions)
+
+
 def test_the_order_of_the_frame_changes_nothing() -> None:
     """Rows are taken by their place."""
     made = full_pack()
@@ -77,13 +92,14 @@ def test_the_order_of_the_frame_changes_nothing() -> None:
 
 def test_a_changed_word_is_a_changed_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """The version follows from the texts and from what the pack shows, and has none of the marks that separate versions."""
-    assert re.fullmatch(r"views-\d+-[0-9a-f]{8}", VERSION)
+    before = version_of_prompt()
+    assert re.fullmatch(r"views-\d+-[0-9a-f]{8}", before)
     from marketbot_assets.insight import context_pack
 
     monkeypatch.setattr(context_pack, "FACTS", context_pack.FACTS[:-1])
-    assert importlib.reload(module).VERSION != VERSION
+    assert importlib.reload(module).version_of_prompt() != before
     monkeypatch.undo()
-    assert importlib.reload(module).VERSION == VERSION
+    assert importlib.reload(module).version_of_prompt() == before
 
 
 @settings(max_examples=60)
@@ -103,7 +119,8 @@ def test_no_headline_ends_the_block(text: str) -> None:
 
 def test_the_example_in_the_rules_is_an_answer_that_the_gate_takes() -> None:
     """What the prompt asks for is what the gate accepts, with a subject in place of the dots."""
-    shape = SYSTEM[SYSTEM.index("{") : SYSTEM.index("\n\n1. ")].replace('"..."', '"MBA"')
+    asked = system_of()
+    shape = asked[asked.index("{") : asked.index("\n\n1. ")].replace('"..."', '"MBA"')
     made = pack(features=features(return_5d=[0.1] * 4))
     views = judge_answer(shape, made)
     assert isinstance(views, Views), views

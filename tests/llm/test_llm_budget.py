@@ -204,7 +204,7 @@ def request(text: str) -> LlmRequest:
 
 
 @settings(max_examples=40)
-@given(st.text(max_size=300).filter(lambda text: text.isprintable()))
+@given(st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" "), max_size=300))  # what is printable
 def test_the_count_of_tokens_is_high_for_what_is_finest_cut(text: str) -> None:
     """Digits, signs and bytes outside of ASCII one each, letters two to a token: never below half of the bytes."""
     counted = tokens_at_most(request(text)) - tokens_at_most(request(""))

@@ -199,7 +199,7 @@ def test_what_is_asked_and_answered_lies_in_the_store_by_its_hash(world: World) 
     assert b"one-2018" in blobs.get_blob(row["answer_sha256"])
     call = world.bodies("llm_call")[0]
     assert (call["request_sha256"], call["answer_sha256"]) == (row["request_sha256"], row["answer_sha256"])
-    assert {content_sha256(body.content) for body in delivery.refused} == {
+    assert {content_sha256(body.content) for body in delivery.kept} == {
         row["request_sha256"],
         row["answer_sha256"],
     }

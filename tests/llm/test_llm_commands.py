@@ -102,3 +102,12 @@ def test_nothing_was_ever_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         status_now(1)
     with pytest.raises(UsageError, match="no book yet"):
         probe_now(None)
+
+
+def test_a_local_model_needs_no_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key is said to be there when none is asked for."""
+    local = {"provider": "local", "address": "http://127.0.0.1:9/v1"}
+    path = world.folder.parent / "local.yaml"
+    path.write_text(mandate_text(model("own", **local)), encoding="utf-8")
+    monkeypatch.setenv("MARKETBOT_MANDATE", str(path))
+    assert status_lines(status_now(20))[0].startswith("local own http://127.0.0.1:9/v1: needs no key; knows until")

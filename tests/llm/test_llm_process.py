@@ -29,7 +29,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "MARKETBOT_LEDGER": "not-for-models-Zb28",
     }.items():
         monkeypatch.setenv(name, value)
-    for name in ("MARKETBOT_LLM_URL", "MARKETBOT_LLM_CACHE"):
+    for name in ("MARKETBOT_LLM_URL", "MARKETBOT_LLM_CACHE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -4,12 +4,14 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from cache_run import CacheRun, demand_of_cache
 from model_requests import MODELS, all_keys, question
 from provider_server import ERRORS, WIRE, Asked, ProviderServer, Reply, Script, failure, recorded
+from services import Redis, lacking
 
 from marketbot_resources import settings
 from marketbot_resources.llm_process import _written
@@ -108,8 +110,13 @@ class Case:
         self.told, self.asked = told, asked
 
 
-def carried_out(rows: Sequence[ROW], models: Mapping[str, str] | None = None) -> tuple[list[Case], list[Asked]]:
-    """Every row asked in turn by one worker; and what reached the other host to which answers send."""
+def carried_out(
+    rows: Sequence[ROW], models: Mapping[str, str] | None = None, cached: CacheRun | None = None
+) -> tuple[list[Case], list[Asked]]:
+    """Every row asked in turn by one worker; and what reached the other host to which answers send.
+
+    `cached`: what the same worker is asked afterwards, since litellm takes seconds to import.
+    """
     with ProviderServer() as server, ProviderServer() as other:
         server.script(*(_there(row[2], other.url) for row in rows if row[1] != CLOSED))
         asked = [
@@ -118,23 +125,27 @@ def carried_out(rows: Sequence[ROW], models: Mapping[str, str] | None = None) ->
                 "http://127.0.0.1:1" if row[1] == CLOSED else server.url,
                 f"question {place}",
                 model=(models or {}).get(row[1], ""),
-                seconds=1,
+                seconds=1 if row[1] in ("hang", "drip") else 10,
             )
             for place, row in enumerate(rows)
         ]
-        lines = b"\n".join(_written(one, server.url, False) for one in asked)
+        lines = [_written(one, server.url, False) for one in asked] + (cached.lines() if cached else [])
         environment = {
             name: value for one in MODELS for name, value in (settings.llm_environment(one, False) or {}).items()
         }
         done = subprocess.run(
             [sys.executable, str(MANY)],
-            input=lines,
+            input=b"\n".join(lines),
             capture_output=True,
             timeout=400,
-            env={**environment, **all_keys(), "PYTHONPATH": str(settings.CHECKOUT)},
+            env={**environment, **all_keys(), "PYTHONPATH": str(settings.CHECKOUT)}
+            | (cached.environment if cached else {}),
         )
         told = [json.loads(line) for line in done.stdout.splitlines()]
-        assert len(told) == len(rows), done.stderr.decode()[-2000:]
+        assert len(told) == len(lines), done.stderr.decode()[-2000:]
+        if cached:
+            cached.told, cached.errors = told[len(rows) :], done.stderr.decode()
+            del told[len(rows) :]
         by_place = [[one for one in server.requests if one.turns[-1][1] == f"question {at}"] for at in range(len(rows))]
         return [Case(*each) for each in zip(rows, told, by_place, strict=True)], other.requests
 
@@ -170,16 +181,24 @@ def demand(cases: Sequence[Case]) -> None:
     assert wrong == []
 
 
+Carried = tuple[list[Case], list[Asked], CacheRun | None]
+
+
 @pytest.fixture(scope="module")
-def everything() -> tuple[list[Case], list[Asked]]:
-    """The short table and the recordings, where they are, carried out once."""
+def everything(request: pytest.FixtureRequest) -> Iterator[Carried]:
+    """The short table, the recordings and the cache, where they are, carried out once."""
     told = recorded() if WIRE.exists() else []
     rows = [*table(whole=False), *REDIRECTS, *((one.provider, one.name, one.reply, RECORDED, True) for one in told)]
-    return carried_out(rows, {one.name: one.model for one in told})
+    models = {one.name: one.model for one in told}
+    if lacking("redis"):
+        yield (*carried_out(rows, models), None)
+        return
+    with CacheRun(request.getfixturevalue("redis")) as cached:
+        yield (*carried_out(rows, models, cached), cached)
 
 
 @pytest.fixture(scope="module")
-def cases(everything: tuple[list[Case], list[Asked]]) -> tuple[list[Case], list[Asked]]:
+def cases(everything: Carried) -> tuple[list[Case], list[Asked]]:
     """The short table."""
     return [case for case in everything[0] if case.kind != RECORDED], everything[1]
 
@@ -240,7 +259,7 @@ TEXTS = {
 
 @pytest.mark.shared_data
 @pytest.mark.skipif(not WIRE.exists(), reason="needs ../shared/data/wire/llm beside the project")
-def test_recorded_exchanges(everything: tuple[list[Case], list[Asked]]) -> None:
+def test_recorded_exchanges(everything: Carried) -> None:
     """Every recorded answer and error of OpenAI, Anthropic and Bedrock is an answer or a typed failure."""
     told, cases = recorded(), [case for case in everything[0] if case.kind == RECORDED]
     found = {case.name: case.told for case in cases}
@@ -262,3 +281,9 @@ def test_recorded_exchanges(everything: tuple[list[Case], list[Asked]]) -> None:
         if one.name not in ("bedrock_error-0", "text_response-0"):
             assert ("failure" in found[one.name]) == wants_tool, one.name
             assert not wants_tool or found[one.name]["failure"]["kind"] == "bad_answer"
+
+
+def test_a_second_question_is_answered_by_the_cache(redis: Redis, everything: Carried) -> None:
+    """Hits cost no call and say so; failures are not kept; a silent and a dead server cost at most some seconds."""
+    assert everything[2] is not None
+    demand_of_cache(everything[2])

@@ -258,6 +258,30 @@ def test_of_equal_headlines_the_first_known_stays() -> None:
     assert tidy["headline"].tolist() == ["Profit up", "Profit up", "x"]
 
 
+def test_an_equal_text_is_news_again_after_some_days() -> None:
+    """Known 0, 1, 5, 6, 11 days and an instant after the first: repeats up to five days after the one that stayed, then news."""
+    after = {"0": 0, "1": 1, "5": 5, "6": 5 + 1e-6, "7": 10, "11": 10 + 2e-6, "90": 90}
+    first = instant("2018-09-21", 12)
+    raw = pd.DataFrame(
+        [
+            {
+                "source": "sample",
+                "headline_id": number,
+                "source_id": "A",
+                "headline": "Will report its third quarter",
+                "publisher": "p",
+                "published_at": first + dt.timedelta(days=days),
+                "known_at": first + dt.timedelta(days=days),
+                "synthetic": True,
+                "blob_sha256": "x",
+            }
+            for number, days in after.items()
+        ]
+    )
+    tidy = normalize_news(instants(raw, "published_at").iloc[::-1], made(listing("A")))
+    assert tidy["headline_id"].tolist() == ["sample:0", "sample:11", "sample:6", "sample:90"]
+
+
 def test_a_listing_is_one_instrument_whichever_source_serves_it() -> None:
     """`listing:MIC:TICKER` of two vendors is one id; bars of either land on it; ids of other sources stay what they were."""
     told = pd.Series(["listing:XLON:A", "listing:XLON:A", "A"])

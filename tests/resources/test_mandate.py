@@ -8,6 +8,7 @@ from marketbot_resources.errors import MandateError
 from marketbot_resources.mandate import parse_calendar, parse_mandate
 
 TEXT = (Path(__file__).parents[2] / "mandate.yaml").read_text(encoding="utf-8")
+EXAMPLE_LLM = (Path(__file__).parents[2] / "examples" / "llm" / "mandate.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,33 @@ def test_empty_universe_is_refused() -> None:
     end = TEXT.index("  floor:")
     with pytest.raises(MandateError, match=r"universe\.listings"):
         parse_mandate(TEXT[:start] + "  listings: {}\n" + TEXT[end:])
+
+
+@pytest.mark.parametrize(
+    ("address", "holds"),
+    [
+        ("http://127.0.0.1:8080/v1", True),
+        ("https://models.example/a-b/v1", True),
+        ("http://[::1]:8080/v1", True),
+        ("http://user:word@127.0.0.1:8080/v1", False),
+        ("http://word@127.0.0.1:8080/v1", False),
+        ("http://127.0.0.1:8080/v1?key=word", False),
+        ("http://127.0.0.1:8080/v1#word", False),
+        ("ftp://127.0.0.1/v1", False),
+        ("http:///v1", False),
+        ("http://127.0.0.1:8080/v1 x", False),
+    ],
+)
+def test_the_address_of_a_model_has_no_place_for_a_secret(address: str, holds: bool) -> None:
+    """The mandate is evidence and is given away with it: no user name, password, query or fragment."""
+    text = EXAMPLE_LLM.replace("http://127.0.0.1:8080/v1", address)
+    if holds:
+        llm = parse_mandate(text).llm
+        assert llm is not None
+        assert llm.chain[0].address == address
+        return
+    with pytest.raises(MandateError, match="without user name, password or query"):
+        parse_mandate(text)
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "42"])

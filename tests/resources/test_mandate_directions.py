@@ -131,6 +131,16 @@ def test_an_absent_target_is_the_one_that_the_optimizer_keeps() -> None:
     assert overall(compare(DEFAULT, lower)) is Direction.TIGHTER
 
 
+def test_models_may_be_taken_out_at_once_and_come_in_by_a_record_alone() -> None:
+    """Who asks no model any more needs nobody's word for it; to ask one is a loosening."""
+    text = (Path(__file__).parents[2] / "examples" / "llm" / "mandate.yaml").read_text(encoding="utf-8")
+    asking = parse_mandate(text)
+    out, into = compare(asking, DEFAULT), compare(DEFAULT, asking)
+    assert {change.path.partition(".")[0] for change in (*out, *into)} == {"llm"}
+    assert {change.direction.value for change in out} == {"tighter"}
+    assert any(change.loosens for change in into)
+
+
 def test_what_nobody_classified_loosens() -> None:
     """Fail closed: a key that this code does not know, new, changed or gone."""
     plain = dict(plain_of(DEFAULT))

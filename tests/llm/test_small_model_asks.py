@@ -1,0 +1,117 @@
+"""One session's question to a real model, through the real child process: an answer that the gate judges, or a typed failure."""
+
+import datetime as dt
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from model_server import ModelServer
+
+from marketbot_assets.insight.gate import Rejected, Views, judge_answer, schema_of
+from marketbot_assets.insight.prompt import prompt_of
+from marketbot_assets.insight.schema import CONTEXT_PACK
+from marketbot_resources.llm import FailureKind, LlmAnswer, LlmFailure, LlmRequest
+from marketbot_resources.llm_process import LlmProcess
+
+pytestmark = pytest.mark.model
+ROOT = Path(__file__).parents[2]
+AT = dt.datetime(2018, 12, 12, 22, 45, tzinfo=dt.UTC)
+ITEMS = (
+    ("S1", "SUBJECT", "Energy", "SECTOR", "sector of 1 names", None, ""),
+    ("S2", "SUBJECT", "A1", "INSTRUMENT", "CVX, Chevron, Energy, US", None, ""),
+    ("M1", "MACRO", "VIX", "SERIES", "2018-12-12: 21.46 points", 21.46, ""),
+    ("F1", "FACT", "A1", "INSTRUMENT", "return 21d -2.3%", -2.3, ""),
+    ("H1", "HEADLINE", "A1", "INSTRUMENT", "Chevron raises its budget", None, "Wire"),
+)
+
+
+def small_pack() -> pd.DataFrame:
+    """Five items."""
+    names = ("item", "kind", "subject", "level", "text", "value", "publisher")
+    rows = [
+        {
+            "place": place,
+            "unit": "",
+            "known_at": AT,
+            "source_ids": "",
+            "synthetic": True,
+            **dict(zip(names, row, strict=True)),
+        }
+        for place, row in enumerate(ITEMS)
+    ]
+    return pd.DataFrame(rows)[[column.name for column in CONTEXT_PACK.columns]].astype({"value": float})
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ModelServer]:
+    """Holds the question of the small pack and a short answer, not more."""
+    with ModelServer("bounded", context_tokens=1536) as server:
+        yield server
+
+
+def question_of(pack: pd.DataFrame, server: ModelServer) -> LlmRequest:
+    """As a session asks it."""
+    prompt = prompt_of(pack)
+    return LlmRequest(
+        provider="local",
+        model=server.name,
+        system=prompt.system,
+        turns=(("user", prompt.question),),
+        schema=schema_of(pack),
+        tokens_max=300,
+        address=server.address,
+        timeout_seconds=240,
+    )
+
+
+def test_a_real_answer_is_judged(server: ModelServer, tmp_path: Path) -> None:
+    """Whatever the model says, the gate has a verdict, and within its grammar one of the layers beyond JSON and shape."""
+    pack = small_pack()
+    said = LlmProcess(tmp_path).ask(question_of(pack, server))
+    assert isinstance(said, LlmAnswer), said
+    assert said.model == server.name
+    assert said.tokens_in is not None
+    assert 300 < said.tokens_in < 1536
+    assert said.tokens_out is not None
+    assert 0 < said.tokens_out <= 300
+    verdict = judge_answer(said.text, pack)
+    assert isinstance(verdict, Views | Rejected)
+    assert said.text.startswith("{")
+    assert not isinstance(verdict, Rejected) or verdict.layer not in ("size", "text", "json", "shape", "gate"), verdict
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"turns": (("user", "word " * 3000),)}, FailureKind.CONTEXT_TOO_LONG),
+        ({"tokens_max": 5}, FailureKind.TRUNCATED),
+        ({"timeout_seconds": 1, "turns": (("user", "word " * 600),)}, FailureKind.TIMEOUT),
+        ({"address": "http://127.0.0.1:9/v1"}, FailureKind.CONNECTION),
+    ],
+    ids=lambda value: value.value if isinstance(value, FailureKind) else "",
+)
+def test_what_a_real_model_cannot_do_is_typed(
+    changes: dict, kind: FailureKind, server: ModelServer, tmp_path: Path
+) -> None:
+    """Too long a question, no room to end the answer, too slow, not there: each is a failure with its kind, never an exception."""
+    said = LlmProcess(tmp_path).ask(replace(question_of(small_pack(), server), **changes))
+    assert isinstance(said, LlmFailure), said
+    assert said.kind is kind
+
+
+@pytest.mark.long
+def test_a_session_with_the_real_model_ends_as_decided() -> None:
+    """The tool of the page over one session: the graph sends, tries are counted, no weight is moved."""
+    command = [sys.executable, "-W", "ignore", str(ROOT / "tools" / "small_model.py"), "--sessions", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "- sessions 2018-12-24 .. 2018-12-24: 1; ends: sent, APPROVED 1" in done.stdout
+    assert "- largest tilt of any expected return: 0 per year" in done.stdout
+    assert "smollm2-135m-instruct-free | 1 |" in done.stdout
