@@ -16,7 +16,9 @@ RUN_TAGS = {"marketbot/book": "paper-1", "dagster/max_retries": "0"}
 
 @dg.failure_hook(name="note_failure", required_resource_keys={"store"})
 def note_failure(context: dg.HookContext) -> None:
-    """Writes to the ledger at which step and why a session's run ended."""
+    """Writes to the ledger at which step and why a session's run ended, and tells it."""
+    from marketbot_assets.alerting import tell_safely
+
     run = context.instance.get_run_by_id(context.run_id)
     key = run.tags.get("dagster/partition") if run else None
     if key is None:
@@ -25,6 +27,7 @@ def note_failure(context: dg.HookContext) -> None:
     said = redactor().text(str(error or "").strip())  # before it is cut: half a secret is not recognised
     reason = said.splitlines()[0] if said else type(error).__name__
     record_failure(context.resources.store.lake.ledger, session_from_key(key), context.run_id, context.step_key, reason)
+    tell_safely(context.resources.store.lake, context.log)
 
 
 TRADING = ["book", "portfolio", "risk", "execution", "audit"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
+from marketbot_assets.alert_hooks import TOLD_AFTER, tell_alerts
 from marketbot_assets.checks import schema_check, schema_check_spec, schema_problems
 from marketbot_assets.markdown_text import cell
 from marketbot_assets.partitions import sessions
@@ -93,6 +94,7 @@ def stage_asset(
             code_version=code_of(stage),
             metadata={"dagster/column_schema": _column_schema(table.columns)},
             check_specs=[schema_check_spec(table)],
+            hooks={tell_alerts} if table.asset in TOLD_AFTER else None,
             description=f"{(description or function.__doc__ or '').strip()}\n\nOne row: {table.row}. Key: {', '.join(table.key)}.",
         )(redacting(function))
 

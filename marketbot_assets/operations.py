@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets.rebuild import PLANS_WATCHED
 from marketbot_assets.session_facts import OPENING, held_before, open_orders
+from marketbot_resources.alerts import FAILED, HEARTBEAT, SENT
+from marketbot_resources.alerts import KIND as KIND_ALERT
 from marketbot_resources.calendars import decision_sessions
+from marketbot_resources.delivery_plan import pending
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry
 from marketbot_resources.live_permission import KIND, LIVE, not_recorded
@@ -27,6 +30,7 @@ OPERATION_DEPS = (
     *("prices", "price_history", "corporate_actions", "corporate_action_history", OPENING, "llm_answers"),
 )
 DRIFT_SESSIONS = 10
+ALERT_SESSIONS = 3
 FINISHED = ("sent", "rejected", "halted")
 
 
@@ -105,7 +109,40 @@ def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
         past_features=[frame for _, frame in read.each("features", DRIFT_SESSIONS, with_session=False)],
         permitted_environment=permitted(read, ledger, mandate),
         llm=(0, 0) if mandate.llm is None else counted(read.read("llm_answers")),
+        alerts_unheard=alerts_unheard(read, ledger, mandate),
+        beats_unheard=beats_unheard(read, ledger, mandate),
     )
+
+
+def alerts_unheard(read: Reader, ledger: Ledger, mandate: Mandate) -> tuple[str, ...]:
+    """Keys of the newest sessions' alerts that no channel had acknowledged when this session's cutoff was recorded (RC-92).
+
+    The notifier writes beside the run: what came after the cutoff is no fact of this decision, so that a replay sees the same.
+    """
+    if mandate.notification is None:
+        return ()
+    cutoffs = sorted(entry.seq for entry in ledger.entries("session_cutoff") if entry.key < read.part)
+    first = cutoffs[-ALERT_SESSIONS] if len(cutoffs) >= ALERT_SESSIONS else 0
+    entries = _before_cutoff(read, ledger, [e for kind in (KIND_ALERT, SENT, FAILED) for e in ledger.entries(kind)])
+    recent = [e for e in entries if e.kind != KIND_ALERT or (e.seq >= first and e.body["session"] != read.part)]
+    return tuple(sorted(one.alert.key for one in pending(recent, mandate.notification)))
+
+
+def beats_unheard(read: Reader, ledger: Ledger, mandate: Mandate) -> tuple[str, ...]:
+    """The newest session that ended before the cutoff, if the watcher was told of its end and never took it."""
+    if mandate.notification is None or mandate.notification.heartbeat is None:
+        return ()
+    ends = _before_cutoff(read, ledger, ledger.entries("session_end"))
+    if not ends:
+        return ()
+    beats = _before_cutoff(read, ledger, ledger.entries(HEARTBEAT, f"{ends[-1].key}/"))
+    heard = any(one.body.get("acknowledged") is True for one in beats)
+    return (ends[-1].key,) if beats and not heard else ()
+
+
+def _before_cutoff(read: Reader, ledger: Ledger, entries: Sequence[Entry]) -> list[Entry]:
+    own = ledger.get("session_cutoff", read.part)
+    return sorted((e for e in entries if own is None or e.seq < own.seq), key=lambda entry: entry.seq)
 
 
 def permitted(read: Reader, ledger: Ledger, mandate: Mandate) -> str:

@@ -22,6 +22,7 @@ from marketbot_resources.jurisdictions import Jurisdiction, days_too_few, too_lo
 from marketbot_resources.mandate_execution import CLOSE_AUCTION, NEXT_SESSION, ExecutionRules
 from marketbot_resources.mandate_limits import Ladder, Limits, LossRules, Stops
 from marketbot_resources.mandate_llm import Llm
+from marketbot_resources.mandate_notification import Notification
 from marketbot_resources.mandate_portfolio import BlackLitterman, Calibration, Cvar, LongShort, Method, MultiPeriod
 from marketbot_resources.mandate_section import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Section
 from marketbot_resources.mandate_trade_limits import Restricted
@@ -269,6 +270,7 @@ class Mandate(Section):
     intraday: Intraday | None = None
     llm: Llm | None = None
     jurisdiction: Jurisdiction | None = None
+    notification: Notification | None = None
 
     @model_validator(mode="after")
     def _weekly_has_weekday(self) -> Self:

@@ -195,6 +195,14 @@ RULES: Rules = {
         },
     },
     "jurisdiction": {"residence": STATED, "client": STATED},  # it only bars buys, and refuses mandates
+    # More people, sooner, more tests are tighter; a channel that changes counts as one that goes.
+    "notification": {
+        "channels": MORE,
+        "escalate_minutes": LOWER,
+        "quiet_hours": FEWER,
+        "weekly_test": MORE,
+        "heartbeat": MORE,
+    },
     "benchmark": UNCLEAR,
     "universe": {
         "listings": FEWER,

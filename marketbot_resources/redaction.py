@@ -25,7 +25,12 @@ T = TypeVar("T")
 LENGTH_MIN = 6
 # A shorter secret may occur inside a hash or a number by chance; there it is left alone.
 LENGTH_SURE = 16
-_NAMES = ("KEY", "SECRET", "TOKEN", "PASSWORD", "PASSWD", "CREDENTIAL")
+_NAMES = ("KEY", "SECRET", "TOKEN", "PASSWORD", "PASSWD", "CREDENTIAL", "WEBHOOK", "APPRISE_URLS", "HEARTBEAT_URL")
+_ADDRESSES = (
+    "WEBHOOK",
+    "APPRISE_URLS",
+    "HEARTBEAT_URL",
+)  # each address is a secret, and so is what stands behind its host
 _PLACES = ("_FILE", "_PATH", "_DIR")
 _URL_SAFE = str.maketrans("+/", "-_")
 _URL_SECRETS = (
@@ -140,9 +145,16 @@ def environment_secrets(environ: Mapping[str, str]) -> list[str]:
         upper = name.upper()
         if any(word in upper for word in _NAMES) and not upper.endswith(_PLACES):
             found.add(value.strip())
+            found |= _parts(value) if any(word in upper for word in _ADDRESSES) else set()
         for secret in (secret for pattern in _URL_SECRETS if "://" in value for secret in pattern.findall(value)):
             found |= {secret, unquote(secret)}
     return sorted(secret for secret in found if len(secret) >= LENGTH_MIN)
+
+
+def _parts(value: str) -> set[str]:
+    """The addresses in a value, and of each what stands behind its host, as a client may tell it."""
+    addresses = set(value.split())
+    return addresses | {rest for one in addresses if (rest := one.partition("://")[2].partition("/")[2])}
 
 
 def redactor() -> Redactor:

@@ -13,6 +13,9 @@ MARKETBOT_LLM_URL  for tests: http://127.0.0.1:PORT instead of the addresses of 
 MARKETBOT_LLM_CACHE  redis:// address of litellm's cache, for a mandate that says `llm.cache: redis`
 MARKETBOT_LLM_LOCAL_KEY  the key of a local language model that wants one; OPENAI_API_KEY, ANTHROPIC_API_KEY and the
                    AWS_ variables of an access key are the other providers' own
+MARKETBOT_SMTP_USER, MARKETBOT_SMTP_PASSWORD, MARKETBOT_SLACK_WEBHOOK, MARKETBOT_APPRISE_URLS  secrets of the channels of alerts;
+                   with _NAME behind them for the channel NAME alone
+MARKETBOT_HEARTBEAT_URL  address of the watcher that is told of each session's end
 
 Values of variables whose names say secret (`redaction.environment_secrets`) are kept out of evidence and logs.
 """
@@ -106,6 +109,32 @@ def llm_environment(provider: str, cache: bool) -> dict[str, str] | None:
 def llm_key_names(provider: str) -> str:
     """The variables without which a provider is not asked, for people."""
     return " and ".join(_LLM_KEYS[provider][0])
+
+
+SMTP_USER, SMTP_PASSWORD, SLACK_WEBHOOK, APPRISE_URLS, WATCHER = (
+    "MARKETBOT_SMTP_USER",
+    "MARKETBOT_SMTP_PASSWORD",
+    "MARKETBOT_SLACK_WEBHOOK",
+    "MARKETBOT_APPRISE_URLS",
+    "MARKETBOT_HEARTBEAT_URL",
+)
+
+
+def notifier_variables() -> dict[str, str]:
+    """The secrets of notification in this environment, by name: common ones and those of one channel (NAME behind them)."""
+    common = (SMTP_USER, SMTP_PASSWORD, SLACK_WEBHOOK, APPRISE_URLS)
+    names = [
+        name for name in os.environ if name == WATCHER or any(name == c or name.startswith(f"{c}_") for c in common)
+    ]
+    return {name: found for name in sorted(names) if (found := variable(name)) is not None}
+
+
+def notifier_environment() -> dict[str, str]:
+    """The whole environment of the notifier: its secrets, where certificates are, and the address of the ledger."""
+    places = {name: variable(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "MARKETBOT_LEDGER", "PGSSLROOTCERT")}
+    return (
+        bare_environment() | notifier_variables() | {name: value for name, value in places.items() if value is not None}
+    )
 
 
 def llm_redirect() -> str | None:

@@ -250,7 +250,7 @@ class Sources:
     `reconciliation`: None where book and broker are compared exactly elsewhere. `previous`: what the verdict before carries.
     `broker_at`: the broker's clock at the cutoff, None = not told. `answers`: refusals of the batch before, in order of sending.
     `past_features`: FEATURES of the sessions before. `permitted_environment`: whose money may be moved, PAPER or another word.
-    `llm`: (answers of language models in this run, those that the gate refused).
+    `llm`: (answers of language models in this run, those that the gate refused). `alerts_unheard`, `beats_unheard`: see the facts.
     """
 
     session: dt.date
@@ -274,6 +274,8 @@ class Sources:
     past_features: Sequence[pd.DataFrame]
     permitted_environment: str = PAPER
     llm: tuple[int, int] = (0, 0)
+    alerts_unheard: tuple[str, ...] = ()
+    beats_unheard: tuple[str, ...] = ()
 
 
 def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_spec: str) -> OperationFacts:
@@ -310,4 +312,8 @@ def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_sp
         permitted_environment=known.permitted_environment,
         llm_answers=known.llm[0],
         llm_refused=known.llm[1],
+        alert_channels=0 if mandate.notification is None else len(mandate.notification.channels),
+        alerts_unheard=known.alerts_unheard,
+        watched=mandate.notification is not None and mandate.notification.heartbeat is not None,
+        beats_unheard=known.beats_unheard,
     )

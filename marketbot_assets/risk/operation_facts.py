@@ -84,7 +84,9 @@ class OperationFacts:
     batch before, as the broker answered. `model_spec`, `mandate_spec`: hashes of the model in force and of the one that the
     mandate asks for; `model_scores`: what it reads, `features`: what there is. `drift`: per watched feature;
     `drift_sessions`: how many sessions it is compared with. `llm_answers`, `llm_refused`: answers of language models in this run,
-    and those that the gate refused.
+    and those that the gate refused. `alert_channels`: channels of the mandate; `alerts_unheard`: alerts of sessions before that
+    none of them acknowledged; `watched`: whether a watcher outside is told of ends; `beats_unheard`: the session of whose end it
+    did not hear.
     """
 
     session: dt.date
@@ -113,3 +115,7 @@ class OperationFacts:
     permitted_environment: str = PAPER
     llm_answers: int = 0
     llm_refused: int = 0
+    alert_channels: int = 0
+    alerts_unheard: tuple[str, ...] = ()
+    watched: bool = False
+    beats_unheard: tuple[str, ...] = ()

@@ -64,8 +64,8 @@ ALERTS = Rule(
     "RC-92",
     "alerts",
     Status.WARN,
-    "alerts not recorded",
-    formula="a halt or breach is recorded where it can be seen",
+    "alerts not recorded or acknowledged",
+    formula="a halt or breach is recorded, and acknowledged by a channel of the mandate by the next cutoff",
     answers="RTS 6 Art. 16; SEC on Knight 2012",
 )
 
@@ -116,13 +116,24 @@ def clock(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def heartbeat(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-85: sessions since one ended; a longer silence is noted."""
+    """RC-85: sessions since one ended; a longer silence is noted, and that the watcher outside did not hear of the last end."""
     limit, seen = (
         p.mandate.limits.heartbeat.sessions,
         whole(operations_of(p).heartbeat_sessions, "the last session's age"),
     )
-    fine = seen <= limit
-    text = NO_WATCHER if fine else f"the last session ended {seen} sessions ago"
+    watched, unheard = operations_of(p).watched, sorted(members(operations_of(p).beats_unheard))
+    if not isinstance(watched, bool):
+        raise ValueError(f"whether a watcher is told is {watched!r}")
+    text = (
+        f"the last session ended {seen} sessions ago"
+        if seen > limit
+        else f"the watcher did not hear of the end of session {unheard[-1]}"
+        if unheard
+        else ""
+        if watched
+        else NO_WATCHER
+    )
+    fine = seen <= limit and not unheard
     return (HEARTBEAT.result(Status.PASS if fine else Status.WARN, text, observed=seen, limit=limit),)
 
 
@@ -191,10 +202,19 @@ def _features_moved(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def alerts(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-92: a halt or a breach is told: by the ledger, which must be able to record it, until a transport is there."""
-    ready = p.inputs.ledger_ready is True
-    text = NO_TRANSPORT if ready else "the ledger cannot record an alert"
-    return (ALERTS.result(Status.PASS if ready else ALERTS.fail, text, observed=float(not ready), limit=0),)
+    """RC-92: a halt or a breach is recorded, and where the mandate names channels one of them acknowledged what was told before."""
+    if p.inputs.ledger_ready is not True:
+        return (ALERTS.result(ALERTS.fail, "the ledger cannot record an alert", observed=1.0, limit=0),)
+    try:
+        channels = whole(operations_of(p).alert_channels, "the number of channels")
+        unheard = sorted(members(operations_of(p).alerts_unheard))
+    except (TypeError, ValueError) as error:
+        ids = p.increasing_ids
+        status = Status.SHRINK if ids else ALERTS.fail
+        return (ALERTS.result(status, f"not known: {error}", observed=1.0, limit=0, order_ids=ids, keep=0.0),)
+    told = f"{len(unheard)} alerts that no channel acknowledged: {', '.join(unheard[:SHOWN])}"
+    text = told if unheard else "" if channels else NO_TRANSPORT
+    return (ALERTS.result(ALERTS.fail if unheard else Status.PASS, text, observed=len(unheard), limit=0),)
 
 
 PLATFORM_CONTROLS: tuple[tuple[Rule, Callable[[Projection], tuple[ControlResult, ...]]], ...] = (

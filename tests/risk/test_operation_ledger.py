@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from risk_world import MANDATE
 
-from marketbot_assets.operations import answers, flight
+from marketbot_assets.operations import alerts_unheard, answers, beats_unheard, flight
+from marketbot_resources.alert_codes import raised
+from marketbot_resources.delivery import record
 from marketbot_resources.ledger.port import Ledger
+from marketbot_resources.mandate_notification import Notification
 from marketbot_resources.sessions import record_cutoff, record_end
 from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.reader import Reader
@@ -89,3 +92,48 @@ def test_answers_come_in_the_order_of_sending(read: Reader, ledger: Ledger) -> N
     record_end(ledger, MONDAY, "sent", "")
     begin(ledger, TUESDAY)
     assert answers(read, ledger, MANDATE) == [True, True, False]
+
+
+TOLD = MANDATE.model_copy(
+    update={
+        "notification": Notification.model_validate(
+            {"channels": [{"name": "ops", "kind": "slack", "severity_min": "ERROR"}], "heartbeat": {}}
+        )
+    }
+)
+
+
+def raise_alert(ledger: Ledger, code: str, day: dt.date) -> str:
+    alert = raised(code, "x", day.isoformat(), "m")
+    assert record(ledger, [alert]) == [alert]
+    return alert.key
+
+
+def test_alerts_of_sessions_before_that_nobody_took_are_facts(read: Reader, ledger: Ledger) -> None:
+    """RC-92: what stood in the ledger at the cutoff, whatever is written later; own, old and small ones do not count."""
+    begin(ledger, FRIDAY - dt.timedelta(days=2))
+    raise_alert(ledger, "HALT_C", FRIDAY - dt.timedelta(days=2))
+    begin(ledger, FRIDAY - dt.timedelta(days=1), FRIDAY, MONDAY)
+    lost, taken = raise_alert(ledger, "HALT_C", MONDAY), raise_alert(ledger, "HALT_A", MONDAY)
+    raise_alert(ledger, "STOP_HIT", MONDAY)
+    raise_alert(ledger, "HALT_B", TUESDAY)
+    facts = {"channel": "ops", "at": "2018-12-10T23:20:00Z", "answer": "HTTP 200"}
+    ledger.append("alert_sent", taken, {**facts, "alerts": [taken]})
+    begin(ledger, TUESDAY)
+    assert alerts_unheard(read, ledger, TOLD) == (lost,)
+    ledger.append("alert_sent", lost, {**facts, "alerts": [lost]})
+    assert alerts_unheard(read, ledger, TOLD) == (lost,)
+    assert alerts_unheard(read, ledger, MANDATE) == ()
+
+
+def test_an_end_that_the_watcher_did_not_take_is_a_fact(read: Reader, ledger: Ledger) -> None:
+    """RC-85: the newest end before the cutoff; one that nobody has told yet is none."""
+    begin(ledger, MONDAY)
+    record_end(ledger, MONDAY, "sent", "")
+    assert beats_unheard(read, ledger, TOLD) == ()
+    ledger.append("heartbeat", f"{MONDAY}/1", {"acknowledged": False, "answer": "", "at": "2018-12-10T23:20:00Z"})
+    begin(ledger, TUESDAY)
+    assert beats_unheard(read, ledger, TOLD) == ("2018-12-10",)
+    assert beats_unheard(read, ledger, MANDATE) == ()
+    ledger.append("heartbeat", f"{MONDAY}/2", {"acknowledged": True, "answer": "", "at": "2018-12-10T23:21:00Z"})
+    assert beats_unheard(read, ledger, TOLD) == ("2018-12-10",)

@@ -286,3 +286,27 @@ def test_where_an_alert_goes() -> None:
     for ready in (False, None, 1, np.True_):
         (found,) = answers(platform.alerts, inputs(ledger_ready=ready)).values()
         assert (shows(found, Status.WARN, 1.0, 0.0), found.message) == (True, "the ledger cannot record an alert")
+
+
+def test_alerts_that_nobody_took() -> None:
+    """RC-92: channels that took everything are silent; what they did not take is noted; facts that cannot be read buy nothing."""
+    calm = one(platform.alerts, alert_channels=2)
+    assert (shows(calm, Status.PASS, 0.0, 0.0), calm.message) == (True, "")
+    found = one(platform.alerts, alert_channels=2, alerts_unheard=("HALT_C/x/2018-12-10", "HALT_A/x/2018-12-10"))
+    assert shows(found, Status.WARN, 2.0, 0.0)
+    assert found.message == "2 alerts that no channel acknowledged: HALT_A/x/2018-12-10, HALT_C/x/2018-12-10"
+    for broken in ({"alert_channels": None}, {"alert_channels": -1}, {"alerts_unheard": None}, {"alerts_unheard": "x"}):
+        assert shows(one(platform.alerts, **broken), Status.SHRINK, 1.0, 0.0, BUYS, 0.0)
+        assert shows(one(platform.alerts, SALE, **broken), Status.WARN, 1.0, 0.0, (), 0.0)
+
+
+def test_a_watcher_that_did_not_hear() -> None:
+    """RC-85: watched and heard is silent; a beat that got lost is noted; the longer silence is said first."""
+    calm = one(platform.heartbeat, watched=True)
+    assert (calm.status, calm.message) == (Status.PASS, "")
+    lost = one(platform.heartbeat, watched=True, beats_unheard=("2018-12-10",))
+    assert (lost.status, lost.message) == (Status.WARN, "the watcher did not hear of the end of session 2018-12-10")
+    silent = one(platform.heartbeat, watched=True, beats_unheard=("2018-12-10",), heartbeat_sessions=3)
+    assert (silent.status, silent.message) == (Status.WARN, "the last session ended 3 sessions ago")
+    with pytest.raises(ValueError, match="watcher"):
+        one(platform.heartbeat, watched=None)

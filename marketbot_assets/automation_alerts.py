@@ -1,0 +1,73 @@
+"""Alerts beside the runs: an opt-in sensor that sees what a dead run left, late sessions, a full disk, and sends the weekly test.
+
+`late_sessions` and `machine_facts` gather; what they call for is pure (`marketbot_resources.alert_detection`). It starts no run.
+"""
+
+import datetime as dt
+import shutil
+from collections.abc import Collection
+
+import dagster as dg
+
+from marketbot_assets.alerting import notification_of, tell, weekly_due
+from marketbot_resources.alert_detection import OFF, MachineFacts
+from marketbot_resources.alerts import KIND
+from marketbot_resources.calendars import computed_cutoff, decision_sessions
+from marketbot_resources.clock import Clock, machine_now
+from marketbot_resources.halt_sources import open_halt
+from marketbot_resources.mandate import Calendar, Mandate, Schedule
+from marketbot_resources.model import utc_text
+from marketbot_resources.redaction import redacting
+from marketbot_resources.sessions import book_open
+from marketbot_resources.store.lake import Lake
+from marketbot_resources.store.resource import StoreResource
+from marketbot_resources.wiring import ClockResource, MandateResource
+
+GRACE = dt.timedelta(minutes=30)  # what was decided by the deadline still has to be sent and recorded
+LOOK_BACK = dt.timedelta(days=4)
+
+
+def late_sessions(
+    now: dt.datetime, calendar: Calendar, schedule: Schedule, opened: dt.date | None, ended: Collection[dt.date]
+) -> tuple[tuple[str, str], ...]:
+    """(session, why) of the last days' sessions of the book whose deadline is over for GRACE and that have no end."""
+    if opened is None:
+        return ()
+    today = now.date()
+    days = decision_sessions(calendar, max(today - LOOK_BACK, opened), min(today, calendar.last_session))
+    late = [day for day in days if day not in ended and now > computed_cutoff(schedule, day) + GRACE]
+    return tuple(
+        (
+            day.isoformat(),
+            f"no end by {utc_text(computed_cutoff(schedule, day) + GRACE)}, half an hour after its deadline",
+        )
+        for day in late
+    )
+
+
+def machine_facts(lake: Lake, mandate: Mandate, clock: Clock, now: dt.datetime) -> MachineFacts:
+    """What the machine shows at `now`. On the replay clock no session is late."""
+    ledger = lake.ledger
+    late: tuple[tuple[str, str], ...] = ()
+    if clock.live:
+        book, ended = book_open(ledger), {dt.date.fromisoformat(entry.key) for entry in ledger.entries("session_end")}
+        opened = book.session if book else None
+        late = late_sessions(clock.now(mandate.calendar.go_live), mandate.calendar, mandate.schedule, opened, ended)
+    disk, flag, section = shutil.disk_usage(lake.home), open_halt(lake.home).read(), notification_of(lake)
+    halt = (flag.word, flag.reason) if flag.status != OFF else (OFF, "")
+    tests = weekly_due(section, now) if section is not None else ()
+    return MachineFacts(now.date().isoformat(), late, disk.free / disk.total, halt=halt, tests=tests)
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
+@redacting
+def alert_sensor(
+    context: dg.SensorEvaluationContext, store: StoreResource, mandate_file: MandateResource, clock: ClockResource
+) -> dg.SkipReason:
+    """Each half minute: records what calls for an alert and starts the notifier for what nobody has acknowledged."""
+    lake = store.lake
+    if notification_of(lake) is None:
+        return dg.SkipReason("the mandate names no channel: alerts are not sent")
+    new = tell(lake, machine_facts(lake, mandate_file.load(), clock.open(), machine_now()), again=True)
+    recorded = len(lake.ledger.entries(KIND))
+    return dg.SkipReason(f"{len(new)} new alerts, {recorded} recorded in all")

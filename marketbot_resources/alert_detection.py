@@ -1,0 +1,210 @@
+"""What calls for an alert: the ledger's newest entries, a session's verdict, reconciliation and book, the machine. Pure.
+
+The same condition of the same session is the same alert (`Alert.key`), so whoever looks again finds nothing new; one that lasts
+comes again with the next session or UTC day. Not here: where the facts are read (`marketbot_assets.alerting`).
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from marketbot_resources.alert_codes import raised
+from marketbot_resources.alerts import Alert
+from marketbot_resources.ledger.record import Entry
+
+Rows = Sequence[Mapping[str, object]]
+OFF, HALTS, NO_ROWS = "off", "HALT", ()
+FLAG = "flag"
+SECRET = re.compile(
+    r"key in the environment|\bno key\b|\b40[13]\b|unauthori[sz]ed|forbidden|(?:key|token|password|credential)\S* (?:\S+ ){0,3}"
+    r"(?:expired|revoked|invalid|refused|missing)",
+    re.IGNORECASE,
+)
+LEDGER = re.compile(r"\bledger\b|\bsigner\b|head was refused|transparency log", re.IGNORECASE)
+BROKER_STEPS = ("account_snapshot", "submissions")
+# Controls whose note is an alert of its own; every other one is a breach or a halt.
+OF_CONTROL: Mapping[str, str] = {
+    "RC-67": "RECONCILIATION_BREAK",
+    "RC-68": "RECONCILIATION_BREAK",
+    "RC-73": "COST_DRIFT",
+    "RC-80": "HALT_FLAG",
+    "RC-84": "LEDGER_FAULT",
+    "RC-85": "HEARTBEAT_MISSED",
+    "RC-87": "DATA_GAP",
+    "RC-89": "FEATURE_DRIFT",
+    "RC-90": "REJECT_STORM",
+}
+ENDS = {"rejected": "SESSION_REJECTED", "halted": "SESSION_HALTED", "skipped": "SESSION_SKIPPED"}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRows:
+    """Rows of one session's stored tables, empty where there are none yet. `rung_before`: of the session before, or ""."""
+
+    session: str
+    verdict: Rows = NO_ROWS
+    reconciliation: Rows = NO_ROWS
+    book: Rows = NO_ROWS
+    rung_before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """What only someone outside of a run can see. `day`: the UTC date; `late`: session -> why; `free_fraction`: of the disk.
+
+    `halt`: word and reason of the flag; `ledger_fault`: what the ledger's examination found, "" for nothing; `tests`: channels that
+    are due a weekly test.
+    """
+
+    day: str
+    late: tuple[tuple[str, str], ...] = ()
+    free_fraction: float | None = None
+    free_min: float = 0.05
+    halt: tuple[str, str] = (OFF, "")
+    ledger_fault: str = ""
+    tests: tuple[str, ...] = ()
+
+
+def alerts_due(
+    entries: Sequence[Entry],
+    sessions: Sequence[SessionRows] = (),
+    machine: MachineFacts | None = None,
+    told: Collection[str] = (),
+) -> list[Alert]:
+    """Every alert that these facts call for and that is not among `told` (keys), each once: the most severe first, then by key."""
+    found: dict[str, Alert] = {}
+    for alert in _all(entries, sessions, machine):
+        if alert.key not in told:
+            found.setdefault(alert.key, alert)
+    return sorted(found.values(), key=lambda alert: (-alert.severity, alert.key))
+
+
+def _all(entries: Sequence[Entry], sessions: Sequence[SessionRows], machine: MachineFacts | None) -> Iterator[Alert]:
+    for entry in entries:
+        yield from _of_entry(entry)
+    yield from _orders_in_doubt(entries)
+    for rows in sessions:
+        yield from _of_verdict(rows)
+        yield from _of_reconciliation(rows)
+        yield from _of_book(rows)
+    if machine is not None:
+        yield from _of_machine(machine)
+
+
+def _of_entry(entry: Entry) -> Iterator[Alert]:
+    body, parts = entry.body, entry.key.split("/")
+    if entry.kind == "session_end" and str(body.get("state")) in ENDS:
+        yield raised(ENDS[str(body["state"])], "session", entry.key, str(body.get("reason", "")))
+    elif entry.kind == "run_failed":
+        step, reason = parts[-1], str(body.get("reason", ""))
+        yield raised(code_of_failure(step, reason), step, parts[0], reason)
+    elif entry.kind == "llm_incident":
+        yield raised(str(body["code"]), "llm", parts[0], str(body.get("reason", "")))
+    elif entry.kind == "operator_action" and body.get("action") == "halt":
+        told = f"{body.get('user', 'somebody')}: {body.get('reason', '')}"
+        yield raised("HALT_FLAG", str(body.get("level", "halt")), f"entry {entry.seq}", told)
+    elif entry.kind == "breach":
+        yield raised("REPLAY_DIFFERS", parts[0], parts[1] if len(parts) > 1 else entry.key, str(body.get("why", "")))
+    elif entry.kind == "order_stray":
+        yield raised("HALT_C", "order stray", f"entry {entry.seq}", entry.key)
+    elif entry.kind == "order_incident":
+        yield raised(
+            "ORDER_OVERDUE", entry.key, f"entry {entry.seq}", f"order {entry.key}: open after the close of its session"
+        )
+    elif entry.kind == "anchor_failed":
+        yield raised("ANCHOR_FAILURE", parts[-1], f"size {parts[0]}", str(body.get("problem", "")))
+
+
+def code_of_failure(step: str, reason: str) -> str:
+    """Which alert a failed step is, by the step and what the error said; what is not recognised is a failed session."""
+    if SECRET.search(reason):
+        return "SECRET_MISSING"
+    if LEDGER.search(reason):
+        return "LEDGER_FAULT"
+    if step.startswith("raw_") or step.endswith("_history"):
+        return "PROVIDER_FAILURE"
+    if step in BROKER_STEPS and "broker" in reason.lower():
+        return "BROKER_ERROR"
+    return "SESSION_FAILED"
+
+
+def _orders_in_doubt(entries: Sequence[Entry]) -> Iterator[Alert]:
+    newest: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.kind == "order_event":
+            newest[entry.key.rpartition("/")[0]] = entry
+    for name, entry in sorted(newest.items()):
+        if entry.body.get("state") == "UNKNOWN":
+            day = str(entry.body.get("at", ""))[:10] or f"entry {entry.seq}"
+            yield raised("ORDER_UNKNOWN", name, day, f"order {name}: sent, and its answer is not known")
+
+
+def _of_verdict(rows: SessionRows) -> Iterator[Alert]:
+    named = set()
+    for row in rows.verdict:
+        status = str(row["status"])
+        if row["kind"] == "BREACH" and status != "PASS":
+            named.add(str(row["control"]))
+            yield _breach(rows.session, row, status)
+    for row in rows.verdict:
+        control, status = str(row["control"]), str(row["status"])
+        if row["kind"] != "CONTROL" or status == "PASS" or control in named:
+            continue
+        if control in OF_CONTROL:
+            yield raised(OF_CONTROL[control], FLAG if control == "RC-80" else control, rows.session, _said(row))
+        elif status == HALTS and control != "RC-60":  # its rung tells
+            yield raised("HALT_B", control, rows.session, _said(row))
+
+
+def _breach(session: str, row: Mapping[str, object], status: str) -> Alert:
+    control, group, halts = str(row["control"]), str(row["name"]), str(row["halt_class"])
+    subject = f"{control} {group}".strip()
+    if control in OF_CONTROL:
+        return raised(OF_CONTROL[control], subject, session, _said(row))
+    if halts in ("A", "B", "C"):
+        return raised(f"HALT_{halts}", subject, session, _said(row))
+    overdue = status == "REDUCE_ONLY"
+    since = f"open since {row['opened']}: {_said(row)}"
+    return raised("BREACH_OVERDUE" if overdue else "LIMIT_BREACH", subject, session, since)
+
+
+def _said(row: Mapping[str, object]) -> str:
+    return f"{row['control']} {row['message']}".strip()
+
+
+def _of_reconciliation(rows: SessionRows) -> Iterator[Alert]:
+    codes = {"break": "RECONCILIATION_BREAK", "locked": "RECONCILIATION_LOCK"}
+    for row in rows.reconciliation:
+        if str(row["outcome"]) in codes:
+            subject = f"{row['kind']} {row['key']}"
+            yield raised(codes[str(row["outcome"])], subject, rows.session, str(row["message"]))
+
+
+def _of_book(rows: SessionRows) -> Iterator[Alert]:
+    for row in rows.book:
+        item, text = str(row["item"]), str(row["text"])
+        if item == "rung" and rows.rung_before and text != rows.rung_before:
+            yield raised("DRAWDOWN_RUNG", "rung", rows.session, f"from {rows.rung_before} to {text}")
+        elif item == "stop.control":
+            name = str(row["instrument"])
+            yield raised("STOP_HIT", f"{text} {name}", rows.session, f"{text}: the stop of {name} was hit")
+
+
+def _of_machine(machine: MachineFacts) -> Iterator[Alert]:
+    for session, why in machine.late:
+        yield raised("RUN_LATE", "session", session, why)
+    free = machine.free_fraction
+    if free is not None and not free >= machine.free_min:
+        yield raised("DISK_LOW", "home", machine.day, f"{free:.1%} of the home's disk are free")
+    word, reason = machine.halt
+    if word != OFF:
+        yield raised("HALT_FLAG", FLAG, machine.day, f"{word}: {reason}")
+    if machine.ledger_fault:
+        yield raised("LEDGER_FAULT", "chain", machine.day, machine.ledger_fault)
+    for channel in machine.tests:
+        yield weekly_test(channel, machine.day)
+
+
+def weekly_test(channel: str, day: str) -> Alert:
+    """The synthetic alert of one channel: it goes that way alone."""
+    return raised("WEEKLY_TEST", channel, day, f"a test of channel {channel}: nothing is wrong")

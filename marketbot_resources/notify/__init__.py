@@ -1,0 +1,1 @@
+"""How alerts leave the machine: one file per kind of channel, one port."""
