@@ -293,7 +293,9 @@ def ends(lake: Lake) -> list[tuple[str, str, str]]:
 
 def test_both_are_off_by_default_and_belong_to_the_definitions() -> None:
     repository = build_definitions().get_repository_def()
-    assert [one.name for one in repository.sensor_defs] == ["daily_sensor", "intraday_sensor", "order_sensor"]
+    names = ["alert_sensor", "daily_sensor", "intraday_sensor", "order_sensor"]
+    assert sorted(one.name for one in repository.sensor_defs) == names
+    assert repository.get_sensor_def("alert_sensor").default_status is dg.DefaultSensorStatus.STOPPED
     assert repository.get_sensor_def("intraday_sensor").default_status is dg.DefaultSensorStatus.STOPPED
     assert [one.name for one in repository.schedule_defs] == ["daily_schedule"]
     assert [one.name for one in (*SENSORS, *SCHEDULES)] == ["daily_sensor", "daily_schedule"]

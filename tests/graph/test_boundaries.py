@@ -25,7 +25,7 @@ def boundaries(base: Home, tmp_path_factory: pytest.TempPathFactory) -> list[str
 
 def spread(names: Sequence[str], count: int) -> list[int]:
     """Boundary numbers: the last one of each of the dangerous kinds, and some evenly spread ones."""
-    dangerous = ("ledger batch_frozen", "notary", "broker submit", "ledger session_end")
+    dangerous = ("ledger batch_frozen", "broker submit")
     last = {name: number for number, name in enumerate(names, start=1) if name in dangerous}
     step = len(names) // (count + 1)
     return sorted({*last.values(), *range(step, step * count + 1, step)})

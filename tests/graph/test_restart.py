@@ -11,6 +11,7 @@ from graph_world import AFTER, FIRST, KILLED, NEXT, SECOND, DyingStore, Home
 pytestmark = pytest.mark.graph
 
 
+@pytest.mark.long
 def test_two_homes_agree_on_every_asset(base: Home, tmp_path: Path) -> None:
     """Equal content hashes for every asset and session, from raw bytes to the report, in another folder."""
     other = Home(tmp_path / "somewhere" / "else")

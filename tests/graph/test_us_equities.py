@@ -14,6 +14,7 @@ FIRST, LAST = "2019-10-01", "2019-10-02"
 
 pytestmark = [
     pytest.mark.graph,
+    pytest.mark.long,
     pytest.mark.shared_data,
     pytest.mark.skipif(not BARS.exists(), reason="needs ../shared/data/prices beside the project"),
 ]
@@ -52,7 +53,6 @@ def test_the_main_job_on_real_bars(home: Path) -> None:
     assert 0 < second["fills"] <= first["orders"]
 
 
-@pytest.mark.long
 def test_a_session_on_real_bars_is_rebuilt(home: Path) -> None:
     """Every asset of the second session, bit for bit."""
     marketbot(home, "backfill", FIRST, LAST, "--json")

@@ -22,7 +22,7 @@ from marketbot_assets import rebuild
 from marketbot_assets.commands.explain import explain
 from marketbot_assets.commands.explain_text import explain_lines
 from marketbot_assets.commands.mandate import approve_now
-from marketbot_assets.insight.prompt import VERSION
+from marketbot_assets.insight.prompt import version_of_prompt
 from marketbot_assets.insight.schema import LLM_EVIDENCE
 from marketbot_assets.portfolio.schema import TARGET_PORTFOLIO
 from marketbot_assets.replay import Outcome, Replay
@@ -55,7 +55,7 @@ FROM_VIEWS = {
     "order_plan",
     "risk_verdict",
 }
-VERSION_OF_VIEWS = f"openai:gpt-test-2018-09@fp_1#{VERSION}"
+VERSION_OF_VIEWS = f"openai:gpt-test-2018-09@fp_1#{version_of_prompt()}"
 PLACE = Origin("test", "0", "", {})
 
 

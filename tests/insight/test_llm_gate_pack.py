@@ -14,7 +14,6 @@ from marketbot_assets.insight.context_pack import FACTS, build_pack
 from marketbot_assets.insight.gate import Rejected, Views, judge_answer, schema_of
 from marketbot_assets.insight.gate_pack import known_of
 from marketbot_assets.insight.gate_rules import QUOTES_MAX
-from marketbot_assets.insight.prompt import SYSTEM
 from marketbot_resources.mandate import parse_mandate
 
 MANDATE = parse_mandate((Path(__file__).parents[2] / "mandate.yaml").read_text(encoding="utf-8"))
@@ -86,14 +85,6 @@ def test_every_number_of_the_pack_may_be_quoted_and_no_other() -> None:
         judged = judge_answer(json.dumps({**said, "quotes": wrong}), PACK)
         assert isinstance(judged, Rejected)
         assert judged.layer == "numbers"
-
-
-def test_the_prompts_own_example_is_acceptable() -> None:
-    """What the system text shows as the shape passes with a subject of the pack in it."""
-    shown = SYSTEM[SYSTEM.index('{"themes"') : SYSTEM.index('"quotes":[]}') + len('"quotes":[]}')]
-    views = judge_answer(shown.replace('"..."', '"TECHNOLOGY"').replace('"F1"', '"M1"'), PACK)
-    assert isinstance(views, Views), views
-    assert views.sentiments[0].score == 0.2
 
 
 @pytest.mark.parametrize(("count", "item_enum"), [(46, True), (500, False)])

@@ -17,7 +17,7 @@ from marketbot_assets.insight.prompt import prompt_of
 from marketbot_resources.llm import FailureKind, LlmAnswer, LlmFailure, LlmRequest
 from marketbot_resources.llm_process import LlmProcess
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.long]
 ROOT = Path(__file__).parents[2]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from views_world import EXACT, asking, drawn, tilted
+from tilted_world import EXACT, asking, drawn, tilted
 
 from marketbot_assets.book.state import BookState, Rung
 from marketbot_assets.portfolio.facts import facts_of

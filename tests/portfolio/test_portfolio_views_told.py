@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from views_world import EXACT, asking, drawn
+from tilted_world import EXACT, asking, drawn
 
 from marketbot_assets.book.positions import Holdings, Valuation
 from marketbot_assets.portfolio.change import CAUSES, change_of

@@ -129,10 +129,14 @@ def test_renaming_changes_nothing() -> None:
     problem = random_problem(5, "gsvhb", 30)
     order = np.random.default_rng(0).permutation(30)
     fields = ("mu", "specific", "cost_buy", "cost_sell", "now", "lower", "upper")
+
+    def columns(matrix: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(matrix[:, order])  # another layout would be compiled anew
+
     turned = replace(
-        problem, **{name: getattr(problem, name)[order] for name in fields}, root=problem.root[:, order],
-        rows=problem.rows[:, order], buy_rows=problem.buy_rows[:, order],
-        cones=tuple(Cone(c.root[:, order], c.radius, c.specific[order]) for c in problem.cones),
+        problem, **{name: getattr(problem, name)[order] for name in fields}, root=columns(problem.root),
+        rows=columns(problem.rows), buy_rows=columns(problem.buy_rows),
+        cones=tuple(Cone(columns(c.root), c.radius, c.specific[order]) for c in problem.cones),
     )  # fmt: skip
     np.testing.assert_allclose(solve(turned).weights, solve(problem).weights[order], atol=1e-9)
 
