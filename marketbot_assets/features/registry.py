@@ -52,7 +52,7 @@ FEATURES = (
         "per year",
         "range-based volatility of 21 sessions (Garman and Klass 1980)",
         PRICE,
-        21,
+        22,
     ),
     Feature(
         "atr_20d", "volatility", "fraction of close", "mean true range of 20 sessions over the close", PRICE, 21, True
