@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "llm")]
+for _threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")  # as every command sets them: equal decisions, bit for bit
 
 from marketbot_resources.calendars import decision_sessions  # noqa: E402
 from marketbot_resources.mandate import parse_mandate  # noqa: E402
