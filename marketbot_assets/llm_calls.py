@@ -90,10 +90,8 @@ class Walk:
 
         prompt = prompt_of(self.pack, run, sessions=self.llm.evidence.horizon_sessions)
         tokens_max = self.llm.answer_tokens_max
-        asked_for = request_of(model, prompt.system, prompt.question, schema_of(self.pack), tokens_max)
-        request = replace(
-            asked_for, seed=run - 1
-        )  # a pack of one line reads the same in reverse, and is asked again all the same
+        request = request_of(model, prompt.system, prompt.question, schema_of(self.pack), tokens_max)
+        request = replace(request, seed=run - 1)  # a pack of one line reads the same in reverse, and is asked again
         for repair in (False, True):
             facts: dict[str, Json] = {"purpose": "views", "run": run, "repair": repair, "prompt": prompt.version}
             asked = self.desk.ask(Question(model, request, partial(judge_answer, pack=self.pack), facts, self.fresh))

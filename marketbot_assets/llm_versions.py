@@ -113,11 +113,3 @@ def record_of(ledger: Ledger, version: str) -> str:
     """The version under which a version's evidence goes on, itself when no probe said otherwise."""
     found = [entry for entry in ledger.entries(KIND) if entry.body["version"] == version]
     return str(found[-1].body["record"]) if found else version
-
-
-def same_model(version_a: str, version_b: str, ledger: Ledger) -> bool:
-    """Whether two versions of views (`provider:model@fingerprint#prompt`) share their evidence: the same prompt, and models that
-    are the same or that a probe found to answer alike.
-    """
-    (model_a, _, prompt_a), (model_b, _, prompt_b) = version_a.rpartition("#"), version_b.rpartition("#")
-    return prompt_a == prompt_b and record_of(ledger, model_a) == record_of(ledger, model_b)

@@ -64,7 +64,6 @@ TESTS: dict[str, tuple[str, ...]] = {
     **{f"insight/gate{word}.py": ANSWERS for word in ("", "_draft", "_pack", "_rules", "_schema", "_text")},
     "insight/context.py": ("test_llm_context.py",),
     "insight/context_pack.py": ("test_context_pack.py",),
-    "insight/masking.py": ("test_views_prompt.py",),
     "insight/prompt.py": ("test_views_prompt.py",),
     "insight/quoting.py": ("test_quoting.py",),
     "insight/stories.py": ("test_news_stories.py", "test_context_pack.py"),

@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_context_pack import CUTOFF, DAY, HOUR, features, headline, instruments, macro, news, pack
+from test_context_pack import CUTOFF, DAY, HOUR, features, headline, macro, news, pack
 
 from marketbot_assets.insight import prompt as module
 from marketbot_assets.insight.gate import Views, judge_answer, schema_of
-from marketbot_assets.insight.masking import NAMELESS, NEWEST, UNDATED, masked
 from marketbot_assets.insight.prompt import DIFF_LINES_MAX, prompt_diff, prompt_of, system_of, version_of_prompt
 
 CHARACTERS_MAX = 24_000
@@ -166,43 +165,3 @@ def test_the_difference_of_two_prompts_names_changed_lines_alone() -> None:
     long = prompt_diff("", "\n".join(map(str, range(500)))).splitlines()
     assert len(long) == DIFF_LINES_MAX + 1
     assert long[-1] == f"... {500 + 3 - DIFF_LINES_MAX} more lines"
-
-
-MASKED = {
-    "Acme wins, says Acme Inc": f"{NAMELESS} wins, says {NAMELESS} Inc",
-    "AAA up; Acmeville stays": f"{NAMELESS} up; Acmeville stays",
-    "Core Fund in 2019": f"{NAMELESS} in {UNDATED}",
-    "Results on March 5, 2020 and 5 March": f"Results on {UNDATED} and {UNDATED}",
-    "Q3 of FY20, May 2019, 2020-03-05, 10/31/2019": f"Q3 of {UNDATED}, {UNDATED}, {UNDATED}, {UNDATED}",
-    "Sees EPS of $1.25 on 1,900 shops": "Sees EPS of $1.25 on 1,900 shops",
-}
-
-
-@pytest.mark.parametrize("text", sorted(MASKED))
-def test_masked_headlines_name_nobody_and_no_day(text: str) -> None:
-    """Names and tickers of the universe and dates go; figures stay."""
-    made = masked(pack(news=news(headline("a", text))))
-    assert list(made.loc[made["kind"] == "HEADLINE", "text"]) == [MASKED[text]]
-
-
-def test_longer_names_are_masked_first_and_names_may_hold_commas() -> None:
-    """An issuer whose name holds another's is masked whole, with or without its legal form."""
-    listed = instruments(name=["Acme, Inc.", "Acme Apex Holdings plc", "Core", "Delta"])
-    made = masked(pack(news=news(headline("a", "Acme Apex and Acme, Inc. and Acme merge")), instruments=listed))
-    assert list(made.loc[made["kind"] == "HEADLINE", "text"]) == [f"{NAMELESS} and {NAMELESS} and {NAMELESS} merge"]
-    assert set(made.loc[made["level"] == "INSTRUMENT", "text"]) >= {"Energy, US", "Energy, GB", "FUND, US"}
-
-
-def test_a_masked_pack_keeps_ids_subjects_and_numbers() -> None:
-    """No name, no macro level, no instant of its own; all facts as they were; the gate judges answers on it as on the pack."""
-    made = full_pack()
-    hidden = masked(made)
-    same = ["place", "item", "subject", "level", "value", "unit"]
-    pd.testing.assert_frame_equal(hidden[same], made.loc[made["kind"] != "MACRO", same].reset_index(drop=True))
-    text = prompt_of(hidden).question
-    assert not re.search(r"Acme|Apex|Core Fund|BBB|CCC|2020|VIX", text)
-    assert list(hidden.columns) == list(made.columns)
-    assert hidden["known_at"].max() == NEWEST
-    gaps = [frame.loc[frame["kind"] == "HEADLINE", "known_at"].diff().iloc[1] for frame in (made, hidden)]
-    assert gaps == [-(DAY - HOUR)] * 2
-    assert prompt_of(made).question != text

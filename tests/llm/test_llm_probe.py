@@ -13,7 +13,7 @@ from marketbot_assets.insight.schema import CONTEXT_PACK
 from marketbot_assets.llm_desk import LlmDesk, desk_of
 from marketbot_assets.llm_golden import COUNT, golden_packs, golden_version
 from marketbot_assets.llm_probe import ANSWERS_MIN, Scores, compared, record_baseline
-from marketbot_assets.llm_versions import same_model
+from marketbot_assets.llm_versions import record_of
 from marketbot_resources.ledger.record import RECORD_BYTES_MAX, canonical_json
 from marketbot_resources.llm import LlmAnswer, LlmFailure, LlmRequest
 from marketbot_resources.store.content import canonical
@@ -127,7 +127,7 @@ def test_the_same_answers_under_another_fingerprint_are_the_same_model(world: Wo
     assert list(second["version"]) == [f"openai:one-2018@fp1#{prompt}"]
     assert list(second["fingerprint"]) == ["fp2"]
     assert world.incidents() == []
-    assert same_model(f"openai:one-2018@fp1#{prompt}", f"openai:one-2018@fp2#{prompt}", world.lake.ledger)
+    assert record_of(world.lake.ledger, "openai:one-2018@fp2") == "openai:one-2018@fp1"
     for port in (Model(0.4, "fp1"), Model(0.4, "fp2")):  # back and forth: nothing is probed again
         rows = world.rows(world.ask(port, NEXT_DAY, fresh=True))
         assert len(port.asked) == 1
