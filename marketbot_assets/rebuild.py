@@ -227,7 +227,7 @@ def target_explanation(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
     known, mandate = inputs(read, ledger), read.mandate()
     target = target_of(read.read("target_portfolio"), known.instruments)
-    before = facts.earlier(read)
+    before = facts.earlier(read, ledger)
     if isinstance(before, str):
         change = unknown_change(len(known.instruments), before)
     else:
