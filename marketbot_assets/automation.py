@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
+from marketbot_assets.automation_switch import schedule_status, sensor_status
 from marketbot_assets.jobs import daily
 from marketbot_assets.partitions import SCHEDULE, sessions
 from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions
+from marketbot_resources.clock import machine_now
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.halt_sources import open_halt
@@ -23,7 +26,7 @@ from marketbot_resources.model import HaltLevel, utc_text
 from marketbot_resources.provider import Delivery, MarketProvider
 from marketbot_resources.redaction import redacting
 from marketbot_resources.rows import cells
-from marketbot_resources.sessions import book_open, end_state, frozen_batch, record_end
+from marketbot_resources.sessions import book_open, end_state, frozen_batch, record_end, recorded_cutoffs
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.wiring import ClockResource, MandateResource, Ports
 
@@ -31,6 +34,7 @@ STARTED_BY_TAG = "marketbot/started_by"
 PARTITION_TAG = "dagster/partition"
 RANGE_TAG = "dagster/asset_partition_range_start"
 PROBE_WINDOW = dt.timedelta(days=1)  # before decide_at: a bar of the session becomes known in it
+RETRY_WITHIN = dt.timedelta(minutes=3)  # Dagster makes the second run within seconds
 NOTICE = dt.timedelta(hours=1)  # a deadline after midnight still counts for its own day so long
 DONE = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 IN_PROGRESS = [status for status in dg.DagsterRunStatus if status not in DONE]
@@ -71,9 +75,11 @@ def next_step(
     ended: Collection[dt.date],
     running: Collection[dt.date],
     landed: bool,
+    newest: dt.datetime | None = None,
 ) -> Step:
     """What to do now. `opened`: the book's first session, None before there is one; `now` is None on the replay clock.
 
+    `newest`: the newest recorded cutoff, None before there is one; a clock that shows less was put back, and nothing starts.
     `ended` and `running`: sessions with a recorded end, and with a run in progress; `landed`: the session's data are there.
     """
     if running:
@@ -81,6 +87,9 @@ def next_step(
     if not live:
         return _next_replayed(calendar, opened, ended)
     assert now is not None, "the live clock tells the time"
+    if newest is not None and now < newest:
+        was = f"before the newest cutoff, {utc_text(newest)}: it was put back"
+        return Skip(f"the clock shows {utc_text(now)}, {was}; nothing starts until it has caught up")
     return _next_live(now, calendar, schedule, opened, ended, landed)
 
 
@@ -190,6 +199,7 @@ def evaluate(tick: Gathered) -> dg.RunRequest | dg.SkipReason:
             ended=ended,
             running=running,
             landed=data,
+            newest=max((at for _, at in recorded_cutoffs(tick.ledger)), default=None),
         )
 
     found = step(True)
@@ -206,10 +216,19 @@ def evaluate(tick: Gathered) -> dg.RunRequest | dg.SkipReason:
 
 
 def sessions_in_progress(instance: dg.DagsterInstance) -> set[dt.date]:
-    """Sessions of which a run of job `daily` is queued, starting or running."""
+    """Sessions of which a run of job `daily` is queued, starting or running, or died and is about to be started once more."""
     runs = instance.get_runs(filters=dg.RunsFilter(job_name=daily.name, statuses=IN_PROGRESS))
-    keys = (run.tags.get(PARTITION_TAG) or run.tags.get(RANGE_TAG) for run in runs)
+    keys = (run.tags.get(PARTITION_TAG) or run.tags.get(RANGE_TAG) for run in (*runs, *_dying(instance)))
     return {dt.date.fromisoformat(key) for key in keys if key}
+
+
+def _dying(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that died in the last minutes and whose second run Dagster has promised and not made yet."""
+    failed = dg.RunsFilter(job_name=daily.name, statuses=[dg.DagsterRunStatus.FAILURE], tags={WILL_RETRY_TAG: "true"})
+    since = (machine_now() - RETRY_WITHIN).timestamp()
+    records = instance.get_run_records(failed, limit=2)
+    fresh = [record for record in records if record.end_time is not None and record.end_time > since]
+    return [found.dagster_run for found in fresh if AUTO_RETRY_RUN_ID_TAG not in found.dagster_run.tags]
 
 
 def _had_its_run(tick: Gathered, session: dt.date) -> str | None:
@@ -238,7 +257,7 @@ def cron_of(schedule: Schedule) -> str:
     return f"{minute} {hour} * * 1-5"
 
 
-@dg.sensor(job=daily, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.sensor(job=daily, minimum_interval_seconds=60, default_status=sensor_status("daily"))
 @redacting
 def daily_sensor(
     context: dg.SensorEvaluationContext,
@@ -259,7 +278,7 @@ def daily_sensor(
     job=daily,
     cron_schedule=cron_of(SCHEDULE),
     execution_timezone=SCHEDULE.timezone,
-    default_status=dg.DefaultScheduleStatus.STOPPED,
+    default_status=schedule_status("daily"),
 )
 @redacting
 def daily_schedule(

@@ -10,6 +10,7 @@ from collections.abc import Collection
 import dagster as dg
 
 from marketbot_assets.alerting import notification_of, tell, weekly_due
+from marketbot_assets.automation_switch import sensor_status
 from marketbot_resources.alert_detection import OFF, MachineFacts
 from marketbot_resources.alerts import KIND
 from marketbot_resources.calendars import computed_cutoff, decision_sessions
@@ -59,7 +60,7 @@ def machine_facts(lake: Lake, mandate: Mandate, clock: Clock, now: dt.datetime) 
     return MachineFacts(now.date().isoformat(), late, disk.free / disk.total, halt=halt, tests=tests)
 
 
-@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.sensor(minimum_interval_seconds=30, default_status=sensor_status("alerts"))
 @redacting
 def alert_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource, mandate_file: MandateResource, clock: ClockResource

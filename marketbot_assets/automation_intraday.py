@@ -9,9 +9,10 @@ from collections.abc import Collection
 import dagster as dg
 
 from marketbot_assets.automation import IN_PROGRESS, STARTED_BY_TAG, sessions_in_progress
+from marketbot_assets.automation_switch import sensor_status
 from marketbot_assets.jobs import intraday
 from marketbot_assets.partitions import sessions
-from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions, session_at
+from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions, trades_at
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.redaction import redacting
 from marketbot_resources.sessions import book_open
@@ -46,13 +47,13 @@ def quotes_due(
         return f"session {session}: its run has begun"
     if running:
         return "a run is in progress; one run at a time"
-    if not any(session_at(mic, now, mandate.calendar.closed) for mic in sorted(mandate.universe.listings)):
+    if not any(trades_at(mic, now, mandate.calendar.closed) for mic in sorted(mandate.universe.listings)):
         return "no exchange of the universe trades now"
     interval = int(now.timestamp()) // (60 * mandate.intraday.minutes)
     return session, f"intraday-{session.isoformat()}-{interval}"
 
 
-@dg.sensor(job=intraday, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.sensor(job=intraday, minimum_interval_seconds=60, default_status=sensor_status("intraday"))
 @redacting
 def intraday_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource, mandate_file: MandateResource, clock: ClockResource

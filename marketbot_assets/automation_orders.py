@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from marketbot_assets.automation import IN_PROGRESS, STARTED_BY_TAG, sessions_in_progress
+from marketbot_assets.automation_switch import sensor_status
 from marketbot_assets.jobs import later_window, order_following
 from marketbot_assets.partitions import sessions
 from marketbot_resources.broker.following import has_open_orders
@@ -82,7 +83,7 @@ def waiting_orders(ledger: Ledger, account: str) -> dict[dt.date, tuple[Order, .
 @dg.sensor(
     jobs=[order_following, later_window],
     minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.STOPPED,
+    default_status=sensor_status("orders"),
 )
 @redacting
 def order_sensor(

@@ -32,7 +32,8 @@ class Situation:
     """Everything that one decision may know. `days`: decision sessions up to this one; `environment`: part of order ids.
 
     `operations`: what the verdict alone reads; the assets read it with the verdict (`operations`). `multiples`: what live fills
-    say of the mandate's costs; a backtest has none.
+    say of the mandate's costs; a backtest has none. `decided`: the newest session decided before; None in the first,
+    and in a backtest, which misses none.
     """
 
     session: dt.date
@@ -44,6 +45,7 @@ class Situation:
     platform: Platform
     operations: OperationFacts | None = None
     multiples: CostMultiples = NO_MULTIPLES
+    decided: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def inputs_of(situation: Situation, mandate: Mandate) -> PortfolioInputs:
             *every,
         ],
         unpriced_held=unpriced_held(situation.market, account.shares, mandate),
+        decided=situation.decided,
     )
     return without_locked(charged(found, situation.multiples, mandate), situation.platform.locked)
 

@@ -11,7 +11,20 @@ from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import record_failure
 from marketbot_resources.store.resource import session_from_key
 
-RUN_TAGS = {"marketbot/book": "paper-1", "dagster/max_retries": "0"}
+BOOK_TAGS = {"marketbot/book": "paper-1", "dagster/retry_on_asset_or_op_failure": "false"}
+RUN_TAGS = {**BOOK_TAGS, "dagster/max_retries": "0", "dagster/max_runtime_seconds": "900"}
+SENDING_TAGS = {**RUN_TAGS, "dagster/max_runtime_seconds": "3600"}
+CRASH_TAGS = {
+    **BOOK_TAGS,
+    "dagster/max_retries": "1",
+    "dagster/retry_strategy": "ALL_STEPS",
+    "dagster/max_runtime_seconds": "3600",
+}
+"""A run whose process died is started once more by Dagster, from its first step, as by `marketbot run`: what is stored is served.
+
+A step that failed is not: it would fail again, or it refused on purpose. Sending is safe to repeat by protocol: an order has one
+client order id, its intent is in the ledger before it leaves, what is in doubt is asked for, and one run sends at a time.
+"""
 
 
 @dg.failure_hook(name="note_failure", required_resource_keys={"store"})
@@ -39,7 +52,7 @@ daily = dg.define_asset_job(
     selection=everything,
     executor_def=dg.in_process_executor,
     hooks={note_failure},
-    tags=RUN_TAGS,
+    tags=CRASH_TAGS,
     description="One session: data as received, features, forecasts, book, target, verdict, orders, records, report.",
 )
 data = dg.define_asset_job(
@@ -47,7 +60,7 @@ data = dg.define_asset_job(
     selection=everything - dg.AssetSelection.groups(*TRADING),
     executor_def=dg.in_process_executor,
     hooks={note_failure},
-    tags=RUN_TAGS,
+    tags=CRASH_TAGS,
     description="One session's data, features and forecasts; nothing is decided, the next session records it as skipped.",
 )
 backtest_range = dg.define_asset_job(
@@ -68,7 +81,7 @@ later_window = dg.define_asset_job(
     selection=dg.AssetSelection.assets("submissions"),
     executor_def=dg.in_process_executor,
     hooks={note_failure},
-    tags=RUN_TAGS,
+    tags=SENDING_TAGS,
     description="Submissions alone: orders of a frozen batch whose window opened after its run, or is over for good.",
 )
 

@@ -94,14 +94,24 @@ def llm_evidence(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
 def return_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """RETURN_MODEL: the model before, or a new fit when that is five sessions old or of another specification."""
-    from marketbot_assets.insight.return_model import fit_return_model, from_frame, needs_refit, spec_sha256, to_frame
+    from marketbot_assets.insight.return_model import (
+        fit_return_model,
+        from_frame,
+        model_in_force,
+        spec_sha256,
+        to_frame,
+    )
 
     mandate, previous = read.mandate(), read.previous("return_model")
-    if previous is not None:
-        age = read.sessions_since(mandate.calendar, previous["fitted_on"].iloc[0].date())
-        if not needs_refit(from_frame(previous), sessions_since_fit=age, spec=spec_sha256(mandate)):
-            return previous
-    return to_frame(fit_return_model(market(read, TRAINING_SESSIONS).window, mandate))
+    known = None if previous is None else from_frame(previous)
+    age = 0 if known is None else read.sessions_since(mandate.calendar, known.fitted_on)
+    made = model_in_force(
+        known,
+        lambda: fit_return_model(market(read, TRAINING_SESSIONS).window, mandate),
+        sessions_since_fit=age,
+        spec=spec_sha256(mandate),
+    )
+    return previous if previous is not None and made is known else to_frame(made)
 
 
 def forecasts(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -227,7 +237,7 @@ def target_explanation(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
     known, mandate = inputs(read, ledger), read.mandate()
     target = target_of(read.read("target_portfolio"), known.instruments)
-    before = facts.earlier(read)
+    before = facts.earlier(read, ledger)
     if isinstance(before, str):
         change = unknown_change(len(known.instruments), before)
     else:

@@ -12,7 +12,7 @@ from marketbot_assets.panels import MARKET_DEPS, last_sessions, market
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OpenOrder, QuotedHit
 from marketbot_resources.order_types import PROTECTIVE_LEGS, STOP_LEG
-from marketbot_resources.sessions import book_cutoff_before
+from marketbot_resources.sessions import book_cutoff_before, decided_before
 from marketbot_resources.store.reader import Reader
 
 if TYPE_CHECKING:
@@ -303,6 +303,7 @@ def situation(read: Reader, ledger: "Ledger") -> "Situation":
         account=account(read),
         platform=platform(read, ledger),
         multiples=multiples(read),
+        decided=newest_decided(ledger, read.session),
     )
 
 
@@ -313,7 +314,13 @@ def multiples(read: Reader) -> "CostMultiples":
     return multiples_of(read.read(COSTS)) if read.has(COSTS) or not read.is_pinned else NO_MULTIPLES
 
 
-def earlier(read: Reader) -> "Earlier | str":
+def newest_decided(ledger: "Ledger", session: dt.date) -> dt.date | None:
+    """The newest session before this one that was decided, whatever the verdict; None when there is none."""
+    entry = decided_before(ledger, session)
+    return None if entry is None else dt.date.fromisoformat(entry.key)
+
+
+def earlier(read: Reader, ledger: "Ledger") -> "Earlier | str":
     """What the session before stored of its decision, or why it cannot be compared with."""
     from marketbot_assets.book.frames import state_of, valuation_of
     from marketbot_assets.features.factor_model import from_frame
@@ -328,19 +335,20 @@ def earlier(read: Reader) -> "Earlier | str":
         return "the session before was not decided in full"
     target, forecasts, model, state, held = (frame for frame in frames if frame is not None)
     expected = {str(n): float(x) for n, x in zip(forecasts["instrument"], forecasts["expected_return"], strict=True)}
+    before = newest_decided(ledger, session)
     tilts = dict(zip(forecasts["instrument"], forecasts.get("llm_tilt", []), strict="llm_tilt" in forecasts))
-    return Earlier(session, target, expected, from_frame(model), state_of(state), valuation_of(held), tilts)
+    return Earlier(session, target, expected, from_frame(model), state_of(state), valuation_of(held), tilts, before)
 
 
 def judged(read: Reader, ledger: "Ledger") -> "RiskInputs":
     """What the risk engine judges on; of the target it takes status, method and residual alone."""
     from marketbot_assets.decision import risk_of
-    from marketbot_assets.portfolio.eligibility import is_rebalance
+    from marketbot_assets.portfolio.cadence import is_rebalance
     from marketbot_assets.portfolio.target_frame import target_of
 
     now, mandate = situation(read, ledger), read.mandate()
     target = target_of(read.read("target_portfolio"), now.market.window.instruments)
-    return risk_of(now, target, mandate, rebalance=is_rebalance(mandate, read.session))
+    return risk_of(now, target, mandate, rebalance=is_rebalance(mandate, read.session, now.decided))
 
 
 def rates_of(read: Reader) -> dict[str, float]:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.errors import MandateError, UsageError
-from marketbot_resources.exchange_library import Table, exchange_table
+from marketbot_resources.exchange_library import Table, exchange_breaks, exchange_table
 from marketbot_resources.holiday_table import weekday_holidays
 from marketbot_resources.holidays import LAST as LAST_DATE
 from marketbot_resources.mandate import Calendar, Schedule
@@ -94,6 +94,15 @@ def session_at(mic: str, at: dt.datetime, closed: Closed = NO_CLOSURES) -> dt.da
     days, opens, closes = _table(mic, at.date(), closed)
     place = bisect.bisect_right(opens, at) - 1
     return days[place] if place >= 0 and at <= closes[place] else None
+
+
+def trades_at(mic: str, at: dt.datetime, closed: Closed = NO_CLOSURES) -> bool:
+    """Whether the exchange trades at the instant: within a session and outside of its lunch break."""
+    session = session_at(mic, at, closed)
+    if session is None:
+        return False
+    breaks = exchange_breaks(mic, dt.date(session.year, 1, 1), dt.date(session.year, 12, 31))
+    return not any(begin <= at < end for begin, end in breaks)
 
 
 def sessions_between(mic: str, first: dt.date, last: dt.date, closed: Closed = NO_CLOSURES) -> int:

@@ -61,6 +61,19 @@ def exchange_table(mic: str, first: dt.date, last: dt.date) -> Table:
     return days, tuple(at.astimezone(dt.UTC) for at in opens), tuple(at.astimezone(dt.UTC) for at in closes)
 
 
+@lru_cache(maxsize=128)
+def exchange_breaks(mic: str, first: dt.date, last: dt.date) -> tuple[tuple[dt.datetime, dt.datetime], ...]:
+    """(begin, end) of every lunch break in [first, last], ascending; most exchanges have none."""
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.Pandas4Warning)  # as in `exchange_table`
+        schedule = _schedule(SAME_HOURS.get(mic, mic), pd.Timestamp(first), pd.Timestamp(last))
+    breaks = schedule[["break_start", "break_end"]].dropna()
+    pairs = zip(*(pd.DatetimeIndex(breaks[name]).to_pydatetime() for name in breaks), strict=True)
+    return tuple((begin.astimezone(dt.UTC), end.astimezone(dt.UTC)) for begin, end in pairs)
+
+
 def _schedule(mic: str, first: "pd.Timestamp", last: "pd.Timestamp") -> "pd.DataFrame":
     module = importlib.import_module(f"exchange_calendars.exchange_calendar_{mic.lower()}")
     kind = getattr(module, f"{mic}ExchangeCalendar")

@@ -7,6 +7,7 @@ MARKETBOT_BROKER_URL  for tests: http://127.0.0.1:PORT instead of the broker's o
 DAGSTER_HOME       Dagster's instance (default: dagster_home beside the code)
 MARKETBOT_HALT_PARAMETER  name of an AWS SSM parameter that can halt trading, too (default: none)
 MARKETBOT_LIVE_ACCOUNTS   the broker's ids of accounts that may trade live money, separated by commas (default: none)
+MARKETBOT_AUTOMATION  which sensors and schedules start switched on: alerts, daily, intraday, orders or all (default: none)
 MARKETBOT_SIGNER   the signer's own folder, key and last head (default: signer in the home)
 MARKETBOT_SIGNER_COMMAND  the command line that starts the signer, to run it as another user (default: this Python)
 MARKETBOT_LLM_URL  for tests: http://127.0.0.1:PORT instead of the addresses of OpenAI, Anthropic and Bedrock
@@ -161,6 +162,11 @@ def ledger_url() -> str | None:
 def halt_parameter() -> str | None:
     """Name of the SSM parameter that can halt trading, None without one."""
     return variable("MARKETBOT_HALT_PARAMETER")
+
+
+def automation() -> str:
+    """What MARKETBOT_AUTOMATION says; empty when nothing is to start by itself."""
+    return variable("MARKETBOT_AUTOMATION") or ""
 
 
 def live_accounts() -> frozenset[str]:

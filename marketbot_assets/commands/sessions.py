@@ -16,6 +16,7 @@ from marketbot_resources.errors import SessionRefused, UsageError
 from marketbot_resources.governance import admit
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OrderState, utc_text
+from marketbot_resources.processes import myself
 from marketbot_resources.sessions import book_open, check_in_time, end_state, first_failure
 from marketbot_resources.store.resource import session_from_key
 
@@ -76,8 +77,9 @@ def run_session(session: dt.date, *, refetch: bool = False, data: bool = False) 
         admit(lake, session, mandate)
     from marketbot_assets.definitions import defs
     from marketbot_assets.lineage import REFETCH_TAG
+    from marketbot_resources.run_launcher import PROCESS_TAG
 
-    tags = {REFETCH_TAG: "true"} if refetch else {}
+    tags = {PROCESS_TAG: myself()} | ({REFETCH_TAG: "true"} if refetch else {})
     job = defs.resolve_job_def("data" if data else "daily")
     with instance() as dagster:
         run = job.execute_in_process(

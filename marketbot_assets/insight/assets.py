@@ -73,13 +73,14 @@ def llm_evidence(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
 @stage_asset(schema.RETURN_MODEL, stage=STAGE, deps=MARKET_DEPS, carries=True, domain="model")
 def return_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """The ridge model in force and its card; fitted anew when five sessions old or its specification changed, else handed on."""
+    from marketbot_assets.insight.return_model import refit_word
+
     read = store.reader(context)
     frame = rebuild.return_model(read, store.lake.ledger)
     fitted_on = frame["fitted_on"].iloc[0].date()
     age = read.sessions_since(read.mandate().calendar, fitted_on)
-    return materialized(
-        context, store, frame, schema.RETURN_MODEL, shows={"refitted": str(age == 0), "sessions since fit": age}
-    )
+    shows: dict[str, str | int] = {"refitted": str(age == 0), "sessions since fit": age, "refit": refit_word(age)}
+    return materialized(context, store, frame, schema.RETURN_MODEL, shows=shows)
 
 
 @stage_asset(schema.FORECASTS, stage=STAGE, deps=FORECAST_DEPS, domain="model")

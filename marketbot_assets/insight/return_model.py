@@ -7,7 +7,7 @@ With little data, or without any, the coefficients are the mandate's: the model 
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from marketbot_resources.mandate import Mandate
 NAME = "ridge-to-mandate"
 HORIZON_SESSIONS, SAMPLE_EVERY, EMBARGO_SESSIONS = 21, 5, 5
 REFIT_SESSIONS = 5
+KEPT_SESSIONS_MAX = 20  # a month: how long a fit stands in for one that fails
+FIT_FAILURES = (ArithmeticError, np.linalg.LinAlgError)
 TYPICAL_IC = 0.05
 PRIOR_SAMPLES = 320.0  # what the mandate's weights count for, in sampled sessions; `fit_return_model` says why
 MIN_SAMPLES = 20
@@ -57,6 +59,33 @@ def needs_refit(previous: ReturnModel | None, *, sessions_since_fit: int, spec: 
     return previous is None or sessions_since_fit >= REFIT_SESSIONS or previous.spec_sha256 != spec
 
 
+def model_in_force(
+    previous: ReturnModel | None, fit: Callable[[], ReturnModel], *, sessions_since_fit: int, spec: str
+) -> ReturnModel:
+    """The previous model, or a new fit when that is due (`needs_refit`); the age counts sessions, also those that were skipped.
+
+    A fit that fails leaves the previous one in force while that is of the same specification and at most KEPT_SESSIONS_MAX
+    sessions old, and is tried again in the next session. Else it raises what the fit raised: without a model nothing is decided.
+    """
+    if previous is not None and not needs_refit(previous, sessions_since_fit=sessions_since_fit, spec=spec):
+        return previous
+    try:
+        return fit()
+    except FIT_FAILURES:
+        if previous is None or previous.spec_sha256 != spec or not sessions_since_fit <= KEPT_SESSIONS_MAX:
+            raise
+        return previous
+
+
+def refit_word(sessions_since_fit: int) -> str:
+    """What became of the refit, for people: by the age of the model in force after the session."""
+    if sessions_since_fit == 0:
+        return "fitted in this session"
+    if sessions_since_fit < REFIT_SESSIONS:
+        return f"not due: every {REFIT_SESSIONS} sessions"
+    return f"due and failed: the previous fit stays in force, until it is {KEPT_SESSIONS_MAX} sessions old"
+
+
 def raw_scores(returns: Floats, names: tuple[str, ...]) -> Floats:
     """(n, s) raw scores after the last row of `returns`; NaN where a return in the lookback is unknown."""
     makers = {
@@ -86,7 +115,7 @@ def fit_return_model(window: MarketWindow, mandate: Mandate) -> ReturnModel:
 
     A label is explained as TYPICAL_IC times the combined score. About twenty independent names in a cross-section and labels
     that overlap fourfold leave one sampled session a variance near 80 on a coefficient; against a prior variance of 0.25 the
-    prior counts as 320 sessions, so that weights move slowly.
+    prior counts as 320 sessions, so that weights move slowly. Raises one of FIT_FAILURES when a number is not finite.
     """
     names = tuple(sorted(mandate.portfolio.score_weights))
     prior = np.array([mandate.portfolio.score_weights[name] for name in names])
@@ -97,12 +126,14 @@ def fit_return_model(window: MarketWindow, mandate: Mandate) -> ReturnModel:
         return ReturnModel(session, spec, names, tuple(float(v) for v in prior), 1.0, card)
     gram = sum((x.T @ x / len(x) for x, _ in samples), start=np.zeros((len(names), len(names))))
     moment = sum((x.T @ y / len(x) for x, y in samples), start=np.zeros(len(names)))
-    solved = np.linalg.solve(gram + PRIOR_SAMPLES * np.eye(len(names)), moment / TYPICAL_IC + PRIOR_SAMPLES * prior)
-    coefficients = np.where(np.isfinite(solved), solved, prior)
+    weighted = gram + PRIOR_SAMPLES * np.eye(len(names))
+    solved = np.asarray(np.linalg.solve(weighted, moment / TYPICAL_IC + PRIOR_SAMPLES * prior), dtype=np.float64)
     half = len(samples) // 2
-    inside, outside = (_mean_ic(part, coefficients) for part in (samples, samples[half:]))
+    inside, outside = (_mean_ic(part, solved) for part in (samples, samples[half:]))
+    if not np.isfinite([*solved, inside, outside]).all():
+        raise FloatingPointError(f"return model {session}: expected finite coefficients, found {solved.tolist()}")
     card = _card(window, len(samples), inside, outside, "ridge towards the mandate's weights")
-    rounded = tuple(round(float(v), 6) for v in coefficients)
+    rounded = tuple(round(float(v), 6) for v in solved)
     return ReturnModel(session, spec, names, rounded, float(np.sqrt(max(0.0, 1.0 - inside**2))), card)
 
 

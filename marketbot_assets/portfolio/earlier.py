@@ -16,7 +16,7 @@ import pandas as pd
 from marketbot_assets.book.positions import Valuation
 from marketbot_assets.book.state import BookState
 from marketbot_assets.features.model import FactorModel
-from marketbot_assets.portfolio.eligibility import is_rebalance
+from marketbot_assets.portfolio.cadence import is_rebalance
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_resources.mandate import Mandate
 
@@ -28,6 +28,7 @@ class Earlier:
     """What the session before stored. `target`: TARGET_PORTFOLIO; `expected_return`: instrument -> excess per year.
 
     `llm_tilt`: instrument -> what views of a language model add in it, empty when it stored none.
+    `decided`: the newest session decided before it.
     """
 
     session: dt.date
@@ -37,6 +38,7 @@ class Earlier:
     book: BookState
     valuation: Valuation
     llm_tilt: Mapping[str, float] = field(default_factory=dict)
+    decided: dt.date | None = None
 
     def weights(self, column: str, instruments: Sequence[str]) -> Floats:
         """(n,) `weight_now` or `weight_target` of the session before; 0 for a name that it did not know."""
@@ -65,7 +67,7 @@ def earlier_inputs(today: PortfolioInputs, earlier: Earlier, mandate: Mandate) -
         can_trade=earlier.flags("can_trade", names),
         force_exit=earlier.flags("force_exit", names),
         reasons=tuple("" if free else "not bought in the session before" for free in can_buy),
-        rebalance=is_rebalance(mandate, earlier.session),
+        rebalance=is_rebalance(mandate, earlier.session, earlier.decided),
         positions=_shares(today, earlier.weights("weight_now", names)),
         open_quantity=(Decimal(0),) * len(names),
         cash=_cash(today, earlier.valuation),

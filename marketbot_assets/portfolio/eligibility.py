@@ -22,6 +22,7 @@ from marketbot_assets.normalization.near_events import NearEvent
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.benchmark import market_weights
 from marketbot_assets.portfolio.broker_windows import broker_windows
+from marketbot_assets.portfolio.cadence import is_rebalance
 from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
 from marketbot_assets.portfolio.settlement import unsettled
@@ -30,7 +31,6 @@ from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT
 
 US_MICS = frozenset({"XNYS", "XNAS", "BATS", "ARCX"})
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +124,6 @@ def charged(inputs: PortfolioInputs, multiples: CostMultiples, mandate: Mandate)
     return replace(inputs, cost_buy=buy, cost_sell=sell, calibrated=factors)
 
 
-def is_rebalance(mandate: Mandate, session: dt.date) -> bool:
-    """Whether the cadence rebalances on this session."""
-    return mandate.cadence == "daily" or mandate.rebalance_weekday == WEEKDAYS[session.weekday()]
-
-
 def newest_moves(window: MarketWindow) -> Floats:
     """(n,) total return of the newest session, splits and dividends included; 0 when no bar landed, NaN without two bars."""
     return np.asarray(window.total_return[-1])
@@ -210,16 +205,16 @@ def portfolio_inputs(
     environment: str,
     force_exit: Collection[str],
     unpriced_held: bool,
+    decided: dt.date | None = None,
     batch_no: int = 1,
 ) -> PortfolioInputs:
-    """Everything the optimizer and the order plan need. A held name without price refuses every buy."""
+    """What the optimizer and the order plan need; `decided`: as in `is_rebalance`. A held name without price refuses every buy."""
     rows, window = market.instruments, market.window
     names, currencies = tuple(rows["instrument"]), tuple(rows["currency"])
     assert names == window.instruments == market.factor_model.instruments, "instruments must agree everywhere"
     is_fund = np.asarray(rows["kind"] == "FUND")
     (adv, counts), (buy, sell) = traded_value(window), linear_costs(mandate, currencies, is_fund)
-    terms = broker_windows(rows, currencies, mandate, cutoff)
-    refused = buy_refusals(market, account, mandate, session)
+    terms, refused = broker_windows(rows, currencies, mandate, cutoff), buy_refusals(market, account, mandate, session)
     held = "a held name has no price" if unpriced_held else ""
     reasons = [reason or held or why for reason, why in zip(refused, terms.buy_refusals, strict=True)]
     can_trade = tradable(market, currencies, mandate) & terms.can_exit()
@@ -260,7 +255,7 @@ def portfolio_inputs(
         send_until=terms.targets.send_until,
         fx_send_from=cutoff,
         fx_send_until=terms.legs_until,
-        rebalance=is_rebalance(mandate, session),
+        rebalance=is_rebalance(mandate, session, decided),
         book=account.book,
         benchmark=market_weights(window, rows),
         exit_send_from=terms.exits.send_from,

@@ -17,7 +17,7 @@ from marketbot_assets.book.state import BookState
 from marketbot_assets.book.step import opening_state, step_book
 from marketbot_assets.decision import Decision, Situation, decide
 from marketbot_assets.insight.forecasts import forecast
-from marketbot_assets.insight.return_model import ReturnModel, fit_return_model, needs_refit, spec_sha256
+from marketbot_assets.insight.return_model import ReturnModel, fit_return_model, model_in_force, spec_sha256
 from marketbot_assets.portfolio.market_facts import account_facts, market_facts
 from marketbot_assets.research.history import History, Known
 from marketbot_assets.research.operations import Past, facts_of_day, past_after
@@ -209,5 +209,10 @@ def _stepped(mandate: Mandate, now: _Running, rolled: Rolled, fills: tuple[Execu
 
 def _refit(now: _Running, mandate: Mandate, known: Known, place: int) -> None:
     age = place - now.fitted if now.model is not None else 0
-    if needs_refit(now.model, sessions_since_fit=age, spec=spec_sha256(mandate)):
-        now.model, now.fitted = fit_return_model(known.training, mandate), place
+    made = model_in_force(
+        now.model,
+        lambda: fit_return_model(known.training, mandate),
+        sessions_since_fit=age,
+        spec=spec_sha256(mandate),
+    )
+    now.model, now.fitted = made, now.fitted if made is now.model else place

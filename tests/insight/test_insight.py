@@ -2,6 +2,7 @@
 
 import datetime as dt
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,12 @@ from marketbot_assets.features.build import build_features
 from marketbot_assets.insight.forecasts import annual_volatility, forecast
 from marketbot_assets.insight.heuristic import heuristic_context
 from marketbot_assets.insight.return_model import (
+    ReturnModel,
     fit_return_model,
     from_frame,
+    model_in_force,
     needs_refit,
+    refit_word,
     spec_sha256,
     standardize,
     to_frame,
@@ -73,6 +77,45 @@ def test_round_trip_and_refit_rule() -> None:
     cases = [(made, 4, spec, False), (made, 5, spec, True), (made, 0, "other", True), (None, 0, spec, True)]
     for known, age, wanted, refit in cases:
         assert needs_refit(known, sessions_since_fit=age, spec=wanted) is refit
+
+
+def broken() -> ReturnModel:
+    raise np.linalg.LinAlgError("singular")
+
+
+def overflowing() -> ReturnModel:
+    """One return that no float can be squared with: the fit itself says that its numbers are not finite."""
+    window = trending(1.0)
+    window.base_return[600, 3] = 1e300
+    with np.errstate(all="ignore"):
+        return fit_return_model(window, MANDATE)
+
+
+@pytest.mark.parametrize("fails", [broken, overflowing])
+@pytest.mark.parametrize(("age", "stands"), [(4, True), (5, True), (20, True), (21, False)])
+def test_a_refit_that_fails_leaves_the_fit_before_it_for_a_month(
+    fails: Callable[[], ReturnModel], age: int, stands: bool
+) -> None:
+    """Then, with another specification, or without a model before, the failure is raised: nothing is decided."""
+    made, spec = fit_return_model(trending(1.0), MANDATE), spec_sha256(MANDATE)
+    if stands:
+        assert model_in_force(made, fails, sessions_since_fit=age, spec=spec) is made
+    for known, wanted in [(None, spec), (made, "other"), *([] if stands else [(made, spec)])]:
+        with pytest.raises((np.linalg.LinAlgError, FloatingPointError)):
+            model_in_force(known, fails, sessions_since_fit=age, spec=wanted)
+
+
+def test_a_bug_is_no_failed_refit() -> None:
+    """What is not a numerical failure is raised, however fresh the model before is."""
+    made = fit_return_model(trending(1.0), MANDATE)
+    with pytest.raises(KeyError):
+        model_in_force(made, lambda: {}["x"], sessions_since_fit=5, spec=spec_sha256(MANDATE))
+
+
+def test_the_page_says_what_became_of_the_refit() -> None:
+    assert [refit_word(age).split(":")[0] for age in (0, 1, 4, 5, 20)] == [
+        "fitted in this session", "not due", "not due", "due and failed", "due and failed",
+    ]  # fmt: skip
 
 
 def test_scores_are_standardized_over_known_names_only() -> None:

@@ -1,0 +1,42 @@
+"""Which process is it, and does it still live: a name that a later process with the same number does not share.
+
+Host, number and start, from Linux's /proc; elsewhere nothing is known. Not here: who may send (the ledger's fence).
+"""
+
+import os
+import socket
+from pathlib import Path
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+START_FIELD = (
+    19  # field 22 of /proc/PID/stat, counted after the name in brackets: start in ticks since the machine's start
+)
+
+
+def myself() -> str:
+    """The process that calls: host/boot/number/start; empty where /proc is not there."""
+    started = _started(os.getpid())
+    return "" if started is None else f"{_machine()}/{os.getpid()}/{started}"
+
+
+def lives(name: str) -> bool | None:
+    """Whether the process of that name still runs; None when that cannot be known: another host, or no name."""
+    parts = name.rsplit("/", 2)
+    if len(parts) != 3 or not parts[1].isdigit() or not BOOT.exists():
+        return None
+    machine, number, start = parts
+    if machine.split("/")[0] != socket.gethostname():
+        return None
+    return machine == _machine() and _started(int(number)) == start
+
+
+def _machine() -> str:
+    return f"{socket.gethostname()}/{BOOT.read_text(encoding='ascii').strip()}"
+
+
+def _started(number: int) -> str | None:
+    try:
+        fields = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[START_FIELD]

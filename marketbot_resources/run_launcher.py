@@ -1,0 +1,60 @@
+"""Dagster's own launcher of runs on one machine, able to say whether a run's process still lives.
+
+Dagster's launcher notices a killed process only through the code server that started it. When the machine went down that server is
+gone, too, and the run counted as in progress until its longest run time, for hours in which no session starts. Here run
+monitoring asks the server that the run was started by: one that cannot be reached, or does not know the run, has no process of it.
+Then the run fails and is retried or left, as its tags say. `dagster.yaml` names this class.
+Not here: that two processes never send for one book; that is the ledger's fence.
+"""
+
+import json
+
+from dagster import DagsterRun
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._grpc.client import DagsterGrpcClient
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+from dagster._serdes import deserialize_value
+
+from marketbot_resources.processes import lives
+
+ANSWER_SECONDS = 20
+NOBODY_LISTENS = "UNAVAILABLE"  # the code of gRPC, which Dagster's message ends with; DEADLINE_EXCEEDED is another one
+PROCESS_TAG = "marketbot/process"
+
+
+class AskingRunLauncher(DefaultRunLauncher):
+    """DefaultRunLauncher that answers run monitoring."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Yes."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """RUNNING while the code server that started the run has its process, NOT_FOUND when it has none or is gone.
+
+        A command runs its session in its own process, which its run names. A server that is there and too slow to answer says
+        nothing about the run: RUNNING, and it is asked again.
+        """
+        told = run.tags.get(GRPC_INFO_TAG)
+        if told is None:
+            gone = lives(run.tags.get(PROCESS_TAG, "")) is False
+            return CheckRunHealthResult(
+                WorkerStatus.NOT_FOUND if gone else WorkerStatus.RUNNING, "started by a command"
+            )
+        place = json.loads(told)
+        client = DagsterGrpcClient(
+            port=place.get("port"), socket=place.get("socket"), host=place["host"], use_ssl=place.get("use_ssl", False)
+        )
+        try:
+            answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=ANSWER_SECONDS)
+        except DagsterUserCodeUnreachableError as error:
+            if NOBODY_LISTENS not in str(error):
+                return CheckRunHealthResult(WorkerStatus.RUNNING, "its code server has not answered yet")
+            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the code server that started it is gone")
+        known = deserialize_value(answer, CanCancelExecutionResult).can_cancel
+        if known:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "its code server has no process of it")
