@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from marketbot_assets.cost_facts import ended_before
+from marketbot_assets.drift_facts import DRIFT_SESSIONS, HORIZON_SESSIONS, drifted
 from marketbot_assets.panels import MARKET_DEPS, market, rate_moves
 from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, rates_of, rolled
 from marketbot_resources.halt import HaltSwitch
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
 
 NO_ANCHOR = "none: whoever has this home, its signer and its key could rewrite all of it unseen"
 HISTORY_SESSIONS = 252
-HORIZON_SESSIONS = 21
-DRIFT_SESSIONS = 60
 RECORD_DEPS = ("mandate", "orders", "risk_verdict", "order_plan", "target_portfolio", "return_model")
 ATTRIBUTION_DEPS = (*ROLL_DEPS, "positions")
-DRIFT_DEPS = (*MARKET_DEPS, "forecasts", "book_state", "risk_verdict")
 SHADOW_DEPS = (*MARKET_DEPS, "book_state", "target_portfolio", "llm_context")
 TARGETS_HELD = 5
 REPORTED = (
@@ -179,21 +177,6 @@ def attributed(read: Reader, ledger: Ledger) -> "pd.DataFrame":
         base_currency=read.mandate().base_currency,
         closes=session_closes(market(read, NEAR_SESSIONS).window),
         rates=rates_of(read),
-    )
-
-
-def drifted(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """DRIFT: what earlier forecasts said and what became of it."""
-    from marketbot_assets.audit.drift import forecast_outcome
-
-    verdict = read.read("risk_verdict")
-    ex_ante = verdict.loc[verdict["key"] == "RC-42|upper", "observed"]
-    return forecast_outcome(
-        read.each("forecasts", DRIFT_SESSIONS, with_session=False),
-        market(read, DRIFT_SESSIONS + HORIZON_SESSIONS).window,
-        HORIZON_SESSIONS,
-        nav_history=[(day, nav) for day, nav, _, _ in nav_history(read)],
-        volatility_ex_ante=float(ex_ante.iloc[0]) if len(ex_ante) else None,
     )
 
 

@@ -4,7 +4,7 @@ import json
 
 import dagster as dg
 
-from marketbot_assets import audit_facts, replay
+from marketbot_assets import audit_facts, drift_facts, drift_pages, replay
 from marketbot_assets.audit import schema
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.source import keep_versions
@@ -39,11 +39,11 @@ def attribution(context: dg.AssetExecutionContext, store: StoreResource) -> dg.M
     return materialized(context, store, frame, schema.ATTRIBUTION)
 
 
-@stage_asset(schema.DRIFT, stage=STAGE, deps=[*audit_facts.DRIFT_DEPS, "submissions"], domain="model")
+@stage_asset(schema.DRIFT, stage=STAGE, deps=drift_facts.DRIFT_DEPS, carries=True, domain="model")
 def drift(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """Earlier forecasts against what became of them, and forecast against realized volatility."""
-    frame = audit_facts.drifted(store.reader(context), store.lake.ledger)
-    return materialized(context, store, frame, schema.DRIFT)
+    """Forecasts, features, data, execution and language models against what they were: every measure with bounds and state."""
+    frame = drift_facts.drifted(store.reader(context), store.lake.ledger)
+    return materialized(context, store, frame, schema.DRIFT, shows=drift_pages.drift(frame))
 
 
 @stage_asset(

@@ -3,6 +3,7 @@
 import math
 
 from marketbot_assets.audit.charts import bar_chart, inline
+from marketbot_assets.audit.report_drift import LEDE, drift_tables
 from marketbot_assets.audit.report_facts import ReportFacts, Row, number, rows_of
 from marketbot_assets.audit.report_parts import (
     Markup,
@@ -114,7 +115,10 @@ def drift_section(facts: ReportFacts) -> Markup:
         "one session proves little."
     )
     lines = joined(tag("p", note) for note in notes)
-    return section("drift", "Forecasts and drift", lede, lines, judgement, grid(_forecasts(facts), _views(facts)))
+    measures = joined([tag("p", LEDE, css="lede"), drift_tables(facts.drift)])
+    return section(
+        "drift", "Forecasts and drift", lede, lines, judgement, measures, grid(_forecasts(facts), _views(facts))
+    )
 
 
 def _forecasts(facts: ReportFacts) -> Markup:

@@ -8,7 +8,10 @@ from marketbot_resources.store.table import Column, Table
 INPUT, OUTPUT, FACT = "INPUT", "OUTPUT", "FACT"
 INSTRUMENT, SECTOR, CURRENCY, TOTAL = "INSTRUMENT", "SECTOR", "CURRENCY", "TOTAL"
 POSITION, CASH, GROUP = "POSITION", "CASH", "GROUP"
-FORECAST, VOLATILITY, UNJUDGED = "FORECAST", "VOLATILITY", "UNJUDGED"
+FORECAST, VOLATILITY, UNJUDGED, MEASURE, FEATURE = "FORECAST", "VOLATILITY", "UNJUDGED", "MEASURE", "FEATURE"
+OK, WATCH, DRIFTED, UNKNOWN_STATE = "ok", "watch", "drifted", "unknown"
+FORECASTS_PART, FEATURES_PART, DATA_PART, EXECUTION_PART, LLM_PART = "forecasts", "features", "data", "execution", "llm"
+DRIFT_PARTS = (FORECASTS_PART, FEATURES_PART, DATA_PART, EXECUTION_PART, LLM_PART)
 
 PARTS = ("price", "fx", "dividend", "trading", "residual")
 COSTS = ("fee", "tax")
@@ -70,14 +73,19 @@ ATTRIBUTION = Table(
 
 DRIFT = Table(
     "drift",
-    "one past session's forecasts against the outcome (FORECAST), forecast and realized risk (VOLATILITY), "
-    "or why nothing can be judged (UNJUDGED)",
-    ("kind", "session"),
+    "one measure against what it was compared with (MEASURE), one feature (FEATURE), one past session's forecasts against the "
+    "outcome (FORECAST), forecast and realized risk (VOLATILITY), or why no forecast can be judged (UNJUDGED)",
+    ("kind", "session", "part", "name"),
     (
-        Column("kind", "text", "FORECAST, VOLATILITY or UNJUDGED", one_of=(FORECAST, VOLATILITY, UNJUDGED)),
-        Column("session", "text", "session that forecast; of VOLATILITY the last one measured; may be empty"),
-        Column("horizon_sessions", "integer", "sessions from forecast to outcome", at_least=1),
-        Column("names", "integer", "instruments compared, or sessions measured for VOLATILITY", at_least=0),
+        Column(
+            "kind",
+            "text",
+            "MEASURE, FEATURE, FORECAST, VOLATILITY or UNJUDGED",
+            one_of=(FORECAST, VOLATILITY, UNJUDGED, MEASURE, FEATURE),
+        ),
+        Column("session", "text", "session that forecast; else the last one measured; may be empty"),
+        Column("horizon_sessions", "integer", "sessions from forecast to outcome; of the others 1", at_least=1),
+        Column("names", "integer", "what was compared: instruments, sessions, orders, answers", at_least=0),
         Column(
             "rank_ic",
             "number",
@@ -97,6 +105,29 @@ DRIFT = Table(
         Column("forecast", "number", "mean forecast over the horizon, fraction; volatility per year", nullable=True),
         Column("outcome", "number", "mean outcome over the horizon, fraction; volatility per year", nullable=True),
         Column("message", "text", "what limits the judgement; empty when nothing does"),
+        Column("part", "text", "forecasts, features, data, execution or llm", one_of=DRIFT_PARTS),
+        Column("name", "text", "the measure or the feature; empty for the other kinds"),
+        Column(
+            "coverage",
+            "number",
+            "of a forecast: share of names whose outcome lay in its 90 % interval",
+            nullable=True,
+            at_least=0,
+            at_most=1,
+        ),
+        Column("qlike", "number", "of a forecast: QLIKE loss of its variances, 0 = exact", nullable=True, at_least=0),
+        Column("observed", "number", "the measure; of a feature its PSI", nullable=True),
+        Column("error", "number", "standard error of the measure", nullable=True, at_least=0),
+        Column("ks", "number", "of a feature: the KS distance", nullable=True, at_least=0, at_most=1),
+        Column("ks_p", "number", "of a feature: p of the KS test", nullable=True, at_least=0, at_most=1),
+        Column("watch", "number", "from here on it is watched; null where nothing is judged", nullable=True),
+        Column("threshold", "number", "beyond this it has drifted; null where nothing is judged", nullable=True),
+        Column(
+            "side", "text", "which way is bad; empty where nothing is judged", one_of=("", "above", "below", "either")
+        ),
+        Column("state", "text", "empty where nothing is judged", one_of=("", OK, WATCH, DRIFTED, UNKNOWN_STATE)),
+        Column("since", "text", "first session in a row with this state; empty where nothing is judged"),
+        Column("answer", "text", "what happens by itself when it has drifted"),
     ),
 )
 

@@ -242,8 +242,33 @@ def controls(last: int, as_json: bool) -> int:
     return 0
 
 
+@click.command()
+@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many sessions to look at.")
+@click.option("--html", "page", metavar="FILE", help="Write one HTML page to this file.")
+@JSON
+def drift(last: int, page: str | None, as_json: bool) -> int:
+    """How forecasts, features, data, execution and language models compare with what they were."""
+    from marketbot_assets.commands.drift import drift_lines, drift_now
+
+    shown(made(lambda: drift_now(last, page)), drift_lines, as_json)
+    return 0
+
+
+@click.command()
+@click.option("--from", "start", help="First session of the period, like 2018-12-03; default: all there are.")
+@click.option("--to", "end", help="Last session of the period; default: the newest.")
+@click.option("--html", "page", metavar="FILE", help="Write one HTML page to this file.")
+@JSON
+def performance(start: str | None, end: str | None, page: str | None, as_json: bool) -> int:
+    """What the book earned over a period, where it came from, what it cost and what is not known."""
+    from marketbot_assets.commands.performance import performance_lines, performance_now
+
+    shown(made(lambda: performance_now(start, end, page)), performance_lines, as_json)
+    return 0
+
+
 VIEW_COMMANDS: list[click.Command] = [
-    *(status, controls, explain, blast_radius, report, halt, resume, reconcile, repair),
+    *(status, controls, drift, performance, explain, blast_radius, report, halt, resume, reconcile, repair),
     *(verify, replay, leakcheck, prove, export_audit),
 ]
 

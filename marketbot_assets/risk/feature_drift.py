@@ -1,16 +1,20 @@
 """Whether features are distributed as in the sessions before: PSI and Kolmogorov-Smirnov on standardized cross-sections. Pure.
 
 The model reads standardized scores, so a move of the whole market is no drift; a change of shape, a wrong unit of some names or
-a feature that vanished is. Not here: how much drift is allowed (`platform_controls`, RC-89).
+a feature that vanished is. RC-89 and the table `drift` both ask `feature_drift` and `has_drifted`, so they say the same.
+Not here: the share of features that may drift (`platform_controls`, RC-89).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from marketbot_assets.risk.control import within
 from marketbot_assets.risk.operation_facts import FeatureDrift
+from marketbot_assets.risk.post_trade_controls import finite
 
 Floats = NDArray[np.float64]
 BINS = 5  # PSI of n names in B bins is near (B - 1)/n by chance alone: few names, few bins
@@ -39,23 +43,50 @@ def population_stability(now: Floats, before: Floats) -> float:
     return float(((p - q) * np.log(p / q)).sum())
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What RC-89 judges of a feature, and the largest distance of the two distribution functions, which only pages show."""
+
+    drift: FeatureDrift
+    ks: float
+
+
 def feature_drift(now: pd.DataFrame, past: Sequence[pd.DataFrame]) -> tuple[FeatureDrift, ...]:
+    """What RC-89 judges of every feature, see `compared_features`."""
+    return tuple(one.drift for one in compared_features(now, past))
+
+
+def compared_features(now: pd.DataFrame, past: Sequence[pd.DataFrame]) -> tuple[Compared, ...]:
     """Of every feature that varied among names before, sorted: this session's FEATURES rows against those of `past` together.
 
     A feature that no longer varies, or is known of fewer than three names, has p = 0.
     """
     from scipy.stats import ks_2samp
 
+    names = sorted(set(now.columns) - set(KEYS))
+    today_of, *past_of = (_columns(frame, names) for frame in (now, *past))
     found = []
-    for name in sorted(set(now.columns) - set(KEYS)):
-        parts = [standardized(frame[name].to_numpy(dtype=float)) for frame in past if name in frame.columns]
-        before = np.concatenate([np.empty(0), *parts])
+    for name in names:
+        before = np.concatenate([np.empty(0), *(standardized(known[name]) for known in past_of if name in known)])
         if not len(before):
             continue
-        today = standardized(now[name].to_numpy(dtype=float))
+        today = standardized(today_of[name])
         if not len(today):
-            found.append(FeatureDrift(name, 0.0, 0.0))
+            found.append(Compared(FeatureDrift(name, 0.0, 0.0), 1.0))
             continue
-        p = float(ks_2samp(today, before, method="asymp").pvalue)
-        found.append(FeatureDrift(name, population_stability(today, before), p))
+        test = ks_2samp(today, before, method="asymp")
+        psi = population_stability(today, before)
+        found.append(Compared(FeatureDrift(name, psi, float(test.pvalue)), float(test.statistic)))
     return tuple(found)
+
+
+def _columns(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, Floats]:
+    """Feature -> (n,) values, of those of `names` that the frame has."""
+    known = [name for name in names if name in frame.columns]
+    return dict(zip(known, frame[known].to_numpy(dtype=float).T, strict=True))
+
+
+def has_drifted(feature: FeatureDrift, psi_max: float, ks_p_min: float) -> bool:
+    """Whether a feature's numbers are beyond what RC-89 allows. Raises ValueError for a number that is none."""
+    psi, ks_p = finite(feature.psi, f"PSI of {feature.feature}"), finite(feature.ks_p, f"p of {feature.feature}")
+    return not (within(psi, psi_max) and ks_p >= ks_p_min)

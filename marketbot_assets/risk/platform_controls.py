@@ -7,6 +7,7 @@ Not here: where the facts come from (`operation_facts`), optimizer, ledger, halt
 from collections.abc import Callable
 
 from marketbot_assets.risk.control import ControlResult, Rule, within
+from marketbot_assets.risk.feature_drift import has_drifted
 from marketbot_assets.risk.post_trade_controls import SHOWN, finite, operations_of, whole
 from marketbot_assets.risk.projection import Projection, members
 from marketbot_resources.model import PAPER, Status
@@ -185,11 +186,7 @@ def _answers_refused(p: Projection) -> tuple[ControlResult, ...]:
 def _features_moved(p: Projection) -> tuple[ControlResult, ...]:
     facts, rules = operations_of(p), p.mandate.limits.drift
     sessions, watched = whole(facts.drift_sessions, "the sessions compared with"), tuple(members(facts.drift))
-    moved = []
-    for feature in watched:
-        psi, ks_p = finite(feature.psi, f"PSI of {feature.feature}"), finite(feature.ks_p, f"p of {feature.feature}")
-        if not (within(psi, rules.psi) and ks_p >= rules.ks_p):
-            moved.append(str(feature.feature))
+    moved = [str(feature.feature) for feature in watched if has_drifted(feature, rules.psi, rules.ks_p)]
     if sessions < DRIFT_SESSIONS_MIN:
         text = f"compared with {sessions} sessions, {DRIFT_SESSIONS_MIN} are needed"
         return (DRIFT.result(Status.PASS, text, limit=rules.share),)

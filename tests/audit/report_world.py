@@ -509,7 +509,9 @@ def small_frames() -> dict[str, pd.DataFrame]:
         "data_quality": rows_frame(DATA_QUALITY, [dict(zip(findings, row, strict=True)) for row in quality]),
         "llm_context": framed(LLM_CONTEXT, [{**dict(zip(heads, row, strict=True)), **made} for row in views]),
         "forecasts": framed(FORECASTS, forecasts),
-        "drift": rows_frame(DRIFT, [dict(zip(columns, row, strict=True)) for row in drift]),
+        "drift": framed(
+            DRIFT, [*({"part": "forecasts", **dict(zip(columns, row, strict=True))} for row in drift), *measures()]
+        ),
         "shadow_book": framed(
             SHADOW_BOOK,
             [
@@ -523,6 +525,23 @@ def small_frames() -> dict[str, pd.DataFrame]:
             ],
         ),
     }
+
+
+def measures() -> list[dict[str, object]]:
+    """A measure of each state, one that is only shown, and a feature that has drifted."""
+    bounds = {"session": SESSION.isoformat(), "horizon_sessions": 1, "names": 23, "kind": "MEASURE"}
+    told = [
+        ("features", "share_drifted", 0.25, "above", 0.1, 0.2, "drifted", "2018-12-12", "RC-89 warns"),
+        ("data", "priced_share", 0.97, "below", 0.98, 0.95, "watch", "2018-12-14", "a name is quarantined"),
+        ("execution", "fill_ratio", 0.99, "below", 0.95, 0.8, "ok", "2018-11-14", ""),
+        ("forecasts", "rank_ic", 0.02, "below", 0.0, -0.04, "unknown", "2018-11-14", ""),
+        ("execution", "shortfall_bps", 6.1, "", math.nan, math.nan, "", "", ""),
+    ]
+    names = ("part", "name", "observed", "side", "watch", "threshold", "state", "since", "answer")
+    rows = [{**bounds, **dict(zip(names, row, strict=True))} for row in told]
+    moved = ("features", "momentum_12_1", 0.41, "above", 0.1, 0.25, "drifted", "2018-12-12", "RC-89 warns")
+    feature = dict(zip(names, moved, strict=True))
+    return [*rows, {**bounds, **feature, "kind": "FEATURE", "ks": 0.3, "ks_p": 0.002}]
 
 
 def book_state(rows: list[tuple[str, float, float, float]]) -> BookState:
