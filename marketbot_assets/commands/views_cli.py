@@ -267,8 +267,27 @@ def performance(start: str | None, end: str | None, page: str | None, as_json: b
     return 0
 
 
+@click.command()
+@click.option("--year", type=click.IntRange(1970, 9998), help="The year to assess.")
+@click.option("--from", "first", help="The first day of another period, like 2018-12-01.")
+@click.option("--to", "last", help="Its last day.")
+@click.option("--html", help="A file for the assessment as one HTML page.")
+@JSON
+def assess(year: int | None, first: str | None, last: str | None, html: str | None, as_json: bool) -> int:
+    """What every control and every rule of the mandate did over a year, and which paragraphs of a yearly review that answers."""
+    from marketbot_assets.commands.assess import assess as look
+    from marketbot_assets.commands.assess_text import assess_lines
+
+    view = made(lambda: look(year, first, last, html))
+    if as_json:
+        click.echo(canonical_text(view))
+    else:
+        shown(view, assess_lines, as_json)
+    return 0
+
+
 VIEW_COMMANDS: list[click.Command] = [
-    *(status, controls, drift, performance, explain, blast_radius, report, halt, resume, reconcile, repair),
+    *(status, controls, drift, performance, assess, explain, blast_radius, report, halt, resume, reconcile, repair),
     *(verify, replay, leakcheck, prove, export_audit),
 ]
 
@@ -294,6 +313,15 @@ def shown(view: View, lines: Callable[[View], Sequence[str]], as_json: bool) -> 
         click.echo(json.dumps(json_value(view), sort_keys=True, allow_nan=False))
     else:
         click.echo("\n".join(lines(view)))
+
+
+def canonical_text(view: View) -> str:
+    """A view as canonical JSON (RFC 8785): the same view gives the same bytes."""
+    from marketbot_resources.ledger.record import canonical_json
+
+    plain_view = json_value(view)
+    assert isinstance(plain_view, dict)
+    return canonical_json(plain_view).decode()
 
 
 def json_value(value: object) -> object:
