@@ -8,9 +8,10 @@ import datetime as dt
 import logging
 from typing import TYPE_CHECKING
 
+from marketbot_assets.digests import record_digests
 from marketbot_resources.alert_detection import NO_ROWS, MachineFacts, Rows, SessionRows, alerts_due
 from marketbot_resources.alerts import HEARTBEAT, KIND, Alert
-from marketbot_resources.delivery import record, standing
+from marketbot_resources.delivery import digests_standing, record, standing
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry
 from marketbot_resources.mandate import parse_mandate
@@ -95,6 +96,8 @@ def tell(lake: "Lake", machine: MachineFacts | None = None, *, again: bool = Fal
     new = record(lake.ledger, found_now(lake, machine))
     if new or (again and standing(lake.ledger, section)) or _beat_is_due(lake.ledger, section):
         start_notifier(lake.home, section)
+    if record_digests(lake, section) or (again and digests_standing(lake.ledger, section)):
+        start_notifier(lake.home, section)  # after the alerts: one that is there already is waited for, or waits
     return new
 
 

@@ -14,12 +14,29 @@ from marketbot_resources.calendars import wall_clock_at
 from marketbot_resources.ledger.record import Entry
 from marketbot_resources.mandate_notification import Notification, QuietHours
 
-WEEKLY_TEST = "WEEKLY_TEST"
+WEEKLY_TEST, DIGEST = "WEEKLY_TEST", "DIGEST"
 MINUTE = dt.timedelta(minutes=1)
 STORM = 10  # messages in a minute by one channel; more become one digest
 DIGEST_ALERTS_MAX = 200
 PAUSE, PAUSE_MAX = dt.timedelta(seconds=15), dt.timedelta(minutes=15)
 GIVE_UP = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Kinds of ledger entries: what is to be told, what ends it, an attempt that failed."""
+
+    told: str
+    ends: tuple[str, ...]
+    failed: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every one of them."""
+        return (self.told, *self.ends, self.failed)
+
+
+ALERTS = Kinds(KIND, (SENT,), FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +82,25 @@ class SentBefore:
 
 
 def route(alert: Alert, section: Notification) -> tuple[str, ...]:
-    """The channels that an alert takes, in order; a weekly test takes the one that it tests."""
+    """The channels that an alert takes, in order; a weekly test the one that it tests, a digest those of its section."""
+    if alert.code == DIGEST:
+        return section.digest.channels if section.digest is not None else ()
     if alert.code == WEEKLY_TEST:
         return tuple(channel.name for channel in section.channels if channel.name == alert.subject)
     return tuple(c.name for c in section.channels if alert.severity >= Severity[c.severity_min])
 
 
-def pending(entries: Iterable[Entry], section: Notification) -> list[Pending]:
-    """Alerts that a channel would take and none has acknowledged. `entries`: of KIND, SENT and FAILED, in order of appending."""
+def pending(entries: Iterable[Entry], section: Notification, kinds: Kinds = ALERTS) -> list[Pending]:
+    """Alerts that a channel would take and none has acknowledged. `entries`: of these kinds, in order of appending."""
     alerts: dict[str, Alert] = {}
     failures: dict[str, list[Failure]] = {}
     for entry in entries:
-        if entry.kind == KIND:
+        if entry.kind == kinds.told:
             alerts[entry.key] = alert_of(entry)
-        elif entry.kind == SENT:
+        elif entry.kind in kinds.ends:
             for key in told_in(entry):
                 alerts.pop(key, None)
-        elif entry.kind == FAILED:
+        elif entry.kind == kinds.failed:
             one = Failure(_instant(entry), str(entry.body["channel"]), entry.body["lasting"] is True)
             for key in told_in(entry):
                 failures.setdefault(key, []).append(one)
@@ -98,12 +117,18 @@ def _instant(entry: Entry) -> dt.datetime:
     return dt.datetime.fromisoformat(str(entry.body["at"]))
 
 
-def plan(waiting: Sequence[Pending], sent: Sequence[SentBefore], section: Notification, now: dt.datetime) -> Plan:
-    """What goes out at `now`. What failed for longer than GIVE_UP is not tried again."""
+def plan(
+    waiting: Sequence[Pending],
+    sent: Sequence[SentBefore],
+    section: Notification,
+    now: dt.datetime,
+    give_up: dt.timedelta = GIVE_UP,
+) -> Plan:
+    """What goes out at `now`. What failed for longer than `give_up` is not tried again."""
     due: dict[str, list[Alert]] = {}
     later: list[dt.datetime] = []
     for one in waiting:
-        if one.failures and now - one.failures[0].at > GIVE_UP:
+        if one.failures and now - one.failures[0].at > give_up:
             continue
         channel, at = _next(one, section, now)
         at = max(at, _held_until(one.alert, section.quiet_hours, now))

@@ -202,6 +202,7 @@ RULES: Rules = {
         "quiet_hours": FEWER,
         "weekly_test": MORE,
         "heartbeat": MORE,
+        "digest": MORE,
     },
     "benchmark": UNCLEAR,
     "universe": {

@@ -61,6 +61,27 @@ class Heartbeat(Section):
     method: Literal["GET", "POST"] = "POST"
 
 
+class Digest(Section):
+    """What is told of each session and each week, good or bad: to the first of these channels that acknowledges, whatever their
+    severity_min. `address`: where `marketbot serve` is reached, for links.
+    """
+
+    daily: bool = True
+    weekly: bool = True
+    channels: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)]
+    address: Annotated[
+        str | None, Field(pattern=r"^https://[A-Za-z0-9.-]{1,253}(:\d{1,5})?(/[A-Za-z0-9._~-]{1,64}){0,4}$")
+    ] = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.daily or self.weekly):
+            raise ValueError("digest: expected daily or weekly, found neither; leave the section out instead")
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError("digest: a channel is named twice")
+        return self
+
+
 class Notification(Section):
     """Keys of the mandate's section notification; `docs/alerts.md` says what each value does."""
 
@@ -69,10 +90,14 @@ class Notification(Section):
     quiet_hours: QuietHours | None = None
     weekly_test: WeeklyTest | None = None
     heartbeat: Heartbeat | None = None
+    digest: Digest | None = None
 
     @model_validator(mode="after")
     def _no_name_twice(self) -> Self:
         names = [channel.name for channel in self.channels]
         if len(set(names)) != len(names):
             raise ValueError("channels: a name is given twice")
+        unknown = [name for name in (self.digest.channels if self.digest is not None else ()) if name not in names]
+        if unknown:
+            raise ValueError(f"digest: expected channels among {', '.join(names)}, found {', '.join(unknown)}")
         return self

@@ -1,4 +1,4 @@
-"""`python -m marketbot_resources.notifier`: delivers alerts from the ledger, with notification secrets and nothing else.
+"""`python -m marketbot_resources.notifier`: delivers alerts and digests from the ledger, with its channels' secrets alone.
 
 It reads one JSON object: `home`, `notification` (the mandate's section), `seconds` (how long it may wait for channels). It ends
 when everything is acknowledged. Whoever trades starts it and goes on. Not here: finding alerts (`marketbot_assets.alerting`).
@@ -30,7 +30,13 @@ def deliver(home: Path, section: Notification, seconds: float) -> bool:
     given = settings.notifier_variables()
     transports = {channel.name: open_channel(channel, given) for channel in section.channels}
     watcher = watcher_of(section.heartbeat, given.get(settings.WATCHER, ""))
-    delivery = Delivery(ledger, section, transports, now=machine_now, wait=time.sleep, watcher=watcher)
+
+    def stored(digest: str) -> bytes:
+        from marketbot_resources.store.objects import LocalObjects  # loads what alerts need not wait for
+
+        return LocalObjects(home / "store").get_blob(digest)
+
+    delivery = Delivery(ledger, section, transports, now=machine_now, wait=time.sleep, watcher=watcher, bodies=stored)
     until = time.monotonic() + TURN_SECONDS
     while True:
         with ledger.alone(ALONE) as alone:

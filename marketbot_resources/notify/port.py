@@ -3,8 +3,11 @@
 Not here: which channel an alert takes, how often it is tried (`delivery`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
+
+from marketbot_resources.ledger.record import Json
 
 TIMEOUT_SECONDS = 10.0
 ANSWER_MAX = 200
@@ -12,11 +15,16 @@ ANSWER_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What people read. `title`: one line; `text`: lines; `name`: the same message has the same name, whoever sends it again."""
+    """What people read. `title`: one line; `text`: lines; `name`: the same message has the same name, whoever sends it again.
+
+    `html`: the text again for mailboxes that show it, or ""; `blocks`: the same for Slack (Block Kit), or none.
+    """
 
     title: str
     text: str
     name: str
+    html: str = ""
+    blocks: tuple[Mapping[str, Json], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

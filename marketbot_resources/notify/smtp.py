@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate
 
 from marketbot_resources.notify.port import ANSWER_MAX, TIMEOUT_SECONDS, Acknowledged, Message, NotDelivered
@@ -77,7 +78,7 @@ class SmtpTransport:
             code, said = ask()
             if code not in (250, 251):
                 return NotDelivered(f"{who}: {_answer(code, said)}", lasting=code in _PERMANENT)
-        code, said = server.data(self._mail(message).as_bytes())
+        code, said = server.data(self._mail(message).as_bytes(policy=SMTP))  # lines end with CR LF
         if code != 250:
             return NotDelivered(_answer(code, said), lasting=code in _PERMANENT and code not in _PASSING)
         return Acknowledged(_answer(code, said))
@@ -88,8 +89,16 @@ class SmtpTransport:
         mail["Subject"], mail["From"], mail["To"] = message.title, self.sender, ", ".join(self.to)
         mail["Message-ID"] = f"<{message.name}@{self.sender.partition('@')[2]}>"
         mail["Date"], mail["Auto-Submitted"] = formatdate(), "auto-generated"
-        mail.set_content(message.text)
-        return mail
+        return with_content(mail, message)
+
+
+def with_content(mail: EmailMessage, message: Message) -> EmailMessage:
+    """The mail with the message's text and, where it has one, its HTML as an alternative to it."""
+    mail.set_content(message.text)
+    if message.html:
+        # a line of a mail has at most 998 characters (RFC 5321): HTML has longer ones
+        mail.add_alternative(message.html, subtype="html", cte="quoted-printable")
+    return mail
 
 
 def _said(error: smtplib.SMTPResponseException) -> str:

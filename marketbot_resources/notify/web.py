@@ -33,10 +33,12 @@ class SlackTransport:
     timeout: float = TIMEOUT_SECONDS
 
     def send(self, message: Message) -> Acknowledged | NotDelivered:
-        """Posts the message as plain text: nothing in it mentions anybody or becomes a link of ours."""
+        """Posts the message as plain text, with its blocks if it has some: nothing in it mentions anybody or becomes a link."""
         text = f"{message.title}\n{message.text}"[:_TEXT_MAX]
         plain = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        body = {"text": plain, "mrkdwn": False, "unfurl_links": False}
+        body: dict[str, object] = {"text": plain, "mrkdwn": False, "unfurl_links": False}
+        if message.blocks:
+            body |= {"blocks": list(message.blocks)}
         return asked("POST", self.address, body, self.timeout)
 
 
