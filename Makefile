@@ -6,7 +6,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 50
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test campaign simulate mutants check ui install lock holidays services bench clean
+.PHONY: demo test campaign simulate mutants check ui audit-ui install lock holidays services bench clean
 
 demo: install
 	$(BIN)/marketbot demo
@@ -28,6 +28,9 @@ mutants: install
 ui: install
 	mkdir -p $(DAGSTER_HOME) && cp -n dagster_home/dagster.yaml $(DAGSTER_HOME)/ 2>/dev/null || true
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+audit-ui: install
+	$(BIN)/marketbot audit-ui --port 3001
 
 check: install
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """What the audit assets read together, from the reader and the ledger. Not here: the arithmetic and the page (`audit`)."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -145,10 +146,12 @@ def signed(lake: "Lake", part: str, notary: "NotaryPort") -> "Shows":
 
 
 def _dossiers(lake: "Lake", part: str) -> "Shows":
-    """Writes a page for each order of the session and says where they lie; nothing depends on them."""
+    """Writes the report and a page for each order of the session and says where they lie; nothing depends on them."""
     from marketbot_assets import pages
     from marketbot_assets.commands.dossiers import write_dossiers
+    from marketbot_assets.commands.report import write_report
 
+    write_report(lake, dt.date.fromisoformat(part), lake.home / "reports" / f"{part}.html")
     rows = lake.index.of_part(part)
     return pages.dossiers(write_dossiers(lake, part), lake.load(rows["orders"]), lake.load(rows["instruments"]))
 

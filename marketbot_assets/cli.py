@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from marketbot_assets.commands.alerts_cli import alerts
+from marketbot_assets.commands.audit_ui_cli import audit_ui
 from marketbot_assets.commands.digest_cli import digest
 from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.live_cli import live
@@ -163,7 +164,7 @@ def witness(state: str, logs: tuple[str, ...], listen: str, name: str, as_json: 
     return serve(state, logs, listen, name, as_json=as_json)
 
 
-for _view in (*VIEW_COMMANDS, mandate, live, llm, alerts, digest, token, serve):
+for _view in (*VIEW_COMMANDS, mandate, live, llm, alerts, digest, token, serve, audit_ui):
     commands.add_command(_view)
 
 

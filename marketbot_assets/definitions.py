@@ -17,7 +17,6 @@ from marketbot_assets.insight import assets as insight
 from marketbot_assets.insight import checks as insight_checks
 from marketbot_assets.jobs import JOBS
 from marketbot_assets.normalization import assets as normalization
-from marketbot_assets.normalization import checks as normalization_checks
 from marketbot_assets.portfolio import assets as portfolio
 from marketbot_assets.research import assets as research
 from marketbot_assets.risk import assets as risk
@@ -36,7 +35,7 @@ ASSETS = [
     *audit.ASSETS,
     *research.ASSETS,
 ]
-CHECKS = [*normalization_checks.CHECKS, *insight_checks.CHECKS]
+CHECKS = [*insight_checks.CHECKS]
 
 
 def build_definitions(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -> dg.Definitions:

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, cast
 import dagster as dg
 
 from marketbot_assets.alert_hooks import TOLD_AFTER, tell_alerts
+from marketbot_assets.change_pages import changed
 from marketbot_assets.checks import schema_check, schema_check_spec, schema_problems
 from marketbot_assets.markdown_text import cell
+from marketbot_assets.next_pages import onward
 from marketbot_assets.partitions import sessions
 from marketbot_assets.rebuild_data import FROM_BODY, ReceivedBody, received_facts
+from marketbot_assets.statements import statement_results, statement_specs
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import utc_text
@@ -93,7 +96,7 @@ def stage_asset(
             tags={"domain": domain, "cadence": "session" if partitioned else "once"},
             code_version=code_of(stage),
             metadata={"dagster/column_schema": _column_schema(table.columns)},
-            check_specs=[schema_check_spec(table)],
+            check_specs=[schema_check_spec(table), *statement_specs(table.asset)],
             hooks={tell_alerts} if table.asset in TOLD_AFTER else None,
             description=f"{(description or function.__doc__ or '').strip()}\n\nOne row: {table.row}. Key: {', '.join(table.key)}.",
         )(redacting(function))
@@ -156,7 +159,7 @@ def materialized(
         judge=lambda stored: schema_problems(stored, table),
     )
     store.forget(context)
-    return _result(row, before, lake.load(row), schema_check(lake.schema_problems(row), table), shows or {})
+    return _result(lake, table, row, before, _stage(context), problems=lake.schema_problems(row), shows=shows or {})
 
 
 def part_of(context: dg.AssetExecutionContext, asset: str) -> str:
@@ -169,29 +172,36 @@ def _stage(context: dg.AssetExecutionContext) -> str:
 
 
 def _result(
+    lake: "Lake",
+    table: Table,
     row: IndexRow,
     before: IndexRow | None,
-    frame: "pd.DataFrame",
-    check: dg.AssetCheckResult,
+    stage: str,
+    *,
+    problems: Sequence[str],
     shows: Mapping[str, Shown],
 ) -> dg.MaterializeResult:
+    """What the asset's page shows of a stored version; `before`: the newest version of this partition until now."""
+    frame = lake.load(row)
     if before is None:
-        change = "first version"
+        change = "first version of this partition"
     elif before.content_sha256 == row.content_sha256:
         change = "unchanged"
     else:
         change = f"changed: {before.rows} -> {row.rows} rows"
     return dg.MaterializeResult(
-        check_results=[check],
+        check_results=[schema_check(problems, table), *statement_results(table.asset, frame)],
         data_version=dg.DataVersion(row.content_sha256),
         metadata={
             "dagster/row_count": row.rows,
             "change": change,
+            **changed(lake, row, frame, table),
             "preview": dg.MetadataValue.md(redactor().text(preview(frame))),
             "file_sha256": row.file_sha256,
             "manifest_sha256": row.manifest_sha256,
             "object": row.uri,
             **{name: _shown(value) for name, value in shows.items()},
+            **onward(lake.home, row, stage),
         },
     )
 
@@ -247,11 +257,11 @@ def stored(
     row = store.lake.index.newest(table.asset, part_of(context, table.asset))
     if row is None:
         return None
-    served = store.lake.load(row)
-    same_code = row.code_version == code_of(_stage(context))  # what other code judged is judged again
+    served, stage = store.lake.load(row), _stage(context)
+    same_code = row.code_version == code_of(stage)  # what other code judged is judged again
     problems = store.lake.schema_problems(row) if same_code else schema_problems(served, table)
-    told = shows(served) if shows else {}
-    return _result(row, row, served, schema_check(problems, table), {"served": "from the store", **told})
+    told = {"served": "from the store", **(shows(served) if shows else {})}
+    return _result(store.lake, table, row, row, stage, problems=problems, shows=told)
 
 
 def ingest(

@@ -17,6 +17,7 @@ MARKETBOT_LLM_LOCAL_KEY  the key of a local language model that wants one; OPENA
 MARKETBOT_SMTP_USER, MARKETBOT_SMTP_PASSWORD, MARKETBOT_SLACK_WEBHOOK, MARKETBOT_APPRISE_URLS  secrets of the channels of alerts;
                    with _NAME behind them for the channel NAME alone
 MARKETBOT_HEARTBEAT_URL  address of the watcher that is told of each session's end
+MARKETBOT_PAGES_URL  address at which people reach `marketbot serve`: links on asset pages lead there (default: to files)
 
 Values of variables whose names say secret (`redaction.environment_secrets`) are kept out of evidence and logs.
 """
@@ -147,6 +148,30 @@ def llm_redirect() -> str | None:
     if not given.startswith("http://127.0.0.1:") or not port.isascii() or not port.isdigit():
         raise HomeError("MARKETBOT_LLM_URL: expected http://127.0.0.1:PORT, found another address; unset it")
     return f"http://127.0.0.1:{port}"
+
+
+def pages_url() -> str | None:
+    """Where people reach `marketbot serve`, without a slash at the end; None without the setting.
+
+    Raises HomeError for anything but http:// or https:// with a host and perhaps a port: no user, no path, no query.
+    """
+    from urllib.parse import urlsplit
+
+    given = variable("MARKETBOT_PAGES_URL")
+    if given is None:
+        return None
+    try:
+        parts = urlsplit(given)
+        port = f":{parts.port}" if parts.port is not None else ""
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        plain = f"{parts.scheme}://{host}{port}"
+    except ValueError:
+        plain = ""
+    if not plain.startswith(("http://", "https://")) or given.lower().removesuffix("/") != plain or not parts.hostname:
+        raise HomeError(
+            "MARKETBOT_PAGES_URL: expected an address like https://desk.example:8443, found another; mend it"
+        )
+    return plain
 
 
 def variable(name: str) -> str | None:

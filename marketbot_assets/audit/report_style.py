@@ -2,7 +2,7 @@
 
 STYLE = """
 :root{--ink:#1b2430;--soft:#5b6877;--line:#e1e6ec;--paper:#fff;--ground:#f3f5f8;--blue:#1f5fa8;
---good:#1d6b35;--goodbg:#e6f4ea;--warn:#7a4b00;--warnbg:#fdf1d8;--bad:#9c1c16;--badbg:#fce8e6;--calm:#39424e;--calmbg:#eaeef3}
+--good:#1d6b35;--goodbg:#e6f4ea;--warn:#7a4b00;--warnbg:#fdf1d8;--bad:#9c1c16;--badbg:#fce8e6;--calm:#39424e;--calmbg:#eaeef3;--edge:#0002}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--ground);color:var(--ink);font:14px/1.5 "Inter","Segoe UI",-apple-system,BlinkMacSystemFont,
@@ -62,5 +62,18 @@ code{font:11.5px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono
 ul{margin:0;padding-left:20px}
 li{margin:3px 0}
 footer{color:var(--soft);font-size:12px;margin-top:18px}
+.scroll{background:linear-gradient(to right,var(--paper) 30%,transparent) 0 0/40px 100% no-repeat local,
+linear-gradient(to left,var(--paper) 30%,transparent) 100% 0/40px 100% no-repeat local,
+linear-gradient(to right,var(--edge),transparent) 0 0/14px 100% no-repeat scroll,
+linear-gradient(to left,var(--edge),transparent) 100% 0/14px 100% no-repeat scroll}
+@media(max-width:600px){main{padding:16px 10px 32px}section{padding:14px 12px 12px}ul{padding-left:10px}
+li{overflow-wrap:anywhere}th,td{padding-right:10px}.wrap{min-width:170px}}
+@media screen and (prefers-color-scheme:dark){:root{color-scheme:dark;--ink:#e3e8ee;--soft:#9aa7b5;--line:#2c3641;--paper:#171d24;
+--ground:#0f1419;--blue:#7db4f0;--good:#7fd69a;--goodbg:#14301e;--warn:#f0c674;--warnbg:#33280f;--bad:#ff9d94;--badbg:#3a1a18;
+--calm:#c0cad5;--calmbg:#222b35;--edge:#000a}
+.good,.warn,.bad,.calm{border-color:currentColor}.banner{border-color:#7a5c1a;color:var(--warn)}
+.banner.bad{color:var(--bad);background:var(--badbg);border-color:currentColor}
+th,tr.sum td{border-color:#46525f}td{border-color:#232c36}tbody tr:hover td{background:#1d252e}.meter{background:#2c3641}
+svg{background:#fff;border-radius:6px;padding:6px}}
 @media print{body{background:#fff}main{max-width:none;padding:0}section,.tile{break-inside:avoid}nav{display:none}}
 """.strip()

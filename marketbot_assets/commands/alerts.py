@@ -3,6 +3,8 @@
 Not here: what calls for an alert (`marketbot_resources.alert_detection`), when it is sent (`alerting`).
 """
 
+from collections.abc import Sequence
+
 from marketbot_assets.alerting import found_now, notification_of
 from marketbot_assets.commands.home import existing_lake, load_mandate
 from marketbot_resources import settings
@@ -36,7 +38,7 @@ def alerts_now(last: int) -> View:
     beats = ledger.entries(HEARTBEAT)
     return {
         "channels": [_channel(channel) for channel in (section.channels if section is not None else ())],
-        "alerts": _told(ledger, ledger.entries(KIND)[-last:]),
+        "alerts": told_alerts(ledger, ledger.entries(KIND)[-last:]),
         "found": [_shown(alert) for alert in found_now(lake)][:last],
         "unacknowledged": unheard,
         "heartbeat": {"session": beats[-1].key.partition("/")[0], **beats[-1].body} if beats else None,
@@ -54,7 +56,7 @@ def _shown(alert: Alert) -> View:
     return {**alert.body(), "key": alert.key, "do": CODES[alert.code].do}
 
 
-def _told(ledger: Ledger, entries: list[Entry]) -> list[View]:
+def told_alerts(ledger: Ledger, entries: Sequence[Entry]) -> list[View]:
     """Each alert with the channel that took it, or how often none did and why last."""
     heard = {key: entry for entry in ledger.entries(SENT) for key in told_in(entry)}
     failed: dict[str, list[Entry]] = {}

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from marketbot_assets.commands.doctor_pages import page_findings
 from marketbot_assets.commands.finding import Finding
 from marketbot_assets.commands.home import existing_lake, load_mandate, writable_home
 from marketbot_assets.commands.live import standing
 from marketbot_resources import settings
+from marketbot_resources.clock import machine_now
 from marketbot_resources.errors import MarketbotError
 from marketbot_resources.halt import FILE_SOURCE, OFF, combined
 from marketbot_resources.halt_sources import open_halt
@@ -40,6 +42,7 @@ def examine() -> list[Finding]:
         _book(),
         _ledger(),
         *_halt(),
+        *page_findings(machine_now()),
         _money(),
     ]
 
@@ -84,7 +87,6 @@ def _packages() -> Finding:
 
 def _vendors() -> list[Finding]:
     """One finding per web service of the mandate: its keys, its breaker, and what it was asked today."""
-    from marketbot_resources.clock import machine_now
     from marketbot_resources.fetch.policy import Policy
     from marketbot_resources.fetch.states import vendor_states
     from marketbot_resources.vendors import KEYS
@@ -117,8 +119,6 @@ def _vendor(state: "VendorState") -> Finding:
 
 def _broker() -> list[Finding]:
     """Whether a real broker answers for the mandate's account; it is asked for nothing but its state."""
-    from marketbot_resources.clock import machine_now
-
     try:
         mandate = load_mandate()
     except MarketbotError:
@@ -153,7 +153,6 @@ def _broker() -> list[Finding]:
 def _models() -> list[Finding]:
     """What the mandate's language models need; none when it names none."""
     from marketbot_assets.commands.doctor_llm import llm_findings
-    from marketbot_resources.clock import machine_now
 
     try:
         return llm_findings(load_mandate().llm, machine_now().date())

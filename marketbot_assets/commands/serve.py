@@ -4,6 +4,7 @@ import ipaddress
 import json
 import os
 import socket
+import threading
 from dataclasses import dataclass
 
 import click
@@ -39,6 +40,7 @@ def serve(listening: Listening, *, as_json: bool) -> int:
         from marketbot_assets.serving.app import make_app
         from marketbot_assets.serving.doors import Rules
         from marketbot_assets.serving.protocol import PatientProtocol
+        from marketbot_assets.serving.views import status_view
     except ImportError as error:
         raise SetupError(f"serve: expected the extra `api`, found no {error.name}; install marketbot[api]") from error
     good = [one for one in Tokens(settings.home()).every() if one.good(machine_now())]
@@ -63,6 +65,7 @@ def serve(listening: Listening, *, as_json: bool) -> int:
     host, port = listener.getsockname()[:2]
     view = {"address": f"http://{f'[{host}]' if ':' in host else host}:{port}", "tokens": len(good)}
     click.echo(json.dumps(view) if as_json else _told(view))
+    threading.Thread(target=doors.warm, args=(status_view,), daemon=True).start()
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
     return 0

@@ -18,7 +18,6 @@ from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OrderState, utc_text
 from marketbot_resources.processes import myself
 from marketbot_resources.sessions import book_open, check_in_time, end_state, first_failure
-from marketbot_resources.store.resource import session_from_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -259,6 +258,8 @@ def choose_session(text: str | None) -> dt.date:
     mandate, lake = load_mandate(), open_home()
     if text is None:
         return next_session(lake, mandate)
+    from marketbot_resources.store.resource import session_from_key  # loads Dagster, which most commands do without
+
     session, opened = session_from_key(text), book_open(lake.ledger) if lake else None
     if opened is not None and session < opened.session:
         raise UsageError(

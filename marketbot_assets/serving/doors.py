@@ -8,11 +8,14 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
 from marketbot_assets.serving.desk import Desk
 from marketbot_assets.serving.rates import Buckets
+from marketbot_resources.errors import MarketbotError
+from marketbot_resources.store.lake import Lake
 
 Scope = MutableMapping[str, object]
 Message = MutableMapping[str, object]
@@ -63,6 +66,11 @@ class Doors:
         self.document: Callable[[], dict[str, object]] = dict
         self.counts: Counter[int] = Counter()
         self.seconds = 0.0
+
+    def warm(self, make: Callable[[Lake], object]) -> None:
+        """Makes one view that nobody asked for: its libraries are loaded then. What cannot be read now is told to whoever asks."""
+        with suppress(MarketbotError):
+            self._desk.view("warm", make)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; anything but HTTP is refused."""

@@ -234,6 +234,31 @@ class Controls(_Answer):
     controls: list[dict[str, JsonValue]]
 
 
+class AlertLine(_Answer):
+    """One alert; `channel`, `at`, `answer`: who took it and when, null while nobody has; `do`: what the runbook says."""
+
+    key: str
+    code: str
+    severity: str
+    subject: str
+    session: str
+    message: str
+    do: str
+    channel: str | None
+    at: str | None
+    answer: str | None
+    failures: int
+    last_failure: str | None
+    acknowledged: bool
+
+
+class Alerts(_Answer):
+    """Recorded alerts, newest first; `found`: what calls for one now and is not recorded."""
+
+    alerts: list[AlertLine]
+    found: list[AlertLine]
+
+
 class Reports(_Answer):
     """Sessions that have a report, newest first."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
 HTML = "text/html; charset=utf-8"
+ALERTS_SHOWN = 100
 View = dict[str, object]
 Text = Annotated[str, Query(max_length=100)]
 
@@ -83,6 +84,10 @@ def page_router(answers: Answers, access: Access) -> APIRouter:
             return pages.limits_page(_clean(answers, found), tickers)
 
         return show(("limits", session), made)
+
+    @router.get("/alerts")
+    def alerts() -> Response:
+        return show("alerts", lambda lake: pages.alerts_page(_clean(answers, views.alerts_view(lake, ALERTS_SHOWN))))
 
     @router.get("/decisions")
     def decisions() -> Response:

@@ -33,13 +33,14 @@ View = Mapping[str, object]
 PAGES = (
     ("/", "Book"),
     ("/limits", "Limits"),
+    ("/alerts", "Alerts"),
     ("/decisions", "Decisions"),
     ("/orders", "Why this order"),
     ("/reports", "Reports"),
     ("/audit", "Audit search"),
 )
 _INSTRUMENT = re.compile(r"\bMB[A-Z0-9]{10}\b", re.ASCII)
-_PLAIN = "padding:0;border:0;background:none;color:#1f5fa8;font:inherit;cursor:pointer"
+_PLAIN = "padding:0;border:0;background:none;color:var(--blue);font:inherit;cursor:pointer"
 _FIELD = "padding:7px 10px;border:1px solid #c9d2dc;border-radius:6px;font:inherit;min-width:min(420px,100%)"
 _BUTTON = "padding:7px 16px;border:0;border-radius:6px;background:#1f5fa8;color:#fff;font:inherit;font-weight:600"
 
@@ -217,6 +218,27 @@ def _limit(one: View, tickers: Mapping[str, str]) -> list[object]:
         badge(str(one["status"])),
         named(one["message"]),
     ]
+
+
+def alerts_page(found: View) -> str:
+    """The newest alerts with who took them, and what calls for one without a record."""
+    recorded, unheard = (cast("Sequence[View]", found[name]) for name in ("alerts", "found"))
+    heads = ["session<", "alert", "about", "what~", "told", "do~"]
+    lede = "Newest first. An alert that nobody took stays due; the runbook has more on each code."
+    now = "Found in the newest sessions and not recorded: without channels in the mandate nothing is."
+    return _whole(
+        "Alerts",
+        "What went wrong and whether somebody was told",
+        section("alerts", f"{len(recorded)} alerts", lede, table(heads, [_alert(one) for one in recorded])),
+        section("found", f"{len(unheard)} without a record", now, table(heads, [_alert(one) for one in unheard])),
+    )
+
+
+def _alert(one: View) -> list[object]:
+    heard = f"{one['channel']} at {one['at']}" if one["acknowledged"] else "nobody yet"
+    failed = f"; {one['failures']} failures, last: {one['last_failure']}" if one["failures"] else ""
+    word = joined([badge(str(one["severity"])), one["code"]], " ")
+    return [one["session"], word, one["subject"], one["message"], f"{heard}{failed}", one["do"]]
 
 
 def decisions_page(found: View) -> str:

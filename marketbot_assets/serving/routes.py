@@ -123,6 +123,11 @@ def book_router(answers: Answers, access: Access, doors: "Callable[[], Doors]") 
         """Every control, its newest answer, and when it last said more than PASS."""
         return answers.json("controls", models.Controls, views.controls_view)
 
+    @router.get("/alerts", response_model=models.Alerts)
+    def alerts(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
+        """The newest alerts, and whether somebody was told."""
+        return answers.json(("alerts", limit), models.Alerts, lambda lake: views.alerts_view(lake, limit))
+
     @router.get("/sessions/{session}/limits", response_model=models.Limits)
     def limits(session: Session) -> Response:
         """Every control's answers in a session's verdict."""

@@ -148,6 +148,36 @@ def _order(ledger: "Ledger", listed: Mapping[str, Mapping[str, object]], name: s
     return {"client_order_id": name, **told, **_listing(listed, body.get("instrument", "")), "state": state}
 
 
+def alerts_view(lake: "Lake", most: int) -> View:
+    """The newest recorded alerts, newest first, with the channel that took each; and what is so now without a record.
+
+    Without channels in the mandate nothing is recorded: all that was found in the newest sessions stands under `found`.
+    """
+    from marketbot_assets.alerting import found_now
+    from marketbot_assets.commands.alerts import told_alerts
+    from marketbot_resources.alerts import KIND
+
+    recorded = told_alerts(lake.ledger, lake.ledger.entries(KIND)[-most:])
+    found = [{**alert.body(), "key": alert.key} for alert in found_now(lake)[:most]]
+    return {"alerts": [_alert(one) for one in reversed(recorded)], "found": [_alert(one) for one in found]}
+
+
+def _alert(one: Mapping[str, object]) -> View:
+    from marketbot_resources.alert_codes import CODES
+
+    code = CODES.get(str(one["code"]))
+    told = {name: one[name] for name in ("key", "code", "severity", "subject", "session", "message")}
+    heard = {name: one.get(name) for name in ("channel", "at", "answer", "last_failure")}
+    failures = one.get("failures", 0)
+    return {
+        **told,
+        "do": code.do if code else "",
+        **heard,
+        "failures": failures,
+        "acknowledged": one.get("at") is not None,
+    }
+
+
 def limits_view(lake: "Lake", session: str | None) -> View:
     """Every control's answers in a session's verdict (default: the newest). Raises UsageError without one."""
     row = lake.index.newest("risk_verdict", session) if session else newest_row(lake, "risk_verdict")

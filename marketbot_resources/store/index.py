@@ -124,6 +124,13 @@ class Index:
         rows = self._select("asset = ? and part = ?", (asset, part))
         return rows[0] if rows else None
 
+    def before(self, asset: str, part: str) -> IndexRow | None:
+        """The newest version of the last partition before a key; None for the first."""
+        query = f"select {_COLUMNS} from lake_index where asset = ? and part < ? order by part desc, seq desc limit 1"
+        with self._database.connection() as connection:
+            row = connection.execute(query, (asset, part)).fetchone()
+        return IndexRow(*row) if row else None
+
     def up_to(self, asset: str, part: str, *, inclusive: bool = True) -> list[IndexRow]:
         """The newest version of every partition up to a key, ascending; keys of sessions sort as text."""
         return self._select(f"asset = ? and part {'<=' if inclusive else '<'} ?", (asset, part))

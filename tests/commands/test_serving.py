@@ -19,6 +19,7 @@ from views_world import FIRST, LAST, Command, flip, intents, query, table
 
 from marketbot_assets.serving.doors import Rules
 from marketbot_assets.serving.rates import Buckets
+from marketbot_resources.alerts import FAILED, KIND, SENT, Alert, Severity
 from marketbot_resources.errors import HomeError, MarketbotError
 from marketbot_resources.ledger import merkle
 from marketbot_resources.ledger.record import record_leaf
@@ -27,7 +28,7 @@ from marketbot_resources.tokens import Scope, Tokens
 
 pytestmark = pytest.mark.graph
 ACCOUNT, SECRET = "du7654321", "canary-Zx81-Qv93-Lm27"
-PAGES = ("/", "/limits", "/decisions", "/orders", "/reports", f"/reports/{FIRST}", "/audit", "/audit?q=2018")
+PAGES = ("/", "/limits", "/alerts", "/decisions", "/orders", "/reports", f"/reports/{FIRST}", "/audit", "/audit?q=2018")
 FUZZED, FUZZED_LONG = 2_000, 10_000
 
 
@@ -74,6 +75,7 @@ READS = [
     "/v1/metrics",
     "/v1/positions",
     "/v1/controls",
+    "/v1/alerts",
     "/v1/sessions/{session}/limits",
     "/v1/decisions",
     "/v1/decisions/{session}",
@@ -209,6 +211,35 @@ def test_answers_say_what_the_store_holds(served: Served) -> None:
     assert (decisions["more"], [one["session"] for one in decisions["decisions"]]) == (True, [LAST])
     assert [one["session"] for one in served.get(f"/v1/decisions?before={LAST}").json["decisions"]] == [FIRST]
     assert served.get(f"/v1/reports/{FIRST}").text.count("<section") > 10
+
+
+def test_alerts_say_whether_somebody_was_told(halting: Served) -> None:
+    """Newest first; taken, failed or neither as the ledger has it; what is not recorded yet stands apart."""
+    assert halting.get("/v1/alerts").json == {"alerts": [], "found": []}
+    halting.at += dt.timedelta(seconds=60)  # answers are kept for a moment
+    told = [Alert("PROVIDER_FAILURE", Severity.ERROR, f"step{n}", LAST, f"it <b>broke</b> {n}") for n in range(3)]
+    ledger = Lake(halting.home).ledger
+    for alert in told:
+        ledger.append(KIND, alert.key, alert.body())
+    heard = {"alerts": [told[0].key], "channel": "mail", "at": "2018-12-24T22:00:00Z", "answer": "250 ok"}
+    ledger.append(SENT, "1", heard)
+    for n, reason in enumerate(("timeout", "550 no such user")):
+        ledger.append(FAILED, f"{n}", {"alerts": [told[1].key], "channel": "mail", "reason": reason, "at": heard["at"]})
+    ledger.append("order_incident", "mb1-x", {"what": "x"})
+    answer = halting.get("/v1/alerts").json
+    names = ("subject", "acknowledged", "channel", "answer", "failures", "last_failure")
+    assert [tuple(one[name] for name in names) for one in answer["alerts"]] == [
+        ("step2", False, None, None, 0, None),
+        ("step1", False, None, None, 2, "mail: 550 no such user"),
+        ("step0", True, "mail", "250 ok", 0, None),
+    ]
+    assert all(one["do"] for one in answer["alerts"])
+    assert [(one["code"], one["acknowledged"]) for one in answer["found"]] == [("ORDER_OVERDUE", False)]
+    assert [one["subject"] for one in halting.get("/v1/alerts?limit=1").json["alerts"]] == ["step2"]
+    page = halting.get("/alerts", "", headers=(cookie(halting),)).text
+    assert "nobody yet; 2 failures, last: mail: 550 no such user" in page
+    assert "mail at 2018-12-24T22:00:00Z" in page
+    assert "it &lt;b&gt;broke&lt;/b&gt; 0" in page
 
 
 def test_a_proof_leads_from_the_record_to_the_signed_head(served: Served) -> None:
