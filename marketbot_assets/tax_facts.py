@@ -17,7 +17,7 @@ from marketbot_resources.errors import StoreError, UsageError
 from marketbot_resources.market.venues import VENUES
 from marketbot_resources.model import Execution, Kind, to_money
 from marketbot_resources.sessions import book_cutoff_before, is_skipped
-from marketbot_resources.store.index import END_OF_TIME
+from marketbot_resources.store.index import END_OF_TIME, STATIC
 from marketbot_resources.store.reader import Reader
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ class _Walk:
     def __init__(self, lake: "Lake", facts: TaxFacts, rates: Rates, busted: frozenset[str]) -> None:
         self._lake, self._facts, self._rates, self._busted = lake, facts, rates, busted
         self._base = facts.mandate.base_currency
+        self._told: pd.DataFrame | None = None
         self._shares: dict[str, Decimal] = {}
         self._mics: dict[str, str] = {}
 
@@ -199,7 +200,19 @@ class _Walk:
 
         mics = dict(zip(listed["instrument"], listed["mic"], strict=True))
         after, off = book_cutoff_before(self._lake.ledger, read.session), read.mandate().calendar.closed
-        return effective_actions(read.as_of("corporate_actions"), mics, after=after, until=read.cutoff, off=off)
+        return effective_actions(self._actions_known(read), mics, after=after, until=read.cutoff, off=off)
+
+    def _actions_known(self, read: Reader) -> "pd.DataFrame":
+        """What the reader's `as_of` gives, from one frame for all sessions: a long home has many."""
+        if self._told is None:
+            import pandas as pd
+
+            history = self._lake.index.newest("corporate_action_history", STATIC)
+            rows = ([] if history is None else [history]) + self._lake.index.up_to("corporate_actions", END_OF_TIME)
+            frames = [self._lake.load(row).assign(part="" if row.part == STATIC else row.part) for row in rows]
+            self._told = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+        told = self._told
+        return told[(told["part"] <= read.part) & (told["known_at"] <= read.cutoff)]
 
     def _day(self, instrument: str, at: dt.datetime) -> dt.date:
         mic = self._mics.get(instrument, "")

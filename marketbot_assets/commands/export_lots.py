@@ -138,6 +138,13 @@ def _header(
         "fees and stamp duties are in the cost of what was bought and off the proceeds of what was sold",
         f"ledger {size} entries, root {root}",
     ]
+    if residence == "US":
+        word = "marked (26 USC 1091)" if method == "fifo" else "NOT marked: they go with fifo alone"
+        lines.append(f"wash sales of the same instrument in this account: {word}")
+    if residence == "GB" and method != "section-104":
+        lines.append(
+            "the same day, the 30 days after and the pool (TCGA 1992) go with section-104 alone: not applied here"
+        )
     if residence in OWN_CURRENCY and OWN_CURRENCY[residence] != base:
         lines.append(
             f"the residence's tax is in {OWN_CURRENCY[residence]}: the columns in {base} are not what it asks for"

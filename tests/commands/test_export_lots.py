@@ -165,6 +165,33 @@ def test_what_attribution_does_not_know_is_told(home: Path, marketbot: Command, 
     assert "DOES NOT MEET" in out.read_text(encoding="utf-8")
 
 
+def test_a_busted_sale_is_no_disposal(home: Path, marketbot: Command, tmp_path: Path) -> None:
+    """The broker took the sale back: no row, shares as before, and the fee that stays is nobody's gain."""
+    name, _ = sold(home)
+
+    def undone(frame: pd.DataFrame) -> pd.DataFrame:
+        sale = frame[frame["execution_id"] == "e-tax"]
+        bust = sale.assign(execution_id="bust:e-tax", side="BUY", fee=[D(0)])
+        bust["executed_at"] = pd.Timestamp(f"{LAST}T20:40:00Z")
+        return pd.concat([frame, bust], ignore_index=True).sort_values("execution_id")
+
+    def back(frame: pd.DataFrame) -> pd.DataFrame:
+        mine = (frame["kind"] == "POSITION") & (frame["key"] == name)
+        frame["quantity"] = [q + SOLD if own else q for q, own in zip(frame["quantity"], mine, strict=True)]
+        cash = (frame["kind"] == "CASH") & (frame["key"] == "USD")
+        frame["amount"] = [a - SOLD * PRICE if own else a for a, own in zip(frame["amount"], cash, strict=True)]
+        frame["value_base"] = frame["value_base"].mask(mine, frame["value_base"] + float(SOLD) * frame["price"])
+        return frame
+
+    commit(home, FILLS, LAST, undone)
+    commit(home, POSITIONS, LAST, back)
+    out = tmp_path / "lots.csv"
+    said = marketbot(home, "export-lots", "--out", str(out), "--json")
+    assert said.code == 0, said.err
+    assert [row for row in read(out) if "e-tax" in row["disposal_references"]] == []
+    assert said.json["broker_cash"] == {}
+
+
 def more_shares(frame: pd.DataFrame) -> pd.DataFrame:
     first = frame.index[frame["kind"] == "POSITION"][0]
     frame["quantity"] = [q + 1 if n == first else q for n, q in frame["quantity"].items()]
