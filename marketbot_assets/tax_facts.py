@@ -72,13 +72,14 @@ class Rates:
     """Reference rates of the home, base currency per unit, by the date of their fixing."""
 
     def __init__(self, fx: "pd.DataFrame", base: str) -> None:
+        import numpy as np
+
         self._base = base
-        good = fx[fx["rate"].map(lambda rate: math.isfinite(rate) and rate > 0.0)].sort_values(["currency", "session"])
-        rows: dict[str, dict[dt.date, Decimal]] = {}
-        for currency, day, rate in zip(good["currency"], good["session"], good["rate"], strict=True):
-            rows.setdefault(str(currency), {})[day.date()] = Decimal(repr(float(rate)))
-        self._days: dict[str, tuple[list[dt.date], list[Decimal]]] = {
-            name: (list(found), list(found.values())) for name, found in rows.items()
+        good = fx[np.isfinite(fx["rate"]) & (fx["rate"] > 0.0)].sort_values(["session", "known_at"], kind="stable")
+        newest = good.drop_duplicates(["currency", "session"], keep="last")
+        self._days: dict[str, tuple[list[dt.date], list[float]]] = {
+            str(name): (list(rows["session"].dt.date), rows["rate"].tolist())
+            for name, rows in newest.groupby("currency", sort=True)
         }
 
     def on(self, currency: str, day: dt.date) -> "Rate":
@@ -89,13 +90,11 @@ class Rates:
             return Rate(Decimal(1), day)
         days, rates = self._days.get(currency, ([], []))
         place = bisect.bisect_right(days, day) - 1
-        return Rate(rates[place], days[place]) if place >= 0 else Rate(None, None)
+        return Rate(Decimal(repr(rates[place])), days[place]) if place >= 0 else Rate(None, None)
 
 
 def read_tax_facts(lake: "Lake") -> TaxFacts:
     """Reads the whole home. Raises UsageError before the first session, StoreError when something stored is missing or altered."""
-    from marketbot_assets.research.opening import positions_of
-
     rows = [row for row in lake.index.up_to("positions", END_OF_TIME) if not is_skipped(lake.ledger, row.part)]
     if len(rows) > 1 and lake.index.newest("attribution", rows[-1].part) is None:
         rows.pop()  # a session under way
@@ -106,7 +105,8 @@ def read_tax_facts(lake: "Lake") -> TaxFacts:
     mandate = last.mandate()
     facts = TaxFacts(mandate, days[0], days[-1], _fx_source(last))
     rates = Rates(last.panel("fx"), mandate.base_currency)
-    before = opening = positions_of(last.read("opening_balance"))
+    stored = last.read("opening_balance")
+    before = opening = stored[stored["kind"] != "STATE"].rename(columns={"item": "key"})  # rows of POSITIONS
     walk = _Walk(lake, facts, rates, _busted(lake, days))
     walk.open(opening)
     for day, row in zip(days, rows, strict=True):

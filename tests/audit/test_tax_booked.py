@@ -6,6 +6,7 @@ import io
 import math
 from decimal import Decimal
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from marketbot_assets.audit.tax_rows import (
     dividend_rows,
     lot_rows,
 )
+from marketbot_assets.tax_facts import Rates
 from marketbot_resources.corporate_actions import CorporateAction, account_events
 
 KINDS = ("CASH_DIVIDEND", "SPLIT", "SPIN_OFF", "SPIN_OFF_UNLISTED", "MERGER", "MERGER_CASH", "DELISTING")
@@ -164,3 +166,24 @@ def test_profit_check_counts_the_rates() -> None:
     check = check_profit(book, moves, flows, {"X": 60.5 - 100.0}, {})
     assert check.rates == pytest.approx(5.5)
     assert check.meets
+
+
+def test_rates_by_day() -> None:
+    """The day's fixing, on a day without one the newest before it; before the first there is none. The newest telling counts."""
+    told = [("GBP", "2024-01-05", 1.27, 1), ("GBP", "2024-01-05", 1.28, 2), ("GBP", "2024-01-08", 1.3, 1)]
+    told += [("GBP", "2024-01-09", math.nan, 1), ("EUR", "2024-01-05", 1.1, 1)]
+    fx = pd.DataFrame(
+        {
+            "currency": [row[0] for row in told],
+            "session": pd.to_datetime([row[1] for row in told]),
+            "rate": [row[2] for row in told],
+            "known_at": pd.to_datetime([f"2024-01-{9 + row[3]}" for row in told], utc=True),
+        }
+    )
+    rates = Rates(fx, "USD")
+    days = {4: (None, None), 5: (D("1.28"), 5), 7: (D("1.28"), 5), 8: (D("1.3"), 8), 9: (D("1.3"), 8)}
+    for number, (rate, fixed) in days.items():
+        found = rates.on("GBP", dt.date(2024, 1, number))
+        assert (found.value, found.fixed_on and found.fixed_on.day) == (rate, fixed)
+    assert rates.on("JPY", dt.date(2024, 1, 8)).value is None
+    assert rates.on("USD", dt.date(2024, 1, 8)).value == 1
