@@ -96,22 +96,23 @@ Move = Trade | Opening | Happening
 def by_day(moves: Sequence[Move]) -> list[Move]:
     """The same moves with all trades of one instrument, day and side made one, in the place of the first of them.
 
-    Taxation of Chargeable Gains Act 1992, section 105(1)(a): what is bought on one day is one acquisition, what is sold one
-    disposal.
+    A corporate action between them keeps them apart. Taxation of Chargeable Gains Act 1992, section 105(1)(a): what is bought on
+    one day is one acquisition, what is sold one disposal.
     """
-    groups: dict[tuple[str, dt.date, Side], list[Trade]] = {}
-    for move in moves:
-        if isinstance(move, Trade):
-            groups.setdefault((move.instrument, move.on, move.side), []).append(move)
-    found: list[Move] = []
+    groups: dict[tuple[str, dt.date, Side, int], list[Trade]] = {}
+    actions: dict[str, int] = {}
+    found: list[Move | list[Trade]] = []
     for move in moves:
         if not isinstance(move, Trade):
+            actions[move.instrument] = actions.get(move.instrument, 0) + 1
             found.append(move)
             continue
-        group = groups[move.instrument, move.on, move.side]
-        if move is group[0]:
-            found.append(_joined(group))
-    return found
+        key = (move.instrument, move.on, move.side, actions.get(move.instrument, 0))
+        if key not in groups:
+            groups[key] = []
+            found.append(groups[key])
+        groups[key].append(move)
+    return [_joined(move) if isinstance(move, list) else move for move in found]
 
 
 def _joined(trades: Sequence[Trade]) -> Trade:

@@ -100,6 +100,14 @@ def test_section_104_counts_a_split_between_sale_and_buy() -> None:
     assert book.held() == {"X": 300 - 30 + 30}
 
 
+def test_a_split_between_two_buys_of_a_day_keeps_them_apart() -> None:
+    """4 bought before a 3 for 1 split and 3 after it, on one day, are 15 shares that cost 30."""
+    split = action("SPLIT", START, 4, ratio=D(3), received=D(12))
+    book = uk([trade("a", "BUY", START, 4, 24), split, trade("b", "BUY", START, 3, 6)])
+    assert book.held() == {"X": 15}
+    assert [(lot.quantity, lot.cost) for lot in book.lots["X"]] == [(12, 24), (3, 6)]
+
+
 def wash(moves: list[Move]) -> LotBook:
     return LotBook("USD", "fifo", wash_days=30).run(moves)
 
