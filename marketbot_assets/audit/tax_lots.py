@@ -63,6 +63,7 @@ class LotBook:
         self._matches, self._at_value = matches, at_value
         self._wanted = {match.buy for found in matches.values() for match in found}
         self._bought: dict[tuple[str, ...], Lot] = {}
+        self._reserved: dict[tuple[str, ...], list[Lot]] = {}
         self._wash = None if wash_days is None else WashSales(wash_days, base)
 
     def run(self, moves: Sequence[Move]) -> "LotBook":
@@ -70,6 +71,8 @@ class LotBook:
         for move in moves:
             if isinstance(move, Trade) and move.executions in self._wanted:
                 self._bought[move.executions] = self._lot_of(move)
+        for sale, found in self._matches.items():  # taken out at once: no split of the pool reaches them
+            self._reserved[sale] = [self._bought[match.buy].take(match.bought, self.base) for match in found]
         for move in moves:
             if self._wash is not None:
                 self._wash.before(move.instrument, move.on, self.lots.get(move.instrument, []))
@@ -111,8 +114,8 @@ class LotBook:
     def _sell(self, trade: Trade) -> None:
         pieces, rules = [], []
         left = trade.quantity
-        for match in self._matches.get(trade.executions, ()):
-            piece = self._bought[match.buy].take(match.bought, self.base)
+        reserved = self._reserved.get(trade.executions, [])
+        for match, piece in zip(self._matches.get(trade.executions, ()), reserved, strict=True):
             piece.quantity = match.quantity
             pieces.append(piece)
             rules.append(match.rule)

@@ -108,6 +108,13 @@ def test_a_split_between_two_buys_of_a_day_keeps_them_apart() -> None:
     assert [(lot.quantity, lot.cost) for lot in book.lots["X"]] == [(12, 24), (3, 6)]
 
 
+def test_a_split_between_a_buy_and_a_sale_of_a_day() -> None:
+    """1 bought, 3 for 1, 3 sold and 3 bought, all on one day: the sale takes the first buy, the second one stays."""
+    split = action("SPLIT", START, 1, ratio=D(3), received=D(3))
+    book = uk([trade("a", "BUY", START, 1, 9), split, trade("b", "SELL", START, 3, 9), trade("c", "BUY", START, 3, 6)])
+    assert (book.held(), told(book)) == ({"X": 3}, [("a", 3, D(9), D(9), D(0))])
+
+
 def wash(moves: list[Move]) -> LotBook:
     return LotBook("USD", "fifo", wash_days=30).run(moves)
 
