@@ -1,6 +1,7 @@
 """Tax lots: the tax offices' own examples, corporate actions by hand, and slow ledgers that keep every single share."""
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -306,6 +307,24 @@ def test_merger_for_shares_and_cash() -> None:
     assert [(one.event, one.proceeds, one.lot.cost, one.gain) for one in book.disposals] == [("MERGER", 50, 25, 25)]
     (new,) = book.lots["Y"]
     assert (new.quantity, new.cost, new.acquired_on, book.held()) == (20, 75, START, {"Y": 20})
+
+
+def test_shares_received_go_first_by_their_old_date() -> None:
+    """Y bought on day 5; X of day 0 becomes Y on day 9 and goes first. Paid in euros, a cost in dollars gives no gain in euros."""
+    merger = action("MERGER", day(9), 10, ratio=D(1), received=D(10), other="Y", part_moved=D(1))
+    own = replace(trade("b", "BUY", day(5), 10, 50), instrument="Y")
+    sale = replace(trade("c", "SELL", day(20), 10, 120), instrument="Y", currency="EUR")
+    book = LotBook("USD", "fifo").run([trade("a", "BUY", START, 10, 100), own, merger, sale])
+    (one,) = book.disposals
+    assert (one.lot.executions, one.gain, one.gain_base) == (("a",), None, D(20))
+
+
+def test_spin_off_takes_its_part_of_a_carried_loss() -> None:
+    """A loss of 40 carried by 10 shares: a fifth of it goes over, 8 and 32, and none is lost."""
+    spin = action("SPIN_OFF", day(120), 10, ratio=D(1), received=D(10), other="Y", part_moved=D("0.2"))
+    sale = trade("b", "SELL", day(100), 10, 60)
+    book = wash([trade("a", "BUY", START, 10, 100), sale, trade("c", "BUY", day(110), 10, 50), spin])
+    assert [lot.carried_base for name in ("X", "Y") for lot in book.lots[name]] == [32, 8]
 
 
 @pytest.mark.parametrize(("kind", "cash", "gain"), [("DELISTING", 0, -100), ("MERGER", 130, 30)])
