@@ -181,6 +181,26 @@ def export_audit(first: str, last: str, out: str | None, as_json: bool) -> int:
     return 0
 
 
+@click.command("export-lots")
+@click.option("--year", type=click.IntRange(1990, 9998), help="Calendar year of the disposals; default: all.")
+@click.option(
+    "--method",
+    type=click.Choice(("fifo", "average", "section-104")),
+    help="Which shares go first; default: as the mandate's residence asks, else fifo.",
+)
+@click.option("--out", required=True, help="The CSV file of the disposals.")
+@click.option("--dividends", help="The CSV file of dividends and taxes withheld.")
+@JSON
+def export_lots(year: int | None, method: str | None, out: str, dividends: str | None, as_json: bool) -> int:
+    """Write tax lots, one row per disposal and lot, and compare their sums with the book. No tax advice."""
+    from marketbot_assets.commands.export_lots import export_lots as make
+    from marketbot_assets.commands.export_lots import export_lots_lines
+
+    view = made(lambda: make(year, method, out, dividends))
+    shown(view, export_lots_lines, as_json)
+    return 0 if view["meets"] else 1
+
+
 @click.command()
 @click.option("--session", help="The session, like 2018-12-24; default: all of them.")
 @JSON
@@ -288,7 +308,7 @@ def assess(year: int | None, first: str | None, last: str | None, html: str | No
 
 VIEW_COMMANDS: list[click.Command] = [
     *(status, controls, drift, performance, assess, explain, blast_radius, report, halt, resume, reconcile, repair),
-    *(verify, replay, leakcheck, prove, export_audit),
+    *(verify, replay, leakcheck, prove, export_audit, export_lots),
 ]
 
 
