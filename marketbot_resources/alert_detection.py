@@ -24,7 +24,8 @@ LEDGER = re.compile(
     r"\bledger\b|\bsigner\b|head was refused|transparency log|readonly database|read-only file system", re.IGNORECASE
 )
 DISK = re.compile(r"no space left|disk is full|disk quota|file too large", re.IGNORECASE)
-BROKER_STEPS = ("account_snapshot", "submissions")
+BROKER_STEPS = ("opening_balance", "account_snapshot", "submissions")
+BROKER = re.compile(r"broker|\balpaca\b|\bibkr\b", re.IGNORECASE)
 # Controls whose note is an alert of its own; every other one is a breach or a halt.
 OF_CONTROL: Mapping[str, str] = {
     "RC-67": "RECONCILIATION_BREAK",
@@ -128,7 +129,7 @@ def code_of_failure(step: str, reason: str) -> str:
         return "LEDGER_FAULT"
     if step.startswith("raw_") or step.endswith("_history"):
         return "PROVIDER_FAILURE"
-    if step in BROKER_STEPS and "broker" in reason.lower():
+    if step in BROKER_STEPS and BROKER.search(reason):
         return "BROKER_ERROR"
     return "SESSION_FAILED"
 

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate
 
 from marketbot_resources.notify.port import ANSWER_MAX, TIMEOUT_SECONDS, Acknowledged, Message, NotDelivered
@@ -77,7 +78,7 @@ class SmtpTransport:
             code, said = ask()
             if code not in (250, 251):
                 return NotDelivered(f"{who}: {_answer(code, said)}", lasting=code in _PERMANENT)
-        code, said = server.data(self._mail(message).as_bytes())
+        code, said = server.data(self._mail(message).as_bytes(policy=SMTP))
         if code != 250:
             return NotDelivered(_answer(code, said), lasting=code in _PERMANENT and code not in _PASSING)
         return Acknowledged(_answer(code, said))

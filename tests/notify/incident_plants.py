@@ -6,6 +6,7 @@ A plant gets the world and gives the home in which its alert must have been told
 import datetime as dt
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -80,9 +81,18 @@ def _scaled(name: str, factor: str) -> list[list[str]]:
     return [[name, NEXT, column, f"*{factor}"] for column in ("open", "high", "low", "close")]
 
 
+LOSSES = {
+    "{day: 0.02, week: 0.04, halt_day: 0.04}": "{day: 0.01, week: 0.02, halt_day: 0.015}",
+    "full_below: 0.05": "full_below: 0.005",
+    "{from: 0.05, to: 0.10,": "{from: 0.005, to: 0.10,",
+}
+
+
 def crash(world: World) -> Home:
-    """Everything falls by 14 %: losses of a day beyond RC-61, another rung, stops, limits that the market broke."""
-    return _ran(world, world.base(), ports=_prices(*_scaled("*", "0.86")))
+    """Everything falls by 14 %; 15 % are invested, so the limits of losses are lowered: RC-61, another rung, stops."""
+    home = world.base()
+    world.mandate(LOSSES)
+    return _ran(world, home, ports=_prices(*_scaled("*", "0.86")))
 
 
 def gap(world: World) -> Home:
@@ -90,38 +100,27 @@ def gap(world: World) -> Home:
     return _ran(world, world.base(), ports=_prices(*blanks))
 
 
-SESSIONS = (NEXT, AFTER, "2018-12-18", "2018-12-19")
+LOWER = {
+    "{target: 0.0475, warn: 0.0490, hard: 0.0500}": "{target: 0.0150, warn: 0.0160, hard: 0.0170}",
+    "{no_buys: 0.0500, trim: 0.0600, cure_sessions: 2}": "{no_buys: 0.0170, trim: 0.0600, cure_sessions: 1}",
+}
 
 
-def _dearest(home: Home) -> str:
-    """The provider's name of the largest holding."""
-    held = home.frame("positions", SECOND)
-    held = held[held["kind"] == "POSITION"]
-    name = held.loc[held["value_base"].astype(float).idxmax(), "instrument"]
-    listed = home.frame("instruments", SECOND).set_index("instrument")
-    return str(listed.loc[name, "source_id"])
-
-
-def _risen(home: Home) -> EditedPorts:
-    name = _dearest(home)
-    columns = ("open", "high", "low", "close")
-    return _prices(*([name, day, column, "*1.19"] for day in SESSIONS for column in columns))
-
-
-def risen(world: World) -> Home:
-    """The largest holding rises by 19 %: above its cap, and nobody bought."""
+def lowered(world: World) -> Home:
+    """The cap of a position is lowered below what is held."""
     home = world.base()
-    return _ran(world, home, ports=_risen(home))
+    world.mandate(LOWER)
+    return _ran(world, home)
 
 
 def overdue(world: World) -> Home:
     """The same, and the broker refuses to sell until the deadline is over."""
     home = world.base()
-    ports = _risen(home)
+    world.mandate(LOWER)
     EditedBroker.refuses = True
     try:
-        for session in SESSIONS:
-            world.run(home, session, {"broker": EditedBroker(), "ports": ports})
+        for session in (NEXT, AFTER, "2018-12-18"):
+            world.run(home, session, {"broker": EditedBroker()})
     finally:
         EditedBroker.refuses = False
     return home
@@ -193,18 +192,22 @@ def strange_order(world: World) -> Home:
 
 
 def skipped(world: World) -> Home:
-    """A session is left out; the next one closes it."""
-    return _ran(world, world.base(), AFTER)
+    """Data alone came in for a session; the next one closes it."""
+    home = world.base()
+    world.run(home, NEXT, job="data")
+    return _ran(world, home, AFTER)
 
 
-def rumour(world: World) -> Home:
-    line = f'"US-PFE",{AFTER},"RUMOUR",0.36,1.0,"USD","",{NEXT} 21:15:00.000000Z,true'
-    return _ran(world, world.base(), ports=EditedPorts(kind="corporate_actions", added=[line]))
+def loosened(world: World) -> Home:
+    """The file says a higher cap, and nobody approved it."""
+    home = world.known()
+    world.mandate({"{target: 0.0475, warn: 0.0490, hard: 0.0500}": "{target: 0.0475, warn: 0.0490, hard: 0.0600}"})
+    return _ran(world, home)
 
 
 def flag(world: World) -> Home:
     """`marketbot halt` in a process of its own, then a tick."""
-    home = world.base()
+    home = world.known()
     done = command(home.path, "halt", "--reason", "a drill", mandate=world.folder / "mandate.yaml")
     assert done.returncode == 0, done.stderr
     world.tick(home)
@@ -253,9 +256,11 @@ EVENING = "2018-12-13T00:40:00+00:00"
 
 
 def broker_away(world: World) -> Home:
-    """The broker's server answers 503 to every question."""
-    home, server, ports = _alpaca(world, "get_503=1.0", EVENING)
-    with serving(server):
+    """Nobody listens at the broker's address any more."""
+    home, server, ports = _alpaca(world, "", EVENING)
+    with serving(server), socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        os.environ["MARKETBOT_BROKER_URL"] = f"http://127.0.0.1:{closed.getsockname()[1]}"
         return _ran(world, home, FIRST, **ports)
 
 
@@ -308,7 +313,7 @@ def _changed_row(home: Home) -> None:
 
 def altered(world: World) -> Home:
     """A row of the ledger is changed by hand; the sensor's examination of the hour finds it."""
-    home = world.base()
+    home = world.known()
     _changed_row(home)
     world.tick(home)
     return home
@@ -339,7 +344,7 @@ def disk_full(world: World) -> Home:
 
 def disk_low(world: World) -> Home:
     """A disk with one hundredth left, seen by the sensor."""
-    base = world.base()
+    base = world.known()
     home = world.on_disk(base, 1 << 20)
     room = os.statvfs(home.path)
     (home.path / "filler").write_bytes(bytes(room.f_bavail * room.f_frsize - (384 << 10)))
@@ -359,7 +364,7 @@ def anchor_away(world: World) -> Home:
 
 def changed_number(world: World) -> Home:
     """A stored feature is another one than its inputs give."""
-    home = world.base()
+    home = world.known()
     from test_replay import cell
 
     cell(home, "features", SECOND)
@@ -379,7 +384,7 @@ def watcher_away(world: World) -> Home:
 
 def late(world: World) -> Home:
     """Half an hour and a second after the deadline, with no end: 18:45 in New York."""
-    home = world.base()
+    home = world.known()
     world.tick(home, StandingClock(at=f"{NEXT}T23:45:01+00:00"))
     return home
 
@@ -452,7 +457,7 @@ def model_changed(world: World) -> Home:
 PLANTS: Mapping[str, Plant] = {
     "crash": Plant(("HALT_B", "DRAWDOWN_RUNG", "STOP_HIT"), "every price falls by 14 %", HOOK, crash),
     "gap": Plant(("DATA_GAP",), "three of 63 names have no close", HOOK, gap),
-    "risen": Plant(("LIMIT_BREACH",), "the largest holding rises by 19 %", HOOK, risen),
+    "lowered": Plant(("LIMIT_BREACH",), "the cap of a position is lowered below what is held", HOOK, lowered),
     "overdue": Plant(("BREACH_OVERDUE",), "the same, and the broker refuses to sell past the deadline", HOOK, overdue),
     "by_hand": Plant(("RECONCILIATION_BREAK", "HALT_C", "SESSION_HALTED"), "five shares are bought by hand at the broker",
                      HOOK, by_hand),
@@ -461,10 +466,10 @@ PLANTS: Mapping[str, Plant] = {
     "refusing": Plant(("REJECT_STORM",), "the broker refuses every order", HOOK, refusing),
     "strange_order": Plant(("SESSION_REJECTED",), "an order nobody knows is open at the broker", HOOK, strange_order),
     "skipped": Plant(("SESSION_SKIPPED",), "a session is left out", HOOK, skipped),
-    "rumour": Plant(("SESSION_FAILED",), "a table breaks its schema", FAILURE, rumour),
+    "loosened": Plant(("SESSION_FAILED",), "the mandate is loosened without approval", FAILURE, loosened),
     "flag": Plant(("HALT_FLAG",), "`marketbot halt`", SENSOR, flag),
     "provider_down": Plant(("PROVIDER_FAILURE",), "both web services of prices answer 503", FAILURE, provider_down),
-    "broker_away": Plant(("BROKER_ERROR",), "the broker's server answers 503", FAILURE, broker_away),
+    "broker_away": Plant(("BROKER_ERROR",), "nobody listens at the broker's address", FAILURE, broker_away),
     "key_expired": Plant(("SECRET_MISSING",), "the broker's server refuses the key", FAILURE, key_expired),
     "in_doubt": Plant(("ORDER_UNKNOWN",), "the broker's server loses orders and answers 504", HOOK, in_doubt),
     "clock_off": Plant(("HALT_A",), "the broker's clock is ten minutes from ours", HOOK, clock_off),

@@ -22,7 +22,7 @@ import yaml
 sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("", "graph", "llm", "broker", "notify"))
 
 from alert_servers import HookServer, MailServer
-from graph_world import FIRST, QUIET, ROOT, SECOND, Home, Overrides
+from graph_world import FIRST, NEXT, QUIET, ROOT, SECOND, Home, Overrides
 
 from marketbot_assets.automation_alerts import alert_sensor
 from marketbot_assets.definitions import build_definitions
@@ -111,6 +111,13 @@ class World:
         self.mandate()
         return kept.copy(self.new().path)
 
+    def known(self) -> Home:
+        """The same, and the home knows its channels already: what the sensor reads is the mandate that is stored."""
+        home = self.base()
+        assert self.run(home, NEXT, only="mandate")
+        self.forget()
+        return home
+
     def run(
         self, home: Home, session: str, overrides: Overrides | None = None, job: str = "daily", only: str = ""
     ) -> bool:
@@ -146,9 +153,9 @@ class World:
 
     def told(self) -> dict[str, tuple[float, EmailMessage]]:
         """Title -> (when it arrived, the mail); a title that came twice is an error."""
-        titles = [str(mail["Subject"]) for mail in self.mail.mails]
+        titles = [str(mail["Subject"]).strip() for mail in self.mail.mails]
         assert len(set(titles)) == len(titles), sorted(titles)
-        return {str(m["Subject"]): (at, m) for m, at in zip(self.mail.mails, self.mail.at, strict=True)}
+        return {str(m["Subject"]).strip(): (at, m) for m, at in zip(self.mail.mails, self.mail.at, strict=True)}
 
     def forget(self) -> None:
         """Empties the mailbox and the webhooks."""

@@ -189,3 +189,13 @@ def test_a_control_without_differences_beside_it_is_told() -> None:
 )  # fmt: skip
 def test_a_disk_that_is_full_is_no_broken_ledger(reason: str, code: str) -> None:
     assert (code_of_failure("features", reason), code_of_storage(reason)) == (code, code)
+
+
+@pytest.mark.parametrize("step", ["opening_balance", "account_snapshot", "submissions"])
+@pytest.mark.parametrize(
+    "who", ["alpaca: /v2/account: the connection failed", "ibkr: 127.0.0.1:4002 refused", "the broker"]
+)
+def test_who_does_not_answer_at_a_step_of_the_broker_is_the_broker(step: str, who: str) -> None:
+    """Also on the first day, when the book is opened with what the broker holds."""
+    assert code_of_failure(step, who) == "BROKER_ERROR"
+    assert code_of_failure("features", who) == "SESSION_FAILED"

@@ -227,3 +227,18 @@ def test_doctor_and_status_know_ages(lake: Lake, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("MARKETBOT_SLACK_WEBHOOK")
     assert not alert_findings(lake, section, NOON)[0].good
     assert [one.good for one in alert_findings(None, None, NOON)] == [True]
+
+
+def test_a_long_mail_has_the_line_ends_of_the_protocol() -> None:
+    """RFC 5321 2.3.8: CR and LF together, and no line of the text beyond 998; servers refuse the rest."""
+    from marketbot_resources.notify.port import Acknowledged
+    from marketbot_resources.notify.text import message_of
+
+    with MailServer() as mail:
+        channel = {"name": "mail", "kind": "smtp", "host": "127.0.0.1", "port": mail.port, "security": "plain",
+                   "from": "bot@example.org", "to": ["me@example.org"]}  # fmt: skip
+        section = Notification.model_validate({"channels": [channel]})
+        text = " ".join(["session 2018-12-14: expected the mandate in force"] * 11)
+        message = message_of([raised("SESSION_FAILED", "mandate", "2018-12-14", text)], (107, "a" * 64))
+        assert isinstance(open_channel(section.channels[0], {}).send(message), Acknowledged)
+        assert text in mail.mails[0].get_content()
