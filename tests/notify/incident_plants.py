@@ -4,28 +4,32 @@ A plant gets the world and gives the home in which its alert must have been told
 """
 
 import datetime as dt
-import json
 import os
-import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from incident_world import StandingClock, World, at_home
+from incident_world import StandingClock, World
 
 # isort: split
-import alpaca_server
-import yaml
-from broker_home import at_broker, serving, write_mandate
-from fetch.harness import PatientTime
-from fetch.vendor_server import VendorServer
-from graph_world import AFTER, FIRST, NEXT, SECOND, Between, EditedPorts, Home, StrangeOrderBroker, command
-from provider_server import Asked, ProviderServer, Reply
-from vendor_world import CHART, TIINGO, Services, VendorPorts, routes, vendor_mandate
+from graph_world import AFTER, NEXT, SECOND, Between, EditedPorts, Home, StrangeOrderBroker, command
+from incident_servers import (
+    broker_away,
+    clock_off,
+    in_doubt,
+    key_expired,
+    left_open,
+    model_away,
+    model_changed,
+    model_dear,
+    model_refused,
+    provider_down,
+    ran,
+)
 
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import AccountReport, Acknowledgement, Execution, Kind, Order, OrderState, Side
@@ -68,11 +72,6 @@ class _Edited(Between):
         return self._broker.submit(order, at)
 
 
-def _ran(world: World, home: Home, session: str = NEXT, **ports: Any) -> Home:
-    world.run(home, session, ports or None)
-    return home
-
-
 def _prices(*edits: list[str]) -> EditedPorts:
     return EditedPorts(kind="prices", edits=list(edits))
 
@@ -92,12 +91,12 @@ def crash(world: World) -> Home:
     """Everything falls by 14 %; 15 % are invested, so the limits of losses are lowered: RC-61, another rung, stops."""
     home = world.base()
     world.mandate(LOSSES)
-    return _ran(world, home, ports=_prices(*_scaled("*", "0.86")))
+    return ran(world, home, ports=_prices(*_scaled("*", "0.86")))
 
 
 def gap(world: World) -> Home:
     blanks = [[name, NEXT, "close", ""] for name in ("US-BAC", "US-XOM", "US-GE")]
-    return _ran(world, world.base(), ports=_prices(*blanks))
+    return ran(world, world.base(), ports=_prices(*blanks))
 
 
 LOWER = {
@@ -110,7 +109,7 @@ def lowered(world: World) -> Home:
     """The cap of a position is lowered below what is held."""
     home = world.base()
     world.mandate(LOWER)
-    return _ran(world, home)
+    return ran(world, home)
 
 
 def overdue(world: World) -> Home:
@@ -154,7 +153,7 @@ def by_hand(world: World) -> Home:
         return replace(report, executions=(*report.executions, hand), cash=cash, positions=positions)
 
     with _reports(change):
-        return _ran(world, home, broker=EditedBroker())
+        return ran(world, home, broker=EditedBroker())
 
 
 def cash_gone(world: World) -> Home:
@@ -164,7 +163,7 @@ def cash_gone(world: World) -> Home:
         return replace(report, cash={**report.cash, "USD": report.cash["USD"] * Decimal("0.95")})
 
     with _reports(change):
-        return _ran(world, world.base(), broker=EditedBroker())
+        return ran(world, world.base(), broker=EditedBroker())
 
 
 def doubtful(world: World) -> Home:
@@ -173,7 +172,7 @@ def doubtful(world: World) -> Home:
     held = home.frame("positions", SECOND)
     name = sorted(held[held["kind"] == "POSITION"]["instrument"])[0]
     with _reports(lambda report: replace(report, average_price={name: Decimal(100_000)})):
-        return _ran(world, home, broker=EditedBroker())
+        return ran(world, home, broker=EditedBroker())
 
 
 def refusing(world: World) -> Home:
@@ -184,25 +183,25 @@ def refusing(world: World) -> Home:
         world.run(home, NEXT, {"broker": EditedBroker()})
     finally:
         EditedBroker.refuses = False
-    return _ran(world, home, AFTER)
+    return ran(world, home, AFTER)
 
 
 def strange_order(world: World) -> Home:
-    return _ran(world, world.base(), broker=StrangeOrderBroker())
+    return ran(world, world.base(), broker=StrangeOrderBroker())
 
 
 def skipped(world: World) -> Home:
     """Data alone came in for a session; the next one closes it."""
     home = world.base()
     world.run(home, NEXT, job="data")
-    return _ran(world, home, AFTER)
+    return ran(world, home, AFTER)
 
 
 def loosened(world: World) -> Home:
     """The file says a higher cap, and nobody approved it."""
     home = world.known()
     world.mandate({"{target: 0.0475, warn: 0.0490, hard: 0.0500}": "{target: 0.0475, warn: 0.0490, hard: 0.0600}"})
-    return _ran(world, home)
+    return ran(world, home)
 
 
 def flag(world: World) -> Home:
@@ -211,93 +210,6 @@ def flag(world: World) -> Home:
     done = command(home.path, "halt", "--reason", "a drill", mandate=world.folder / "mandate.yaml")
     assert done.returncode == 0, done.stderr
     world.tick(home)
-    return home
-
-
-@contextmanager
-def _services(world: World) -> Iterator[Services]:
-    plain = yaml.safe_load(vendor_mandate(world.new().path.parent).read_text(encoding="utf-8"))
-    world.mandate(plain=plain, heartbeat={"method": "POST"})
-    with VendorServer(routes()) as server:
-        made = Services(server, world.new().path, PatientTime())
-        VendorPorts.services = made
-        yield made
-
-
-def provider_down(world: World) -> Home:
-    """Both web services of prices answer 503."""
-    with _services(world) as services:
-        services.down(CHART)
-        services.down(TIINGO)
-        home = Home(services.home)
-        return _ran(world, home, FIRST, ports=VendorPorts())
-
-
-def _alpaca(world: World, faults: str, at: str, **more: Any) -> tuple[Home, Any, dict[str, Any]]:
-    home = world.new()
-    server = alpaca_server.open_server(
-        home.path.with_suffix(".alpaca"), seed=7, faults=faults, now=at, cash="1000000", shares={}
-    )
-    broker = (
-        f"{{name: alpaca, environment: paper, account: {alpaca_server.NUMBER}, participation_max: 0.02, "
-        "dedupes_client_id: true, resend: false}"
-    )
-    path = write_mandate(world.folder / "broker.yaml", broker, "19:30")
-    world.mandate(plain=yaml.safe_load(path.read_text(encoding="utf-8")))
-    os.environ |= {
-        "MARKETBOT_BROKER_URL": server.base,
-        "APCA_API_KEY_ID": more.get("key", alpaca_server.KEY),
-        "APCA_API_SECRET_KEY": alpaca_server.SECRET,
-    }
-    return home, server, at_broker(server.base)
-
-
-EVENING = "2018-12-13T00:40:00+00:00"
-
-
-def broker_away(world: World) -> Home:
-    """Nobody listens at the broker's address any more."""
-    home, server, ports = _alpaca(world, "", EVENING)
-    with serving(server), socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        os.environ["MARKETBOT_BROKER_URL"] = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        return _ran(world, home, FIRST, **ports)
-
-
-def key_expired(world: World) -> Home:
-    """F42: the broker's server does not know the key any more: HTTP 401 or 403."""
-    home, server, ports = _alpaca(world, "", EVENING, key="PKEXPIRED00000000001")
-    with serving(server):
-        return _ran(world, home, FIRST, **ports)
-
-
-def in_doubt(world: World) -> Home:
-    """The server takes nothing and answers 504; a resend is forbidden, so nobody knows."""
-    home, server, ports = _alpaca(world, "lose_504=1.0", EVENING)
-    with serving(server):
-        return _ran(world, home, FIRST, **ports)
-
-
-def clock_off(world: World) -> Home:
-    """The broker's clock is ten minutes from ours (RC-83)."""
-    home, server, ports = _alpaca(world, "drift=600", EVENING)
-    with serving(server):
-        return _ran(world, home, FIRST, **ports)
-
-
-def left_open(world: World) -> Home:
-    """Orders stay open at the broker after the close of their session; they are followed, then a tick."""
-    home, server, ports = _alpaca(world, "", EVENING)
-    with serving(server):
-        world.run(home, FIRST, ports)
-        server.control({"do": "pass_to", "at": "2018-12-13T20:50:00+00:00"})
-        for order in server.truth.orders():
-            server.truth.set_status(order["id"], "accepted")
-        server.control({"do": "pass_to", "at": "2018-12-13T21:30:00+00:00"})
-        for order in server.truth.orders():
-            server.truth.set_status(order["id"], "accepted")
-        world.run(home, FIRST, ports, job="order_following")
-        world.tick(home)
     return home
 
 
@@ -324,7 +236,7 @@ def signer_away(world: World) -> Home:
     home = world.base()
     os.environ["MARKETBOT_SIGNER_COMMAND"] = "/bin/false"
     try:
-        return _ran(world, home)
+        return ran(world, home)
     finally:
         del os.environ["MARKETBOT_SIGNER_COMMAND"]
 
@@ -333,13 +245,13 @@ def read_only(world: World) -> Home:
     """The disk of the home may not be written any more (remounted), and a run begins."""
     home = world.on_disk(world.base(), 4 << 20)
     subprocess.run(["mount", "-o", "remount,ro", str(home.path)], check=True)
-    return _ran(world, home)
+    return ran(world, home)
 
 
 def disk_full(world: World) -> Home:
     """A small disk is filled by the run itself."""
     home = world.on_disk(world.base(), 128 << 10)
-    return _ran(world, home)
+    return ran(world, home)
 
 
 def disk_low(world: World) -> Home:
@@ -359,7 +271,7 @@ def anchor_away(world: World) -> Home:
     place.write_text("not a folder", encoding="utf-8")
     world.mandate({"anchors: [] ": f'anchors: ["file:{place}"] '})
     world.run(home, NEXT)
-    return _ran(world, home, AFTER)
+    return ran(world, home, AFTER)
 
 
 def changed_number(world: World) -> Home:
@@ -379,7 +291,9 @@ def watcher_away(world: World) -> Home:
     world.mandate(heartbeat={"method": "POST"})
     world.watcher.faults.extend(["500"] * 8)
     world.run(home, NEXT)
-    return _ran(world, home, AFTER)
+    world.run(home, AFTER)
+    world.watcher.faults.clear()
+    return home
 
 
 def late(world: World) -> Home:
@@ -397,61 +311,6 @@ def weekly(world: World) -> Home:
     world.run(home, NEXT)
     world.tick(home)
     return home
-
-
-CHEAP = {
-    "provider": "openai",
-    "model": "gpt-test",
-    "knowledge_cutoff": "2018-10-31",
-    "usd_per_million_input": 2.5,
-    "usd_per_million_output": 10.0,
-}
-
-
-def _asking(world: World, *replies: Any, per_day: float = 0.5, kills: bool = False) -> Home:
-    """A mandate that asks one model at a server of ours; the session, and with a second reply one more."""
-    from marketbot_assets.commands.mandate import approve_now
-
-    home = world.base()
-    plain = yaml.safe_load((world.folder / "mandate.yaml").read_text(encoding="utf-8"))
-    world.mandate(plain=plain | {"llm": {"chain": [CHEAP], "usd_per_day": per_day}})
-    with ExitStack() as stack:
-        server = stack.enter_context(ProviderServer(replies[0]))
-        stack.enter_context(at_home(home))
-        os.environ |= {"OPENAI_API_KEY": "sk-test-9f8e7d6c5b4a39281706", "MARKETBOT_LLM_URL": server.url}
-        assert approve_now("ask for views")["needed"]
-        for session, reply in zip((NEXT, AFTER), replies, strict=False):
-            server.reply = reply
-            world.run(home, session)
-    return home
-
-
-def _views(fingerprint: str) -> Callable[[Asked], Reply]:
-    def views(asked: Asked) -> Reply:
-        lines = [json.loads(line) for line in asked.turns[-1][1].splitlines() if line.startswith("{")]
-        rows = [line for line in lines if line.get("facts") and "subject" in line][-10:]
-        said = [{"subject": r["subject"], "score": 0.3, "confidence": 0.6, "evidence": [min(r["facts"])]} for r in rows]
-        text = json.dumps({"themes": [], "sentiments": said, "risk_on": None, "quotes": []})
-        return Reply(text=text, model="gpt-test-2018-09", fingerprint=fingerprint, tokens=(9000, 700))
-
-    return views
-
-
-def model_away(world: World) -> Home:
-    return _asking(world, Reply(status=401, text="no such key"))
-
-
-def model_refused(world: World) -> Home:
-    """Answers that are no answer."""
-    return _asking(world, Reply(text="buy everything"))
-
-
-def model_dear(world: World) -> Home:
-    return _asking(world, _views("fp_1"), per_day=0.0001)
-
-
-def model_changed(world: World) -> Home:
-    return _asking(world, _views("fp_1"), _views("fp_2"))
 
 
 PLANTS: Mapping[str, Plant] = {
@@ -485,7 +344,7 @@ PLANTS: Mapping[str, Plant] = {
     "late": Plant(("RUN_LATE",), "the deadline passes without a run", SENSOR, late),
     "weekly": Plant(("WEEKLY_TEST",), "its day and hour have come", SENSOR, weekly),
     "model_away": Plant(("LLM_PROVIDER",), "the model's server answers 401", HOOK, model_away),
-    "model_refused": Plant(("LLM_REFUSED",), "the model answers in prose", HOOK, model_refused),
+    "model_refused": Plant(("LLM_REFUSED", "FEATURE_DRIFT"), "the model answers in prose", HOOK, model_refused),
     "model_dear": Plant(("LLM_BUDGET",), "the day's budget is a hundredth of a cent", HOOK, model_dear),
     "model_changed": Plant(("LLM_MODEL_CHANGED",), "another fingerprint answers", HOOK, model_changed),
 }  # fmt: skip

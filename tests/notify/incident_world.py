@@ -32,7 +32,7 @@ from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.unrecorded import Unrecorded
 from marketbot_resources.wiring import ClockResource, MandateResource
 
-WAIT_SECONDS = 120.0  # of a busy machine
+WAIT_SECONDS = 600.0  # of a busy machine, and of a notifier that waits to ask again
 CHECKED = ("ASSET_CHECK_EVALUATION", "STEP_FAILURE")
 
 
