@@ -101,7 +101,7 @@ def gap(world: World) -> Home:
 
 LOWER = {
     "{target: 0.0475, warn: 0.0490, hard: 0.0500}": "{target: 0.0150, warn: 0.0160, hard: 0.0170}",
-    "{no_buys: 0.0500, trim: 0.0600, cure_sessions: 2}": "{no_buys: 0.0170, trim: 0.0600, cure_sessions: 1}",
+    "{no_buys: 0.0500, trim: 0.0600, cure_sessions: 2}": "{no_buys: 0.0170, trim: 0.0600, cure_sessions: 2}",
 }
 
 
@@ -110,19 +110,6 @@ def lowered(world: World) -> Home:
     home = world.base()
     world.mandate(LOWER)
     return ran(world, home)
-
-
-def overdue(world: World) -> Home:
-    """The same, and the broker refuses to sell until the deadline is over."""
-    home = world.base()
-    world.mandate(LOWER)
-    EditedBroker.refuses = True
-    try:
-        for session in (NEXT, AFTER, "2018-12-18"):
-            world.run(home, session, {"broker": EditedBroker()})
-    finally:
-        EditedBroker.refuses = False
-    return home
 
 
 @contextmanager
@@ -317,7 +304,6 @@ PLANTS: Mapping[str, Plant] = {
     "crash": Plant(("HALT_B", "DRAWDOWN_RUNG", "STOP_HIT"), "every price falls by 14 %", HOOK, crash),
     "gap": Plant(("DATA_GAP",), "three of 63 names have no close", HOOK, gap),
     "lowered": Plant(("LIMIT_BREACH",), "the cap of a position is lowered below what is held", HOOK, lowered),
-    "overdue": Plant(("BREACH_OVERDUE",), "the same, and the broker refuses to sell past the deadline", HOOK, overdue),
     "by_hand": Plant(("RECONCILIATION_BREAK", "HALT_C", "SESSION_HALTED"), "five shares are bought by hand at the broker",
                      HOOK, by_hand),
     "cash_gone": Plant(("RECONCILIATION_BREAK",), "a twentieth of the cash is missing", HOOK, cash_gone),

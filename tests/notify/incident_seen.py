@@ -82,5 +82,5 @@ def seen(world: World, plant: Plant) -> Seen:
     kept = {key for entry in home.lake.ledger.entries(SENT) for key in told_in(entry)} if not beside else set()
     kept |= {key for kind, key, _ in beside if kind == SENT}
     assert {f"{code}/" for code in plant.codes} <= {f"{key.partition('/')[0]}/" for key in kept}
-    seconds = {code: arrived[code] - world.checked[world.finders.get(code, "alert_sensor")] for code in plant.codes}
+    seconds = {code: arrived[code] - (world.found.get(code) or world.checked["alert_sensor"]) for code in plant.codes}
     return Seen(seconds, tuple(sorted(set(arrived) - set(plant.codes))))

@@ -70,7 +70,7 @@ class World:
     hook: HookServer
     watcher: HookServer
     checked: dict[str, float] = field(default_factory=dict)
-    finders: dict[str, str] = field(default_factory=dict)  # code -> the step whose hook found it
+    found: dict[str, float] = field(default_factory=dict)  # code -> when the step was checked whose hook found it first
     kept: Path | None = None  # where the first home is kept for the next time
     mounts: list[Path] = field(default_factory=list)
     count: int = 0
@@ -132,7 +132,8 @@ class World:
                 if event is not None and event.event_type_value in CHECKED and event.step_key:
                     self.checked[event.step_key] = one.timestamp
                 elif one.user_message.startswith("alert ") and one.step_key:
-                    self.finders.setdefault(one.user_message.split()[2].partition("/")[0], one.step_key)
+                    code = one.user_message.split()[2].partition("/")[0]
+                    self.found.setdefault(code, self.checked[one.step_key])
         return result.success
 
     def tick(self, home: Home, clock: ClockResource | None = None) -> str:
@@ -160,7 +161,7 @@ class World:
     def forget(self) -> None:
         """Empties the mailbox and the webhooks."""
         self.checked.clear()
-        self.finders.clear()
+        self.found.clear()
         for server in (self.hook, self.watcher):
             server.posts.clear()
             server.requests.clear()
