@@ -6,11 +6,23 @@ calls for an alert (`marketbot_resources.alert_detection`), delivery (`marketbot
 
 import datetime as dt
 import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketbot_assets.digests import record_digests
-from marketbot_resources.alert_detection import NO_ROWS, MachineFacts, Rows, SessionRows, alerts_due
+from marketbot_resources.alert_codes import raised
+from marketbot_resources.alert_detection import (
+    NO_ROWS,
+    MachineFacts,
+    Rows,
+    SessionRows,
+    alerts_due,
+    code_of_failure,
+    code_of_storage,
+)
 from marketbot_resources.alerts import HEARTBEAT, KIND, Alert
+from marketbot_resources.clock import machine_now
 from marketbot_resources.delivery import digests_standing, record, standing
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry
@@ -18,12 +30,15 @@ from marketbot_resources.mandate import parse_mandate
 from marketbot_resources.mandate_file import read_mandate_text
 from marketbot_resources.mandate_notification import Notification
 from marketbot_resources.notifier_process import start_notifier
+from marketbot_resources.redaction import redactor
 from marketbot_resources.store.index import STATIC
+from marketbot_resources.unrecorded import REFUSED, Unrecorded
 
 if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
 RECENT_SESSIONS = 3
+STORAGE = ("LEDGER_FAULT", "DISK_LOW")
 TELLING = frozenset(
     {
         "session_end",
@@ -88,17 +103,45 @@ def found_now(lake: "Lake", machine: MachineFacts | None = None) -> list[Alert]:
 def tell(lake: "Lake", machine: MachineFacts | None = None, *, again: bool = False) -> list[Alert]:
     """Records what is new and starts the notifier when somebody has to be told; without channels it does nothing.
 
-    `again`: also for what an earlier notifier left. Returns the new alerts.
+    `again`: also for what an earlier notifier left. What the ledger does not take is told without it. Returns the new alerts.
     """
     section = notification_of(lake)
     if section is None:
         return []
-    new = record(lake.ledger, found_now(lake, machine))
-    if new or (again and standing(lake.ledger, section)) or _beat_is_due(lake.ledger, section):
+    found, beside = found_now(lake, machine), Unrecorded(lake.home)
+    try:
+        new = record(lake.ledger, found)
+    except REFUSED:
+        return _tell_beside(lake.home, section, found)
+    left = again and (standing(lake.ledger, section) or beside.lines())
+    if new or left or _beat_is_due(lake.ledger, section):
         start_notifier(lake.home, section)
     if record_digests(lake, section) or (again and digests_standing(lake.ledger, section)):
         start_notifier(lake.home, section)  # after the alerts: one that is there already is waited for, or waits
     return new
+
+
+def tell_unrecorded(home: Path, alerts: Sequence[Alert]) -> list[Alert]:
+    """Tells what no ledger took, by the channels of the mandate file; returns what nobody had told before."""
+    section = parse_mandate(read_mandate_text()).notification
+    return [] if section is None else _tell_beside(home, section, alerts)
+
+
+_beside: dict[Path, Unrecorded] = {}  # where no file can be written, this process remembers what it told
+
+
+def _tell_beside(home: Path, section: Notification, alerts: Sequence[Alert]) -> list[Alert]:
+    beside = _beside.setdefault(home, Unrecorded(home))
+    new = beside.add_alerts(alerts)
+    if new:
+        start_notifier(home, section, unrecorded=[(KIND, alert.key, alert.body()) for alert in new])
+    return new
+
+
+def storage_fault(error: Exception) -> Alert:
+    """The alert for a ledger or a store that cannot be used, once per UTC day."""
+    said = redactor().text(f"{type(error).__name__}: {error}")
+    return raised(code_of_storage(said), "storage", machine_now().date().isoformat(), said)
 
 
 def _beat_is_due(ledger: Ledger, section: Notification) -> bool:
@@ -108,8 +151,23 @@ def _beat_is_due(ledger: Ledger, section: Notification) -> bool:
 
 def tell_safely(lake: "Lake", log: logging.Logger) -> None:
     """`tell` for a run: whatever goes wrong is logged and stops nothing. The sensor looks again."""
+    _safely(log, lambda: tell(lake), lake.home)
+
+
+def tell_failure(lake: "Lake", log: logging.Logger, session: str, step: str, reason: str, refused: Exception) -> None:
+    """Tells a failed step that the ledger refused to record, and that it did; if it failed for that reason, that alone."""
+    failed, storage = raised(code_of_failure(step, reason), step, session, reason), storage_fault(refused)
+    alerts = [storage] if failed.code in STORAGE else [failed, storage]
+    _safely(log, lambda: tell_unrecorded(lake.home, alerts), lake.home)
+
+
+def _safely(log: logging.Logger, telling: Callable[[], list[Alert]], home: Path) -> None:
     try:
-        for alert in tell(lake):
+        try:
+            told = telling()
+        except REFUSED as error:  # neither ledger nor store can be read
+            told = tell_unrecorded(home, [storage_fault(error)])
+        for alert in told:
             log.warning(f"alert {alert.severity.name} {alert.key}: {alert.message}")
     except Exception as error:  # the edge to the notifier: a run never fails because nobody could be told
         log.error(f"alerts: {type(error).__name__}: {error}")

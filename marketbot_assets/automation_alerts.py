@@ -9,19 +9,22 @@ from collections.abc import Collection
 
 import dagster as dg
 
-from marketbot_assets.alerting import notification_of, tell, weekly_due
+from marketbot_assets.alerting import notification_of, storage_fault, tell, tell_unrecorded, weekly_due
 from marketbot_assets.automation_switch import sensor_status
+from marketbot_resources import settings
 from marketbot_resources.alert_detection import OFF, MachineFacts
 from marketbot_resources.alerts import KIND
 from marketbot_resources.calendars import computed_cutoff, decision_sessions
 from marketbot_resources.clock import Clock, machine_now
 from marketbot_resources.halt_sources import open_halt
+from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.mandate import Calendar, Mandate, Schedule
 from marketbot_resources.model import utc_text
 from marketbot_resources.redaction import redacting
 from marketbot_resources.sessions import book_open
 from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.resource import StoreResource
+from marketbot_resources.unrecorded import REFUSED
 from marketbot_resources.wiring import ClockResource, MandateResource
 
 GRACE = dt.timedelta(minutes=30)  # what was decided by the deadline still has to be sent and recorded
@@ -46,8 +49,10 @@ def late_sessions(
     )
 
 
-def machine_facts(lake: Lake, mandate: Mandate, clock: Clock, now: dt.datetime) -> MachineFacts:
-    """What the machine shows at `now`. On the replay clock no session is late."""
+def machine_facts(
+    lake: Lake, mandate: Mandate, clock: Clock, now: dt.datetime, *, examine: bool = False
+) -> MachineFacts:
+    """What the machine shows at `now`. On the replay clock no session is late. `examine`: recompute the whole ledger."""
     ledger = lake.ledger
     late: tuple[tuple[str, str], ...] = ()
     if clock.live:
@@ -57,7 +62,9 @@ def machine_facts(lake: Lake, mandate: Mandate, clock: Clock, now: dt.datetime) 
     disk, flag, section = shutil.disk_usage(lake.home), open_halt(lake.home).read(), notification_of(lake)
     halt = (flag.word, flag.reason) if flag.status != OFF else (OFF, "")
     tests = weekly_due(section, now) if section is not None else ()
-    return MachineFacts(now.date().isoformat(), late, disk.free / disk.total, halt=halt, tests=tests)
+    fault = (first_fault(ledger) if examine else None) or ""
+    day = now.date().isoformat()
+    return MachineFacts(day, late, disk.free / disk.total, halt=halt, ledger_fault=fault, tests=tests)
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=sensor_status("alerts"))
@@ -65,10 +72,21 @@ def machine_facts(lake: Lake, mandate: Mandate, clock: Clock, now: dt.datetime) 
 def alert_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource, mandate_file: MandateResource, clock: ClockResource
 ) -> dg.SkipReason:
-    """Each half minute: records what calls for an alert and starts the notifier for what nobody has acknowledged."""
-    lake = store.lake
-    if notification_of(lake) is None:
-        return dg.SkipReason("the mandate names no channel: alerts are not sent")
-    new = tell(lake, machine_facts(lake, mandate_file.load(), clock.open(), machine_now()), again=True)
-    recorded = len(lake.ledger.entries(KIND))
+    """Each half minute: records what calls for an alert and starts the notifier for what nobody has acknowledged.
+
+    Once an hour the whole ledger is examined.
+    """
+    now = machine_now()
+    hour = f"{now:%Y-%m-%dT%H}"
+    try:
+        lake = store.lake
+        if notification_of(lake) is None:
+            return dg.SkipReason("the mandate names no channel: alerts are not sent")
+        facts = machine_facts(lake, mandate_file.load(), clock.open(), now, examine=context.cursor != hour)
+        context.update_cursor(hour)
+        new = tell(lake, facts, again=True)
+        recorded = len(lake.ledger.entries(KIND))
+    except REFUSED as error:
+        new = tell_unrecorded(settings.home(), [storage_fault(error)])
+        return dg.SkipReason(f"ledger or store cannot be used; {len(new)} new alerts told without it: {error}")
     return dg.SkipReason(f"{len(new)} new alerts, {recorded} recorded in all")

@@ -10,6 +10,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import record_failure
 from marketbot_resources.store.resource import session_from_key
+from marketbot_resources.unrecorded import REFUSED
 
 BOOK_TAGS = {"marketbot/book": "paper-1", "dagster/retry_on_asset_or_op_failure": "false"}
 RUN_TAGS = {**BOOK_TAGS, "dagster/max_retries": "0", "dagster/max_runtime_seconds": "900"}
@@ -30,7 +31,7 @@ client order id, its intent is in the ledger before it leaves, what is in doubt 
 @dg.failure_hook(name="note_failure", required_resource_keys={"store"})
 def note_failure(context: dg.HookContext) -> None:
     """Writes to the ledger at which step and why a session's run ended, and tells it."""
-    from marketbot_assets.alerting import tell_safely
+    from marketbot_assets.alerting import tell_failure, tell_safely
 
     run = context.instance.get_run_by_id(context.run_id)
     key = run.tags.get("dagster/partition") if run else None
@@ -39,8 +40,14 @@ def note_failure(context: dg.HookContext) -> None:
     error = context.op_exception
     said = redactor().text(str(error or "").strip())  # before it is cut: half a secret is not recognised
     reason = said.splitlines()[0] if said else type(error).__name__
-    record_failure(context.resources.store.lake.ledger, session_from_key(key), context.run_id, context.step_key, reason)
-    tell_safely(context.resources.store.lake, context.log)
+    lake, step = context.resources.store.lake, context.step_key
+    try:
+        record_failure(lake.ledger, session_from_key(key), context.run_id, step, reason)
+    except REFUSED as refused:
+        context.log.error(f"the failure of {step} is not recorded: {refused}")
+        tell_failure(lake, context.log, key, step, reason, refused)
+        return
+    tell_safely(lake, context.log)
 
 
 TRADING = ["book", "portfolio", "risk", "execution", "audit"]

@@ -14,14 +14,18 @@ from marketbot_resources.ledger.record import Entry
 
 Rows = Sequence[Mapping[str, object]]
 OFF, HALTS, NO_ROWS = "off", "HALT", ()
-FLAG = "flag"
+FLAG, CASH = "flag", "CASH"
 SECRET = re.compile(
     r"key in the environment|\bno key\b|\b40[13]\b|unauthori[sz]ed|forbidden|(?:key|token|password|credential)\S* (?:\S+ ){0,3}"
     r"(?:expired|revoked|invalid|refused|missing)",
     re.IGNORECASE,
 )
-LEDGER = re.compile(r"\bledger\b|\bsigner\b|head was refused|transparency log", re.IGNORECASE)
-BROKER_STEPS = ("account_snapshot", "submissions")
+LEDGER = re.compile(
+    r"\bledger\b|\bsigner\b|head was refused|transparency log|readonly database|read-only file system", re.IGNORECASE
+)
+DISK = re.compile(r"no space left|disk is full|disk quota|file too large", re.IGNORECASE)
+BROKER_STEPS = ("opening_balance", "account_snapshot", "submissions")
+BROKER = re.compile(r"broker|\balpaca\b|\bibkr\b", re.IGNORECASE)
 # Controls whose note is an alert of its own; every other one is a breach or a halt.
 OF_CONTROL: Mapping[str, str] = {
     "RC-67": "RECONCILIATION_BREAK",
@@ -84,7 +88,7 @@ def _all(entries: Sequence[Entry], sessions: Sequence[SessionRows], machine: Mac
         yield from _of_entry(entry)
     yield from _orders_in_doubt(entries)
     for rows in sessions:
-        yield from _of_verdict(rows)
+        yield from _of_verdict(rows, _told_by_reconciliation(rows))
         yield from _of_reconciliation(rows)
         yield from _of_book(rows)
     if machine is not None:
@@ -119,13 +123,20 @@ def code_of_failure(step: str, reason: str) -> str:
     """Which alert a failed step is, by the step and what the error said; what is not recognised is a failed session."""
     if SECRET.search(reason):
         return "SECRET_MISSING"
+    if DISK.search(reason):
+        return "DISK_LOW"
     if LEDGER.search(reason):
         return "LEDGER_FAULT"
     if step.startswith("raw_") or step.endswith("_history"):
         return "PROVIDER_FAILURE"
-    if step in BROKER_STEPS and "broker" in reason.lower():
+    if step in BROKER_STEPS and BROKER.search(reason):
         return "BROKER_ERROR"
     return "SESSION_FAILED"
+
+
+def code_of_storage(reason: str) -> str:
+    """Which alert a home is that cannot be read or written: a full disk, else the ledger's."""
+    return "DISK_LOW" if DISK.search(reason) else "LEDGER_FAULT"
 
 
 def _orders_in_doubt(entries: Sequence[Entry]) -> Iterator[Alert]:
@@ -139,12 +150,18 @@ def _orders_in_doubt(entries: Sequence[Entry]) -> Iterator[Alert]:
             yield raised("ORDER_UNKNOWN", name, day, f"order {name}: sent, and its answer is not known")
 
 
-def _of_verdict(rows: SessionRows) -> Iterator[Alert]:
-    named = set()
+def _told_by_reconciliation(rows: SessionRows) -> frozenset[str]:
+    """Controls whose news the session's own differences bring, name by name: RC-67 all of them, RC-68 those of cash."""
+    broken = {str(row["kind"]) for row in rows.reconciliation if str(row["outcome"]) == "break"}
+    return frozenset({"RC-67"} if broken else ()) | frozenset({"RC-68"} if CASH in broken else ())
+
+
+def _of_verdict(rows: SessionRows, elsewhere: frozenset[str]) -> Iterator[Alert]:
+    named = set(elsewhere)
     for row in rows.verdict:
-        status = str(row["status"])
-        if row["kind"] == "BREACH" and status != "PASS":
-            named.add(str(row["control"]))
+        control, status = str(row["control"]), str(row["status"])
+        if row["kind"] == "BREACH" and status != "PASS" and control not in elsewhere:
+            named.add(control)
             yield _breach(rows.session, row, status)
     for row in rows.verdict:
         control, status = str(row["control"]), str(row["status"])

@@ -18,6 +18,7 @@ from marketbot_resources.model import utc_text
 from marketbot_resources.notify.port import Acknowledged, Message, NotDelivered, Transport
 from marketbot_resources.notify.text import message_of
 from marketbot_resources.redaction import redactor
+from marketbot_resources.unrecorded import Records
 
 Told = Acknowledged | NotDelivered
 Watcher = Callable[[str, str], Told]
@@ -50,7 +51,7 @@ class Delivery:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Records,
         section: Notification,
         transports: Mapping[str, Transport],
         *,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from marketbot_resources.alerts import FAILED, KIND, SENT, Alert, Severity, alert_of, told_in
-from marketbot_resources.calendars import wall_clock_at
 from marketbot_resources.ledger.record import Entry
 from marketbot_resources.mandate_notification import Notification, QuietHours
 
@@ -187,4 +186,6 @@ def _held_until(alert: Alert, quiet: QuietHours | None, now: dt.datetime) -> dt.
     if not inside:
         return now
     day = local.date() + dt.timedelta(days=1) if over_midnight and at >= begin else local.date()
+    from marketbot_resources.calendars import wall_clock_at  # brings the whole mandate: a notifier starts without it
+
     return wall_clock_at(day, until, quiet.timezone)

@@ -4,11 +4,13 @@ import atexit
 import json
 import subprocess
 import sys
-import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from marketbot_resources import settings
 from marketbot_resources.mandate_notification import Notification
+from marketbot_resources.unrecorded import HANDED_MAX, Line
 
 COMMAND = (sys.executable, "-m", "marketbot_resources.notifier")
 SECONDS_MAX = 1800.0
@@ -23,25 +25,32 @@ def _reap() -> None:
 atexit.register(_reap)
 
 
-def start_notifier(home: Path, section: Notification, command: tuple[str, ...] = COMMAND) -> int:
+def start_notifier(
+    home: Path, section: Notification, command: tuple[str, ...] = COMMAND, unrecorded: Sequence[Line] = ()
+) -> int:
     """Starts one notifier and returns its process id. It lives until every channel had its turn, and outlives a run that ends.
 
-    Raises OSError when no process can be started.
+    `unrecorded`: what no ledger took. Nothing is written to a disk: it may be full. Raises OSError when no process can be started.
     """
     _reap()
     seconds = min((len(section.channels) * section.escalate_minutes + 1) * 60.0, SECONDS_MAX)
-    told = {"home": str(home), "notification": section.model_dump(mode="json", by_alias=True), "seconds": seconds}
-    with tempfile.TemporaryFile() as given:
-        given.write(json.dumps(told).encode())
-        given.seek(0)
-        process = subprocess.Popen(
-            command,
-            stdin=given,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=settings.CHECKOUT,
-            env=settings.notifier_environment(),
-            start_new_session=True,
-        )
+    told = {
+        "home": str(home),
+        "notification": section.model_dump(mode="json", by_alias=True),
+        "seconds": seconds,
+        "unrecorded": [list(line) for line in unrecorded[:HANDED_MAX]],
+    }
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=settings.CHECKOUT,
+        env=settings.notifier_environment(),
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    with suppress(BrokenPipeError), process.stdin as pipe:  # one that died at once has nothing to read
+        pipe.write(json.dumps(told).encode())
     _started.append(process)
     return process.pid

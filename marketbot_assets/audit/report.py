@@ -1,13 +1,14 @@
 """The daily report: one self-contained page without scripts, and its headline numbers as JSON values. Pure.
 
-The same facts give the same bytes. Not here: the facts (`report_facts`), the sections (`report_book`, `report_explained`,
-`report_llm`, `report_risk`, `report_measures`, `report_orders`, `report_costs`, `report_results`, `report_evidence`), how it is
-stored or sent.
+The same facts give the same bytes. Not here: the facts (`report_facts`), the sections (`report_alerts`, `report_book`,
+`report_explained`, `report_llm`, `report_risk`, `report_measures`, `report_orders`, `report_costs`, `report_results`,
+`report_evidence`), how it is stored or sent.
 """
 
 import math
 
 from marketbot_assets.audit.llm_numbers import book_influence, standing, tries
+from marketbot_assets.audit.report_alerts import alerts_section
 from marketbot_assets.audit.report_book import headroom_share, nav_section, nearest, stops_section, weights_section
 from marketbot_assets.audit.report_costs import costs_section
 from marketbot_assets.audit.report_evidence import (
@@ -49,6 +50,7 @@ SECTIONS = (
     ("parts", "Parts of the risk"),
     ("backtest", "Back-test"),
     ("limits", "Limits"),
+    ("alerts", "Alerts"),
     ("orders", "Orders"),
     ("fills", "Fills and costs"),
     ("shortfall", "What orders cost"),
@@ -87,6 +89,7 @@ def build_report(facts: ReportFacts) -> str:
             parts_section(facts),
             backtest_section(facts),
             limits_section(facts),
+            alerts_section(facts),
             orders_section(facts),
             fills_section(facts),
             costs_section(facts),

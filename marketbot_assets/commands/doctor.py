@@ -43,6 +43,7 @@ def examine() -> list[Finding]:
         _ledger(),
         *_halt(),
         *page_findings(machine_now()),
+        *_alerts(),
         _money(),
     ]
 
@@ -203,6 +204,18 @@ def _halt() -> list[Finding]:
         mend = f"set it to off where it stands: {name}" if name != FILE_SOURCE else "marketbot resume --reason TEXT"
         found.append(Finding(f"halt {name}", own.status == OFF, told, mend))
     return found
+
+
+def _alerts() -> list[Finding]:
+    """Whether people would hear of an alert; nothing is sent."""
+    from marketbot_assets.commands.alert_state import alert_findings
+    from marketbot_resources.clock import machine_now
+
+    try:
+        lake = existing_lake() if _has_book() else None
+        return alert_findings(lake, load_mandate().notification, machine_now())
+    except MarketbotError as error:
+        return [Finding("alerts", False, redactor().text(str(error)), "see the findings above")]
 
 
 def _money() -> Finding:

@@ -7,11 +7,13 @@ import datetime as dt
 import math
 from typing import TYPE_CHECKING, cast
 
+from marketbot_assets.commands.alert_state import alert_lines, alert_state
 from marketbot_assets.commands.halt_broker import progress
 from marketbot_assets.commands.home import existing_lake, load_mandate
 from marketbot_assets.commands.llm_state import llm_line, llm_state
 from marketbot_assets.commands.reconcile import newest_row, unsettled_orders
 from marketbot_assets.commands.sessions import LAST_ASSET, WAITING, next_session, waiting_for
+from marketbot_resources.clock import machine_now
 from marketbot_resources.errors import UsageError
 from marketbot_resources.halt import OFF, HaltFlag, combined
 from marketbot_resources.halt_sources import open_halt
@@ -57,11 +59,11 @@ def status(*, ask_broker: bool = True) -> View:
         },
         "halt_sources": {name: own.word for name, own in sources},
         **dict.fromkeys(("sessions", "book", "limits", "open_orders", "in_doubt_orders", "failure")),
-        **dict.fromkeys(("trading_state", "breaches", "flatten", "llm")),
+        **dict.fromkeys(("trading_state", "breaches", "flatten", "llm", "alerts")),
     }
     if problem is None:
         orders = unsettled_orders(lake.ledger)
-        view["llm"] = llm_state(lake, load_mandate())
+        view["llm"], view["alerts"] = llm_state(lake, load_mandate()), alert_state(lake)
         view["sessions"], view["failure"] = _sessions(lake), _failure(lake)
         view["book"], view["limits"] = _book(lake), _limits(lake)
         view["trading_state"], view["breaches"] = _trading_state(lake, flag)
@@ -210,6 +212,9 @@ def _next(view: View) -> tuple[str, bool]:
     go_on = f"marketbot run --session {following}" if following else "every session of the calendar has been run"
     if state in BAD_ENDS:
         return f"read why (marketbot report --session {last}), then: {go_on}", False
+    alerts = view["alerts"]
+    if isinstance(alerts, dict) and alerts["failing"]:
+        return f"nobody has heard of {alerts['failing'][0]}: marketbot alerts test; then: {go_on}", False
     if view["in_doubt_orders"]:
         return "an order has no answer from the broker: marketbot reconcile; the next session settles it or halts", True
     if state == WAITING:
@@ -241,6 +246,9 @@ def status_lines(view: View) -> list[str]:
     anchors = view["anchors"]
     lines += _line("anchors", ", ".join(anchors) if isinstance(anchors, list) and anchors else NO_ANCHOR)
     lines += _line("models", llm_line(cast("View | None", view["llm"]))) if ledger["whole"] else []
+    if ledger["whole"]:
+        told = alert_lines(cast("View | None", view["alerts"]), machine_now())
+        lines += [line for n, one in enumerate(told) for line in _line("" if n else "alerts", one)]
     lines += _line("store", f"{view['store_objects']} objects")
     if isinstance(failure, dict):
         lines += _line("last failure", f"session {failure['session']}: {failure['reason']}")

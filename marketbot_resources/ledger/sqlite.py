@@ -137,7 +137,7 @@ class SqliteLedger(Ledger):
     def _select(self, where: str, values: tuple[object, ...]) -> list[Row]:
         with self._database.connection() as connection:
             rows = connection.execute(f"select {_ROW} from entry {where}", values).fetchall()
-        return [Row(seq, kind, key, bytes(record), bytes(leaf)) for seq, kind, key, record, leaf in rows]
+        return [Row(seq, kind, key, _bytes(record), _bytes(leaf)) for seq, kind, key, record, leaf in rows]
 
 
 def _size(connection: sqlite3.Connection) -> int:
@@ -161,3 +161,8 @@ def _node(connection: sqlite3.Connection, level: int, place: int) -> bytes:
     if row is None:
         raise LedgerError(f"ledger: expected node {place} of level {level}, found none; run `marketbot verify`")
     return bytes(row[0])
+
+
+def _bytes(cell: bytes | str) -> bytes:
+    """A cell that somebody changed may have become text: its hash tells."""
+    return cell.encode() if isinstance(cell, str) else bytes(cell)

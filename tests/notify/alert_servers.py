@@ -76,6 +76,8 @@ class MailServer:
             return "554 looks like spam"
         content = envelope.content
         assert isinstance(content, bytes)
+        if b"\n" in content.replace(b"\r\n", b""):
+            return "554 bare newline"  # what servers of today refuse (RFC 5321 2.3.8)
         mail = email.message_from_bytes(content, policy=email.policy.default)
         assert isinstance(mail, EmailMessage)
         self.taken.append(mail)

@@ -4,7 +4,13 @@ import pytest
 
 from marketbot_assets.book.schema import BREAK, EXPLAINED, LOCKED, MATCH
 from marketbot_resources.alert_codes import CODES
-from marketbot_resources.alert_detection import MachineFacts, SessionRows, alerts_due
+from marketbot_resources.alert_detection import (
+    MachineFacts,
+    SessionRows,
+    alerts_due,
+    code_of_failure,
+    code_of_storage,
+)
 from marketbot_resources.alerts import Alert, Severity, subject_of
 from marketbot_resources.ledger.record import Entry, Json
 
@@ -35,6 +41,10 @@ def book(*items: tuple[str, str, str], before: str = "") -> SessionRows:
 
 def compared(outcome: str) -> SessionRows:
     return SessionRows(DAY, reconciliation=[{"kind": "POSITION", "key": "MBA", "outcome": outcome, "message": "m"}])
+
+
+def broken(kind: str, *rows: dict[str, object]) -> SessionRows:
+    return SessionRows(DAY, rows, [{"kind": kind, "key": "K", "outcome": "break", "message": "m"}])
 
 
 def doubt(*states: str) -> list[Entry]:
@@ -151,3 +161,41 @@ def test_long_subjects_stay_apart_and_fit() -> None:
     assert one != other
     assert len(one) == len(other) == 120
     assert subject_of("a/b\nc") == "a|b c"
+
+
+@pytest.mark.parametrize(
+    ("kind", "control", "told"),
+    [("POSITION", "RC-67", ["POSITION K"]), ("FILL", "RC-67", ["FILL K"]), ("CASH", "RC-67", ["CASH K"]),
+     ("CASH", "RC-68", ["CASH K"]), ("POSITION", "RC-68", ["POSITION K", "RC-68"])],
+)  # fmt: skip
+@pytest.mark.parametrize("row_kind", ["CONTROL", "BREACH"])
+def test_a_break_is_told_once(kind: str, control: str, told: list[str], row_kind: str) -> None:
+    """By the difference itself; the control that counts the same differences says nothing more, one of other differences does."""
+    found = alerts_due([], [broken(kind, row(row_kind, control, "HALT", halt_class="B"))])
+    assert [(one.code, one.subject) for one in found] == [("RECONCILIATION_BREAK", name) for name in told]
+
+
+def test_a_control_without_differences_beside_it_is_told() -> None:
+    """RC-67 that could not be computed, or rows of another session: the control speaks."""
+    (one,) = alerts_due([], [verdict(row("CONTROL", "RC-67", "HALT"))])
+    assert (one.code, one.subject) == ("RECONCILIATION_BREAK", "RC-67")
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [("ledger: expected to use x, found: database or disk is full", "DISK_LOW"), ("[Errno 28] No space left on device", "DISK_LOW"),
+     ("ledger: expected to use x, found: attempt to write a readonly database", "LEDGER_FAULT"),
+     ("[Errno 122] Disk quota exceeded", "DISK_LOW")],
+)  # fmt: skip
+def test_a_disk_that_is_full_is_no_broken_ledger(reason: str, code: str) -> None:
+    assert (code_of_failure("features", reason), code_of_storage(reason)) == (code, code)
+
+
+@pytest.mark.parametrize("step", ["opening_balance", "account_snapshot", "submissions"])
+@pytest.mark.parametrize(
+    "who", ["alpaca: /v2/account: the connection failed", "ibkr: 127.0.0.1:4002 refused", "the broker"]
+)
+def test_who_does_not_answer_at_a_step_of_the_broker_is_the_broker(step: str, who: str) -> None:
+    """Also on the first day, when the book is opened with what the broker holds."""
+    assert code_of_failure(step, who) == "BROKER_ERROR"
+    assert code_of_failure("features", who) == "SESSION_FAILED"
