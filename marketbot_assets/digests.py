@@ -222,7 +222,7 @@ def _alerts(ledger: Ledger, days: Sequence[dt.date]) -> tuple[int, int]:
 
 
 def _coming(mandate: Mandate, day: dt.date, last: "Day") -> tuple[str, ...]:
-    from marketbot_assets.portfolio.eligibility import is_rebalance
+    from marketbot_assets.portfolio.cadence import is_rebalance
 
     following = decision_sessions(mandate.calendar, day + dt.timedelta(days=1), day + dt.timedelta(days=15))
     lines = []

@@ -31,6 +31,8 @@ class Records(Protocol):
 
     def entries(self, kind: str, prefix: str = "") -> list[Entry]: ...
 
+    def get(self, kind: str, key: str) -> Entry | None: ...
+
     def append(self, kind: str, key: str, body: Mapping[str, Json]) -> object: ...
 
     def head(self) -> tuple[int, str]: ...
@@ -118,6 +120,10 @@ class WithUnrecorded:
             if its == kind and key.startswith(prefix) and key not in keys and _sound(kind, key, body)
         ]
         return known + more
+
+    def get(self, kind: str, key: str) -> Entry | None:
+        """One of them, as `entries` gives it; None when there is none."""
+        return next((entry for entry in self.entries(kind, key) if entry.key == key), None)
 
     def append(self, kind: str, key: str, body: Mapping[str, Json]) -> object:
         """Into the ledger, else beside it."""
