@@ -139,7 +139,7 @@ class SqliteRow:
 
 
 class PostgresRow:
-    """The row `ledger.halt` of the ledger's database, which the role marketbot_halt may set. The schema stands in halt.sql."""
+    """The row `ledger.halt` of the ledger's database, which the role marketbot_halt may set. The schema stands in `migrations`."""
 
     name = "database row"
 

@@ -135,9 +135,10 @@ def news_of(mandate: Mandate, home: Path, size: int | None) -> NewsProvider:
 def known_listings(home: Path) -> dict[str, dict[str, str]]:
     """What a home knows of its listings, by source id, as strings: some vendors cannot describe a listing without it."""
     from marketbot_resources.store.index import STATIC
+    from marketbot_resources.store.index_opening import has_index
     from marketbot_resources.store.lake import open_lake
 
-    if not (home / "index.sqlite").exists():
+    if not has_index(home):
         return {}
     lake = open_lake(home)
     rows = [lake.index.newest("instrument_history", STATIC), *lake.index.up_to("instruments", "9999")]

@@ -3,6 +3,7 @@
 MARKETBOT_HOME     all state of an installation (default: $DAGSTER_HOME/state)
 MARKETBOT_MANDATE  the mandate file (default: mandate.yaml beside the code)
 MARKETBOT_LEDGER   a postgresql:// address of the ledger (default: a file in the home)
+MARKETBOT_INDEX    a postgresql:// address of the store's index (default: a file in the home)
 MARKETBOT_BROKER_URL  for tests: http://127.0.0.1:PORT instead of the broker's own address
 DAGSTER_HOME       Dagster's instance (default: dagster_home beside the code)
 MARKETBOT_HALT_PARAMETER  name of an AWS SSM parameter that can halt trading, too (default: none)
@@ -182,6 +183,11 @@ def variable(name: str) -> str | None:
 def ledger_url() -> str | None:
     """Address of the ledger's database, which may hold a password: never shown. None: the ledger is a file in the home."""
     return os.environ.get("MARKETBOT_LEDGER") or None
+
+
+def index_url() -> str | None:
+    """Address of the index's database, which may hold a password: never shown. None: the index is a file in the home."""
+    return os.environ.get("MARKETBOT_INDEX") or None
 
 
 def halt_parameter() -> str | None:

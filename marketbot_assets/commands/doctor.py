@@ -21,6 +21,7 @@ from marketbot_resources.ledger.opening import existing_ledger
 from marketbot_resources.live_permission import LIVE
 from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import book_open
+from marketbot_resources.store.index_opening import has_index
 
 if TYPE_CHECKING:
     from marketbot_resources.fetch.states import VendorState
@@ -162,7 +163,7 @@ def _models() -> list[Finding]:
 
 
 def _has_book() -> bool:
-    return (settings.home() / "index.sqlite").exists()
+    return has_index(settings.home())
 
 
 def _book() -> Finding:

@@ -20,6 +20,7 @@ from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import HaltLevel
 from marketbot_resources.redaction import redactor
+from marketbot_resources.store.index_opening import has_index
 
 if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
@@ -88,7 +89,7 @@ def may_set(before: HaltFlag, level: HaltLevel) -> bool:
 def _canceled(level: HaltLevel) -> Canceled:
     """Cancels what the level cancels and tells the ledger what the broker said before and after."""
     home = settings.home()
-    if level not in CANCELS or not (home / "index.sqlite").exists():
+    if level not in CANCELS or not has_index(home):
         return NOTHING
     try:
         lake = existing_lake()
@@ -144,7 +145,7 @@ def resume_now(reason: str | None) -> dict[str, object]:
     switch, reason = open_halt(settings.home()), redactor().text(reason or "")
     flag = switch.read()
     why = _elsewhere(switch)
-    if flag.status != OFF and not (settings.home() / "index.sqlite").exists():
+    if flag.status != OFF and not has_index(settings.home()):
         if why:
             return _refused(why, flag, reason)
         switch.clear()  # nothing was ever sent from here: no book that could differ

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from marketbot_resources import settings
 from marketbot_resources.errors import HomeError, UsageError
 from marketbot_resources.redaction import install
+from marketbot_resources.store.index_opening import has_index
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -85,7 +86,7 @@ def existing_lake() -> "Lake":
     if given is not None:
         return given
     home = settings.home()
-    if not (home / "index.sqlite").exists():
+    if not has_index(home):
         raise UsageError(f"no book yet in {home}; run `marketbot run` first")
     return open_lake(home)
 

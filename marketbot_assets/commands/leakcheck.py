@@ -16,6 +16,7 @@ from marketbot_resources import settings
 from marketbot_resources.calendars import computed_cutoff, decision_sessions
 from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate
+from marketbot_resources.store.index_opening import has_index
 
 if TYPE_CHECKING:
     from marketbot_assets.research.leakcheck import Result
@@ -131,7 +132,7 @@ def _rows() -> Checked:
     from marketbot_resources.store.lake import open_lake
 
     home = settings.home()
-    if (home / "index.sqlite").exists():
+    if has_index(home):
         lake = open_lake(home)
         stored = home_rows(lake)
         if stored is not None:

@@ -18,6 +18,7 @@ from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OrderState, utc_text
 from marketbot_resources.processes import myself
 from marketbot_resources.sessions import book_open, check_in_time, end_state, first_failure
+from marketbot_resources.store.index_opening import has_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +118,7 @@ def open_home() -> "Lake | None":
     from marketbot_resources import settings
     from marketbot_resources.store.lake import open_lake
 
-    return open_lake(settings.home()) if (settings.home() / "index.sqlite").exists() else None
+    return open_lake(settings.home()) if has_index(settings.home()) else None
 
 
 def result_of(lake: "Lake", session: dt.date, *, failed: bool = False) -> SessionResult:

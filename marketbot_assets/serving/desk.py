@@ -16,6 +16,7 @@ from marketbot_assets.serving.cleaning import Cleaner
 from marketbot_resources import settings
 from marketbot_resources.errors import MarketbotError, UsageError
 from marketbot_resources.halt import FILE_NAME
+from marketbot_resources.store.index_opening import has_index
 from marketbot_resources.store.lake import Lake
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ class Desk:
             return told, (lake.ledger.size(), lake.index.size())
 
     def _lake(self, lane: _Lane) -> Lake:
-        if not (self._home / "index.sqlite").exists():
+        if not has_index(self._home):
             raise UsageError(NO_BOOK)
         if lane.lake is None:
             lane.lake = Lake(self._home, read_only=True)

@@ -1,4 +1,4 @@
-"""The ledger in PostgreSQL: for several machines, with roles that cannot change it. The schema stands in postgres.sql.
+"""The ledger in PostgreSQL: for several machines, with roles that cannot change it. The schema stands in `migrations`.
 
 The database itself hashes, numbers and refuses; this adapter calls its functions and reads. Not here: connections
 (`postgres_link`).
@@ -7,15 +7,12 @@ The database itself hashes, numbers and refuses; this adapter calls its function
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from marketbot_resources.errors import LedgerError, MarketbotError
 from marketbot_resources.ledger.port import Ledger, prefix_end
-from marketbot_resources.ledger.postgres_link import SCHEMA_VERSION, Link, connect, describe, failure, parse_url
+from marketbot_resources.ledger.postgres_link import SCHEMA_NUMBER, Link
 from marketbot_resources.ledger.record import Fence, Receipt, Row
 
-_SCHEMA = Path(__file__).with_suffix(".sql")
-_HALT = Path(__file__).with_name("halt.sql")
 _ROW = "seq, kind, key, record, leaf"
 _PAGE = 1_000
 _APPEND = "select seq, leaf, added from ledger.append_all(%s::text[], %s::text[], %s::bytea[])"
@@ -110,38 +107,30 @@ class PostgresLedger(Ledger):
         return [Row(seq, kind, key, bytes(record), bytes(leaf)) for seq, kind, key, record, leaf in rows]
 
 
-def install(admin_url: str) -> str:
-    """Makes roles, schema and functions in an administrator's database, or leaves them as they are; says where.
-
-    Raises LedgerError, with nothing changed, when it may not or finds something else there.
-    """
-    import psycopg
-
-    options = parse_url(admin_url)
-    where = describe(options)
-    try:
-        with connect(options) as connection:
-            if connection.info.parameter_status("server_encoding") != "UTF8":
-                raise LedgerError(f"ledger: expected {where} in UTF8, found another encoding; make the database anew")
-            with connection.transaction():
-                connection.execute(_SCHEMA.read_bytes())
-                connection.execute(_HALT.read_bytes())
-    except psycopg.Error as error:
-        raise failure(error, where, options) from error
-    return where
-
-
 def main(arguments: Sequence[str]) -> int:
-    """`python -m marketbot_resources.ledger.postgres ADMIN_URL`: installs the ledger's schema. 0, or 2 with one line."""
-    if len(arguments) != 1:
-        print("usage: python -m marketbot_resources.ledger.postgres ADMIN_URL", file=sys.stderr)
+    """`python -m marketbot_resources.ledger.postgres [--status] URL`: brings a database's schemas up to date, or tells of them.
+
+    0, or 1 when --status finds something to do, or 2 with one line.
+    """
+    from marketbot_resources.migrations.migrate import install, status
+
+    only_look = len(arguments) == 2 and arguments[0] == "--status"
+    if len(arguments) != 1 + only_look:
+        print("usage: python -m marketbot_resources.ledger.postgres [--status] ADMIN_URL", file=sys.stderr)
         return 2
     try:
-        where = install(arguments[0])
+        if only_look:
+            lines, fine = status(arguments[1])
+            print("\n".join(lines))
+            return 0 if fine else 1
+        done = install(arguments[0])
     except MarketbotError as error:
         print(f"marketbot: {error}", file=sys.stderr)
         return 2
-    print(f"ledger: schema version {SCHEMA_VERSION} in {where}; give ledger_writer and ledger_reader a way to log in")
+    new = ", ".join(done.applied) or "none"
+    print(
+        f"database: schema {SCHEMA_NUMBER} in {done.where}, applied now: {new}; give ledger_writer and index_writer a way to log in"
+    )
     return 0
 
 

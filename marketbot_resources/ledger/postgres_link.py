@@ -1,8 +1,9 @@
-"""A connection to the ledger's PostgreSQL: one per process, opened at the first use and again after a fork or a restart.
+"""A connection to PostgreSQL, for the ledger and for the store's index: one per process and part, opened at the first use and
+again after a fork or a restart.
 
 Every statement is a transaction of its own, so no lock of ours outlives the statement that needs it, whatever happens to
 this process; the one lock that is held longer has a connection of its own and ends with it. Failures name database and host,
-never the password. Not here: any table (`postgres`).
+never the password. Not here: any table (`postgres`, `store.index_postgres`), the schemas (`migrations`).
 """
 
 import hashlib
@@ -13,51 +14,89 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marketbot_resources.errors import Equivocation, LedgerError, SetupError, StaleToken
+from marketbot_resources.errors import Equivocation, HomeError, LedgerError, MarketbotError, SetupError, StaleToken
 
 if TYPE_CHECKING:
     import psycopg
 
 SCHEMES = ("postgresql://", "postgres://")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 2  # of the ledger, as its table `version` says it
+SCHEMA_NUMBER = 4  # of the newest migration
 EQUIVOCATION, STALE, OUR_WORDS = "MB001", "MB003", "P0001"
 CONNECT_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS, SILENCE_SECONDS = 10, 20, 30, 30
 INSTALL = "python -m marketbot_resources.ledger.postgres URL_OF_AN_ADMINISTRATOR"
 _NO_SCHEMA = {"3F000", "42P01"}
 _DURABLE = ("on", "remote_apply")
-# Sets up the session and looks at it: `durable` stays as it is where the server asks for more than we do.
-_HELLO = f"""
-select (select max(version) from ledger.version), current_user, current_setting('server_encoding'),
-  has_table_privilege('ledger.entry', 'insert, update, delete, truncate'),
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the database: what it is called, how its schema's number is asked, who may use it and what failure raises.
+
+    `entries`: the table that a role at run time must not be able to change.
+    """
+
+    name: str
+    version: str
+    expected: int
+    entries: str
+    role: str
+    error: type[MarketbotError]
+
+
+LEDGER = Part(
+    "ledger", "max(version) from ledger.version", SCHEMA_VERSION, "ledger.entry", "ledger_writer", LedgerError
+)
+INDEX = Part(
+    "index",
+    "max(number) from marketbot.schema_migrations",
+    SCHEMA_NUMBER,
+    "store.lake_index",
+    "index_writer",
+    HomeError,
+)
+
+
+def _hello(part: Part, read_only: bool) -> str:
+    """Sets up the session and looks at it: `durable` stays as it is where the server asks for more than we do."""
+    return f"""
+select (select {part.version}), current_user, current_setting('server_encoding'),
+  has_table_privilege('{part.entries}', 'insert, update, delete, truncate'),
   set_config('synchronous_commit',
     case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false),
   set_config('default_transaction_isolation', 'read committed', false),
+  set_config('default_transaction_read_only', '{"on" if read_only else "off"}', false),
+  set_config('search_path', '{part.entries.partition(".")[0]}, pg_temp', false),
   set_config('statement_timeout', '{STATEMENT_SECONDS}s', false),
   set_config('lock_timeout', '{LOCK_SECONDS}s', false)
 """
+
+
 Values = Sequence[object]
 
 
 class Link:
     """The connection to one database. Thread-safe: one statement at a time."""
 
-    def __init__(self, url: str) -> None:
-        self._options = parse_url(url)
+    def __init__(self, url: str, part: Part = LEDGER, *, read_only: bool = False) -> None:
+        self._part, self._read_only = part, read_only
+        self._options = parse_url(url, part)
         self.where = describe(self._options)
         self._held = _Held()
         self._finish = weakref.finalize(self, _Held.close, self._held)
 
     def rows(self, query: str, values: Values = ()) -> list[tuple]:
-        """Runs one statement, durable when this returns, and gives its rows. Raises LedgerError, Equivocation."""
+        """Runs one statement, durable when this returns, and gives its rows. Raises the part's error, Equivocation."""
         import psycopg
 
         with self._mine().lock:
             try:
                 return self._opened().execute(query, values, binary=True).fetchall()
             except psycopg.Error as error:
-                raise failure(error, self.where, self._options) from error
+                raise failure(error, self.where, self._options, self._part) from error
 
     @contextmanager
     def lock(self, name: str) -> Iterator[bool]:
@@ -68,12 +107,12 @@ class Link:
         try:
             connection = connect(self._options)
         except psycopg.Error as error:
-            raise failure(error, self.where, self._options) from error
+            raise failure(error, self.where, self._options, self._part) from error
         try:
             try:
                 row = connection.execute("select pg_try_advisory_lock(%s::bigint)", (number,)).fetchone()
             except psycopg.Error as error:
-                raise failure(error, self.where, self._options) from error
+                raise failure(error, self.where, self._options, self._part) from error
             yield row == (True,)
         finally:
             connection.close()
@@ -110,25 +149,30 @@ class Link:
     def _greet(self, connection: "psycopg.Connection") -> None:
         import psycopg
 
+        part, where = self._part, self.where
         try:
-            row = connection.execute(_HELLO).fetchone()
+            row = connection.execute(_hello(part, self._read_only).encode()).fetchone()
         except psycopg.Error as error:
             if error.sqlstate not in _NO_SCHEMA:
                 raise
-            raise LedgerError(f"ledger: expected a ledger in {self.where}, found none; run {INSTALL}") from error
+            article = "an" if part.name[0] in "aeiou" else "a"
+            raise part.error(
+                f"{part.name}: expected {article} {part.name} in {where}, found none; run {INSTALL}"
+            ) from error
         assert row is not None
         version, role, encoding, mighty, durable = row[:5]
-        if version != SCHEMA_VERSION:
-            raise LedgerError(
-                f"ledger: expected schema version {SCHEMA_VERSION} in {self.where}, found {version}; run {INSTALL}"
+        if version != part.expected:
+            late = "use the marketbot that made it" if version and version > part.expected else f"run {INSTALL}"
+            raise part.error(
+                f"{part.name}: expected schema version {part.expected} in {where}, found {version}; {late}"
             )
         if mighty:
-            raise LedgerError(
-                f"ledger: expected a role in {self.where} that cannot change entries, found {role}; use ledger_writer"
+            raise part.error(
+                f"{part.name}: expected a role in {where} that cannot change entries, found {role}; use {part.role}"
             )
         if encoding != "UTF8" or durable not in _DURABLE:
-            raise LedgerError(
-                f"ledger: expected UTF8 and synchronous_commit on in {self.where}, found {encoding} and {durable}"
+            raise part.error(
+                f"{part.name}: expected UTF8 and synchronous_commit on in {where}, found {encoding} and {durable}"
             )
 
 
@@ -147,19 +191,21 @@ class _Held:
             self.connection = None
 
 
-def parse_url(url: str) -> Mapping[str, str]:
+def parse_url(url: str, part: Part = LEDGER) -> Mapping[str, str]:
     """The options that libpq reads from an address.
 
     Raises SetupError, which never shows any of it, because a password may stand in the wrong place.
     """
     if not url.startswith(SCHEMES):
-        raise SetupError("ledger: expected an address like postgresql://ledger_writer@host/database, found other text")
+        raise SetupError(
+            f"{part.name}: expected an address like postgresql://{part.role}@host/database, found other text"
+        )
     try:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:
         raise SetupError(
-            "ledger: expected psycopg for a ledger in PostgreSQL, found none; install marketbot[postgres]"
+            f"{part.name}: expected psycopg for PostgreSQL, found none; install marketbot[postgres]"
         ) from error
     try:
         given = {name: str(value) for name, value in conninfo_to_dict(url).items()}
@@ -168,7 +214,7 @@ def parse_url(url: str) -> Mapping[str, str]:
     places = [given.get(name, "") for name in ("host", "hostaddr", "dbname")]
     if any("@" in place for place in places) or not re.fullmatch(r"[\d,]*", given.get("port", "")):
         raise SetupError(
-            "ledger: expected an address that libpq reads, found another; write / @ : % in it as %2F %40 %3A %25"
+            f"{part.name}: expected an address that libpq reads, found another; write / @ : % in it as %2F %40 %3A %25"
         )
     return given
 
@@ -196,19 +242,19 @@ def connect(options: Mapping[str, str]) -> "psycopg.Connection":
     return psycopg.connect(**{**bounds, **options, "client_encoding": "utf8"}, autocommit=True)  # type: ignore[arg-type]
 
 
-def failure(error: "psycopg.Error", where: str, options: Mapping[str, str]) -> LedgerError:
-    """What a database's error means to the ledger, in one line."""
+def failure(error: "psycopg.Error", where: str, options: Mapping[str, str], part: Part = LEDGER) -> MarketbotError:
+    """What a database's error means to a part, in one line."""
     text = error.diag.message_primary or str(error)
     line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     if error.sqlstate == EQUIVOCATION:
-        return Equivocation(f"ledger: {line}")
+        return Equivocation(f"{part.name}: {line}")
     if error.sqlstate == STALE:
-        return StaleToken(f"ledger: {line}")
+        return StaleToken(f"{part.name}: {line}")
     if error.sqlstate == OUR_WORDS:
-        return LedgerError(f"ledger: {where}: {line}")
+        return part.error(f"{part.name}: {where}: {line}")
     if options.get("password"):
         line = line.replace(options["password"], "***")
-    return LedgerError(f"ledger: expected to use {where}, found: {line}")
+    return part.error(f"{part.name}: expected to use {where}, found: {line}")
 
 
 def _quiet(connection: "psycopg.Connection") -> bool:

@@ -49,6 +49,13 @@ class Database:
             yield connection
             connection.execute("commit")
 
+    def close(self) -> None:
+        """Closes the connection of this process; the next use opens another."""
+        with self._lock:
+            if self._connection is not None and self._identity is not None and self._identity[0] == os.getpid():
+                self._connection.close()
+            self._connection = self._identity = None
+
     def _opened(self) -> sqlite3.Connection:
         identity = self._file()
         if self._connection is not None and identity is not None and identity == self._identity:

@@ -1,39 +1,22 @@
-"""The append-only index: which object is the newest for (asset, partition), and what each blob is. SQLite.
+"""The append-only index: which object is the newest for (asset, partition), and what each blob is. Rows and questions.
 
-A crash leaves at most an object without a row, never a row without an object. Rows are never changed: triggers refuse it.
+A crash leaves at most an object without a row, never a row without an object. Rows are never changed. Not here: where rows lie
+(`index_sqlite`, `index_postgres`) and which of them a home has (`index_opening`).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
-from marketbot_resources.errors import HomeError
 from marketbot_resources.ledger.record import Json
-from marketbot_resources.store.database import Database
 
 STATIC, END_OF_TIME = "static", "9999-12-31"
-_SCHEMA = """
-create table if not exists lake_index(
-  seq integer primary key autoincrement,
-  asset text not null, part text not null, file_sha256 text not null, content_sha256 text not null, uri text not null,
-  rows integer not null, bytes integer not null, schema_sha256 text not null, manifest_sha256 text not null,
-  run_id text not null, code_version text not null, written_at text not null);
-create index if not exists lake_index_newest on lake_index(asset, part, seq);
-create table if not exists blob_index(
-  seq integer primary key autoincrement,
-  blob_sha256 text not null, provider text not null, url text not null, status integer not null, content_type text not null,
-  bytes integer not null, fetched_at text not null, run_id text not null, asset text not null, part text not null);
-create index if not exists blob_index_name on blob_index(blob_sha256);
-create trigger if not exists lake_index_keeps before update on lake_index begin select raise(abort, 'append only'); end;
-create trigger if not exists lake_index_stays before delete on lake_index begin select raise(abort, 'append only'); end;
-create trigger if not exists blob_index_keeps before update on blob_index begin select raise(abort, 'append only'); end;
-create trigger if not exists blob_index_stays before delete on blob_index begin select raise(abort, 'append only'); end;
-"""
-_COLUMNS = (
+LAKE, BLOBS = "lake_index", "blob_index"
+COLUMNS = (
     "asset, part, file_sha256, content_sha256, uri, rows, bytes,"
     " schema_sha256, manifest_sha256, run_id, code_version, written_at"
 )
-_BLOB_COLUMNS = "blob_sha256, provider, url, status, content_type, bytes, fetched_at, run_id, asset, part"
+BLOB_COLUMNS = "blob_sha256, provider, url, status, content_type, bytes, fetched_at, run_id, asset, part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +79,36 @@ def read_of(row: IndexRow) -> Read:
     return Read(row.asset, row.part, row.file_sha256, row.content_sha256, row.manifest_sha256)
 
 
-class Index:
-    """The index file of one home."""
+class Index(ABC):
+    """The index of one home: one port, an adapter per kind of database. Raises HomeError when it cannot be used.
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self._database = Database(path, "index", HomeError, read_only=read_only)
-        if read_only:
-            return
-        with self._database.connection() as connection:
-            connection.executescript(_SCHEMA)
+    Questions are SQL that both kinds read; keys of partitions are compared by their code points.
+    """
+
+    @abstractmethod
+    def add_all(self, rows: Sequence[IndexRow]) -> None:
+        """Appends versions in their order, all or none."""
+
+    @abstractmethod
+    def add_blobs(self, rows: Sequence[BlobRow]) -> None:
+        """Appends descriptions of blobs in their order, all or none."""
+
+    @abstractmethod
+    def _rows(self, query: str, values: Sequence[str | int] = ()) -> list[tuple]:
+        """The rows of a question, whose places for values are question marks."""
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """File, or database and host, for people."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes the connection; the next use opens another."""
 
     def add(self, row: IndexRow) -> None:
         """Appends one version."""
-        with self._database.transaction() as connection:
-            connection.execute(f"insert into lake_index({_COLUMNS}) values ({','.join('?' * 12)})", astuple(row))
-
-    def add_blobs(self, rows: Sequence[BlobRow]) -> None:
-        """Appends descriptions of blobs."""
-        with self._database.transaction() as connection:
-            connection.executemany(
-                f"insert into blob_index({_BLOB_COLUMNS}) values (?,?,?,?,?,?,?,?,?,?)",
-                [astuple(row) for row in rows],
-            )
+        self.add_all([row])
 
     def newest(self, asset: str, part: str) -> IndexRow | None:
         """The newest version of one partition."""
@@ -126,10 +117,9 @@ class Index:
 
     def before(self, asset: str, part: str) -> IndexRow | None:
         """The newest version of the last partition before a key; None for the first."""
-        query = f"select {_COLUMNS} from lake_index where asset = ? and part < ? order by part desc, seq desc limit 1"
-        with self._database.connection() as connection:
-            row = connection.execute(query, (asset, part)).fetchone()
-        return IndexRow(*row) if row else None
+        where = "where asset = ? and part < ? order by part desc, seq desc limit 1"
+        rows = self._rows(f"select {COLUMNS} from {LAKE} {where}", (asset, part))
+        return IndexRow(*rows[0]) if rows else None
 
     def up_to(self, asset: str, part: str, *, inclusive: bool = True) -> list[IndexRow]:
         """The newest version of every partition up to a key, ascending; keys of sessions sort as text."""
@@ -152,29 +142,29 @@ class Index:
         return self._one("manifest_sha256", asset, part, manifest_sha256)
 
     def _one(self, column: str, asset: str, part: str, digest: str) -> IndexRow | None:
-        query = (
-            f"select {_COLUMNS} from lake_index where asset = ? and part = ? and {column} = ? order by seq desc limit 1"
-        )
-        with self._database.connection() as connection:
-            row = connection.execute(query, (asset, part, digest)).fetchone()
-        return IndexRow(*row) if row else None
+        where = f"where asset = ? and part = ? and {column} = ? order by seq desc limit 1"
+        rows = self._rows(f"select {COLUMNS} from {LAKE} {where}", (asset, part, digest))
+        return IndexRow(*rows[0]) if rows else None
 
     def numbered(self, after: int = 0) -> list[tuple[int, IndexRow]]:
         """(number, version) of every row with a number above `after`, ascending."""
-        query = f"select seq, {_COLUMNS} from lake_index where seq > ? order by seq"
-        with self._database.connection() as connection:
-            return [(row[0], IndexRow(*row[1:])) for row in connection.execute(query, (after,))]
+        rows = self._rows(f"select seq, {COLUMNS} from {LAKE} where seq > ? order by seq", (after,))
+        return [(row[0], IndexRow(*row[1:])) for row in rows]
 
     def numbered_blobs(self, after: int = 0) -> list[tuple[int, BlobRow]]:
         """(number, description of a blob) of every row with a number above `after`, ascending."""
-        query = f"select seq, {_BLOB_COLUMNS} from blob_index where seq > ? order by seq"
-        with self._database.connection() as connection:
-            return [(row[0], BlobRow(*row[1:])) for row in connection.execute(query, (after,))]
+        rows = self._rows(f"select seq, {BLOB_COLUMNS} from {BLOBS} where seq > ? order by seq", (after,))
+        return [(row[0], BlobRow(*row[1:])) for row in rows]
 
     def size(self) -> int:
         """The newest number of a version; 0 when there is none."""
-        with self._database.connection() as connection:
-            return int(connection.execute("select coalesce(max(seq), 0) from lake_index").fetchone()[0])
+        return int(self._rows(f"select coalesce(max(seq), 0) from {LAKE}")[0][0])
+
+    def named(self) -> int:
+        """How many objects, manifests and bodies it names."""
+        distinct = (("uri", LAKE), ("manifest_sha256", LAKE), ("blob_sha256", BLOBS))
+        query = " + ".join(f"(select count(distinct {column}) from {table})" for column, table in distinct)
+        return int(self._rows(f"select {query}")[0][0])
 
     def begins(self, digest: str, most: int) -> tuple[list[IndexRow], list[BlobRow]]:
         """The newest `most` versions and bodies of which a hash begins with these hex digits."""
@@ -182,28 +172,20 @@ class Index:
         one = "{0} >= ? and {0} < ?"
         where = " or ".join(one.format(f"{kind}_sha256") for kind in ("file", "content", "manifest"))
         order = "order by seq desc limit ?"
-        with self._database.connection() as connection:
-            rows = connection.execute(
-                f"select {_COLUMNS} from lake_index where {where} {order}", (*[digest, end] * 3, most)
-            ).fetchall()
-            bodies = connection.execute(
-                f"select {_BLOB_COLUMNS} from blob_index where {one.format('blob_sha256')} {order}", (digest, end, most)
-            ).fetchall()
+        rows = self._rows(f"select {COLUMNS} from {LAKE} where {where} {order}", (*[digest, end] * 3, most))
+        bodies = self._rows(
+            f"select {BLOB_COLUMNS} from {BLOBS} where {one.format('blob_sha256')} {order}", (digest, end, most)
+        )
         return [IndexRow(*row) for row in rows], [BlobRow(*row) for row in bodies]
 
     def blobs(self, asset: str, part: str) -> list[BlobRow]:
         """Blobs that one materialization received, oldest first."""
-        with self._database.connection() as connection:
-            rows = connection.execute(
-                f"select {_BLOB_COLUMNS} from blob_index where asset = ? and part = ? order by seq",
-                (asset, part),
-            ).fetchall()
-        return [BlobRow(*row) for row in rows]
+        query = f"select {BLOB_COLUMNS} from {BLOBS} where asset = ? and part = ? order by seq"
+        return [BlobRow(*row) for row in self._rows(query, (asset, part))]
 
     def _select(self, where: str, values: tuple[str, ...]) -> list[IndexRow]:
         query = (
-            f"select {_COLUMNS} from (select *, row_number() over (partition by asset, part order by seq desc) as n"
-            f" from lake_index where {where}) where n = 1 order by asset, part"
+            f"select {COLUMNS} from (select *, row_number() over (partition by asset, part order by seq desc) as n"
+            f" from {LAKE} where {where}) as ranked where n = 1 order by asset, part"
         )
-        with self._database.connection() as connection:
-            return [IndexRow(*row) for row in connection.execute(query, values).fetchall()]
+        return [IndexRow(*row) for row in self._rows(query, values)]

@@ -18,7 +18,8 @@ from marketbot_resources.errors import HomeError
 from marketbot_resources.ledger.opening import open_ledger, read_ledger
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.store.content import canonical, content_sha256, decode, encode, sha256, to_frame, to_records
-from marketbot_resources.store.index import BlobRow, Index, IndexRow, Origin, Read
+from marketbot_resources.store.index import BlobRow, IndexRow, Origin, Read
+from marketbot_resources.store.index_opening import has_index, open_index
 from marketbot_resources.store.objects import LocalObjects
 from marketbot_resources.store.table import Table
 
@@ -50,7 +51,7 @@ class Lake:
         except OSError as error:
             raise HomeError(f"home: expected to write {home}, found: {error.strerror}") from error
         self.objects = LocalObjects(home / "store")
-        self.index = Index(home / "index.sqlite", read_only=read_only)
+        self.index = open_index(home, read_only=read_only)
         self.ledger = read_ledger(home) if read_only else open_ledger(home)
         self._frames: OrderedDict[str, pd.DataFrame] = OrderedDict()
         self._cached_bytes = 0
@@ -241,6 +242,6 @@ _LAKES: dict[Path, Lake] = {}
 def open_lake(home: Path) -> Lake:
     """The store of a home; one object per process and home, so that decoded objects are shared by the steps of a run."""
     key = home.resolve()
-    if key not in _LAKES or not (key / "index.sqlite").exists():
+    if key not in _LAKES or not has_index(key):
         _LAKES[key] = Lake(key)
     return _LAKES[key]

@@ -13,8 +13,9 @@ from services import Postgres
 
 from marketbot_resources.ledger.examine import first_fault
 from marketbot_resources.ledger.port import Ledger
-from marketbot_resources.ledger.postgres import PostgresLedger, install
+from marketbot_resources.ledger.postgres import PostgresLedger
 from marketbot_resources.ledger.sqlite import SqliteLedger
+from marketbot_resources.migrations.migrate import install
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "sending_child.py"

@@ -18,7 +18,8 @@ from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Acknowledgement, Order
 from marketbot_resources.notary import Notarized
-from marketbot_resources.store.index import Index, IndexRow
+from marketbot_resources.store.index import IndexRow
+from marketbot_resources.store.index_sqlite import SqliteIndex
 from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.objects import LocalObjects
 from marketbot_resources.store.resource import StoreResource
@@ -52,7 +53,7 @@ class _Objects(LocalObjects):
         Boundaries.cross(f"put {key.split('/')[0]}", lambda: super(_Objects, self).put(key, data))
 
 
-class _Index(Index):
+class _Index(SqliteIndex):
     def add(self, row: IndexRow) -> None:
         Boundaries.cross(f"index {row.asset}", lambda: super(_Index, self).add(row))
 

@@ -20,8 +20,9 @@ from marketbot_resources.anchors.opening import open_anchor
 from marketbot_resources.halt import HaltSwitch
 from marketbot_resources.ledger.merkle import consistency_proof
 from marketbot_resources.ledger.note import new_key
-from marketbot_resources.ledger.postgres import PostgresLedger, install
+from marketbot_resources.ledger.postgres import PostgresLedger
 from marketbot_resources.ledger.sqlite import SqliteLedger
+from marketbot_resources.migrations.migrate import install
 from marketbot_resources.notary import log_keys
 
 pytestmark = pytest.mark.graph

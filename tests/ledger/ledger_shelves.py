@@ -11,9 +11,10 @@ from typing import Protocol
 from services import Postgres
 
 from marketbot_resources.ledger.port import Ledger
-from marketbot_resources.ledger.postgres import PostgresLedger, install
+from marketbot_resources.ledger.postgres import PostgresLedger
 from marketbot_resources.ledger.record import Fence, Receipt, Row
 from marketbot_resources.ledger.sqlite import SqliteLedger
+from marketbot_resources.migrations.migrate import install
 
 Open = Callable[[], Ledger]
 TABLES = ("version", "entry", "node", "checkpoint", "head")

@@ -8,7 +8,8 @@ from services import Postgres
 
 from marketbot_resources.halt import HaltFlag
 from marketbot_resources.halt_sources import open_halt
-from marketbot_resources.ledger.postgres import PostgresLedger, install
+from marketbot_resources.ledger.postgres import PostgresLedger
+from marketbot_resources.migrations.migrate import install
 from marketbot_resources.model import HaltLevel
 
 pytestmark = pytest.mark.postgres
@@ -75,12 +76,16 @@ def test_nobody_does_more_than_he_may(postgres: Postgres, database: str, role: s
     assert postgres.execute("select level from ledger.halt", database) == [("off",)]
 
 
+# What a release from before the halt row and before numbered migrations left.
+BEFORE = "drop table ledger.halt; drop function ledger.note_halt; drop schema marketbot, store cascade"
+
+
 def test_what_cannot_be_read_halts_until_it_is_mended(postgres: Postgres, database: str, tmp_path: Path) -> None:
     """RC-80: a row that is gone, a database of before this row (installed again it has one, off, and keeps its log)."""
     ledger = PostgresLedger(postgres.url("ledger_writer", database))
     ledger.append("k", "1", {})
     head, switch = ledger.head(), open_halt(tmp_path)
-    for statement in ("delete from ledger.halt", "drop table ledger.halt; drop function ledger.note_halt"):
+    for statement in ("delete from ledger.halt", BEFORE):
         assert switch.read() == HaltFlag("off", "")
         postgres.execute(statement, database)
         assert switch.read().status == "unreadable"

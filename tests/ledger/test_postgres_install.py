@@ -13,13 +13,14 @@ from services import Postgres
 
 from marketbot_resources.errors import LedgerError
 from marketbot_resources.ledger.examine import examine
-from marketbot_resources.ledger.postgres import PostgresLedger, install, main
+from marketbot_resources.ledger.postgres import PostgresLedger, main
 from marketbot_resources.ledger.postgres_link import failure
+from marketbot_resources.migrations.migrate import FOLDER, Installed, install
 
 pytestmark = pytest.mark.postgres
 
 ROOT = Path(__file__).parents[2]
-USAGE = "usage: python -m marketbot_resources.ledger.postgres ADMIN_URL\n"
+USAGE = "usage: python -m marketbot_resources.ledger.postgres [--status] ADMIN_URL\n"
 
 
 @pytest.fixture
@@ -65,15 +66,16 @@ def shape(postgres: Postgres, database: str) -> list[tuple]:
 
 def test_twice_is_once(postgres: Postgres, database: str) -> None:
     """Entries stay, and nothing of the schema is different."""
-    where = install(postgres.url("postgres", database))
-    assert where == f"database {database} on 127.0.0.1:{postgres.ports[0]}"
+    first = install(postgres.url("postgres", database))
+    assert first.where == f"database {database} on 127.0.0.1:{postgres.ports[0]}"
+    assert first.applied == ("0001 ledger", "0002 fenced_appends", "0003 halt_row", "0004 store_index")
     ledger = ledger_in(postgres, database)
     ledger.append_all([("k", str(n), {}) for n in range(3)])
     before = shape(postgres, database), ledger.head()
-    assert install(postgres.url("postgres", database)) == where
+    assert install(postgres.url("postgres", database)) == Installed(first.where, ())
     assert (shape(postgres, database), ledger.head()) == before
     assert ledger.append("k", "3", {}).seq == 3
-    assert postgres.execute("select version from ledger.version", database) == [(2,)]
+    assert postgres.execute("select version from ledger.version", database) == [(1,), (2,)]
     ledger.close()
 
 
@@ -102,7 +104,7 @@ def test_the_roles_are_made_where_there_are_none() -> None:
     with Postgres() as fresh:
         urls = [fresh.url("postgres", fresh.database()) for _ in range(3)]
         with ThreadPoolExecutor() as pool:
-            assert len(set(pool.map(install, [*urls, urls[0]]))) == 3
+            assert len({done.where for done in pool.map(install, [*urls, urls[0]])}) == 3
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "marketbot_resources.ledger.postgres", fresh.admin],
             cwd=ROOT,
@@ -110,7 +112,8 @@ def test_the_roles_are_made_where_there_are_none() -> None:
             text=True,
         )
         where = f"database postgres on 127.0.0.1:{fresh.ports[0]}"
-        told = f"ledger: schema version 2 in {where}; give ledger_writer and ledger_reader a way to log in\n"
+        told = f"database: schema 4 in {where}, applied now: 0001 ledger, 0002 fenced_appends, 0003 halt_row, 0004 store_index; "
+        told += "give ledger_writer and index_writer a way to log in\n"
         assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
         roles = fresh.execute(
             "select rolname, rolcanlogin, rolsuper, rolpassword is null from pg_authid where rolname like 'ledger%'"
@@ -175,7 +178,7 @@ def test_who_may_not_install_is_told(
 def test_an_older_ledger_is_brought_up_to_date(postgres: Postgres, database: str) -> None:
     """Version 1, as it was installed then: refused with what to run, then its entries stay and the new shape is the fresh one."""
     with psycopg.connect(postgres.url("postgres", database), autocommit=True) as connection:
-        connection.execute((Path(__file__).parent / "postgres_schema_1.sql").read_bytes())
+        connection.execute((FOLDER / "0001_ledger.sql").read_bytes())
     postgres.login("ledger_writer")
     old = 'select * from ledger.append(\'k\', \'a\', convert_to(\'{"body":{},"key":"a","kind":"k"}\', \'UTF8\'))'
     postgres.execute(old, database)
@@ -249,7 +252,7 @@ def test_another_schema_version_is_refused(postgres: Postgres, database: str) ->
     postgres.execute("insert into ledger.version values (3)", database)
     with pytest.raises(LedgerError, match=r"expected schema version 2 in database .*, found 3"):
         ledger_in(postgres, database).size()
-    with pytest.raises(LedgerError, match="expected a ledger of schema version 2, found a later one"):
+    with pytest.raises(LedgerError, match="expected a ledger of schema version 2, found a later one, 3, in"):
         install(postgres.url("postgres", database))
 
 

@@ -11,7 +11,8 @@ from marketbot_resources.ledger.note import VerifyKey, open_note, parse_checkpoi
 from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.notary import ANCHOR_FAILED, LOG_KEY, Notary, log_keys, origin_of
 from marketbot_resources.signer import SignerProcess
-from marketbot_resources.store.index import Index, IndexRow
+from marketbot_resources.store.index import IndexRow
+from marketbot_resources.store.index_sqlite import SqliteIndex
 from marketbot_resources.store.seal import KIND, row_sha256
 
 ORIGIN = origin_of("test")
@@ -27,7 +28,7 @@ class Office:
     def __init__(self, folder: Path) -> None:
         self.signer, self.heads = SignerProcess(folder / "signer"), folder / "heads"
         self.heads.mkdir(parents=True)
-        self.ledger, self.index = SqliteLedger(folder / "ledger.sqlite"), Index(folder / "index.sqlite")
+        self.ledger, self.index = SqliteLedger(folder / "ledger.sqlite"), SqliteIndex(folder / "index.sqlite")
         self.folder = folder
 
     def notary(self, *anchors: FileAnchor) -> Notary:

@@ -16,7 +16,7 @@ import pytest
 from kill_world import Outcome, live
 from services import Postgres
 
-from marketbot_resources.ledger.postgres import install
+from marketbot_resources.migrations.migrate import install
 
 SESSIONS = 3
 FOUND = "accept_504=0.1,accept_reset=0.1,truncate=0.05,html=0.05"

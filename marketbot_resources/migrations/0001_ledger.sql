@@ -1,8 +1,8 @@
--- The ledger in PostgreSQL, version 2 of its schema; safe to run again, also over version 1. `python -m marketbot_resources.ledger.postgres URL` runs it
--- in one transaction as an administrator who may create roles, and a schema in this database.
+-- The ledger in PostgreSQL, version 1 of its schema, as it was first released. An administrator runs it who may create roles, and a
+-- schema in this database.
 --
 -- ledger_owner   owns everything and cannot log in
--- ledger_writer  reads, and calls append, append_all, append_fenced and keep_checkpoint: nothing else
+-- ledger_writer  reads, and calls append, append_all and keep_checkpoint: nothing else
 -- ledger_reader  reads
 
 select pg_advisory_xact_lock(7214920263811);
@@ -41,13 +41,13 @@ create table if not exists ledger.version (version integer primary key, installe
 
 do $$
 begin
-  if (select max(v.version) from ledger.version v) > 2 then
-    raise exception 'expected a ledger of schema version 2, found a later one; use the marketbot that made it';
+  if (select max(v.version) from ledger.version v) > 1 then
+    raise exception 'expected a ledger of schema version 1, found a later one; use the marketbot that made it';
   end if;
 end
 $$;
 
-insert into ledger.version (version) values (2) on conflict do nothing;
+insert into ledger.version (version) values (1) on conflict do nothing;
 
 -- One row. Whoever appends locks it first, so that numbers follow the order of commits without gaps.
 create table if not exists ledger.head (
@@ -83,7 +83,7 @@ create table if not exists ledger.node (
 
 create table if not exists ledger.checkpoint (size bigint primary key check (size >= 0), note text not null);
 
--- SQLSTATE MB001: the same key with other contents. MB002: a change of what is only added to. MB003: a token that is not the newest.
+-- SQLSTATE MB001: the same key with other contents. MB002: a change of what is only added to.
 -- Appends in the order of the arrays, all or nothing.
 create or replace function ledger.append_all(kinds text[], keys text[], records bytea[])
 returns table (seq bigint, leaf bytea, added boolean)
@@ -150,22 +150,6 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
   select * from ledger.append_all(array[$1], array[$2], array[$3]);
 $$;
 
--- As append_all, for the holder of the newest token of an account alone: tokens are entries of kind sending_fence without gaps.
-create or replace function ledger.append_fenced(account text, token bigint, kinds text[], keys text[], records bytea[])
-returns table (seq bigint, leaf bytea, added boolean)
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  perform from ledger.head h for update;
-  if not exists (select from ledger.entry e where e.kind = 'sending_fence' and e.key = account || '/' || token)
-    or exists (select from ledger.entry e where e.kind = 'sending_fence' and e.key = account || '/' || (token + 1))
-  then
-    raise exception using errcode = 'MB003',
-      message = format('token %s of account %s is not the newest; another run sends its orders', token, account);
-  end if;
-  return query select * from ledger.append_all(kinds, keys, records);
-end
-$$;
-
 create or replace function ledger.keep_checkpoint(new_size bigint, new_note text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -218,8 +202,7 @@ revoke all on all functions in schema ledger from public;
 grant usage on schema ledger to ledger_writer, ledger_reader;
 grant select on all tables in schema ledger to ledger_writer, ledger_reader;
 grant execute on function
-  ledger.append_all(text[], text[], bytea[]), ledger.append(text, text, bytea), ledger.keep_checkpoint(bigint, text),
-  ledger.append_fenced(text, bigint, text[], text[], bytea[]) to ledger_writer;
+  ledger.append_all(text[], text[], bytea[]), ledger.append(text, text, bytea), ledger.keep_checkpoint(bigint, text) to ledger_writer;
 
 reset role;
 

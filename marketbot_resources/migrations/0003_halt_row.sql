@@ -1,5 +1,5 @@
--- The halt row (RC-80) beside the log, in the ledger's schema; safe to run again, a row that is there stays as it is. It runs after
--- postgres.sql, in the same transaction. Whoever runs the database halts trading by one line:
+-- The halt row (RC-80) beside the log, in the ledger's schema; a row that an earlier release has made stays as it is. Whoever runs the
+-- database halts trading by one line:
 --
 --   update ledger.halt set level = 'halt', reason = 'why';
 --
@@ -51,17 +51,6 @@ reset role;
 
 do $$
 begin
-  if exists (
-    select from pg_catalog.pg_roles where rolname = 'marketbot_halt'
-      and (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)
-  ) then
-    raise exception 'expected marketbot_halt without powers, found another role; alter or drop it';
-  end if;
-  if exists (
-    select from pg_catalog.pg_auth_members m join pg_catalog.pg_roles r on r.oid = m.member where r.rolname = 'marketbot_halt'
-  ) then
-    raise exception 'expected marketbot_halt in no other role, found a membership; revoke it';
-  end if;
   if not (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
     revoke ledger_owner from current_user;
   end if;

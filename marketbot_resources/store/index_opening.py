@@ -1,0 +1,55 @@
+"""Which index a home has: a file in it, or the database that MARKETBOT_INDEX names.
+
+A home keeps the index that it began with: another one would know nothing of what was stored. The ledger's database is not taken by
+itself, because the ledger's role must not be able to write the index nor the index's role the ledger, so each has an address of
+its own; and a home that has its ledger in a database today keeps the index file that it has. Not here: the adapters.
+"""
+
+from pathlib import Path
+
+from marketbot_resources import settings
+from marketbot_resources.errors import HomeError
+from marketbot_resources.store.index import Index
+from marketbot_resources.store.index_postgres import PostgresIndex
+from marketbot_resources.store.index_sqlite import SqliteIndex
+
+FILE, MARK = "index.sqlite", "index.postgres"
+
+
+def has_index(home: Path) -> bool:
+    """Whether something was ever stored in a home; a database named by MARKETBOT_INDEX counts."""
+    return (home / FILE).exists() or (home / MARK).exists() or settings.index_url() is not None
+
+
+def open_index(home: Path, *, read_only: bool = False) -> Index:
+    """The index of a home, whose folder exists; a home without one gets it, and keeps it.
+
+    A database is not asked before the first use. Raises HomeError when the home began with another index.
+    """
+    url = settings.index_url()
+    if url is None and (home / MARK).exists():
+        raise HomeError(
+            f"index: expected MARKETBOT_INDEX, because this home's index is in {_kept(home / MARK)}, found none; "
+            "set it, or MARKETBOT_HOME to a new folder"
+        )
+    if url is not None and (home / FILE).exists():
+        raise HomeError(
+            f"index: expected no MARKETBOT_INDEX, because this home's index is {home / FILE}, found one; "
+            "unset it, or set MARKETBOT_HOME to a new folder"
+        )
+    if url is None:
+        return SqliteIndex(home / FILE, read_only=read_only)
+    index = PostgresIndex(url, read_only=read_only)
+    if not read_only and not (home / MARK).exists():
+        try:
+            (home / MARK).write_text(f"{index.where}\n", encoding="utf-8")
+        except OSError as error:
+            raise HomeError(f"home: expected to write {home / MARK}, found: {error.strerror}") from error
+    return index
+
+
+def _kept(mark: Path) -> str:
+    try:
+        return mark.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return "a database"
