@@ -15,6 +15,7 @@ import click
 
 from marketbot_assets.commands.alerts_cli import alerts
 from marketbot_assets.commands.audit_ui_cli import audit_ui
+from marketbot_assets.commands.backup_cli import backup, restore
 from marketbot_assets.commands.digest_cli import digest
 from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.live_cli import live
@@ -164,7 +165,7 @@ def witness(state: str, logs: tuple[str, ...], listen: str, name: str, as_json: 
     return serve(state, logs, listen, name, as_json=as_json)
 
 
-for _view in (*VIEW_COMMANDS, mandate, live, llm, alerts, digest, token, serve, audit_ui):
+for _view in (*VIEW_COMMANDS, backup, restore, mandate, live, llm, alerts, digest, token, serve, audit_ui):
     commands.add_command(_view)
 
 

@@ -11,6 +11,7 @@ from marketbot_assets.commands.doctor_pages import page_findings
 from marketbot_assets.commands.finding import Finding
 from marketbot_assets.commands.home import existing_lake, load_mandate, writable_home
 from marketbot_assets.commands.live import standing
+from marketbot_assets.commands.signer_ahead import signer_finding
 from marketbot_resources import settings
 from marketbot_resources.clock import machine_now
 from marketbot_resources.errors import MarketbotError
@@ -42,6 +43,7 @@ def examine() -> list[Finding]:
         *_models(),
         _book(),
         _ledger(),
+        signer_finding(),
         *_halt(),
         *page_findings(machine_now()),
         *_alerts(),

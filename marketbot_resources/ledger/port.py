@@ -5,7 +5,7 @@ signed elsewhere (`signer`); here they are only kept. Not here: verification (`e
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from marketbot_resources.errors import LedgerError
@@ -52,6 +52,19 @@ class Ledger(ABC):
         With a `fence`, the same transaction finds it to be the newest token of its account, or raises StaleToken.
         """
         return self._append([(kind, key, record_bytes(kind, key, _clean(body))) for kind, key, body in entries], fence)
+
+    def take_over(self, rows: Iterable[Row]) -> int:
+        """Appends rows of a backup as they are and returns how many; they were cleaned of secrets when they were first appended.
+
+        Raises LedgerError when one would get another number or hash here: then this ledger is no beginning of that one.
+        """
+        taken = 0
+        for row in rows:
+            receipt = self._append([(row.kind, row.key, row.record)])[0]
+            if (receipt.seq, receipt.hash) != (row.seq, row.leaf.hex()):
+                raise LedgerError(f"ledger: expected entry {row.seq} of the backup, found it as {receipt.seq}")
+            taken += 1
+        return taken
 
     def get(self, kind: str, key: str) -> Entry | None:
         """One entry, or None."""

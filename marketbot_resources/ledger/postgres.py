@@ -12,6 +12,7 @@ from marketbot_resources.errors import LedgerError, MarketbotError
 from marketbot_resources.ledger.port import Ledger, prefix_end
 from marketbot_resources.ledger.postgres_link import SCHEMA_NUMBER, Link
 from marketbot_resources.ledger.record import Fence, Receipt, Row
+from marketbot_resources.migrations.migrate import install, status
 
 _ROW = "seq, kind, key, record, leaf"
 _PAGE = 1_000
@@ -112,8 +113,6 @@ def main(arguments: Sequence[str]) -> int:
 
     0, or 1 when --status finds something to do, or 2 with one line.
     """
-    from marketbot_resources.migrations.migrate import install, status
-
     only_look = len(arguments) == 2 and arguments[0] == "--status"
     if len(arguments) != 1 + only_look:
         print("usage: python -m marketbot_resources.ledger.postgres [--status] ADMIN_URL", file=sys.stderr)
