@@ -8,6 +8,11 @@ begin
   if not (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
     grant ledger_owner to current_user;  -- taken back at the end
   end if;
+  for part in select * from (values ('ledger'), ('store')) as p (place) loop
+    if not exists (select from pg_catalog.pg_namespace where nspname = part.place) then
+      raise exception 'expected schema %, which was installed here, found none; restore the database, or use a new one', part.place;
+    end if;
+  end loop;
   if exists (
     select from pg_catalog.pg_roles
     where rolname in ('ledger_owner', 'ledger_writer', 'ledger_reader', 'index_owner', 'index_writer', 'index_reader')

@@ -86,7 +86,7 @@ class PostgresShelf:
         while self._opened:
             self._opened.pop().close()  # a failed test's traceback would keep it, and the server has a hundred places
         if self._attacked:
-            self.server.execute("drop schema if exists ledger cascade", self.database)
+            self.server.execute("drop schema if exists ledger, store, marketbot cascade", self.database)
             install(self.admin)
             self.server.login("ledger_writer")
             self._attacked = False

@@ -126,6 +126,14 @@ def test_a_file_that_was_applied_never_changes(postgres: Postgres, database: str
     assert len(noted(postgres, database)) == 4
 
 
+def test_a_schema_that_is_gone_is_not_made_anew(postgres: Postgres, database: str) -> None:
+    """An empty ledger in its place would forget what was sent."""
+    install(postgres.url("postgres", database))
+    postgres.execute("drop schema ledger cascade", database)
+    with pytest.raises(LedgerError, match="expected schema ledger, which was installed here, found none; restore"):
+        install(postgres.url("postgres", database))
+
+
 def test_a_migration_that_fails_leaves_nothing(postgres: Postgres, database: str, folder: Path) -> None:
     """Neither its own statements nor those of the numbers before it, nor a note; mended, it is applied."""
     bad = folder / "0005_later.sql"
