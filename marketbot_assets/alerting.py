@@ -173,13 +173,16 @@ def _safely(log: logging.Logger, telling: Callable[[], list[Alert]], home: Path)
         log.error(f"alerts: {type(error).__name__}: {error}")
 
 
-def weekly_due(section: Notification, now: dt.datetime) -> tuple[str, ...]:
-    """Channels whose weekly test is due by now: every one of them, from its hour to the end of its day."""
+def weekly_due(section: Notification, now: dt.datetime) -> tuple[str, tuple[str, ...]]:
+    """(day, channels) whose weekly test is due by now: every one of them, from its hour to the end of its day.
+
+    The day is that of the test's own time zone: of two UTC days that it touches each would be a test of its own.
+    """
     from zoneinfo import ZoneInfo
 
     rule = section.weekly_test
     if rule is None:
-        return ()
+        return "", ()
     local = now.astimezone(ZoneInfo(rule.timezone))
-    is_day = local.strftime("%A").lower() == rule.weekday
-    return tuple(c.name for c in section.channels) if is_day and local.time() >= dt.time.fromisoformat(rule.at) else ()
+    due = local.strftime("%A").lower() == rule.weekday and local.time() >= dt.time.fromisoformat(rule.at)
+    return local.date().isoformat(), tuple(c.name for c in section.channels) if due else ()
