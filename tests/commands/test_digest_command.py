@@ -69,7 +69,11 @@ def test_an_alert_names_what_people_trade(finished: Path) -> None:
 
 def test_a_digest_that_was_sent_is_not_called_this_one() -> None:
     """What is printed is made now, with the ledger of now; the words that were sent are the blob's."""
-    view = {"text": "words", "recorded": {"at": "2018-12-12T23:00:00Z", "blob": "ab" * 32}, "delivery": None}
+    view: dict[str, object] = {
+        "text": "words",
+        "recorded": {"at": "2018-12-12T23:00:00Z", "blob": "ab" * 32},
+        "delivery": None,
+    }
     said = "made again now; recorded 2018-12-12T23:00:00Z as blob abababababab, "
     assert digest_lines(view) == ["words", f"({said}not acknowledged yet)"]
     sent = {"kind": "digest_sent", "at": "2018-12-12T23:01:00Z", "channel": "mail"}
