@@ -6,7 +6,9 @@ calls for an alert (`marketbot_resources.alert_detection`), delivery (`marketbot
 
 import datetime as dt
 import logging
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ from marketbot_resources.alert_detection import (
     code_of_failure,
     code_of_storage,
 )
-from marketbot_resources.alerts import HEARTBEAT, KIND, Alert
+from marketbot_resources.alerts import HEARTBEAT, KIND, MESSAGE_MAX, Alert, one_line
 from marketbot_resources.clock import machine_now
 from marketbot_resources.delivery import digests_standing, record, standing
 from marketbot_resources.ledger.port import Ledger
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
 RECENT_SESSIONS = 3
+INTERNAL_ID = re.compile(r"\bMB[A-Z2-7]{10}\b")
 STORAGE = ("LEDGER_FAULT", "DISK_LOW")
 TELLING = frozenset(
     {
@@ -97,7 +100,19 @@ def found_now(lake: "Lake", machine: MachineFacts | None = None) -> list[Alert]:
     begun = [entry.key for entry in lake.ledger.entries("session_cutoff")]
     sessions = [session_rows(lake, max(begun))] if begun else []
     told = {entry.key for entry in lake.ledger.entries(KIND)}
-    return alerts_due(recent_entries(lake.ledger), sessions, machine, told)
+    return named_alerts(lake, alerts_due(recent_entries(lake.ledger), sessions, machine, told))
+
+
+def named_alerts(lake: "Lake", alerts: Sequence[Alert]) -> list[Alert]:
+    """The alerts with tickers in their messages, where these name instruments; keys and subjects keep the lasting ids."""
+    begun = [entry.key for entry in lake.ledger.entries("session_cutoff")]
+    row = lake.index.newest("instruments", max(begun)) if begun else None
+    if row is None or not any(INTERNAL_ID.search(alert.message) for alert in alerts):
+        return list(alerts)
+    from marketbot_assets.audit.report_facts import named_by, tickers_of
+
+    named = named_by(tickers_of(lake.records(row)))
+    return [replace(alert, message=one_line(named(alert.message), MESSAGE_MAX)) for alert in alerts]
 
 
 def tell(lake: "Lake", machine: MachineFacts | None = None, *, again: bool = False) -> list[Alert]:
@@ -173,13 +188,16 @@ def _safely(log: logging.Logger, telling: Callable[[], list[Alert]], home: Path)
         log.error(f"alerts: {type(error).__name__}: {error}")
 
 
-def weekly_due(section: Notification, now: dt.datetime) -> tuple[str, ...]:
-    """Channels whose weekly test is due by now: every one of them, from its hour to the end of its day."""
+def weekly_due(section: Notification, now: dt.datetime) -> tuple[str, tuple[str, ...]]:
+    """(day, channels) whose weekly test is due by now: every one of them, from its hour to the end of its day.
+
+    The day is that of the test's own time zone: of two UTC days that it touches each would be a test of its own.
+    """
     from zoneinfo import ZoneInfo
 
     rule = section.weekly_test
     if rule is None:
-        return ()
+        return "", ()
     local = now.astimezone(ZoneInfo(rule.timezone))
-    is_day = local.strftime("%A").lower() == rule.weekday
-    return tuple(c.name for c in section.channels) if is_day and local.time() >= dt.time.fromisoformat(rule.at) else ()
+    due = local.strftime("%A").lower() == rule.weekday and local.time() >= dt.time.fromisoformat(rule.at)
+    return local.date().isoformat(), tuple(c.name for c in section.channels) if due else ()

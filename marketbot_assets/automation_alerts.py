@@ -61,10 +61,12 @@ def machine_facts(
         late = late_sessions(clock.now(mandate.calendar.go_live), mandate.calendar, mandate.schedule, opened, ended)
     disk, flag, section = shutil.disk_usage(lake.home), open_halt(lake.home).read(), notification_of(lake)
     halt = (flag.word, flag.reason) if flag.status != OFF else (OFF, "")
-    tests = weekly_due(section, now) if section is not None else ()
+    tests_day, tests = weekly_due(section, now) if section is not None else ("", ())
     fault = (first_fault(ledger) if examine else None) or ""
     day = now.date().isoformat()
-    return MachineFacts(day, late, disk.free / disk.total, halt=halt, ledger_fault=fault, tests=tests)
+    return MachineFacts(
+        day, late, disk.free / disk.total, halt=halt, ledger_fault=fault, tests=tests, tests_day=tests_day
+    )
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=sensor_status("alerts"))

@@ -132,10 +132,20 @@ def _rows(lake: "Lake", before: "IndexRow", row: "IndexRow", frame: "pd.DataFram
         return f"the same {row.rows} rows"
     if max(before.rows, row.rows) > ROWS_MAX or before.bytes > BYTES_MAX:
         return f"{before.rows} rows then, {row.rows} now; too large to be compared here"
-    found = apart(lake.load(before), frame, table)
+    old = lake.load(before)
+    if before.schema_sha256 != row.schema_sha256:  # stored by another version of the code
+        return f"{before.rows} rows then, {row.rows} now; {_columns(old, frame)}; rows are not compared"
+    found = apart(old, frame, table)
     told = f"{len(found.came)} rows came, {len(found.went)} went, {len(found.moved)} columns changed in the others"
     lines = [f"{told}.", *_named("came", found.came), *_named("went", found.went), "", *_table(found.moved)]
     return "\n".join(lines)
+
+
+def _columns(old: "pd.DataFrame", new: "pd.DataFrame") -> str:
+    """Which columns another table of the same asset has and had."""
+    came, went = (sorted({*one.columns} - {*other.columns}) for one, other in ((new, old), (old, new)))
+    told = [f"{what}: {', '.join(names[:NAMES_SHOWN])}" for what, names in (("came", came), ("went", went)) if names]
+    return f"another table then, columns that {'; '.join(told)}" if told else "columns were described otherwise then"
 
 
 def _named(what: str, keys: Sequence[Key]) -> list[str]:

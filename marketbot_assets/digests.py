@@ -70,7 +70,16 @@ def _recorded(lake: "Lake", section: Notification, now: dt.datetime) -> list[str
         begun = max((dt.date.fromisoformat(e.key) for e in lake.ledger.entries("session_cutoff")), default=None)
         calendar = mandate_of(lake).calendar
         due += [(WEEKLY, day) for _, day in weeks_due(ended, calendar, known[WEEKLY], begun)]
-    return [key for kind, day in due if (key := _record(lake, kind, day, rule.address or "", now))]
+    return [key for kind, day in due if (key := _record_safely(lake, kind, day, rule.address or "", now))]
+
+
+def _record_safely(lake: "Lake", kind: str, day: dt.date, address: str, now: dt.datetime) -> str:
+    """`_record`; what cannot be told of one session is logged and keeps nobody from hearing of the next."""
+    try:
+        return _record(lake, kind, day, address, now)
+    except Exception as error:
+        LOG.error(redactor().text(f"digest of {day}, {kind}: {type(error).__name__}: {error}"))
+        return ""
 
 
 def complete(lake: "Lake") -> list[dt.date]:

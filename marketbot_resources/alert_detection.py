@@ -57,7 +57,7 @@ class MachineFacts:
     """What only someone outside of a run can see. `day`: the UTC date; `late`: session -> why; `free_fraction`: of the disk.
 
     `halt`: word and reason of the flag; `ledger_fault`: what the ledger's examination found, "" for nothing; `tests`: channels that
-    are due a weekly test.
+    are due a weekly test, `tests_day`: the day of it where the mandate's hour is counted, "" for `day`.
     """
 
     day: str
@@ -67,6 +67,7 @@ class MachineFacts:
     halt: tuple[str, str] = (OFF, "")
     ledger_fault: str = ""
     tests: tuple[str, ...] = ()
+    tests_day: str = ""
 
 
 def alerts_due(
@@ -219,7 +220,7 @@ def _of_machine(machine: MachineFacts) -> Iterator[Alert]:
     if machine.ledger_fault:
         yield raised("LEDGER_FAULT", "chain", machine.day, machine.ledger_fault)
     for channel in machine.tests:
-        yield weekly_test(channel, machine.day)
+        yield weekly_test(channel, machine.tests_day or machine.day)
 
 
 def weekly_test(channel: str, day: str) -> Alert:

@@ -3,13 +3,14 @@
 Dagster's launcher notices a killed process only through the code server that started it. When the machine went down that server is
 gone, too, and the run counted as in progress until its longest run time, for hours in which no session starts. Here run
 monitoring asks the server that the run was started by: one that cannot be reached, or does not know the run, has no process of it.
-Then the run fails and is retried or left, as its tags say. `dagster.yaml` names this class.
+Neither is so for a run whose server alone died or was started anew: it goes on, and the process that it named (`name_process`) is
+looked for before it is called dead. Then the run fails and is retried or left, as its tags say. `dagster.yaml` names this class.
 Not here: that two processes never send for one book; that is the ledger's fence.
 """
 
 import json
 
-from dagster import DagsterRun
+from dagster import DagsterInstance, DagsterRun
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
@@ -17,11 +18,18 @@ from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import deserialize_value
 
-from marketbot_resources.processes import lives
+from marketbot_resources.processes import lives, myself
 
 ANSWER_SECONDS = 20
 NOBODY_LISTENS = "UNAVAILABLE"  # the code of gRPC, which Dagster's message ends with; DEADLINE_EXCEEDED is another one
 PROCESS_TAG = "marketbot/process"
+
+
+def name_process(instance: DagsterInstance, run: DagsterRun) -> None:
+    """Writes to its run which process executes it: that of a run before, which a retry copies, is not it."""
+    own = myself()
+    if own and run.tags.get(PROCESS_TAG) != own:
+        instance.add_run_tags(run.run_id, {PROCESS_TAG: own})
 
 
 class AskingRunLauncher(DefaultRunLauncher):
@@ -33,18 +41,19 @@ class AskingRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """RUNNING while the code server that started the run has its process, NOT_FOUND when it has none or is gone.
+        """RUNNING while the code server that started the run has its process, or that process lives; else NOT_FOUND.
 
         A command runs its session in its own process, which its run names. A server that is there and too slow to answer says
         nothing about the run: RUNNING, and it is asked again.
         """
-        told = run.tags.get(GRPC_INFO_TAG)
+        told, alive = run.tags.get(GRPC_INFO_TAG), lives(run.tags.get(PROCESS_TAG, ""))
         if told is None:
-            gone = lives(run.tags.get(PROCESS_TAG, "")) is False
             return CheckRunHealthResult(
-                WorkerStatus.NOT_FOUND if gone else WorkerStatus.RUNNING, "started by a command"
+                WorkerStatus.NOT_FOUND if alive is False else WorkerStatus.RUNNING, "started by a command"
             )
         place = json.loads(told)
+        if alive:
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "its process lives, whatever its code server says")
         client = DagsterGrpcClient(
             port=place.get("port"), socket=place.get("socket"), host=place["host"], use_ssl=place.get("use_ssl", False)
         )

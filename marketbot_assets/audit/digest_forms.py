@@ -131,7 +131,9 @@ def _plots(digest: Digest) -> Markup:
     charts = [line_chart(f"NAV, {digest.base}", labels, [("NAV", values)])] if len(points) > 1 else []
     moves = _moves(digest)
     charts += [bar_chart("Profit and loss by session, of NAV before", moves, unit="%")] if moves else []
-    return Markup("".join(f'<div style="margin:12px 0">{inline(chart)}</div>' for chart in charts))
+    narrow = '<svg style="max-width:100%;height:auto" '  # there is no style sheet that would say so
+    drawn = (inline(chart).replace("<svg ", narrow, 1) for chart in charts)
+    return Markup("".join(f'<div style="margin:12px 0">{chart}</div>' for chart in drawn))
 
 
 def _moves(digest: Digest) -> list[tuple[str, float]]:

@@ -137,5 +137,10 @@ def _heard(state: View, section: "Notification", now: dt.datetime) -> list[Findi
     if section.weekly_test is not None and test is not None:
         fresh = test["at"] is not None and now - dt.datetime.fromisoformat(str(test["at"])) <= WEEK
         said = _ago(test["at"], now) if test["at"] else "never acknowledged"
-        found.append(Finding("weekly test", fresh, said, "switch alert_sensor on; then: marketbot alerts test"))
+        rule = section.weekly_test
+        mend = (
+            f"switch alert_sensor on: it tests on {rule.weekday} from {rule.at} {rule.timezone}; `marketbot alerts test` tries "
+            "the channels now and does not count"
+        )
+        found.append(Finding("weekly test", fresh, said, mend))
     return found

@@ -23,6 +23,7 @@ from marketbot_resources.store.index import STATIC
 from marketbot_resources.store.lake import Lake
 
 # A halt for practice says so at the beginning of its reason: "not a drill" is none.
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 DRILL = re.compile(r"\W*(?:an? |fire |planned )?drill\b", re.IGNORECASE)
 
 
@@ -137,12 +138,16 @@ def permissions_of(ledger: Ledger, places: Places, first: str, last: str) -> tup
 def alerts_of(
     ledger: Ledger, mandate: Mapping[str, object], sessions: Collection[str], first: str, last: str
 ) -> AlertFacts:
-    """Alerts that are about sessions or days of a period, and what became of them."""
+    """Alerts that are about sessions or days of a period, and what became of them.
+
+    One that names no day (an operator's halt, an order left open, a head that was not kept) counts where it stands in the ledger.
+    """
     heard = {key for entry in ledger.entries(SENT) for key in told_in(entry)}
     raised: dict[str, list[bool]] = {}
-    tested = set()
+    tested, places, days = set(), Places(ledger), {}
     for entry in ledger.entries(KIND):
-        day, code = str(entry.body["session"]), str(entry.body["code"])
+        told, code = str(entry.body["session"]), str(entry.body["code"])
+        day = days[entry.key] = told if DAY.fullmatch(told) else places.after(entry.seq)
         if not first <= day <= last:
             continue
         if code == WEEKLY_TEST:
@@ -159,7 +164,7 @@ def alerts_of(
         weeks=tuple(sorted({_week(session) for session in sessions})),
         tested=tuple(sorted(tested)),
         beats=len(beats & set(sessions)),
-        failures=sum(first <= key.rpartition("/")[2] <= last for key in failures),
+        failures=sum(first <= days.get(key, "") <= last for key in failures),
     )
 
 

@@ -48,11 +48,15 @@ def digest_now(session: str | None, *, weekly: bool) -> View:
 
 
 def digest_lines(view: View) -> list[str]:
-    """The text, and whether it was sent."""
-    told = view["delivery"]
-    if isinstance(told, dict):
-        way = told.get("channel") or told.get("reason")
-        sent = f"{str(told['kind']).removeprefix('digest_')} {told['at']}: {way}"
+    """The text, and what became of the one that was recorded: it has the words of its own day, not these."""
+    told, recorded = view["delivery"], view["recorded"]
+    if isinstance(recorded, dict):
+        sent = f"made again now; recorded {recorded['at']} as blob {str(recorded['blob'])[:12]}, "
+        if isinstance(told, dict):
+            way = told.get("channel") or told.get("reason")
+            sent += f"{str(told['kind']).removeprefix('digest_')} {told['at']}: {way}"
+        else:
+            sent += "not acknowledged yet"
     else:
-        sent = "recorded, not acknowledged yet" if view["recorded"] else "made now, not sent"
+        sent = "made now, not sent"
     return [*str(view["text"]).splitlines(), f"({sent})"]

@@ -74,6 +74,7 @@ class Status(_Answer):
     breaches: list[dict[str, JsonValue]] | None
     flatten: JsonValue
     llm: JsonValue
+    alerts: JsonValue
     next: str
     fine: bool
 

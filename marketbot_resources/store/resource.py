@@ -25,6 +25,13 @@ class StoreResource(dg.ConfigurableResource):
 
     home: str | None = None
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Names the run's process in Dagster's instance: this is what every run opens first. A sensor's tick is no run."""
+        if context.run is not None and context.instance is not None:
+            from marketbot_resources.run_launcher import name_process
+
+            name_process(context.instance, context.run)
+
     @property
     def lake(self) -> "Lake":
         """The store without Dagster."""

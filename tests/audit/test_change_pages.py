@@ -107,9 +107,11 @@ def test_came_went_and_changed_are_what_sets_say(old: dict[str, int], new: dict[
         assert differ[str(one.at[0])] == max(differ.values())
 
 
-def commit(lake: Lake, day: int, rows: pd.DataFrame, *, reads: tuple[Read, ...] = (), code: str = "c1") -> IndexRow:
+def commit(
+    lake: Lake, day: int, rows: pd.DataFrame, table: Table = TABLE, *, reads: tuple[Read, ...] = (), code: str = "c1"
+) -> IndexRow:
     origin = Origin("run", code, "2018-12-24T00:00:00Z", {"mandate_content_sha256": "m"})
-    return lake.commit(rows, TABLE, DAYS[day].isoformat(), reads=reads, blobs=(), origin=origin)
+    return lake.commit(rows, table, DAYS[day].isoformat(), reads=reads, blobs=(), origin=origin)
 
 
 @pytest.fixture
@@ -162,6 +164,26 @@ def test_what_cannot_be_read_is_told(lake: Lake) -> None:
     path.write_bytes(b"other")
     told = since(Lake(lake.home, read_only=True), second, rows, TABLE)
     assert told.startswith("Since 2018-12-20: cannot be told")
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (("session", "name", "weight"), "columns that came: note, shares; rows"),  # another version stored less
+        (("session", "weight", "shares", "note"), "columns that came: name; rows"),  # not even the key of today
+        (("session", "name", "weight", "shares", "note", "old"), "columns that went: old; rows"),
+    ],
+)
+def test_a_table_of_another_version_fails_nothing(lake: Lake, columns: tuple[str, ...], words: str) -> None:
+    """The first session after an upgrade: what was stored before has other columns."""
+    was = {column.name: column for column in TABLE.columns} | {"old": Column("old", "text", "gone since")}
+    then = Table("things", "one thing", ("session",), tuple(was[name] for name in columns))
+    rows = frame(0, ("a", 0.5, "1", "x")).assign(old="x")[list(columns)]
+    commit(lake, 0, rows, then)
+    after = frame(1, ("b", 0.5, "1", "x"))
+    told = since(lake, commit(lake, 1, after), after, TABLE)
+    assert told.startswith("Since 2018-12-20: 1 rows then, 1 now; another table then, ")
+    assert words in told
 
 
 ADDRESSES = {

@@ -270,7 +270,7 @@ ELEMENTS = {"html", "head", "meta", "title", "body", "div", "p", "h1", "h2", "ul
 DRAWN = {"svg", "text", "line", "path", "rect", "circle"}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.sampled_from([DAILY, WEEKLY]),
     st.lists(TEXTS, min_size=1, max_size=4),
@@ -308,6 +308,12 @@ def test_every_form_is_safe_and_bounded_whatever_it_is_told(
         assert 0 < len(told["text"]) <= (150 if block["type"] == "header" else 3000)
         assert not re.search(r"[<>]|&(?!amp;|lt;|gt;)", told["text"])
         assert told.get("verbatim", True) is True
+
+
+def test_plots_fit_a_narrow_window() -> None:
+    """The charts are 640 pixels wide; a telephone has 400."""
+    page = as_html(build_digest(DAY), plots=True)
+    assert page.count("<svg ") == page.count('<svg style="max-width:100%;height:auto" ') == 2
 
 
 def many(n: int) -> DigestFacts:

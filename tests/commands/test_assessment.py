@@ -19,8 +19,12 @@ from marketbot_assets.audit.assessment_limits import controls_of, limits_of, nam
 from marketbot_assets.audit.assessment_page import SECTIONS
 from marketbot_assets.audit.assessment_rules import RULES, Compliance
 from marketbot_assets.commands.assess import assess
+from marketbot_assets.commands.assess_ledger import alerts_of
 from marketbot_assets.commands.home import reading
 from marketbot_assets.commands.views_cli import canonical_text
+from marketbot_resources.alert_codes import raised
+from marketbot_resources.sessions import record_cutoff
+from marketbot_resources.store.lake import Lake
 
 View = dict[str, Any]
 SESSIONS = 252  # of the New York Stock Exchange in 2019
@@ -248,6 +252,20 @@ def test_a_real_home(finished: Path, marketbot: Command) -> None:
     assert (view["gaps"], view["counted"]["sessions"], view["account"]) == ([], 2, "paper-1")
     assert [fact["id"] for fact in view["controls"] if not fact["tests"]] == []
     assert {fact["owner"] for fact in view["controls"]} == {"not named"}
+
+
+def test_an_alert_without_a_day_counts_where_it_stands(tmp_path: Path) -> None:
+    """An operator's halt and an order left open name an entry, not a day: in the year of the cutoff before them, heard or tried."""
+    ledger = Lake(tmp_path).ledger
+    for day, subject in ((dt.date(2018, 12, 31), "old"), (dt.date(2019, 1, 2), "new")):
+        record_cutoff(ledger, day, dt.datetime.combine(day, dt.time(23, 15), dt.UTC))
+        halt = raised("HALT_FLAG", subject, f"entry {ledger.size()}", "ann: smoke")
+        ledger.append("alert", halt.key, halt.body())
+        answer = {"alerts": [halt.key], "channel": "ops", "at": "2019-01-03T00:00:00Z"}
+        ledger.append("alert_failed", f"{halt.key}/1", {**answer, "reason": "HTTP 500", "lasting": False})
+        ledger.append("alert_sent", halt.key, {**answer, "answer": "ok"})
+    found = alerts_of(ledger, {}, ["2019-01-02"], "2019-01-01", "2019-12-31")
+    assert (found.by_code, found.failures) == ({"HALT_FLAG": (1, 1)}, 1)
 
 
 def test_keys_of_the_mandate_belong_to_controls() -> None:

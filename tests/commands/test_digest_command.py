@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 from views_world import BODY, FIRST, LAST, NEXT, Command, one_line, query, table
 
+from marketbot_assets.alerting import named_alerts
+from marketbot_assets.commands.digest import digest_lines
+from marketbot_resources.alert_codes import raised
+from marketbot_resources.store.lake import Lake
+
 pytestmark = pytest.mark.graph
 
 
@@ -47,3 +52,29 @@ def test_a_session_that_did_not_end_has_none(finished: Path, tmp_path: Path, mar
     for home, arguments in ((finished, ("--session", NEXT)), (tmp_path, ())):
         said = marketbot(home, "digest", *arguments)
         assert (said.code, one_line(said)) == (2, True)
+
+
+def test_an_alert_names_what_people_trade(finished: Path) -> None:
+    """The message has the ticker that the stored listing has; key and subject keep the id, by which it is told once."""
+    listing = table(finished, "instruments", LAST).query("mic == 'XNAS'").iloc[0]
+    alert = raised(
+        "STOP_HIT", f"RC-63 {listing['instrument']}", LAST, f"RC-63: the stop of {listing['instrument']} was hit"
+    )
+    plain = raised("DISK_LOW", "home", LAST, "4 % are free")
+    (named, same) = named_alerts(Lake(finished, read_only=True), [alert, plain])
+    assert named.message == f"RC-63: the stop of {listing['ticker']} was hit"
+    assert named.key == alert.key == f"STOP_HIT/RC-63 {listing['instrument']}/{LAST}"
+    assert same == plain
+
+
+def test_a_digest_that_was_sent_is_not_called_this_one() -> None:
+    """What is printed is made now, with the ledger of now; the words that were sent are the blob's."""
+    view: dict[str, object] = {
+        "text": "words",
+        "recorded": {"at": "2018-12-12T23:00:00Z", "blob": "ab" * 32},
+        "delivery": None,
+    }
+    said = "made again now; recorded 2018-12-12T23:00:00Z as blob abababababab, "
+    assert digest_lines(view) == ["words", f"({said}not acknowledged yet)"]
+    sent = {"kind": "digest_sent", "at": "2018-12-12T23:01:00Z", "channel": "mail"}
+    assert digest_lines(view | {"delivery": sent}) == ["words", f"({said}sent 2018-12-12T23:01:00Z: mail)"]

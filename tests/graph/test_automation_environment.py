@@ -36,6 +36,7 @@ from marketbot_resources import run_launcher
 from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.errors import HomeError
 from marketbot_resources.mandate import Calendar, Schedule, parse_mandate
+from marketbot_resources.processes import lives, myself
 from marketbot_resources.run_launcher import PROCESS_TAG, AskingRunLauncher
 from marketbot_resources.sessions import record_cutoff, record_end
 from marketbot_resources.store.lake import Lake
@@ -213,14 +214,39 @@ def test_a_run_of_a_command_is_dead_when_its_process_is() -> None:
         assert other.stdout is not None
         name = other.stdout.readline().strip()
         assert health({PROCESS_TAG: name}) is WorkerStatus.RUNNING
-        host, boot, number, start = name.split("/")
+        host, boot, space, number, start = name.split("/")
         assert number == str(other.pid)
-        assert health({PROCESS_TAG: f"{host}/{boot}/{number}/{int(start) + 1}"}) is WorkerStatus.NOT_FOUND
-        assert health({PROCESS_TAG: f"{host}/of-yesterday/{number}/{start}"}) is WorkerStatus.NOT_FOUND
-        assert health({PROCESS_TAG: f"elsewhere/{boot}/{number}/{start}"}) is WorkerStatus.RUNNING
+        assert health({PROCESS_TAG: f"{host}/{boot}/{space}/{number}/{int(start) + 1}"}) is WorkerStatus.NOT_FOUND
+        assert health({PROCESS_TAG: f"{host}/of-yesterday/{space}/{number}/{start}"}) is WorkerStatus.NOT_FOUND
+        assert health({PROCESS_TAG: f"elsewhere/{boot}/{space}/{number}/{start}"}) is WorkerStatus.RUNNING
+        # two containers of a pod share their name; the numbers of one mean nothing in the other
+        assert health({PROCESS_TAG: f"{host}/{boot}/pid:[1]/{number}/{int(start) + 1}"}) is WorkerStatus.RUNNING
+        # its code server was killed or started anew, the run goes on; then the run dies, too
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            gone = json.dumps({"host": "localhost", "port": closed.getsockname()[1]})
+        assert health({PROCESS_TAG: name, GRPC_INFO_TAG: gone}) is WorkerStatus.RUNNING
         other.kill()
         other.wait()
         assert health({PROCESS_TAG: name}) is WorkerStatus.NOT_FOUND
+        assert health({PROCESS_TAG: name, GRPC_INFO_TAG: gone}) is WorkerStatus.NOT_FOUND
+
+
+def test_a_run_names_the_process_that_executes_it(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """The name of the process before, which Dagster copies to a retry, is written over."""
+
+    @dg.op
+    def step(store: StoreResource) -> None:
+        assert store.home
+
+    @dg.job(resource_defs={"store": StoreResource(home=str(tmp_path))})
+    def any_job() -> None:
+        step()
+
+    run = any_job.execute_in_process(instance=instance, tags={PROCESS_TAG: "a/dead/one/1/1"})
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    assert found.tags[PROCESS_TAG] == myself()
+    assert lives(found.tags[PROCESS_TAG]) is True
 
 
 def test_what_was_decided_before_is_read_from_the_ledger(tmp_path: Path) -> None:

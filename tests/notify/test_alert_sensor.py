@@ -8,6 +8,7 @@ import pytest
 
 from marketbot_assets.alerting import weekly_due
 from marketbot_assets.automation_alerts import alert_sensor, late_sessions, machine_facts
+from marketbot_resources.alert_detection import MachineFacts, alerts_due
 from marketbot_resources.clock import open_clock
 from marketbot_resources.mandate import parse_mandate
 from marketbot_resources.mandate_notification import Notification
@@ -46,17 +47,26 @@ def test_a_daylight_saving_day_is_late_by_its_own_clock() -> None:
         assert len(late_sessions(at + SECOND, MANDATE.calendar, MANDATE.schedule, day, ())) == 1
 
 
+BOTH = ("ops", "sms")
+
+
 @pytest.mark.parametrize(
-    ("at", "due"),
-    [("2018-12-10T07:59", ()), ("2018-12-10T08:00", ("ops", "sms")), ("2018-12-10T22:59", ("ops", "sms")),
-     ("2018-12-10T23:00", ()), ("2018-12-11T08:00", ())],
+    ("zone", "at", "day", "due"),
+    [("Europe/Berlin", "2018-12-10T07:59", "2018-12-10", ()), ("Europe/Berlin", "2018-12-10T08:00", "2018-12-10", BOTH),
+     ("Europe/Berlin", "2018-12-10T22:59", "2018-12-10", BOTH), ("Europe/Berlin", "2018-12-10T23:00", "2018-12-11", ()),
+     ("Europe/Berlin", "2018-12-11T08:00", "2018-12-11", ()),
+     # the evening of a Monday is Tuesday in UTC, its morning in Tokyo was Sunday: still the same test of the same day
+     ("America/New_York", "2018-12-10T14:00", "2018-12-10", BOTH), ("America/New_York", "2018-12-11T04:59", "2018-12-10", BOTH),
+     ("Asia/Tokyo", "2018-12-10T00:00", "2018-12-10", BOTH), ("Asia/Tokyo", "2018-12-10T14:59", "2018-12-10", BOTH)],
 )  # fmt: skip
-def test_the_weekly_test_is_due_from_its_hour_on(at: str, due: tuple[str, ...]) -> None:
+def test_the_weekly_test_is_due_from_its_hour_on_once_a_day(zone: str, at: str, day: str, due: tuple[str, ...]) -> None:
     """Monday 09:00 in Berlin is 08:00 UTC in winter; a machine that was off at that hour tests later that day."""
-    rule = {"weekday": "monday", "at": "09:00", "timezone": "Europe/Berlin"}
+    rule = {"weekday": "monday", "at": "09:00", "timezone": zone}
     channels = [{"name": "ops", "kind": "slack"}, {"name": "sms", "kind": "apprise"}]
     section = Notification.model_validate({"channels": channels, "weekly_test": rule})
-    assert weekly_due(section, dt.datetime.fromisoformat(f"{at}:00+00:00")) == due
+    assert weekly_due(section, dt.datetime.fromisoformat(f"{at}:00+00:00")) == (day, due)
+    told = alerts_due([], [], MachineFacts(at[:10], tests=due, tests_day=day))
+    assert [alert.key for alert in told] == [f"WEEKLY_TEST/{name}/{day}" for name in due]
 
 
 def test_it_is_opt_in_and_starts_nothing() -> None:

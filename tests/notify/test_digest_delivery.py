@@ -40,6 +40,7 @@ from marketbot_resources.notifier_process import start_notifier
 from marketbot_resources.notify.opening import open_channel
 from marketbot_resources.notify.port import Message
 from marketbot_resources.sessions import record_cutoff, record_end, record_failure
+from marketbot_resources.store.index import IndexRow
 from marketbot_resources.store.lake import Lake
 
 MANDATE = Path(__file__).parents[2] / "mandate.yaml"
@@ -353,9 +354,29 @@ def test_a_digest_that_cannot_be_made_stops_neither_alerts_nor_the_run(
     (found,) = tell(lake)
     assert found.code == "SESSION_SKIPPED"
     assert found.severity is Severity.WARN
-    assert "digest: HomeError" in caplog.text
+    assert "digest of 2018-12-11, daily: HomeError" in caplog.text
     assert lake.ledger.entries(DIGESTS.told) == []
     until(lambda: lake.ledger.entries(SENT))
+
+
+def test_a_session_that_cannot_be_told_holds_up_no_later_one(
+    lake: Lake, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is stored of the 12th is no file of rows; the 11th and the 13th are told, and the 12th is not asked for again."""
+    section = Notification.model_validate(
+        world.section.model_dump(by_alias=True) | {"digest": {"channels": ["ops"], "weekly": False}}
+    )
+    skipped(lake.ledger, "2018-12-11")
+    assert record_digests(lake, section) == ["DIGEST/daily/2018-12-11"]
+    for day in ("2018-12-12", "2018-12-13"):
+        skipped(lake.ledger, day)
+    name = "0" * 64  # an object that is not there
+    lake.index.add(
+        IndexRow("risk_verdict", "2018-12-12", name, name, "gone", 1, 1, name, name, "run", "code", "2018-12-12")
+    )
+    assert record_digests(lake, section) == ["DIGEST/daily/2018-12-13"]
+    assert "digest of 2018-12-12, daily: " in caplog.text
+    assert record_digests(lake, section) == []
 
 
 def test_a_session_whose_report_is_still_to_come_is_not_over(lake: Lake, world: World) -> None:
