@@ -1,4 +1,4 @@
-"""Where things lie: the environment variables and paths of an installation. The only reader of the environment.
+"""Where things lie: the environment variables and paths of an installation. The only reader of the environment beside `secrets`.
 
 MARKETBOT_HOME     all state of an installation (default: $DAGSTER_HOME/state)
 MARKETBOT_MANDATE  the mandate file (default: mandate.yaml beside the code)
@@ -19,6 +19,7 @@ MARKETBOT_SMTP_USER, MARKETBOT_SMTP_PASSWORD, MARKETBOT_SLACK_WEBHOOK, MARKETBOT
                    with _NAME behind them for the channel NAME alone
 MARKETBOT_HEARTBEAT_URL  address of the watcher that is told of each session's end
 MARKETBOT_PAGES_URL  address at which people reach `marketbot serve`: links on asset pages lead there (default: to files)
+MARKETBOT_SECRET_FILES, MARKETBOT_SECRETS_SSM  where secrets stand that are not in the environment: a folder, parameters (`secrets`)
 
 Values of variables whose names say secret (`redaction.environment_secrets`) are kept out of evidence and logs.
 """
@@ -29,7 +30,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from marketbot_resources.errors import HomeError
+from marketbot_resources.secrets import Process, Secrets
 
+_SECRETS = Secrets()
 CHECKOUT = Path(__file__).parents[1]
 
 
@@ -100,12 +103,15 @@ def llm_environment(provider: str, cache: bool) -> dict[str, str] | None:
     """The whole environment of the process that calls a language model; None when a key is missing.
 
     It holds that provider's key, where certificates are, and with `cache` the cache's address, which may hold a password.
+    Keys are read when it is made, by `secrets`. Raises HomeError when they cannot be.
     """
     needed, more = _LLM_KEYS[provider]
-    given = {name: variable(name) for name in (*needed, *more, "SSL_CERT_FILE", "SSL_CERT_DIR")}
+    held = _SECRETS.for_child(Process.LLM)
+    names = (*needed, *more, "SSL_CERT_FILE", "SSL_CERT_DIR", "MARKETBOT_LLM_CACHE")
+    given = {name: _plain(name) or held.get(name) for name in names}
     if any(given[name] is None for name in needed):
         return None
-    given["MARKETBOT_LLM_CACHE"] = variable("MARKETBOT_LLM_CACHE") if cache else None
+    given["MARKETBOT_LLM_CACHE"] = given["MARKETBOT_LLM_CACHE"] if cache else None
     return bare_environment() | _LLM_QUIET | {name: value for name, value in given.items() if value is not None}
 
 
@@ -124,12 +130,15 @@ SMTP_USER, SMTP_PASSWORD, SLACK_WEBHOOK, APPRISE_URLS, WATCHER = (
 
 
 def notifier_variables() -> dict[str, str]:
-    """The secrets of notification in this environment, by name: common ones and those of one channel (NAME behind them)."""
+    """The secrets of notification, by name: common ones and those of one channel (NAME behind them). Raises HomeError."""
     common = (SMTP_USER, SMTP_PASSWORD, SLACK_WEBHOOK, APPRISE_URLS)
-    names = [
-        name for name in os.environ if name == WATCHER or any(name == c or name.startswith(f"{c}_") for c in common)
-    ]
-    return {name: found for name in sorted(names) if (found := variable(name)) is not None}
+    held = _SECRETS.for_child(Process.NOTIFIER)
+    names = {
+        name
+        for name in (*os.environ, *held)
+        if name == WATCHER or any(name == c or name.startswith(f"{c}_") for c in common)
+    }
+    return {name: found for name in sorted(names) if (found := _plain(name) or held.get(name)) is not None}
 
 
 def notifier_environment() -> dict[str, str]:
@@ -176,13 +185,25 @@ def pages_url() -> str | None:
 
 
 def variable(name: str) -> str | None:
-    """A variable that a provider's request names, without white space around it; None when it is unset or empty."""
+    """A variable that a provider's request names, without white space around it; None when it is unset or empty.
+
+    A secret of this process may stand outside of the environment (`secrets`). Raises HomeError when it cannot be read there.
+    """
+    return _SECRETS.value(name)
+
+
+def _plain(name: str) -> str | None:
     return os.environ.get(name, "").strip() or None
+
+
+def renew_secrets() -> None:
+    """Begins a session: what was loaded is forgotten, so that a changed file or parameter is seen."""
+    _SECRETS.renew()
 
 
 def ledger_url() -> str | None:
     """Address of the ledger's database, which may hold a password: never shown. None: the ledger is a file in the home."""
-    return os.environ.get("MARKETBOT_LEDGER") or None
+    return variable("MARKETBOT_LEDGER")
 
 
 def index_url() -> str | None:
@@ -216,13 +237,14 @@ def operator() -> str:
 
 
 def secrets() -> list[str]:
-    """The secrets among the environment's values, as they are now."""
+    """The secrets among the environment's values, as they are now, and all that this process read elsewhere."""
     # os.environ decodes every value anew, which is too slow for each line of a log
     values = getattr(os.environ, "_data", os.environ)
-    return list(_secrets_of(tuple(values.items())))
+    held = _secrets_of(_SECRETS.known) if _SECRETS.known else ()
+    return [*_secrets_of(tuple(values.items())), *held]
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def _secrets_of(variables: tuple[tuple[str | bytes, str | bytes], ...]) -> tuple[str, ...]:
     from marketbot_resources.redaction import environment_secrets
 

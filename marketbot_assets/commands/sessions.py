@@ -17,6 +17,7 @@ from marketbot_resources.governance import admit
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OrderState, utc_text
 from marketbot_resources.processes import myself
+from marketbot_resources.secrets_needed import refuse_without_secrets
 from marketbot_resources.sessions import book_open, check_in_time, end_state, first_failure
 from marketbot_resources.store.index_opening import has_index
 
@@ -73,6 +74,7 @@ def run_session(session: dt.date, *, refetch: bool = False, data: bool = False) 
     """
     lake, mandate = open_home(), load_mandate()
     _check_in_time(lake, mandate, session)
+    refuse_without_secrets(mandate, None if lake is None else lake.ledger, session)
     if lake is not None:
         admit(lake, session, mandate)
     from marketbot_assets.definitions import defs

@@ -263,6 +263,17 @@ def controls(last: int, as_json: bool) -> int:
 
 
 @click.command()
+@click.option("--last", type=click.IntRange(min=1), default=5, show_default=True, help="How many sessions to look at.")
+@JSON
+def cost(last: int, as_json: bool) -> int:
+    """What this installation stored and called, and what that is per month by list prices."""
+    from marketbot_assets.commands.cost import cost_lines, cost_now
+
+    shown(made(lambda: cost_now(last)), cost_lines, as_json)
+    return 0
+
+
+@click.command()
 @click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many sessions to look at.")
 @click.option("--html", "page", metavar="FILE", help="Write one HTML page to this file.")
 @JSON
@@ -307,8 +318,8 @@ def assess(year: int | None, first: str | None, last: str | None, html: str | No
 
 
 VIEW_COMMANDS: list[click.Command] = [
-    *(status, controls, drift, performance, assess, explain, blast_radius, report, halt, resume, reconcile, repair),
-    *(verify, replay, leakcheck, prove, export_audit, export_lots),
+    *(status, cost, controls, drift, performance, assess, explain, blast_radius, report, halt, resume, reconcile),
+    *(repair, verify, replay, leakcheck, prove, export_audit, export_lots),
 ]
 
 

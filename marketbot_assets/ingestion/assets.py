@@ -12,6 +12,7 @@ from marketbot_assets.session_facts import held_listings
 from marketbot_resources.broker.account import refuse_new_run, take_account
 from marketbot_resources.governance import admit, take
 from marketbot_resources.provider import Delivery
+from marketbot_resources.secrets_needed import refuse_without_secrets
 from marketbot_resources.sessions import check_in_time, last_cutoff_before, open_book
 from marketbot_resources.stop_hits import refuse_decided
 from marketbot_resources.store.resource import StoreResource, session_of
@@ -30,6 +31,7 @@ def mandate(
 
     loaded, session = mandate_file.load(), session_of(context)
     check_in_time(store.lake.ledger, clock.open(), loaded.schedule, session)
+    refuse_without_secrets(loaded, store.lake.ledger, session)
     open_book(store.lake.ledger, session, loaded.calendar, loaded.schedule)
     admitted = admit(store.lake, session, loaded)
     result = materialized(context, store, mandate_frame(loaded), schema.MANDATE)
