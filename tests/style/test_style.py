@@ -91,7 +91,7 @@ IMPURE_STDLIB = {
     "time",
     "threading",
 }
-HEAVY = ("litellm", "cvxpy", "pandera", "scipy", "numba", "exchange_calendars", "pandas")
+HEAVY = ("litellm", "cvxpy", "pandera", "scipy", "numba", "exchange_calendars", "pandas", "pyarrow", "numpy")
 FILE_LINES_MAX, FUNCTION_LINES_MAX = 400, 70
 GENERATED = {"holidays.py"}
 
