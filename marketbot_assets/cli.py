@@ -178,7 +178,7 @@ def _show(results: "Sequence[SessionResult]", as_json: bool) -> int:
     record = {
         "sessions": [asdict(result) | {"good": result.good} for result in results],
         "ledger": {"size": size, "root": root},
-        "store_objects": lake.objects.count(),
+        "store_objects": lake.stored(),
         "home": str(lake.home),
     }
     click.echo(json.dumps(record, sort_keys=True) if as_json else sessions_text(record))
