@@ -144,9 +144,16 @@ def notifier_variables() -> dict[str, str]:
     return {name: found for name in sorted(names) if (found := _plain(name) or held.get(name)) is not None}
 
 
+_DOOR = (  # of the store's bucket: digests are bodies of the store
+    *("MARKETBOT_STORE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"),
+    *("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
+)
+
+
 def notifier_environment() -> dict[str, str]:
-    """The whole environment of the notifier: its secrets, where certificates are, and the address of the ledger."""
-    places = {name: variable(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "MARKETBOT_LEDGER", "PGSSLROOTCERT")}
+    """The whole environment of the notifier: its secrets, where certificates are, the address of the ledger, a bucket's door."""
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "MARKETBOT_LEDGER", "PGSSLROOTCERT")
+    places = {name: variable(name) for name in (*names, *(_DOOR if store_url() else ()))}
     return (
         bare_environment() | notifier_variables() | {name: value for name, value in places.items() if value is not None}
     )

@@ -166,13 +166,6 @@ class Index(ABC):
         query = " + ".join(f"(select count(distinct {column}) from {table})" for column, table in distinct)
         return int(self._rows(f"select {query}")[0][0])
 
-    def named(self) -> int:
-        """How many objects, manifests and bodies it names."""
-        distinct = (("uri", "lake_index"), ("manifest_sha256", "lake_index"), ("blob_sha256", "blob_index"))
-        query = " + ".join(f"(select count(distinct {column}) from {table})" for column, table in distinct)
-        with self._database.connection() as connection:
-            return int(connection.execute(f"select {query}").fetchone()[0])
-
     def begins(self, digest: str, most: int) -> tuple[list[IndexRow], list[BlobRow]]:
         """The newest `most` versions and bodies of which a hash begins with these hex digits."""
         end = digest + "g"  # after every hex digit

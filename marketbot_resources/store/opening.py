@@ -19,8 +19,11 @@ def open_objects(home: Path, *, read_only: bool = False) -> Objects:
     url = settings.store_url()
     if url is not None:
         return open_place(url, home, read_only=read_only)
-    if not read_only:
-        (home / FOLDER).mkdir(parents=True, exist_ok=True)
+    try:
+        if not read_only:
+            (home / FOLDER).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeError(f"home: expected to write {home}, found: {error.strerror}") from error
     return LocalObjects(home / FOLDER)
 
 

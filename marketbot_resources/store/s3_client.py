@@ -19,6 +19,7 @@ T = TypeVar("T")
 REPEATABLE = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 GONE = frozenset({"NoSuchKey", "404", "NotFound"})
 TEXT_MAX = 200
+BROUGHT = "`marketbot store copy` brings a home's objects there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,10 @@ class Patience:
 
 
 class S3Client:
-    """A bucket's door, for all threads of a process; a fork gets its own. `requests`: how many were sent so far, by name."""
+    """A bucket's door, for all threads of a process; a fork gets its own."""
 
     def __init__(self, name: str, threads: int, patience: Patience) -> None:
         self.name, self._threads, self._patience = name, threads, patience
-        self.requests: dict[str, int] = {}
         self._lock = threading.Lock()
         self._made: tuple[int, Any] | None = None
 
@@ -77,13 +77,15 @@ class S3Client:
     def _why(self, error: Exception, what: str) -> str | None:
         """Why a question may be asked again; None when it may not. Raises MissingObject; an error that is not S3's goes on."""
         from botocore import exceptions as found
+        from urllib3.exceptions import HTTPError
 
         if isinstance(error, found.ClientError):
             code, status = code_of(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if code in GONE:
-                raise MissingObject(f"store: expected to {what} in {self.name}, found no object") from None
+                raise MissingObject(f"store: expected to {what} in {self.name}, found no object; {BROUGHT}") from None
             return code if status in REPEATABLE else None
-        passing = (found.HTTPClientError, found.ConnectionError, found.IncompleteReadError)
+        # a body that ends early or a reset while it is read come as they are from the library below
+        passing = (found.HTTPClientError, found.ConnectionError, found.IncompleteReadError, HTTPError, OSError)
         if isinstance(error, passing):
             return type(error).__name__
         if not isinstance(error, found.BotoCoreError):
@@ -115,13 +117,7 @@ class S3Client:
             client = boto3.session.Session().client("s3", config=config)
         except (BotoCoreError, ValueError) as error:
             raise HomeError(f"store: expected to reach {self.name}, found: {_said(error)}") from None
-        client.meta.events.register("before-send.s3.*", self._count)
         return client
-
-    def _count(self, event_name: str, **_: object) -> None:
-        name = event_name.rpartition(".")[2]
-        with self._lock:
-            self.requests[name] = self.requests.get(name, 0) + 1
 
 
 def code_of(error: Any) -> str:

@@ -5,7 +5,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -18,7 +18,8 @@ from marketbot_resources.store.s3_client import Patience, S3Client
 from marketbot_resources.store.s3_objects import THREADS, S3Objects
 
 MIB = 1024 * 1024
-QUICK = Patience(connect=2.0, read=1.0, attempts=3, pause=0.01, pause_max=0.02, total=20.0)
+QUICK = Patience(connect=10.0, read=20.0, attempts=3, pause=0.01, pause_max=0.02, total=60.0)
+HASTY = replace(QUICK, read=0.3)
 
 _NUMBERS, _CLIENTS = itertools.count(), dict[tuple[str, Patience], S3Client]()
 

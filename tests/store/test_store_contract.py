@@ -93,7 +93,9 @@ def test_of_many_who_put_at_once_all_see_the_same_bytes(place: Place) -> None:
     assert [place.objects.get(f"many/{sha(body)}", sha(body)) for body in bodies] == bodies
 
 
-@pytest.mark.parametrize("data", [b"", b"x", LARGE], ids=["empty", "one", "20MiB"])
+@pytest.mark.parametrize(
+    "data", [b"", b"x", pytest.param(LARGE, marks=pytest.mark.long)], ids=["empty", "one", "20MiB"]
+)
 def test_bytes_come_back(place: Place, data: bytes) -> None:
     place.objects.put("a/one", data)
     assert place.again().get("a/one", sha(data)) == data
