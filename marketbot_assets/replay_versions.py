@@ -193,8 +193,8 @@ def _decoded(lake: "Lake", row: IndexRow) -> "pa.Table | None":
     from marketbot_resources.store.content import decode
 
     try:
-        return decode((lake.objects.root / row.uri).read_bytes(), None)
-    except (OSError, pa.ArrowException, ValueError):
+        return decode(lake.objects.raw(row.uri), None)
+    except (StoreError, pa.ArrowException, ValueError):
         return None
 
 
@@ -245,6 +245,10 @@ class Mended:
         if name not in self._found:
             self._found[name] = find(self._lake, *name)[0]
         return self._found[name]
+
+    def ahead(self, rows: Sequence[IndexRow]) -> None:
+        """As the lake."""
+        self._lake.ahead(rows)
 
     def load(self, row: IndexRow) -> "pd.DataFrame":
         """The frame of one version as it was. Raises AlteredInput."""

@@ -11,6 +11,7 @@
     |   `-- AlreadySending      another run is sending this account's orders: leave it to that one
     `-- HaltError               trading stops until someone or a rule re-arms it
         |-- StoreError          an object is missing, altered or was never declared as an input
+        |   |-- MissingObject   nothing lies under the object's name
         |   `-- AlteredInput    a replay's input is not what it was and cannot be made again: judge that one first
         |-- LedgerError         the ledger contradicts itself or cannot be written
         |   |-- Equivocation    the same key was appended with another body, or one size signed with another root
@@ -66,6 +67,10 @@ class HaltError(MarketbotError):
 
 class StoreError(HaltError):
     """The store's evidence is missing, altered or undeclared."""
+
+
+class MissingObject(StoreError):
+    """Nothing lies under an object's name."""
 
 
 class AlteredInput(StoreError):

@@ -41,9 +41,9 @@ def deliver(home: Path, section: Notification, seconds: float, beside: Unrecorde
     watcher = watcher_of(section.heartbeat, given.get(settings.WATCHER, ""))
 
     def stored(digest: str) -> bytes:
-        from marketbot_resources.store.objects import LocalObjects  # loads what alerts need not wait for
+        from marketbot_resources.store.opening import open_objects  # loads what alerts need not wait for
 
-        return LocalObjects(home / "store").get_blob(digest)
+        return open_objects(home, read_only=True).get_blob(digest)
 
     records = WithUnrecorded(ledger, beside)
     delivery = Delivery(records, section, transports, now=machine_now, wait=time.sleep, watcher=watcher, bodies=stored)

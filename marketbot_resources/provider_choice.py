@@ -200,9 +200,9 @@ def imported(home: Path) -> "ImportProvider":
     """What was imported into a home."""
     from marketbot_resources.imports.provider import ImportProvider
     from marketbot_resources.ledger.opening import open_ledger
-    from marketbot_resources.store.objects import LocalObjects
+    from marketbot_resources.store.opening import open_objects
 
-    return ImportProvider(LocalObjects(home / "store"), open_ledger(home))
+    return ImportProvider(open_objects(home), open_ledger(home))
 
 
 def _asked(mandate: Mandate, home: Path) -> "Asked":

@@ -2,6 +2,8 @@
 
 MARKETBOT_HOME     all state of an installation (default: $DAGSTER_HOME/state)
 MARKETBOT_MANDATE  the mandate file (default: mandate.yaml beside the code)
+MARKETBOT_STORE    s3://bucket/prefix of the store's objects (default: a folder in the home); endpoint, region and keys by the AWS_
+                   variables, MARKETBOT_STORE_CACHE_MB how much of it is kept on this disk (default: 1024)
 MARKETBOT_LEDGER   a postgresql:// address of the ledger (default: a file in the home)
 MARKETBOT_INDEX    a postgresql:// address of the store's index (default: a file in the home)
 MARKETBOT_BROKER_URL  for tests: http://127.0.0.1:PORT instead of the broker's own address
@@ -34,6 +36,7 @@ from marketbot_resources.secrets import Process, Secrets
 
 _SECRETS = Secrets()
 CHECKOUT = Path(__file__).parents[1]
+STORE_CACHE_MB, STORE_CACHE_MB_MAX = 1024, 1_048_576
 
 
 def dagster_home() -> Path:
@@ -141,9 +144,16 @@ def notifier_variables() -> dict[str, str]:
     return {name: found for name in sorted(names) if (found := _plain(name) or held.get(name)) is not None}
 
 
+_DOOR = (  # of the store's bucket: digests are bodies of the store
+    *("MARKETBOT_STORE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"),
+    *("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
+)
+
+
 def notifier_environment() -> dict[str, str]:
-    """The whole environment of the notifier: its secrets, where certificates are, and the address of the ledger."""
-    places = {name: variable(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "MARKETBOT_LEDGER", "PGSSLROOTCERT")}
+    """The whole environment of the notifier: its secrets, where certificates are, the address of the ledger, a bucket's door."""
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "MARKETBOT_LEDGER", "PGSSLROOTCERT")
+    places = {name: variable(name) for name in (*names, *(_DOOR if store_url() else ()))}
     return (
         bare_environment() | notifier_variables() | {name: value for name, value in places.items() if value is not None}
     )
@@ -199,6 +209,21 @@ def _plain(name: str) -> str | None:
 def renew_secrets() -> None:
     """Begins a session: what was loaded is forgotten, so that a changed file or parameter is seen."""
     _SECRETS.renew()
+
+
+def store_url() -> str | None:
+    """Address of the store's objects; None: they lie in the home."""
+    return variable("MARKETBOT_STORE")
+
+
+def store_cache_bytes() -> int:
+    """How many bytes of a distant store's objects this disk may keep. Raises HomeError."""
+    given = variable("MARKETBOT_STORE_CACHE_MB") or str(STORE_CACHE_MB)
+    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= STORE_CACHE_MB_MAX):
+        raise HomeError(
+            f"MARKETBOT_STORE_CACHE_MB: expected whole megabytes, 1 to {STORE_CACHE_MB_MAX}, found {given[:20]!r}"
+        )
+    return int(given) * 1024 * 1024
 
 
 def ledger_url() -> str | None:

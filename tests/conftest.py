@@ -14,8 +14,8 @@ from services import S3, Go, Postgres, Redis, lacking
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-for _name in ("MARKETBOT_LEDGER", "MARKETBOT_INDEX"):
-    os.environ.pop(_name, None)  # tests write: never into the database of somebody who runs them
+for _name in ("MARKETBOT_LEDGER", "MARKETBOT_INDEX", "MARKETBOT_STORE"):
+    os.environ.pop(_name, None)  # tests write: never into the database or bucket of somebody who runs them
 MARKS = ("postgres", "s3", "redis", "go")  # each the name of a fixture, too
 ALONE = ("model",)
 HEAVY = (

@@ -5,6 +5,7 @@ Not here: what is shown of an order (`explain`), the tree of evidence itself (`e
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, cast
 
 from marketbot_assets.commands.evidence import Entries, Evidence, gather
@@ -147,8 +148,8 @@ def _version(
     newest = lake.index.newest(asset, part)
     if newest is not None and content_sha256 in (None, newest.content_sha256):
         return newest
-    for path in sorted((lake.objects.root / asset / part).glob("*.parquet")):
-        row = lake.index.by_file(asset, part, path.stem)
+    for key in sorted(key for key, _ in lake.objects.listing(f"{asset}/{part}/")):
+        row = lake.index.by_file(asset, part, PurePosixPath(key).stem)
         if row is not None and row.content_sha256 == content_sha256:
             return row
     raise StoreError(f"store: expected {asset} {part} with content {str(content_sha256)[:12]}, found none")

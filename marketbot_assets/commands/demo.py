@@ -85,7 +85,7 @@ def _view(lake: "Lake", results: Sequence[SessionResult], expected: int) -> View
         ],
         "orders": [order for r in results for order in orders_of(lake, r.session)],
         "fills": sum(r.fills for r in results),
-        "store_objects": lake.objects.count(),
+        "store_objects": lake.stored(),
         "ledger": {"size": size, "root": root},
         "report": None if report is None else str(report),
         "home": str(lake.home),

@@ -38,6 +38,7 @@ def examine() -> list[Finding]:
         _home(),
         _instance(),
         _packages(),
+        *_store(),
         *_vendors(),
         *_broker(),
         *_models(),
@@ -87,6 +88,24 @@ def _packages() -> Finding:
     return Finding(
         "sample data packages", not missing, ", ".join(missing) + " missing" if missing else "installed", "make install"
     )
+
+
+def _store() -> list[Finding]:
+    """Whether the bucket of the store answers; nothing for a store in the home."""
+    from itertools import islice
+
+    from marketbot_resources.store.opening import open_objects
+
+    address = settings.store_url()
+    if address is None:
+        return []
+
+    def look() -> str:
+        list(islice(open_objects(settings.home(), read_only=True).listing(), 1))
+        return f"{address} answers"
+
+    mend = "check the address, the AWS_ variables and the role's rights: docs/store.md"
+    return [_attempt("store", look, mend)]
 
 
 def _vendors() -> list[Finding]:

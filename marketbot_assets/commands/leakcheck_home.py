@@ -62,6 +62,10 @@ class Before:
             self.lake.index.by_manifest(asset, part, manifest_sha256) if part == STATIC or part <= self.part else None
         )
 
+    def ahead(self, rows: Sequence[IndexRow]) -> None:
+        """As the lake."""
+        self.lake.ahead(rows)
+
     def load(self, row: IndexRow) -> "pd.DataFrame":
         """The rows of a version that were known by the cutoff."""
         frame = self.lake.load(row)

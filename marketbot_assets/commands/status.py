@@ -51,7 +51,7 @@ def status(*, ask_broker: bool = True) -> View:
         "ledger": {"size": size, "root": root, "whole": problem is None, "problem": problem or ""},
         "signed": max((kept for kept, _ in lake.ledger.checkpoints()), default=0),
         "anchors": list(load_mandate().anchors),
-        "store_objects": lake.objects.count(),
+        "store_objects": lake.stored(),
         "halt": {
             "status": flag.status,
             "reason": flag.reason,

@@ -26,7 +26,7 @@ from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import utc_text
 from marketbot_resources.store.content import sha256
-from marketbot_resources.store.objects import LocalObjects
+from marketbot_resources.store.port import Objects
 
 ENTRY = "data_import"
 ROW_GROUP = 65_536
@@ -75,7 +75,7 @@ def import_file(
     kind: str,
     how: Reading,
     *,
-    objects: LocalObjects,
+    objects: Objects,
     ledger: Ledger,
     at: dt.datetime,
     table: str | None = None,
@@ -177,9 +177,7 @@ def _same_as_before(rows: pa.Table, names: list[str]) -> np.ndarray:
     return same
 
 
-def _put(
-    objects: LocalObjects, kind: str, year: int, data: bytes, rows: int, first: str, last: str
-) -> Mapping[str, Json]:
+def _put(objects: Objects, kind: str, year: int, data: bytes, rows: int, first: str, last: str) -> Mapping[str, Json]:
     digest = sha256(data)
     objects.put(import_key(kind, digest), data)
     return {

@@ -19,7 +19,7 @@ from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.model import utc_text
 from marketbot_resources.provider import Body, Delivery, Refusal
 from marketbot_resources.rows import PARQUET
-from marketbot_resources.store.objects import LocalObjects
+from marketbot_resources.store.port import Objects
 
 NAME = "import"
 
@@ -38,7 +38,7 @@ class _Object:
 class ImportProvider:
     """Listings, bars, actions, rates, series, figures and headlines as imported into one home."""
 
-    def __init__(self, objects: LocalObjects, ledger: Ledger) -> None:
+    def __init__(self, objects: Objects, ledger: Ledger) -> None:
         self._objects = objects
         self._ledger = ledger
 

@@ -12,7 +12,9 @@ from typing import cast
 
 from marketbot_resources.errors import StoreError
 from marketbot_resources.store.index import STATIC, IndexRow
-from marketbot_resources.store.lake import Lake
+from marketbot_resources.store.lake import Lake, manifest_key
+
+AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,12 @@ def all_dependents(lake: Lake, starts: Iterable[str]) -> Dependents:
     """The same, and the versions of which nothing can be said."""
     wanted = frozenset(starts)
     depth, found, unreadable = dict.fromkeys(wanted, 0), dict[str, IndexRow](), dict[str, IndexRow]()
-    for row in _younger(lake, wanted):
+    rows = _younger(lake, wanted)
+    for number, row in enumerate(rows):
         name = row.manifest_sha256
+        if number % AT_ONCE == 0:
+            near = rows[number : number + AT_ONCE]
+            lake.objects.ahead([(manifest_key(r.asset, r.part, r.manifest_sha256), r.manifest_sha256) for r in near])
         try:
             sources = _sources(lake, row)
         except StoreError:

@@ -6,17 +6,21 @@ Nothing is believed: bytes are read again, contents hashed again, references fol
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from typing import TypeVar, cast
 
-from marketbot_resources.errors import StoreError
+from marketbot_resources.errors import MissingObject, StoreError
+from marketbot_resources.imports.keep import ENTRY, import_key
 from marketbot_resources.ledger.examine import Fault
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.store.content import content_sha256, decode
 from marketbot_resources.store.index import BlobRow, IndexRow
 from marketbot_resources.store.lake import Lake, manifest_key
-from marketbot_resources.store.objects import blob_key
+from marketbot_resources.store.objects import BLOBS, blob_key
+from marketbot_resources.store.port import Objects
 from marketbot_resources.store.seal import TABLES, Seal, numbered, row_sha256, sealed_up_to, seals
 
+T = TypeVar("T")
+AT_ONCE = 64
 INDEX_ROW, INDEX_MISSING, INDEX_SEAL = "INDEX_ROW", "INDEX_MISSING", "INDEX_SEAL"
 OBJECT, OBJECT_MISSING, CONTENT = "OBJECT", "OBJECT_MISSING", "CONTENT"
 MANIFEST, MANIFEST_MISSING, MANIFEST_OTHER = "MANIFEST", "MANIFEST_MISSING", "MANIFEST_OTHER"
@@ -64,33 +68,44 @@ def touches_of(row: IndexRow | BlobRow) -> tuple[str, ...]:
 
 def store_faults(lake: Lake, *, contents: bool = True) -> Iterator[Fault]:
     """Objects, manifests and bodies that are gone or not what their names say. `contents`: hash the values, too."""
-    rows = [row for _, row in lake.index.numbered()]
+    rows, objects = [row for _, row in lake.index.numbered()], lake.objects.at_source()
     known = {(row.asset, row.part, row.manifest_sha256, row.file_sha256) for row in rows}
     checked: dict[str, Fault | None] = {}
-    for row in rows:
-        yield from _object_faults(lake, row, checked, contents=contents)
-        yield from _manifest_faults(lake, row, known)
-    for name in sorted({row.blob_sha256 for _, row in lake.index.numbered_blobs()}):
-        fault = body_fault(lake, name)
-        if fault is not None:
-            yield fault
+    bodies = {key for key, _ in objects.listing(BLOBS)}
+    for some in _at_once(rows):
+        manifests = [(manifest_key(row.asset, row.part, row.manifest_sha256), row.manifest_sha256) for row in some]
+        objects.ahead([*((row.uri, row.file_sha256) for row in some if row.uri not in checked), *manifests])
+        for row in some:
+            yield from _object_faults(objects, row, checked, contents=contents)
+            yield from _manifest_faults(objects, row, known, bodies)
+    for names in _at_once(sorted({row.blob_sha256 for _, row in lake.index.numbered_blobs()})):
+        objects.ahead([(blob_key(name), name) for name in names])
+        found = (_body_fault(objects, name) for name in names)
+        yield from (fault for fault in found if fault is not None)
 
 
-def _object_faults(lake: Lake, row: IndexRow, checked: dict[str, Fault | None], *, contents: bool) -> Iterator[Fault]:
+def _at_once(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Some items at a time: as many as are fetched together."""
+    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
+
+
+def _object_faults(
+    objects: Objects, row: IndexRow, checked: dict[str, Fault | None], *, contents: bool
+) -> Iterator[Fault]:
     touches = touches_of(row)
     if row.uri not in checked:
-        checked[row.uri] = _object_fault(lake, row, contents=contents)
+        checked[row.uri] = _object_fault(objects, row, contents=contents)
     fault = checked[row.uri]
     if fault is not None:
         yield Fault(fault.code, fault.where, fault.message, touches)
 
 
-def _object_fault(lake: Lake, row: IndexRow, *, contents: bool) -> Fault | None:
+def _object_fault(objects: Objects, row: IndexRow, *, contents: bool) -> Fault | None:
     where = f"{row.asset} {row.part}"
-    if not (lake.objects.root / row.uri).exists():
-        return Fault(OBJECT_MISSING, where, f"object {row.uri} is gone")
     try:
-        data = lake.objects.get(row.uri, row.file_sha256)
+        data = objects.get(row.uri, row.file_sha256)
+    except MissingObject:
+        return Fault(OBJECT_MISSING, where, f"object {row.uri} is gone")
     except StoreError as error:
         return Fault(OBJECT, where, str(error))
     if contents and content_sha256(decode(data, None)) != row.content_sha256:
@@ -98,14 +113,16 @@ def _object_fault(lake: Lake, row: IndexRow, *, contents: bool) -> Fault | None:
     return None
 
 
-def _manifest_faults(lake: Lake, row: IndexRow, known: set[tuple[str, str, str, str]]) -> Iterator[Fault]:
+def _manifest_faults(
+    objects: Objects, row: IndexRow, known: set[tuple[str, str, str, str]], bodies: set[str]
+) -> Iterator[Fault]:
     where, touches = f"{row.asset} {row.part}", touches_of(row)
     key = manifest_key(row.asset, row.part, row.manifest_sha256)
-    if not (lake.objects.root / key).exists():
+    try:
+        manifest = json.loads(objects.get(key, row.manifest_sha256))
+    except MissingObject:
         yield Fault(MANIFEST_MISSING, where, f"manifest {key} is gone", touches)
         return
-    try:
-        manifest = json.loads(lake.objects.get(key, row.manifest_sha256))
     except (StoreError, ValueError) as error:
         yield Fault(MANIFEST, where, str(error), touches)
         return
@@ -119,27 +136,34 @@ def _manifest_faults(lake: Lake, row: IndexRow, known: set[tuple[str, str, str, 
         if named not in known:
             yield Fault(INPUT_MISSING, where, f"its input {named[0]} {named[1]} is not in the index", touches)
     for name in cast("Sequence[str]", manifest["blobs"]):
-        if not (lake.objects.root / blob_key(name)).exists():
+        if blob_key(name) not in bodies:
             yield Fault(BODY_MISSING, where, f"body {name} is gone", (name,))
 
 
-def body_fault(lake: Lake, name: str) -> Fault | None:
+def _body_fault(objects: Objects, name: str) -> Fault | None:
     """What is wrong with a body as received; None when it is whole."""
-    if not (lake.objects.root / blob_key(name)).exists():
-        return Fault(BODY_MISSING, f"body {name[:16]}", "the body is gone", (name,))
     try:
-        lake.objects.get_blob(name)
+        objects.get_blob(name)
+    except MissingObject:
+        return Fault(BODY_MISSING, f"body {name[:16]}", "the body is gone", (name,))
     except StoreError as error:
         return Fault(BODY, f"body {name[:16]}", str(error), (name,))
     return None
 
 
 def unreferenced(lake: Lake) -> list[str]:
-    """Objects, manifests and bodies of the store that no index row names: what a crash between two writes leaves."""
+    """Objects, manifests and bodies of the store that nothing names: what a crash between two writes leaves."""
+    return sorted({key for key, _ in lake.objects.listing()} - named(lake))
+
+
+def named(lake: Lake) -> set[str]:
+    """Keys of everything that the index, a decision (its code and environment) or an import names."""
     rows = [row for _, row in lake.index.numbered()]
-    named = {row.uri for row in rows} | {manifest_key(row.asset, row.part, row.manifest_sha256) for row in rows}
-    named |= {blob_key(row.blob_sha256) for _, row in lake.index.numbered_blobs()}
+    keys = {row.uri for row in rows} | {manifest_key(row.asset, row.part, row.manifest_sha256) for row in rows}
+    keys |= {blob_key(row.blob_sha256) for _, row in lake.index.numbered_blobs()}
     versions = [entry.body.get("versions") for entry in lake.ledger.entries("decision")]
-    named |= {blob_key(str(name)) for found in versions if isinstance(found, Mapping) for name in found.values()}
-    files = (path for path in lake.objects.root.rglob("*") if path.is_file() and not path.name.startswith(".tmp-"))
-    return sorted({path.relative_to(lake.objects.root).as_posix() for path in files} - named)
+    keys |= {blob_key(str(name)) for found in versions if isinstance(found, Mapping) for name in found.values()}
+    for entry in lake.ledger.entries(ENTRY):
+        objects = cast("Sequence[Mapping[str, str]]", entry.body["objects"])
+        keys |= {import_key(str(entry.body["kind"]), one["sha256"]) for one in objects}
+    return keys

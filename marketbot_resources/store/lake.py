@@ -21,6 +21,7 @@ from marketbot_resources.store.content import canonical, content_sha256, decode,
 from marketbot_resources.store.index import BlobRow, IndexRow, Origin, Read
 from marketbot_resources.store.index_opening import has_index, open_index
 from marketbot_resources.store.objects import LocalObjects
+from marketbot_resources.store.opening import open_objects
 from marketbot_resources.store.table import Table
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ class Lake:
         self.home = home
         try:
             if not read_only:
-                (home / "store").mkdir(parents=True, exist_ok=True)
+                home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise HomeError(f"home: expected to write {home}, found: {error.strerror}") from error
-        self.objects = LocalObjects(home / "store")
+        self.objects = open_objects(home, read_only=read_only)
         self.index = open_index(home, read_only=read_only)
         self.ledger = read_ledger(home) if read_only else open_ledger(home)
         self._frames: OrderedDict[str, pd.DataFrame] = OrderedDict()
@@ -136,6 +137,14 @@ class Lake:
         else:
             self._frames.move_to_end(row.file_sha256)
         return cached.copy(deep=False)
+
+    def ahead(self, rows: Sequence[IndexRow]) -> None:
+        """Fetches together what `load` will be asked for. Raises HomeError when the store does not answer."""
+        self.objects.ahead([(row.uri, row.file_sha256) for row in rows if row.file_sha256 not in self._frames])
+
+    def stored(self) -> int:
+        """Number of stored objects, manifests and bodies; where listing them costs requests, those that the index names."""
+        return self.objects.count() if isinstance(self.objects, LocalObjects) else self.index.named()
 
     def records(self, row: IndexRow) -> "list[dict[str, object]]":
         """The rows of one version without a frame, verified against its name: what a command that tells of a few rows reads.

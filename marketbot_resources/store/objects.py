@@ -8,12 +8,15 @@ import gzip
 import os
 import tempfile
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
-from marketbot_resources.errors import HomeError, StoreError
+from marketbot_resources.errors import HomeError, MissingObject, StoreError
 from marketbot_resources.store.content import sha256
 
 READ_ONLY = 0o444
+BLOBS = "blobs/"
 
 
 class LocalObjects:
@@ -21,6 +24,11 @@ class LocalObjects:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.root)
 
     def put(self, key: str, data: bytes) -> None:
         """Stores bytes under a key once; an existing key is left alone. Raises HomeError when the disk refuses."""
@@ -37,21 +45,21 @@ class LocalObjects:
 
     def get(self, key: str, expected_sha256: str) -> bytes:
         """The bytes of an object. Raises StoreError when they are missing or altered."""
-        path = self.root / key
+        return whole(key, self.raw(key), expected_sha256)
+
+    def raw(self, key: str) -> bytes:
+        """The bytes under a key as they are, not verified. Raises MissingObject; StoreError when the disk refuses."""
         try:
-            data = path.read_bytes()
+            return (self.root / key).read_bytes()
         except OSError as error:
-            raise StoreError(f"store: expected object {key}, found: {error.strerror}") from error
-        found = sha256(data)
-        if found != expected_sha256:
-            raise StoreError(f"store: object {key} was altered: expected {expected_sha256[:12]}, found {found[:12]}")
-        return data
+            kind = MissingObject if isinstance(error, FileNotFoundError) else StoreError
+            raise kind(f"store: expected object {key}, found: {error.strerror}") from error
 
     def put_blob(self, body: bytes, *, name: str | None = None) -> str:
         """Stores a body as received once; returns its hash. `name`: the hash, where the caller knows it already."""
         name = name or sha256(body)
         if not (self.root / blob_key(name)).exists():
-            self.put(blob_key(name), gzip.compress(body, compresslevel=3, mtime=0))
+            self.put(blob_key(name), packed(body))
         return name
 
     def get_blob(self, name: str) -> bytes:
@@ -65,22 +73,59 @@ class LocalObjects:
     def _blob(self, name: str) -> tuple[bytes, bytes]:
         path = self.root / blob_key(name)
         try:
-            packed = path.read_bytes()
-            body = gzip.decompress(packed)
-        except (OSError, EOFError, zlib.error) as error:
-            raise StoreError(f"store: expected blob {name[:12]}, found: {error}") from error
-        if sha256(body) != name:
-            raise StoreError(f"store: blob {name[:12]} was altered")
-        return packed, body
+            data = path.read_bytes()
+        except OSError as error:
+            kind = MissingObject if isinstance(error, FileNotFoundError) else StoreError
+            raise kind(f"store: expected blob {name[:12]}, found: {error}") from error
+        return data, unpacked(name, data)
+
+    def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """(key, bytes) of every object whose key begins with `prefix`."""
+        folder = self.root / prefix.rpartition("/")[0]
+        for path in folder.rglob("*"):
+            key = path.relative_to(self.root).as_posix()
+            if key.startswith(prefix) and not path.name.startswith(".tmp-") and path.is_file():
+                yield key, path.stat().st_size
+
+    def ahead(self, wanted: Sequence[tuple[str, str]]) -> None:
+        """Nothing: a disk is near."""
 
     def count(self) -> int:
         """Number of stored objects, blobs and manifests."""
         return sum(1 for path in self.root.rglob("*") if path.is_file() and not path.name.startswith(".tmp-"))
 
+    def at_source(self) -> Self:
+        """Itself: nothing lies between."""
+        return self
+
 
 def blob_key(name: str) -> str:
     """Where a blob lies."""
-    return f"blobs/{name[:2]}/{name}.gz"
+    return f"{BLOBS}{name[:2]}/{name}.gz"
+
+
+def packed(body: bytes) -> bytes:
+    """A body as it is kept; the same bytes each time, by one version of zlib."""
+    return gzip.compress(body, compresslevel=3, mtime=0)
+
+
+def unpacked(name: str, data: bytes) -> bytes:
+    """The body that a blob holds. Raises StoreError when it is not the one that its name says."""
+    try:
+        body = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise StoreError(f"store: expected blob {name[:12]}, found: {error}") from error
+    if sha256(body) != name:
+        raise StoreError(f"store: blob {name[:12]} was altered")
+    return body
+
+
+def whole(key: str, data: bytes, expected_sha256: str) -> bytes:
+    """The bytes of an object. Raises StoreError when they are not those that its name says."""
+    found = sha256(data)
+    if found != expected_sha256:
+        raise StoreError(f"store: object {key} was altered: expected {expected_sha256[:12]}, found {found[:12]}")
+    return data
 
 
 def _link_once(path: Path, data: bytes) -> None:

@@ -68,6 +68,12 @@ def part_of(rows: list[IndexRow], name: str) -> str:
     return next(row.part for row in rows if row.manifest_sha256 == name)
 
 
+def folder(lake: Lake) -> Path:
+    """Where the objects of a local lake lie."""
+    assert isinstance(lake.objects, LocalObjects)
+    return lake.objects.root
+
+
 class Counting(LocalObjects):
     """Notes which objects are read."""
 
@@ -84,7 +90,7 @@ def test_only_what_is_younger_is_read(tmp_path: Path) -> None:
     """What a late object is used for costs the manifests from its own on, each once; an object of the middle more."""
     lake, rows, _ = grown(tmp_path, 2)
     for place in (29, 20, 5):
-        lake.objects = Counting(lake.objects.root)
+        lake.objects = Counting(folder(lake))
         dependents(lake, [rows[place].manifest_sha256])
         assert lake.objects.read == [manifest_key(r.asset, r.part, r.manifest_sha256) for r in rows[place:]]
 
@@ -94,7 +100,7 @@ def test_an_unreadable_manifest_is_named(tmp_path: Path) -> None:
     lake, rows, made = grown(tmp_path, 1)
     start = next(row for row in rows if len(naive(made, {row.manifest_sha256})) > 3)
     victim = next(row for row in rows if start.manifest_sha256 in made[row.manifest_sha256])
-    path = lake.objects.root / manifest_key(victim.asset, victim.part, victim.manifest_sha256)
+    path = folder(lake) / manifest_key(victim.asset, victim.part, victim.manifest_sha256)
     path.unlink()
     found = all_dependents(lake, [start.manifest_sha256])
     without = {name: sources for name, sources in made.items() if name != victim.manifest_sha256}
