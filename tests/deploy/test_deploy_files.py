@@ -231,4 +231,4 @@ def test_production_runs_as_one_machine_does() -> None:
     )
     same = ("telemetry", "nux", "concurrency", "run_monitoring", "run_retries", "run_launcher")
     assert {key: production[key] for key in same} == {key: one[key] for key in same}
-    assert production["storage"]["postgres"]["postgres_url"] == {"env": "DAGSTER_POSTGRES_URL"}
+    assert production["storage"]["custom"]["config"]["postgres_url"] == {"env": "DAGSTER_POSTGRES_URL"}
