@@ -284,17 +284,30 @@ def _close(ledger: Ledger, clock: Clock, schedule: Schedule, day: dt.date, sessi
         )
 
 
-def _end_of_batch(ledger: Ledger, batch: Entry) -> tuple[str, str]:
-    """How a session ended whose run died after its batch was frozen; what was not sent is never sent."""
+def _end_of_batch(ledger: Ledger, batch: Entry) -> tuple[str, str, dict[str, Json]]:
+    """How a session ended whose run died after its batch was frozen, with counts; what was not sent is never sent.
+
+    `sent` says that orders were handed over, not that the broker took them, as where the run itself ends the session: on the
+    broker's word alone nothing that was handed over counts as not decided, or a rebalance would be made up for and bought twice.
+    """
     verdict = str(batch.body["verdict"])
-    if verdict != "APPROVED":
-        return ("rejected" if verdict == "REJECTED" else "halted"), str(batch.body["why"])
     orders = batch.body["orders"]
     assert isinstance(orders, list)
-    unsent = sum(order_state(ledger, str(o["client_order_id"])) is OrderState.APPROVED for o in orders)
+    if verdict != "APPROVED":
+        return ("rejected" if verdict == "REJECTED" else "halted"), str(batch.body["why"]), {}
+    events = [order_events(ledger, str(order["client_order_id"])) for order in orders]
+    unsent = sum(state_of(told) is OrderState.APPROVED for told in events)
+    lost = sum(_never_arrived(told) for told in events)
     if orders and unsent == len(orders):
-        return "skipped", f"run ended before sending; none of {len(orders)} orders was sent"
-    return "sent", f"run ended while sending; {unsent} of {len(orders)} orders were never sent, the others resolved"
+        return "skipped", f"run ended before sending; none of {len(orders)} orders was sent", {}
+    counts = {"orders": len(orders), "never_sent": unsent, "never_arrived": lost}
+    reached = len(orders) - unsent - lost
+    told = f"{unsent} of {len(orders)} orders were never sent, {lost} never arrived, {reached} reached the broker"
+    return "sent", f"run ended while sending; {told}", {**counts}
+
+
+def _never_arrived(events: Sequence[Entry]) -> bool:
+    return state_of(events) is OrderState.EXPIRED and str(events[-1].body["reason"]).startswith(NEVER_ARRIVED)
 
 
 def settle_batch(

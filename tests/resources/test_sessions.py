@@ -136,7 +136,7 @@ def test_orders_in_doubt_are_asked_for(tmp_path: Path) -> None:
     end = end_state(book, DAY)
     assert end is not None
     assert end.state == "sent"
-    assert "1 of 2 orders were never sent" in end.reason
+    assert end.reason.endswith("; 1 of 2 orders were never sent, 0 never arrived, 1 reached the broker")
 
 
 def test_an_order_that_nobody_knows_never_arrived(tmp_path: Path) -> None:
@@ -152,6 +152,9 @@ def test_an_order_that_nobody_knows_never_arrived(tmp_path: Path) -> None:
     end = end_state(book, DAY)
     assert end is not None
     assert (end.state, "1 of 2 orders were never sent" in end.reason) == ("sent", True)
+    assert end.reason.endswith("1 never arrived, 0 reached the broker")
+    told = book.entries("session_end")[0].body
+    assert (told["orders"], told["never_sent"], told["never_arrived"]) == (2, 1, 1)
 
 
 def test_an_order_in_doubt_of_a_session_that_ended_is_settled(tmp_path: Path) -> None:
