@@ -1,4 +1,4 @@
-"""Orders after the run that decided them: an opt-in sensor that follows them each minute and sends what waited for its window.
+"""Orders after the run that decided them: an opt-in sensor that follows them and sends what waited for its window.
 
 `orders_due` decides and is pure; it reads what the ledger says and asks no broker. Not here: following (`broker.following`),
 sending (`submissions`), the daily run (`automation`).
@@ -14,7 +14,7 @@ from marketbot_assets.automation import IN_PROGRESS, STARTED_BY_TAG, sessions_in
 from marketbot_assets.automation_switch import sensor_status
 from marketbot_assets.jobs import later_window, order_following
 from marketbot_assets.partitions import sessions
-from marketbot_resources.broker.following import has_open_orders
+from marketbot_resources.broker.following import has_open_orders, quiet_since
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.model import Order, OrderState, order_from_record
 from marketbot_resources.redaction import redacting
@@ -23,6 +23,9 @@ from marketbot_resources.store.resource import StoreResource
 from marketbot_resources.wiring import ClockResource, MandateResource
 
 APPROVED = "APPROVED"
+FOLLOW_MINUTES = ((dt.timedelta(minutes=10), 1), (dt.timedelta(hours=1), 2))
+FOLLOW_MINUTES_MAX = 5
+"""Minutes between two looks at the broker by how long nothing has changed: each is a process, and most see a closed exchange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,18 @@ class Due:
 
 
 def orders_due(
-    *, now: dt.datetime | None, waiting: Mapping[dt.date, Sequence[Order]], is_open: bool, running: bool
+    *,
+    now: dt.datetime | None,
+    waiting: Mapping[dt.date, Sequence[Order]],
+    is_open: bool,
+    running: bool,
+    quiet: dt.datetime | None = None,
 ) -> Due | str:
     """What to start now, or why nothing. `now` is None on the replay clock; `running`: a run of this book is in progress.
 
     `waiting`: approved orders that were never sent, of sessions without an end; one run per window that opens, and one when the
-    last has closed, which ends them unsent and the session with it. `is_open`: orders at the broker have not ended.
+    last has closed, which ends them unsent and the session with it. `is_open`: orders at the broker have not ended. `quiet`: since
+    when they are as they are; None, or an instant to come, follows each minute.
     """
     if now is None:
         return "orders are followed on the live clock only"
@@ -54,8 +63,14 @@ def orders_due(
         if orders and all(now > order.send_until for order in orders):
             return Due(later_window.name, f"later-{session}-over", session)
     if is_open:
-        return Due(order_following.name, f"following-{int(now.timestamp()) // 60}")
+        minutes = follow_minutes(None if quiet is None else now - quiet)
+        return Due(order_following.name, f"following-{int(now.timestamp()) // 60 // minutes * minutes}")
     return "no order is open and none waits for its window"
+
+
+def follow_minutes(quiet: dt.timedelta | None) -> int:
+    """Minutes between two looks at orders that have not changed for so long."""
+    return next((n for below, n in FOLLOW_MINUTES if quiet is None or quiet < below), FOLLOW_MINUTES_MAX)
 
 
 def waiting_orders(ledger: Ledger, account: str) -> dict[dt.date, tuple[Order, ...]]:
@@ -89,7 +104,10 @@ def waiting_orders(ledger: Ledger, account: str) -> dict[dt.date, tuple[Order, .
 def order_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource, mandate_file: MandateResource, clock: ClockResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """On the live clock: follows the orders each minute until every one has ended, and sends those whose window opens later."""
+    """On the live clock: follows the orders until every one has ended, and sends those whose window opens later.
+
+    It looks each minute; where nothing has changed for ten minutes every second, after an hour every fifth.
+    """
     mandate, ticking, ledger = mandate_file.load(), clock.open(), store.lake.ledger
     account, busy = mandate.account.id, sessions_in_progress(context.instance)
     for name in (order_following.name, later_window.name):
@@ -100,6 +118,7 @@ def order_sensor(
         waiting=waiting_orders(ledger, account),
         is_open=has_open_orders(ledger, account),
         running=bool(busy),
+        quiet=quiet_since(ledger, account),
     )
     if isinstance(found, str):
         return dg.SkipReason(found)

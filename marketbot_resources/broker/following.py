@@ -36,7 +36,7 @@ from marketbot_resources.model import (
 )
 from marketbot_resources.order_slices import CLOSE_LEG, beyond_parents
 from marketbot_resources.redaction import redactor
-from marketbot_resources.sessions import as_sent, order_state, record_event
+from marketbot_resources.sessions import as_sent, order_events, order_state, record_event
 
 BATCHES_WATCHED = 3
 END_GRACE = dt.timedelta(minutes=15)
@@ -142,6 +142,17 @@ def has_open_orders(ledger: Ledger, account: str) -> bool:
     """Whether an order of the newest batches was sent and has not ended; asks nobody."""
     states = (order_state(ledger, name) for name in watched(ledger, account))
     return any(state not in TERMINAL_STATES | {OrderState.APPROVED, None} for state in states)
+
+
+def quiet_since(ledger: Ledger, account: str) -> dt.datetime | None:
+    """When the newest batches' orders last changed; None while one of them is in doubt, or where that is not known."""
+    told = [order_events(ledger, name) for name in watched(ledger, account)]
+    events = [events[-1] for events in told if events]
+    if not events or any(OrderState(str(event.body["state"])) in IN_DOUBT for event in events):
+        return None
+    if not all(event.body.get("at") for event in events):
+        return None
+    return max(dt.datetime.fromisoformat(str(event.body["at"])) for event in events)
 
 
 def _ask(ledger: Ledger, broker: BrokerPort, orders: Mapping[str, Order], at: dt.datetime) -> dict[str, OrderState]:

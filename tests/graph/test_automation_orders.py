@@ -10,9 +10,10 @@ import dagster as dg
 import pytest
 from told_account import ACCOUNT, DAYS, MANDATE, ToldBroker, ToldHome, cutoff, order
 
-from marketbot_assets.automation_orders import Due, order_sensor, orders_due, waiting_orders
+from marketbot_assets.automation_orders import Due, follow_minutes, order_sensor, orders_due, waiting_orders
 from marketbot_assets.definitions import build_definitions
 from marketbot_assets.jobs import order_following
+from marketbot_resources.broker.following import quiet_since
 from marketbot_resources.broker.sending import freeze_batch
 from marketbot_resources.clock import Clock
 from marketbot_resources.mandate import Mandate
@@ -68,6 +69,23 @@ def test_open_orders_are_followed_each_minute_while_others_wait() -> None:
     assert len(keys) == 2
 
 
+@pytest.mark.parametrize(
+    ("minutes", "every"), [(None, 1), (-1.0, 1), (0.0, 1), (9.9, 1), (10.0, 2), (59.9, 2), (60.0, 5), (900.0, 5)]
+)
+def test_orders_that_do_not_change_are_looked_at_less_often(minutes: float | None, every: int) -> None:
+    """None: in doubt, or not known; below zero: the broker's clock is ahead."""
+    assert follow_minutes(None if minutes is None else minutes * MINUTE) == every
+
+
+@pytest.mark.parametrize(("quiet", "looks"), [(EVENING, 10 + 25 + 169), (None, 901)])
+def test_a_night_of_open_orders(quiet: dt.datetime | None, looks: int) -> None:
+    """By hand, minutes 0 to 900: 0 to 9; 10, 12 .. 58; 60, 65 .. 900. Each minute where it is not known how long they stand."""
+    ticks = [EVENING + n * MINUTE for n in range(901)]
+    found = [orders_due(now=at, waiting={}, is_open=True, running=False, quiet=quiet) for at in ticks]
+    keys = {one.key for one in found if isinstance(one, Due)}
+    assert len(keys) == looks
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToldHome:
     """A decided session with a frozen batch: one order at the broker, one whose window opens in the evening."""
@@ -87,6 +105,20 @@ def test_what_waits_is_what_opens_later_and_was_never_sent(home: ToldHome) -> No
     assert waiting_orders(home.ledger, ACCOUNT) == {}
     freeze_batch(home.ledger, ACCOUNT, DAYS[1], [], {"verdict": "REJECTED"})
     assert waiting_orders(home.ledger, ACCOUNT) == {}
+
+
+def test_quiet_is_since_the_newest_change_and_never_while_an_order_is_in_doubt(home: ToldHome) -> None:
+    def say(key: str, state: str, at: str) -> dt.datetime | None:
+        home.ledger.append("order_event", key, {"state": state, "at": at})
+        return quiet_since(home.ledger, ACCOUNT)
+
+    assert quiet_since(home.ledger, ACCOUNT) is None
+    assert say("o1/1", "SENDING", "2018-12-10T23:20:00Z") is None
+    assert say("o1/2", "ACKED", "2018-12-10T23:20:01Z") == dt.datetime(2018, 12, 10, 23, 20, 1, tzinfo=dt.UTC)
+    assert say("later/1", "SENDING", "2018-12-11T00:00:00Z") is None
+    assert say("later/2", "UNKNOWN", "2018-12-11T00:00:01Z") is None
+    assert say("later/3", "ACKED", "2018-12-11T00:00:02Z") == EVENING + dt.timedelta(seconds=2)
+    assert say("o1/3", "FILLED", "") is None
 
 
 class Standing:
