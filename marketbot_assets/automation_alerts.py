@@ -4,14 +4,17 @@
 """
 
 import datetime as dt
+import json
 import shutil
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from marketbot_assets.alerting import notification_of, storage_fault, tell, tell_unrecorded, weekly_due
 from marketbot_assets.automation_switch import sensor_status
+from marketbot_assets.daemons import Heard, beats_of, heard, read, together, written
 from marketbot_resources import settings
 from marketbot_resources.alert_detection import OFF, MachineFacts
 from marketbot_resources.alerts import KIND
@@ -72,6 +75,15 @@ def machine_facts(
     )
 
 
+def remembered(cursor: str | None) -> tuple[str, dict[str, Heard]]:
+    """(hour of the last examination, daemons heard of by then) of the cursor before; nothing from a cursor of another kind."""
+    try:
+        told = json.loads(cursor or "{}")
+    except ValueError:
+        return "", {}
+    return (str(told.get("hour", "")), read(told.get("daemons"))) if isinstance(told, dict) else ("", {})
+
+
 @dg.sensor(minimum_interval_seconds=30, default_status=sensor_status("alerts"))
 @redacting
 def alert_sensor(
@@ -79,17 +91,20 @@ def alert_sensor(
 ) -> dg.SkipReason:
     """Each half minute: records what calls for an alert and starts the notifier for what nobody has acknowledged.
 
-    Once an hour the whole ledger is examined.
+    Once an hour the whole ledger is examined. Its cursor keeps the hour, and which of Dagster's daemons were heard of lately.
     """
     now = machine_now()
     hour = f"{now:%Y-%m-%dT%H}"
+    examined, known = remembered(context.cursor)
+    known = heard(known, beats_of(context.instance), now.timestamp())
+    context.update_cursor(json.dumps({"hour": examined, "daemons": written(known)}))
     try:
         lake = store.lake
         if notification_of(lake) is None:
             return dg.SkipReason("the mandate names no channel: alerts are not sent")
-        facts = machine_facts(lake, mandate_file.load(), clock.open(), now, examine=context.cursor != hour)
-        context.update_cursor(hour)
-        new = tell(lake, facts, again=True)
+        facts = machine_facts(lake, mandate_file.load(), clock.open(), now, examine=examined != hour)
+        context.update_cursor(json.dumps({"hour": hour, "daemons": written(known)}))
+        new = tell(lake, replace(facts, daemons=together(known)), again=True)
         recorded = len(lake.ledger.entries(KIND))
     except REFUSED as error:
         new = tell_unrecorded(settings.home(), [storage_fault(error)])

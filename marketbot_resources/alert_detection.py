@@ -57,7 +57,8 @@ class MachineFacts:
     """What only someone outside of a run can see. `day`: the UTC date; `late`: session -> why; `free_fraction`: of the disk.
 
     `halt`: word and reason of the flag; `ledger_fault`: what the ledger's examination found, "" for nothing; `tests`: channels that
-    are due a weekly test, `tests_day`: the day of it where the mandate's hour is counted, "" for `day`.
+    are due a weekly test, `tests_day`: the day of it where the mandate's hour is counted, "" for `day`; `daemons`: ids of Dagster's
+    daemons that live side by side, none for one.
     """
 
     day: str
@@ -68,6 +69,7 @@ class MachineFacts:
     ledger_fault: str = ""
     tests: tuple[str, ...] = ()
     tests_day: str = ""
+    daemons: tuple[str, ...] = ()
 
 
 def alerts_due(
@@ -100,6 +102,8 @@ def _of_entry(entry: Entry) -> Iterator[Alert]:
     body, parts = entry.body, entry.key.split("/")
     if entry.kind == "session_end" and str(body.get("state")) in ENDS:
         yield raised(ENDS[str(body["state"])], "session", entry.key, str(body.get("reason", "")))
+    elif entry.kind == "session_end" and "never_sent" in body:
+        yield raised("SESSION_CUT", "session", entry.key, str(body.get("reason", "")))
     elif entry.kind == "run_failed":
         step, reason = parts[-1], str(body.get("reason", ""))
         yield raised(code_of_failure(step, reason), step, parts[0], reason)
@@ -219,6 +223,8 @@ def _of_machine(machine: MachineFacts) -> Iterator[Alert]:
         yield raised("HALT_FLAG", FLAG, machine.day, f"{word}: {reason}")
     if machine.ledger_fault:
         yield raised("LEDGER_FAULT", "chain", machine.day, machine.ledger_fault)
+    if machine.daemons:
+        yield raised("SECOND_DAEMON", "daemon", machine.day, f"daemons at once: {', '.join(machine.daemons)}")
     for channel in machine.tests:
         yield weekly_test(channel, machine.tests_day or machine.day)
 

@@ -37,6 +37,7 @@ def examine() -> list[Finding]:
         _mandate(),
         _home(),
         _instance(),
+        *_daemon(),
         _packages(),
         *_store(),
         *_vendors(),
@@ -81,6 +82,28 @@ def _instance() -> Finding:
     return Finding(
         "dagster instance", good, folder or "temporary: nothing is kept", "export DAGSTER_HOME=<checkout>/dagster_home"
     )
+
+
+def _daemon() -> list[Finding]:
+    """Whether two of Dagster's daemons were heard of in the last minute; nothing is said of an installation without one."""
+    from dagster import DagsterError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from marketbot_assets.commands.home import instance
+    from marketbot_assets.daemons import beats_of, lately
+    from marketbot_resources.clock import machine_now
+
+    if not os.environ.get("DAGSTER_HOME"):
+        return []
+    try:
+        with instance() as dagster:
+            ids = lately(beats_of(dagster), machine_now().timestamp())
+    except (DagsterError, SQLAlchemyError, OSError) as error:
+        return [Finding("dagster daemon", False, redactor().text(str(error)), "mend DAGSTER_HOME or its dagster.yaml")]
+    if not ids:
+        return []
+    two = "stop one of them; if you have just restarted it, look again in a minute"
+    return [Finding("dagster daemon", len(ids) == 1, f"heard in the last minute: {', '.join(ids)}", two)]
 
 
 def _packages() -> Finding:

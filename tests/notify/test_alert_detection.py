@@ -53,6 +53,8 @@ def doubt(*states: str) -> list[Entry]:
 
 # code -> (entries, rows, machine, subject)
 PLANTED: dict[str, tuple[list[Entry], SessionRows | None, MachineFacts | None, str]] = {
+    "SESSION_CUT": ([entry("session_end", DAY, state="sent", reason="r", never_sent=2)], None, None, "session"),
+    "SECOND_DAEMON": ([], None, MachineFacts(DAY, daemons=("a", "b")), "daemon"),
     "LIMIT_BREACH": ([], verdict(row("BREACH", "RC-30", "WARN", name="MBA")), None, "RC-30 MBA"),
     "BREACH_OVERDUE": ([], verdict(row("BREACH", "RC-30", "REDUCE_ONLY", name="MBA")), None, "RC-30 MBA"),
     "HALT_A": ([], verdict(row("BREACH", "RC-83", "HALT", halt_class="A")), None, "RC-83"),
