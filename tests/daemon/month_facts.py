@@ -27,13 +27,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of Dagster; `session` is empty for a job without partitions."""
+    """One run of Dagster; `session` is empty for a job without partitions, `parent` for a run that repeats none."""
 
     run_id: str
     job: str
     status: str
     session: str
     seconds: float
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,13 @@ class Facts:
     def runs(self) -> list[Run]:
         """Every run, oldest first."""
         query = (
-            "select r.run_id, r.pipeline_name, r.status, coalesce(t.value, ''), r.start_time, r.end_time from runs r "
-            "left join run_tags t on t.run_id = r.run_id and t.key = 'dagster/partition' order by r.id"
+            "select r.run_id, r.pipeline_name, r.status, coalesce(t.value, ''), r.start_time, r.end_time, "
+            "coalesce(p.value, '') from runs r "
+            "left join run_tags t on t.run_id = r.run_id and t.key = 'dagster/partition' "
+            "left join run_tags p on p.run_id = r.run_id and p.key = 'dagster/parent_run_id' order by r.id"
         )
         rows = _rows(self.folder / "history" / "runs.db", query)
-        return [Run(a, b, c, d, (e - s) if s and e else 0.0) for a, b, c, d, s, e in rows]
+        return [Run(a, b, c, d, (e - s) if s and e else 0.0, p) for a, b, c, d, s, e, p in rows]
 
     def in_progress(self) -> list[Run]:
         """Runs that have not ended."""

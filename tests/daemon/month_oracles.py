@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from month_facts import OVER, Facts, Told
-from month_plan import LATE, Fault
+from month_plan import KILLED, LATE, POWERLESS, Fault
 from month_run import Month
 
 ENDS = frozenset({"sent", "rejected", "halted", "skipped"})
-CUT = re.compile(r"run ended while sending; (\d+) of (\d+) orders were never sent")
+CUT = re.compile(
+    r"run ended while sending; (\d+) of (\d+) orders were never sent, (\d+) never arrived, (\d+) reached the broker"
+)
+CALM = frozenset({*Fault} - {*LATE, *POWERLESS})  # a run that dies is started once more
 
 
 def faults_of(month: Month) -> list[str]:
@@ -35,7 +38,7 @@ def sessions_faults(month: Month) -> list[str]:
     told = month.facts.ledger("session_end")
     ends = Counter(entry.key for entry in told)
     last = month.rows[-1].night
-    still = {last.session.isoformat()} if last.fault in (Fault.WORKER, Fault.SENDING, Fault.OFF) else set()
+    still = {last.session.isoformat()} if last.fault in (Fault.TWICE, Fault.OFF) else set()
     found = [f"{day}: no end" for day in sorted(planned - set(ends) - still)]  # the next session would have ended it
     found += [f"{day}: {count} ends" for day, count in sorted(ends.items()) if count != 1]
     found += [f"{day}: an end, and no session" for day in sorted(set(ends) - planned)]
@@ -47,7 +50,7 @@ def sessions_faults(month: Month) -> list[str]:
         state = next((entry.body["state"] for entry in told if entry.key == row.night.session.isoformat()), "none")
         late = row.night.fault in LATE
         found += [f"{row.night.session}: {row.night.fault} and still {state}"] if late and state != "skipped" else []
-        calm = row.night.fault in (Fault.NOTHING, Fault.WEB, Fault.LOCKED, Fault.CHANNELS, Fault.TWO)
+        calm = row.night.fault in CALM
         found += [f"{row.night.session}: {row.night.fault} and it was skipped"] if calm and state == "skipped" else []
     return found
 
@@ -59,12 +62,16 @@ def batch_faults(facts: Facts) -> list[str]:
 
 
 def order_faults(facts: Facts) -> list[str]:
-    """What the broker took is what approved batches held, but for what the session's end says was never sent; none twice."""
+    """What the broker took is what approved batches held, but for what the session's end says was never sent; none twice.
+
+    An order is handed over again only after the broker was asked for it and did not know it.
+    """
     ends, broker = facts.ends(), facts.at_broker()
     intents = {entry.key: entry.body for entry in facts.ledger("order_intent")}
     found = [f"order {name}: at the broker without an intent" for name in sorted(set(broker) - set(intents))]
     sending = Counter(e.key.rpartition("/")[0] for e in facts.ledger("order_event") if e.body["state"] == "SENDING")
-    found += [f"order {name}: handed over {n} times" for name, n in sorted(sending.items()) if n > 1]
+    asked = Counter(e.key.rpartition("/")[0] for e in facts.ledger("order_lookup") if e.body["answer"] == "not known")
+    found += [f"order {name}: handed over {n} times" for name, n in sorted(sending.items()) if n > 1 + asked[name]]
     for name in sorted(set(broker) & set(intents)):
         said, took = intents[name], broker[name]
         found += [
@@ -73,33 +80,54 @@ def order_faults(facts: Facts) -> list[str]:
             if took.get(part) != said.get(part)
         ]
     newest = {e.key.rpartition("/")[0]: str(e.body["state"]) for e in facts.ledger("order_event")}
-    taken = set(broker) | {name for name, state in newest.items() if state == "EXPIRED"}  # settled: it never arrived
+    lost = {name for name, state in newest.items() if state == "EXPIRED"} - set(broker)  # settled: it never arrived
     for batch in facts.ledger("batch_frozen"):
-        found += _of_batch(batch, str(batch.key.split("/")[1]), ends, taken)
+        found += _of_batch(batch, str(batch.key.split("/")[1]), ends, set(broker), lost)
     return found
 
 
-def _of_batch(batch: Told, day: str, ends: Mapping[str, Mapping[str, Any]], taken: set[str]) -> list[str]:
+def _of_batch(
+    batch: Told, day: str, ends: Mapping[str, Mapping[str, Any]], taken: set[str], lost: set[str]
+) -> list[str]:
     names = {str(order["client_order_id"]) for order in batch.body["orders"]}
-    there, end = names & taken, ends.get(day, {})
+    there, gone, end = names & taken, names & lost, ends.get(day, {})
     state, cut = str(end.get("state")), CUT.search(str(end.get("reason", "")))
     if state in ("rejected", "halted") or state == "skipped":
         return [f"{day}: {state}, and {len(there)} orders at the broker"] if there else []
-    never = int(cut.group(1)) if cut else 0
-    fine = len(names) - len(there) == never
-    return [] if fine else [f"{day}: {len(names)} orders, {len(there)} at the broker, {never} told as never sent"]
+    left = len(names) - len(there) - len(gone)
+    true = (left, len(names), len(gone), len(there))
+    told = tuple(map(int, cut.groups())) if cut else (0, len(names), len(gone), len(there))
+    return [] if told == true else [f"{day}: never sent, all, never arrived, at the broker: {true}, told as {told}"]
 
 
 def run_faults(month: Month) -> list[str]:
-    """No run is in progress at the end; a session has one run, with two daemons at most two; no run of a day without a session."""
+    """No run is in progress at the end; a session has one run, with two daemons at most two; no run of a day without a session.
+
+    A run whose process died has one more, which repeats it; no other run has.
+    """
     planned = {row.night.session.isoformat() for row in month.rows}
     runs = month.facts.runs()
     found = [f"run {run.run_id} of {run.session or run.job}: {run.status}" for run in runs if run.status not in OVER]
     two = {row.night.session.isoformat() for row in month.rows if row.night.fault is Fault.TWO}
-    daily = Counter(run.session for run in runs if run.job == "daily")
+    daily = Counter(run.session for run in runs if run.job == "daily" and not run.parent)
+    found += _second_faults(month)
     found += [f"{day}: {n} runs" for day, n in sorted(daily.items()) if n > 1 + (day in two)]  # each daemon's sensor
     found += [f"{run.session}: a run, and no session" for run in runs if run.session and run.session not in planned]
     return found
+
+
+def _second_faults(month: Month) -> list[str]:
+    runs = {run.run_id: run for run in month.facts.runs()}
+    died = {row.night.session.isoformat() for row in month.rows if row.night.fault in KILLED and row.fired}
+    second = Counter(run.parent for run in runs.values() if run.parent)
+    found = [f"{runs[name].session}: run {name} was repeated {n} times" for name, n in second.items() if n > 1]
+    for name in second:
+        first = runs[name]
+        found += [f"{first.session}: a repeated run is {first.status}"] if first.status != "FAILURE" else []
+        found += [f"{first.session}: a second run, and none died"] if first.session not in died else []
+        found += [f"{first.session}: a second run was repeated"] if first.parent else []
+    repeated = {runs[name].session for name in second}
+    return found + [f"{day}: its run died, and there is no second one" for day in sorted(died - repeated)]
 
 
 def alert_faults(month: Month) -> list[str]:
@@ -114,6 +142,9 @@ def alert_faults(month: Month) -> list[str]:
     found += [
         f"told, and no alert: {one[:80]}" for one in told if not any(_is_of(one, *pair) for pair in recorded.items())
     ]
+    two = any(row.night.fault is Fault.TWO for row in month.rows)
+    if two != any(body["code"] == "SECOND_DAEMON" for body in recorded.values()):
+        found += [f"two daemons at once: {two}, and that was told otherwise"]
     more = sum(max(n - 1, 0) for n in heard.values())
     found += [f"{more} repeats, and {lost} answers that were lost"] if more > lost else []
     ends = month.facts.ends()

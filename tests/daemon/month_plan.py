@@ -26,6 +26,9 @@ class Fault(StrEnum):
     WEB = "webserver killed during the run"
     WORKER = "run killed before its batch was frozen"
     SENDING = "run killed while it sent"
+    TWICE = "run killed while it sent, and the second run too"
+    POWER = "power lost during the run"
+    POWER_SENDING = "power lost while it sent"
     TWO = "two daemons"
     MISSED = "daemon stopped over the deadline"
     OFF = "machine off"
@@ -36,10 +39,14 @@ class Fault(StrEnum):
 
 SCRIPT = (
     *(Fault.NOTHING, Fault.NOTHING, Fault.DAEMON, Fault.TWO, Fault.TWO, Fault.CODE, Fault.WEB, Fault.WORKER),
-    *(Fault.NOTIFIER, Fault.SENDING, Fault.MISSED, Fault.NOTHING, Fault.NOTHING, Fault.OFF, Fault.OFF, Fault.CHANNELS),
-    *(Fault.LOCKED, Fault.TWO, Fault.WORKER, Fault.NOTIFIER, Fault.NOTHING),
+    *(Fault.NOTIFIER, Fault.SENDING, Fault.MISSED, Fault.POWER, Fault.TWICE, Fault.OFF, Fault.OFF, Fault.CHANNELS),
+    *(Fault.LOCKED, Fault.TWO, Fault.POWER_SENDING, Fault.NOTIFIER, Fault.NOTHING),
 )
 LATE = frozenset({Fault.MISSED, Fault.NOTIFIER, Fault.OFF})  # nobody is there in time
+# Its run's process dies:
+KILLED = frozenset({Fault.WORKER, Fault.SENDING, Fault.TWICE, Fault.POWER, Fault.POWER_SENDING})
+AT_SENDING = frozenset({Fault.SENDING, Fault.TWICE, Fault.POWER_SENDING})
+POWERLESS = frozenset({Fault.POWER, Fault.POWER_SENDING})
 SHORT = (Fault.NOTHING, Fault.DAEMON)
 
 

@@ -18,17 +18,19 @@ import yaml
 from alert_servers import HookServer, MailServer
 from month_clock import now, set_pace
 from month_facts import Facts
-from month_plan import LATE, Fault, Night, mandate_of
-from month_processes import CODE, DAEMON, ROOT, SECOND, WEB, Used, installation, instance_file, kill
+from month_plan import AT_SENDING, KILLED, LATE, POWERLESS, Fault, Night, mandate_of
+from month_processes import CODE, DAEMON, ROOT, SECOND, WEB, Used, installation, instance_file, kill, words_of
 
 NEW_YORK_CLOSE = dt.time(22, 45)  # UTC of 17:45 in New York in winter: when a session is decided
 WINDOW = dt.timedelta(minutes=30)
 AFTER = dt.timedelta(minutes=40)
 EARLY = dt.timedelta(minutes=10)
 SLOW = 0.5  # simulated seconds per second while processes of the machine are waited for
-FENCE_SECONDS = 62.0  # a run that sent and shows no sign of life keeps others away for a minute of the machine
+SECOND_RUN_SECONDS = 60.0  # after the last run's end no further one is waited for
+POWER_PACE = 2.0  # a machine that comes up again takes its own time
 LOCK_SECONDS = 6.0
-READY_SECONDS, END_SECONDS, SETTLE_SECONDS = 180.0, 400.0, 400.0
+TOLD_SECONDS = 120.0  # a heartbeat comes each half minute; the alert comes once a day
+READY_SECONDS, END_SECONDS, SETTLE_SECONDS = 180.0, 700.0, 400.0
 FAILING = 400
 
 
@@ -138,7 +140,7 @@ class Driver:
         last = self.nights[-1].session
         told = mandate_of(text, mail_port, last)
         (self.folder / "mandate.yaml").write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
-        instance_file(self.folder, runtime_max=400)
+        instance_file(self.folder)
 
     def _variables(self) -> dict[str, str]:
         return {
@@ -211,7 +213,7 @@ class Driver:
             self._pass(begins + WINDOW + AFTER, SLOW)
             row.fired = self._after_absence(night)
         else:
-            self._set(self.speed, begins, self.pace)
+            self._set(self.speed, begins, POWER_PACE if night.fault in POWERLESS else self.pace)
             self._decided(night, row)
         row.wall = time.monotonic() - begun
         self._after(night, row)
@@ -256,16 +258,17 @@ class Driver:
     def _decided(self, night: Night, row: Row) -> None:
         """Waits until the session has its end, or its run has died; the fault hits on the way."""
         label, sent, dead = night.session.isoformat(), self.facts.sending(), 0.0
-        limit = time.monotonic() + END_SECONDS
+        limit, left = time.monotonic() + END_SECONDS, 2 if night.fault is Fault.TWICE else 1
+        patience = SECOND_RUN_SECONDS if night.fault in KILLED else 20.0
         while time.monotonic() < limit:
             if label in self.facts.ends():
                 break
-            if not row.fired and self._is_time(night, sent):
-                row.fired = self._hit(night)
+            if left and self._is_time(night, sent) and self._hit(night):
+                row.fired, left, sent = True, left - 1, self.facts.sending()
             runs = [run for run in self.facts.runs() if run.session == label]
             over = bool(runs) and all(run.status in ("FAILURE", "CANCELED", "SUCCESS") for run in runs)
-            dead = dead or (time.monotonic() if over else 0.0)
-            if dead and time.monotonic() - dead > 20.0:
+            dead = (dead or time.monotonic()) if over else 0.0
+            if dead and time.monotonic() - dead > patience:
                 break
             time.sleep(0.03)
         else:
@@ -274,15 +277,23 @@ class Driver:
         row.fired |= night.fault in (Fault.TWO, Fault.CHANNELS)
 
     def _is_time(self, night: Night, sent: int) -> bool:
-        if night.fault is Fault.SENDING:
-            if not self.workers and self.facts.has("orders", night.session):
-                self.workers = self.all.workers()
+        if night.fault in AT_SENDING:
+            alive = [pid for pid in self.workers if words_of(pid)]
+            if not alive and self.facts.has("orders", night.session):
+                alive = self.all.workers()
+            self.workers = alive
             return self.facts.sending() > sent
         return night.fault is not Fault.NOTHING and self.facts.has(night.after, night.session)
 
     def _hit(self, night: Night) -> bool:
         """The fault; False when there was nothing to hit."""
-        if night.fault in (Fault.WORKER, Fault.SENDING):
+        if night.fault in POWERLESS:
+            hit = any([kill(pid) for pid in self.workers or self.all.workers()])
+            self.all.power_off()
+            time.sleep(2.0)
+            self._start()
+            return hit
+        if night.fault in KILLED:
             return any([kill(pid) for pid in self.workers or self.all.workers()])
         if night.fault is Fault.LOCKED:
             threading.Thread(target=self._lock, daemon=True).start()
@@ -295,6 +306,9 @@ class Driver:
         self.all.start(named)
         return True
 
+    def _two_are_told(self) -> bool:
+        return any(entry.body["code"] == "SECOND_DAEMON" for entry in self.facts.ledger("alert"))
+
     def _lock(self) -> None:
         """Somebody else writes to the ledger's file for seconds."""
         with closing(sqlite3.connect(self.facts.home / "ledger.sqlite", timeout=30.0)) as connection:
@@ -303,14 +317,13 @@ class Driver:
             connection.rollback()
 
     def _after(self, night: Night, row: Row) -> None:
-        row.lost = int("drop" in night.hook and "drop" not in self.hook.faults)
         if night.fault is Fault.TWO:
+            self._until(self._two_are_told, TOLD_SECONDS)
             self.all.stop(SECOND)
+        row.lost = int("drop" in night.hook and "drop" not in self.hook.faults)
         if night.fault is Fault.CHANNELS:
             time.sleep(5.0)
         self.hook.faults, self.mail.faults = [], []
-        if night.fault is Fault.SENDING:
-            time.sleep(FENCE_SECONDS)
 
     # --- the end ---
 

@@ -1,8 +1,8 @@
 """The same month without disturbance: each decided session once, in one process, at the cutoffs that the month recorded.
 
 `python month_twin.py MONTH TWIN`, also while the month goes on: a session that the month skipped does not happen; one whose
-run was killed while it sent dies after as many orders. Then broker and orders of both must be the same. Its own alerts go to
-the month's mail server while that is there.
+runs were killed while they sent dies at the first order that the month's broker never took. Then broker and orders of both
+must be the same. Its own alerts go to the month's mail server while that is there.
 """
 
 import contextlib
@@ -12,11 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from graph_world import DyingBroker, Home, Killed
+from graph_world import Between, Home, Killed
 from month_facts import Facts
 
 from marketbot_resources.clock import SEND_DELAY, Clock
-from marketbot_resources.wiring import ClockResource
+from marketbot_resources.mandate import Mandate
+from marketbot_resources.model import Acknowledgement, Order
+from marketbot_resources.wiring import BrokerResource, ClockResource, Ports
 
 
 class Standing:
@@ -46,6 +48,26 @@ class StandingClock(ClockResource):
         return Standing(dt.datetime.fromisoformat(self.at))
 
 
+class _Stopping(Between):
+    names: frozenset[str] = frozenset()
+
+    def submit(self, order: Order, at: dt.datetime) -> Acknowledgement:
+        if order.client_order_id not in self.names:
+            raise Killed("submissions")
+        return self._broker.submit(order, at)
+
+
+class StoppingBroker(BrokerResource):
+    """The run dies when it hands over an order that is none of `names`; the broker does not hear of that one."""
+
+    names: list[str]
+
+    def open(self, mandate: Mandate, ports: Ports) -> Any:
+        made = _Stopping(super().open(mandate, ports))
+        made.names = frozenset(self.names)
+        return made
+
+
 def live_again(month: Facts, folder: Path) -> Facts:
     """Runs the month's decided sessions in a home below `folder`; those that it has lived are not run again."""
     twin, lived = Home(folder / "home"), Facts(folder).ends()
@@ -57,10 +79,11 @@ def live_again(month: Facts, folder: Path) -> Facts:
     for day, end in sorted(month.ends().items()):
         if end["state"] == "skipped" or day in lived:
             continue
-        clock, taken = StandingClock(at=cutoffs[day]), sum(order["session"] == day for order in broker.values())
-        if 0 < taken < batches.get(day, 0):
+        clock = StandingClock(at=cutoffs[day])
+        taken = sorted(name for name, order in broker.items() if order["session"] == day)
+        if len(taken) < batches.get(day, 0):
             with contextlib.suppress(Killed):
-                twin.run(day, {"clock": clock, "broker": DyingBroker(accepts=taken)})
+                twin.run(day, {"clock": clock, "broker": StoppingBroker(names=taken)})
         else:
             assert twin.run(day, {"clock": clock}), f"{day}: the undisturbed run failed"
     return Facts(folder)
