@@ -77,7 +77,7 @@ def images() -> None:
 
 def confined(*words: str, options: tuple[str, ...] = (), seconds: float = 900) -> str:
     """A process in a new container as the compose file would run it, without network."""
-    limits = [*LIMITS[1], "--memory=768m", "--memory-swap=768m", "--network=none"]
+    limits = [*LIMITS[1], "--memory=1500m", "--memory-swap=1500m", "--network=none"]
     return podman("run", "--rm", *limits, *CONFINED, *options, IMAGE, *words, seconds=seconds)
 
 
