@@ -229,6 +229,6 @@ def test_production_runs_as_one_machine_does() -> None:
         dagster_yaml(ROOT / "dagster_home" / "dagster.yaml"),
         dagster_yaml(DEPLOY / "dagster.postgres.yaml"),
     )
-    same = ("telemetry", "nux", "concurrency", "run_monitoring", "run_retries", "run_launcher")
+    same = ("telemetry", "nux", "concurrency", "run_queue", "run_monitoring", "run_retries", "run_launcher")
     assert {key: production[key] for key in same} == {key: one[key] for key in same}
     assert production["storage"]["custom"]["config"]["postgres_url"] == {"env": "DAGSTER_POSTGRES_URL"}

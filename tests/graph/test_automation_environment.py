@@ -188,6 +188,10 @@ def test_the_instance_sees_dead_runs_and_frees_what_they_held(tmp_path: Path, mo
         assert made.run_monitoring_max_resume_run_attempts == 0
         assert (made.run_retries_enabled, made.run_retries_max_retries) == (True, 0)
         assert made.run_retries_retry_on_asset_or_op_failure is False
+        queue = made.get_concurrency_config().run_queue_config
+        assert queue is not None
+        assert (queue.max_concurrent_runs, queue.max_user_code_failure_retries) == (1, 4)
+        assert queue.user_code_failure_retry_delay * 4 >= 120
 
 
 def health(tags: dict[str, str]) -> WorkerStatus:

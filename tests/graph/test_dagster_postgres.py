@@ -18,7 +18,7 @@ FIRST, SECOND = "2018-10-01", "2018-10-02"
 PRODUCTION = ROOT / "deploy" / "dagster.postgres.yaml"
 
 
-def test_production_differs_by_its_storage_alone() -> None:
+def test_production_differs_by_its_storage_and_logs_alone() -> None:
     """What guards runs here guards them there; the address comes from the environment."""
     production, here = (
         yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -28,6 +28,7 @@ def test_production_differs_by_its_storage_alone() -> None:
     assert storage["config"] == {"postgres_url": {"env": "DAGSTER_POSTGRES_URL"}}
     assert storage["class"] == "PooledPostgresStorage"
     assert here.pop("event_log_storage")["class"] == "QuickEventLog"  # SQLite's own
+    assert production.pop("compute_logs")["class"] == "NoOpComputeLogManager"  # its root is read-only
     assert production == here
 
 
