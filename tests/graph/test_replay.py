@@ -30,6 +30,7 @@ READ_SNAPSHOT = {
     "stress_results",
     "risk_verdict",
     "risk_report",
+    "drift",
 }
 
 
