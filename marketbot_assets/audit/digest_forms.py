@@ -1,4 +1,4 @@
-"""A digest as HTML for a mailbox or a browser, as an e-mail, and as Slack blocks. Pure; nothing is loaded from elsewhere.
+"""A digest as HTML for a mailbox or a browser, and as Slack blocks. Pure; nothing is loaded from elsewhere.
 
 Names, reasons and messages are untrusted: HTML and Slack's markup are escaped here. Mail clients drop SVG and style sheets, so a
 mail has tables with styles of their own, and the plots stand on the page alone. Not here: the words (`digest`), who gets them
@@ -7,12 +7,11 @@ mail has tables with styles of their own, and the plots stand on the page alone.
 
 import math
 from collections.abc import Sequence
-from email.message import EmailMessage
 from html import escape
 from itertools import pairwise
 
 from marketbot_assets.audit.charts import bar_chart, inline, line_chart
-from marketbot_assets.audit.digest import WEEKLY, Digest, Section, as_text, line
+from marketbot_assets.audit.digest import WEEKLY, Digest, Section, line
 from marketbot_assets.audit.report_parts import Markup, html, joined, money, percent
 
 Block = dict[str, object]
@@ -37,15 +36,6 @@ def as_html(digest: Digest, *, plots: bool) -> str:
         lines //= 2
         text = _page(digest, plots, lines)
     return text
-
-
-def as_email(digest: Digest) -> EmailMessage:
-    """The mail without sender and recipients: the text and, as an alternative to it, the HTML (multipart/alternative)."""
-    mail = EmailMessage()
-    mail["Subject"] = digest.title
-    mail.set_content(as_text(digest))
-    mail.add_alternative(as_html(digest, plots=False), subtype="html", cte="quoted-printable")  # no line beyond 998
-    return mail
 
 
 def as_slack(digest: Digest) -> list[Block]:
