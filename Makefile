@@ -12,7 +12,7 @@ demo: install
 	$(BIN)/marketbot demo
 
 test: install services
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/style
 
 campaign: install services
 	$(BIN)/python -m pytest -m long -n 2 --dist load

@@ -96,7 +96,9 @@ def test_wrong_input_is_one_line_and_writes_nothing(tmp_path: Path, arguments: l
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize(("old", "new"), [("XHKG: all", "XHKG: []"), ("XHKG: all", "XHKG: [NOSUCH]")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("XHKG: all", "XHKG: []"), pytest.param("XHKG: all", "XHKG: [NOSUCH]", marks=pytest.mark.long)]
+)
 def test_an_empty_universe_cannot_start(tmp_path: Path, old: str, new: str) -> None:
     """A list of no listings is refused before anything is written; a listing that nobody serves ends the run with its name."""
     mandate = tmp_path / "mandate.yaml"

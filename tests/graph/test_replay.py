@@ -178,6 +178,7 @@ def test_what_was_changed_is_the_first_that_differs(
     assert all(item.message == f"its input {asset} {SECOND} is altered" for item in waiting)
 
 
+@pytest.mark.long
 def test_the_changed_cell_is_shown(home: Home) -> None:
     """The report says which column and key, what is stored and what it was."""
     before = home.frame("prices", SECOND).sort_values(["session", "instrument"]).iloc[0]
