@@ -220,7 +220,7 @@ def nav_history(read: Reader) -> list[tuple[str, float, float, float]]:
 
 def report_facts(read: Reader, ledger: Ledger) -> "ReportFacts":
     """Everything that the daily report shows."""
-    from marketbot_assets.audit.benchmark import benchmark_return
+    from marketbot_assets.audit.benchmark import benchmark_return, benchmark_sectors
     from marketbot_assets.audit.report_facts import ReportFacts
     from marketbot_assets.book.frames import state_of
 
@@ -241,6 +241,7 @@ def report_facts(read: Reader, ledger: Ledger) -> "ReportFacts":
         evidence=evidence,
         synthetic=bool(read.read("prices")["synthetic"].any()),
         benchmark_return=benchmark_return(market(read, NEAR_SESSIONS).window, frames["instruments"]),
+        benchmark_sectors=benchmark_sectors(market(read, NEAR_SESSIONS).window, frames["instruments"]),
         rate_moves=rate_moves(market(read, NEAR_SESSIONS)),
         shortfall_history=ended_before(read),
         **frames,  # type: ignore[arg-type]

@@ -45,8 +45,8 @@ def karnosky_singer(
     """The effects of one period.
 
     `local`: weights and returns in local currency per market; `exchange`: (n,) simple move of the currency against the base;
-    `cash`: (n,) local cash rate over the period, the base currency's for the base; `forwards`, `benchmark_forwards`: (n,) currency sold
-    forward (negative) or bought, share of NAV, sum 0. Raises ValueError for what is unknown, below -100 percent, or not of sum 0.
+    `cash`: (n,) local cash rate over the period, the base currency's for the base; `forwards`, `benchmark_forwards`: (n,)
+    sold (negative) or bought forward, share of NAV, sum 0. Raises ValueError for what is unknown or below -100 percent.
     """
     sold = np.zeros_like(local.weight) if forwards is None else np.asarray(forwards, dtype=float)
     hedged = np.zeros_like(local.weight) if benchmark_forwards is None else np.asarray(benchmark_forwards, dtype=float)

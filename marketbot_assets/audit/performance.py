@@ -7,7 +7,7 @@ over sessions. Profit and loss is NAV less NAV before less flows, and the rows o
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.audit import performance_ratios as ratios
+from marketbot_assets.audit.excess import BenchmarkSectors, Session, excess, is_known, session_of
 from marketbot_assets.audit.schema import COSTS, CURRENCY, INSTRUMENT, PARTS, SECTOR
 from marketbot_resources.errors import UsageError
 from marketbot_resources.model import SESSIONS_PER_YEAR
@@ -32,7 +33,8 @@ class Point:
     """One session of the book. `flow`: owner's cash in base currency that its NAV holds for the first time, positive is put in.
 
     `attribution`: ATTRIBUTION rows, None where the session stored none. `traded`: value of the fills in shares, `cost`: what all
-    fills cost with slippage, both in base currency; `benchmark`: its return, NaN when not known.
+    fills cost with slippage, both in base currency; `benchmark`: its return, NaN when not known, and by sector; `held_before`:
+    sector -> value at the start, base currency, cash aside.
     """
 
     session: dt.date
@@ -44,13 +46,16 @@ class Point:
     traded: float = 0.0
     cost: float = 0.0
     benchmark: float = NAN
+    benchmark_sectors: BenchmarkSectors = field(default_factory=dict)
+    held_before: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
     """A period's numbers: fractions, base currency, counts; NaN where one is not known. `numbers` holds those with one value.
 
-    `parts`: what was earned by part; `by`: dimension -> rows of name and parts, largest total first. `notes`: what limits them.
+    `parts`: what was earned by part; `by`: dimension -> rows of name and parts, largest total first; `excess`: rows of
+    `audit.excess`. `notes`: what limits them.
     """
 
     first: dt.date
@@ -65,6 +70,7 @@ class Performance:
     by: dict[str, Rows]
     months: Rows
     drawdowns: list[ratios.Drawdown]
+    excess: Rows = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -103,6 +109,8 @@ def performance(points: Sequence[Point]) -> Performance:
         **_against(returns, benchmark),
         **_hits(returns, by),
     }
+    compared = _compared(points, returns, begun)
+    numbers["excess_sessions"] = float(sum(map(is_known, compared)))
     numbers["unattributed"] = numbers["profit"] - parts.get("total", 0.0)
     return Performance(
         first=points[1].session,
@@ -117,6 +125,7 @@ def performance(points: Sequence[Point]) -> Performance:
         by=by,
         months=_months(points, returns, earned),
         drawdowns=ratios.drawdowns(labels, returns)[:DRAWDOWNS_SHOWN],
+        excess=excess(compared),
         notes=_notes(points, numbers),
     )
 
@@ -208,6 +217,15 @@ def _against(returns: np.ndarray, benchmark: np.ndarray) -> dict[str, float]:
     }
 
 
+def _compared(points: Sequence[Point], returns: np.ndarray, begun: np.ndarray) -> list[Session]:
+    """The sessions whose profit has been attributed, against the benchmark by sector."""
+    return [
+        session_of(mine, point.benchmark, start, point.attribution, point.held_before, point.benchmark_sectors)
+        for point, mine, start in zip(points[1:], returns.tolist(), begun.tolist(), strict=True)
+        if point.attribution is not None
+    ]
+
+
 def _hits(returns: np.ndarray, by: dict[str, Rows]) -> dict[str, float]:
     names = [
         float(str(row["total"]))
@@ -257,6 +275,10 @@ def _notes(points: Sequence[Point], numbers: dict[str, float]) -> list[str]:
     if told:
         lines.append(
             f"The benchmark's return of {told} of {count} sessions is not known; the comparison leaves them out."
+        )
+    if untold := count - int(numbers["excess_sessions"]):
+        lines.append(
+            f"The benchmark by sector of {untold} of {count} sessions is not known; the excess leaves them out."
         )
     if missing:
         lines.append(f"{missing} sessions stored no attribution: their profit stands under unattributed.")

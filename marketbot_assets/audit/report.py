@@ -206,6 +206,7 @@ def summary(facts: ReportFacts) -> dict[str, object]:
         "pnl": _json(facts.pnl),
         "pnl_fraction": _json(facts.pnl_fraction),
         "benchmark_return": _json(facts.benchmark_return),
+        "benchmark_sectors": {name: list(pair) for name, pair in facts.benchmark_sectors.items()},
         "drawdown_inception": _json(facts.book.drawdown_inception),
         "drawdown": _json(facts.book.drawdown),
         "rung": facts.book.rung.value,

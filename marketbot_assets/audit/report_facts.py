@@ -68,9 +68,10 @@ class ReportFacts:
     `nav_history`: (session, NAV in base currency, drawdown from inception, drawdown of the ladder), ascending, this
     session last; drawdowns are positive fractions. `submissions`: None when nothing was submitted yet. `end_state`: how
     the session ended, in words. `evidence`: asset -> content_sha256 of the object that the decision read or wrote.
-    `synthetic`: whether any row that the decision rests on is simulated. `benchmark_return`: of the session, fraction.
-    `rate_moves`: currency -> simple moves of base per unit over the last sessions, oldest first. `shortfall_history`: (session,
-    SHORTFALL) of sessions before, oldest first. `context_pack`, `llm_answers`, `llm_evidence`: None where there is none.
+    `synthetic`: whether any row that the decision rests on is simulated. `benchmark_return`: of the session, fraction;
+    `benchmark_sectors`: sector -> (weight before, return). `rate_moves`: currency -> simple moves of base per unit over the last
+    sessions, oldest first. `shortfall_history`: (session, SHORTFALL) of sessions before, oldest first. `context_pack`,
+    `llm_answers`, `llm_evidence`: None where there is none.
     """
 
     session: dt.date
@@ -101,6 +102,7 @@ class ReportFacts:
     evidence: Mapping[str, str]
     synthetic: bool
     benchmark_return: float = math.nan
+    benchmark_sectors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     rate_moves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     shortfall_history: Sequence[tuple[dt.date, pd.DataFrame]] = ()
     context_pack: pd.DataFrame | None = None

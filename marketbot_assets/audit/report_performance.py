@@ -56,6 +56,7 @@ def performance_page(found: Performance, view: Mapping[str, object], tickers: Ma
         _months(found, base),
         _drawdowns(found),
         _sources(found, base, tickers),
+        _excess(found),
         _trading(found, base),
         _exposures(view, tickers),
         section("unknown", "What this page does not know", "Read this before drawing conclusions.", bullets(found.notes)),
@@ -183,6 +184,21 @@ def _sources(found: Performance, base: str, tickers: Mapping[str, str]) -> Marku
         block = table(heads, told, caption=f"By {TITLES[dimension]}, {base}", sums=0 if dimension == INSTRUMENT else 1)
         blocks.append(block)
     return section("sources", "Where it came from", lede, grid(*bars), *blocks)
+
+
+def _excess(found: Performance) -> Markup:
+    lede = (
+        "Return of the book less that of the benchmark. Allocation: a sector weighed otherwise; selection: other names within "
+        "it; both after Brinson and Fachler, linked over sessions after Carino. The rows add up to the last one."
+    )
+    heads = ("sector<", "weight>", "benchmark>", "allocation>", "selection>", "total>")
+    columns = ("weight", "benchmark_weight", "allocation", "selection")
+    rows = [
+        (row["name"], *(percent(_float(row[c])) for c in columns), _signed(_float(row["total"])))
+        for row in found.excess
+    ]
+    body = table(heads, rows, sums=1) if rows else tag("p", "No session could be compared.")
+    return section("excess", "Excess over the benchmark", lede, body)
 
 
 def _parts_row(row: Mapping[str, object], tickers: Mapping[str, str]) -> tuple[object, ...]:

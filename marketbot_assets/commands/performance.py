@@ -110,7 +110,23 @@ def _point(lake: "Lake", days: _Days, place: int) -> "Point":
         traded=traded,
         cost=cost,
         benchmark=math.nan if told is None else float(told),
+        benchmark_sectors={str(k): (float(w), float(r)) for k, (w, r) in summary.get("benchmark_sectors", {}).items()},
+        held_before=_held_before(lake, days.parts[place - 1], part) if place > days.first else {},
     )
+
+
+def _held_before(lake: "Lake", before: str, part: str) -> dict[str, float]:
+    """Sector -> value of the positions after the session before, base currency; sectors as the session's attribution says."""
+    held, rows = _stored(lake, "positions", before), _stored(lake, "attribution", part)
+    if held is None or rows is None:
+        return {}
+    own = rows[rows["kind"] == "POSITION"]
+    sectors = dict(zip(own["name"].astype(str), own["sector"].astype(str), strict=True))
+    values: dict[str, list[float]] = {}
+    shares = held[held["kind"] == "POSITION"]
+    for name, value in zip(shares["key"].astype(str), shares["value_base"].astype(float), strict=True):
+        values.setdefault(sectors.get(name, "UNKNOWN"), []).append(value)
+    return {sector: math.fsum(parts) for sector, parts in sorted(values.items())}
 
 
 def _stored(lake: "Lake", asset: str, part: str) -> "pd.DataFrame | None":
@@ -182,9 +198,23 @@ def performance_lines(view: View) -> list[str]:
     for dimension in ("SECTOR", "CURRENCY"):
         told = ", ".join(f"{row['name']} {row['total']:,.2f}" for row in by[dimension])
         lines.append(f"by {dimension.lower()}: {told or 'nothing'}")
+    lines += _excess_lines(view["excess"])
     lines += [f"not known: {note}" for note in notes]
     if view["path"]:
         lines.append(f"page: {view['path']}")
+    return lines
+
+
+def _excess_lines(rows: object) -> list[str]:
+    """The excess over the benchmark by sector, in percent; nothing where no session could be compared."""
+    assert isinstance(rows, list)
+    if not rows:
+        return []
+    lines = [f"{'excess over the benchmark':<28}  weight   bench.   alloc.  select.    total"]
+    columns = ("weight", "benchmark_weight", "allocation", "selection", "total")
+    for row in rows:
+        shown = (f"{100 * row[c]:8.2f}" if math.isfinite(row[c]) else f"{'':8}" for c in columns)
+        lines.append(f"  {row['name']:<26} {' '.join(shown)}")
     return lines
 
 

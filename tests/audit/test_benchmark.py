@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketbot_assets.audit.benchmark import benchmark_return
+from marketbot_assets.audit.benchmark import benchmark_return, benchmark_sectors
 from marketbot_assets.normalization.window import MarketWindow
 
 DAYS = (dt.date(2018, 12, 11), dt.date(2018, 12, 12))
@@ -33,7 +33,8 @@ def window(close: list[float], fx: list[float], move: list[float]) -> MarketWind
 
 
 def listings(shares: list[float], inside: list[bool]) -> pd.DataFrame:
-    return pd.DataFrame({"shares_outstanding": shares, "in_universe": inside})
+    sectors = ["Energy", "Banks", "Energy"][: len(shares)]
+    return pd.DataFrame({"shares_outstanding": shares, "in_universe": inside, "sector": sectors})
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,13 @@ def test_weights_are_the_market_values_before(inside: list[bool], move: list[flo
 def test_nothing_known_is_no_return() -> None:
     """Without a market value there is no benchmark, not a return of zero."""
     assert math.isnan(benchmark_return(window([10], [1], [0.1]), listings([math.nan], [True])))
+
+
+def test_by_sector_by_hand() -> None:
+    """Energy is 1000 and 1000 of 4000, earning 40 and -20; Banks the other half at 1 %. What has no return has no weight."""
+    shares, inside = [100.0, 50.0, 200.0], [True, True, True]
+    found = benchmark_sectors(window([10, 20, 5], [1, 2, 1], [0.04, 0.01, -0.02]), listings(shares, inside))
+    assert found == {"Banks": (0.5, pytest.approx(0.01)), "Energy": (0.5, pytest.approx(0.01))}
+    found = benchmark_sectors(window([10, 20, 5], [1, 2, 1], [0.04, math.nan, -0.02]), listings(shares, inside))
+    assert found == {"Energy": (1.0, pytest.approx(0.01))}
+    assert benchmark_sectors(window([10], [1], [math.nan]), listings([1.0], [True])) == {}
