@@ -6,7 +6,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 50
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test campaign simulate mutants check audit memory ui audit-ui install lock holidays services bench clean
+.PHONY: demo test campaign simulate mutants check audit image memory ui audit-ui install lock holidays services bench clean
 
 demo: install
 	$(BIN)/marketbot demo
@@ -44,6 +44,11 @@ check: install
 audit: install
 	sh tools/audit_install.sh
 	$(BIN)/python tools/audit.py
+
+# Weekly, half an hour or more: too long beside `make test`. Where no container can be run it says why.
+image: install
+	@sh tools/containers.sh || { [ $$? -eq 3 ] && exit 0; exit 1; } && \
+	  $(BIN)/python -m pytest -m long -s tests/deploy/test_image.py
 
 memory: install services
 	$(BIN)/python tools/memory.py

@@ -2,15 +2,15 @@
 
 code | webserver | daemon | api | migrate | command WORDS...
 
-Each reads the secrets that its container was given (files below MARKETBOT_SECRETS, default /run/secrets, named as the variable that
-they become), lays Dagster's configuration beside its instance, waits for the databases by itself, and becomes the process. What is
-wrong is one line on stderr and exit code 78; no line ever holds a secret. Not here: making secrets (`setup.py`).
+Each has the product's own reader (`marketbot_resources.secrets`) look for its secrets, puts those that Dagster or the interface
+must find in their environment there, lays Dagster's configuration beside its instance, waits for the databases by itself, and
+becomes the process. The keys of runs and their children it does not touch: they read their files themselves. What is wrong is one
+line on stderr and exit code 78; no line ever holds a secret. Not here: making secrets (`setup.py`).
 """
 
 import os
 import re
 import shutil
-import stat
 import sys
 import time
 import urllib.request
@@ -22,15 +22,18 @@ from urllib.parse import urlsplit
 
 APP = Path(__file__).resolve().parents[1]
 CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
-SECRET_BYTES_MAX = 65_536
 WAIT_SECONDS, PAUSE_SECONDS, CONNECT_SECONDS = 180.0, 2.0, 5
 HEARTBEAT_SECONDS_MAX = 240
 MACHINE_CODE, MACHINE_CODE_HERE = APP / "numba_cache", Path("/tmp/numba")
 ROLE_FILE = Path("/tmp/role")
-DAGSTER, LEDGER = "DAGSTER_POSTGRES_URL", "MARKETBOT_LEDGER"
-ADMIN, READER = "MARKETBOT_ADMIN_URL", "MARKETBOT_LEDGER_READER"
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{2,63}")
-_READY = {DAGSTER: "select to_regclass('public.event_logs')", LEDGER: "select to_regclass('ledger.entry')"}
+DAGSTER, LEDGER, INDEX = "DAGSTER_POSTGRES_URL", "MARKETBOT_LEDGER", "MARKETBOT_INDEX"
+ADMIN, LEDGER_READER, INDEX_READER = "MARKETBOT_ADMIN_URL", "MARKETBOT_LEDGER_READER", "MARKETBOT_INDEX_READER"
+STORE, ENDPOINT = "MARKETBOT_STORE", "AWS_ENDPOINT_URL"
+_READY = {
+    DAGSTER: "select to_regclass('public.event_logs')",
+    LEDGER: "select to_regclass('ledger.entry')",
+    INDEX: "select to_regclass('store.lake_index')",
+}
 
 
 class Unready(Exception):
@@ -39,44 +42,50 @@ class Unready(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a process needs and how it is started. `home`: it holds the installation's state."""
+    """How a process is started, and whose secrets it is given in its environment (`process`).
 
+    `needs`: without these it does not start. `runs`: databases of the runs, which it waits for and does not hand on; those in
+    `may` only where they are set. `home`: it holds the installation's state.
+    """
+
+    process: str
     needs: tuple[str, ...]
     command: str
+    runs: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
     home: bool = False
 
 
 _PLACE = {"bind": "0.0.0.0", "workspace": "deploy/workspace.yaml"}
 ROLES: Mapping[str, Role] = {
     "code": Role(
-        (DAGSTER, LEDGER),
+        "code",
+        (DAGSTER,),
         "dagster api grpc -m marketbot_assets.definitions -h {bind} -p 4000 --location-name marketbot",
+        runs=(LEDGER,),
+        may=(INDEX,),
         home=True,
     ),
-    "webserver": Role((DAGSTER,), "dagster-webserver -w {workspace} -h {bind} -p 3000"),
-    "daemon": Role((DAGSTER,), "dagster-daemon run -w {workspace}"),
-    "api": Role((LEDGER,), "python -m marketbot_assets.cli serve --host {bind} --open --port 8787"),
-    "migrate": Role((ADMIN, DAGSTER, LEDGER, READER), "dagster instance migrate"),
-    "command": Role((), "python -m marketbot_assets.cli", home=True),
+    "webserver": Role("webserver", (DAGSTER,), "dagster-webserver -w {workspace} -h {bind} -p 3000"),
+    "daemon": Role("daemon", (DAGSTER,), "dagster-daemon run -w {workspace}"),
+    "api": Role(
+        "api", (LEDGER,), "python -m marketbot_assets.cli serve --host {bind} --open --port 8787", may=(INDEX,)
+    ),
+    "migrate": Role("migrate", (ADMIN, DAGSTER, LEDGER, LEDGER_READER), "dagster instance migrate"),
+    "command": Role("code", (), "python -m marketbot_assets.cli", home=True),
 }
 
 
-def secrets_in(folder: Path) -> dict[str, str]:
-    """Variable -> value of every file whose name is a variable's. Raises Unready for a file that others may read."""
-    found = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if not _VARIABLE.fullmatch(path.name):
-            continue
-        try:
-            about = path.lstat()
-            if not stat.S_ISREG(about.st_mode) or about.st_mode & 0o077:
-                raise Unready(f"secret {path.name}: expected a plain file that its owner alone may read (chmod 600)")
-            if about.st_size > SECRET_BYTES_MAX:
-                raise Unready(f"secret {path.name}: expected at most {SECRET_BYTES_MAX} bytes")
-            found[path.name] = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Unready(f"secret {path.name}: expected a text that user {os.getuid()} may read") from error
-    return {name: value for name, value in found.items() if value}
+def secrets_of(process: str) -> dict[str, str]:
+    """Variable -> value of one process, by the product's own reader and its rules. Raises Unready with its line."""
+    sys.path[:0] = [str(APP)] if str(APP) not in sys.path else []
+    from marketbot_resources.errors import HomeError
+    from marketbot_resources.secrets import Process, found
+
+    try:
+        return found(Process(process))
+    except HomeError as error:
+        raise Unready(str(error)) from error
 
 
 def plain_url(url: str) -> str:
@@ -148,14 +157,15 @@ def lay_out_machine_code(environment: dict[str, str]) -> None:
 
 
 def migrate(environment: Mapping[str, str]) -> None:
-    """Makes databases and roles where they are missing, the ledger's schema, and the passwords that the secrets name."""
+    """Makes databases and roles where they are missing, the schemas, and the passwords that the secrets name."""
     import psycopg
     from psycopg import sql
 
     from marketbot_resources.ledger.postgres import install
 
     admin = urlsplit(environment[ADMIN])
-    urls = [urlsplit(plain_url(environment[name])) for name in (DAGSTER, LEDGER, READER)]
+    names = [name for name in (DAGSTER, LEDGER, LEDGER_READER, INDEX, INDEX_READER) if environment.get(name)]
+    urls = [urlsplit(plain_url(environment[name])) for name in names]
     bases = {url.path.lstrip("/") for url in urls}
     with psycopg.connect(environment[ADMIN], autocommit=True) as connection:
         roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
@@ -171,17 +181,43 @@ def migrate(environment: Mapping[str, str]) -> None:
         )
     install(admin._replace(path=urls[1].path).geturl())
     with psycopg.connect(environment[ADMIN], autocommit=True) as connection:
+        for base in sorted(bases):
+            connection.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(base)))
         for url in urls:
             connection.execute(
                 sql.SQL("alter role {} login password {}").format(
                     sql.Identifier(str(url.username)), sql.Literal(str(url.password))
                 )
             )
-            where = sql.Identifier(url.path.lstrip("/"))
-            connection.execute(sql.SQL("revoke all on database {} from public").format(where))
             connection.execute(
-                sql.SQL("grant connect on database {} to {}").format(where, sql.Identifier(str(url.username)))
+                sql.SQL("grant connect on database {} to {}").format(
+                    sql.Identifier(url.path.lstrip("/")), sql.Identifier(str(url.username))
+                )
             )
+
+
+def make_bucket(environment: Mapping[str, str], seconds: float) -> None:
+    """The store's bucket on a server of our own; Amazon's are made by the template, with their locks. Raises Unready."""
+    address = urlsplit(environment.get(STORE, ""))
+    if address.scheme != "s3" or not environment.get(ENDPOINT):
+        return
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            client = boto3.session.Session().client("s3")
+            if address.netloc not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
+                client.create_bucket(Bucket=address.netloc)
+            return
+        except (BotoCoreError, ClientError) as error:
+            if time.monotonic() > end:
+                said = type(error).__name__
+                raise Unready(
+                    f"bucket {address.netloc}: expected it within {seconds:.0f} s, found: {said}; is s3 up?"
+                ) from error
+        time.sleep(PAUSE_SECONDS)
 
 
 def start(name: str, words: Sequence[str]) -> NoReturn:
@@ -190,10 +226,14 @@ def start(name: str, words: Sequence[str]) -> NoReturn:
     if role is None:
         raise Unready(f"expected one of {', '.join(ROLES)}, found {name!r}")
     environment = os.environ.copy()
-    for variable, value in secrets_in(Path(environment.get("MARKETBOT_SECRETS") or "/run/secrets")).items():
-        environment.setdefault(variable, value)
-    missing = [variable for variable in role.needs if not environment.get(variable)]
-    if missing:
+    for variable, value in secrets_of(role.process).items():
+        environment[variable] = environment.get(variable, "").strip() or value
+    known = {
+        **(secrets_of("run") if role.runs else {}),
+        **{name: value for name, value in environment.items() if value},
+    }
+    wanted = (*role.needs, *role.runs)
+    if missing := [variable for variable in wanted if not known.get(variable)]:
         raise Unready(f"expected the secrets {', '.join(missing)}, found none; run deploy/setup.py")
     lay_out(role, environment)
     if role.home:
@@ -204,11 +244,12 @@ def start(name: str, words: Sequence[str]) -> NoReturn:
     if name == "migrate":
         wait_for(environment[ADMIN], None, seconds, "is postgres up?")
         migrate(environment)
-        for variable in (ADMIN, READER):
-            del environment[variable]
+        make_bucket(environment, seconds)
+        for variable in (ADMIN, LEDGER_READER, INDEX_READER):
+            environment.pop(variable, None)
     else:
-        for variable in role.needs:
-            wait_for(environment[variable], _READY[variable], seconds, "is postgres up, and has migrate ended?")
+        for variable in (*wanted, *(one for one in role.may if known.get(one))):
+            wait_for(known[variable], _READY[variable], seconds, "is postgres up, and has migrate ended?")
     os.chdir(APP)
     places = {key: environment.get(f"MARKETBOT_{key.upper()}") or value for key, value in _PLACE.items()}
     command = [*role.command.format(**places).split(), *words]
@@ -230,7 +271,7 @@ def health() -> None:
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             raise Unready("code server: not serving")
     elif name == "daemon":
-        url = secrets_in(Path(os.environ.get("MARKETBOT_SECRETS") or "/run/secrets"))[DAGSTER]
+        url = os.environ.get(DAGSTER) or secrets_of("daemon")[DAGSTER]
         old = f"select 1 from daemon_heartbeats where timestamp > localtimestamp - interval '{HEARTBEAT_SECONDS_MAX} s' limit 1"
         wait_for(url, old, 0, "no heartbeat of the daemon")
     else:

@@ -62,7 +62,7 @@ def notification_of(lake: "Lake") -> Notification | None:
     stored = lake.index.newest("mandate", STATIC)
     if stored is None:
         return parse_mandate(read_mandate_text()).notification
-    return parse_mandate(str(lake.load(stored)["canonical_json"].iloc[0])).notification
+    return parse_mandate(str(lake.records(stored)[0]["canonical_json"])).notification
 
 
 def recent_entries(ledger: Ledger) -> list[Entry]:

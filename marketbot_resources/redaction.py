@@ -31,7 +31,7 @@ _ADDRESSES = (
     "APPRISE_URLS",
     "HEARTBEAT_URL",
 )  # each address is a secret, and so is what stands behind its host
-_PLACES = ("_FILE", "_PATH", "_DIR")
+_PLACES = ("_FILE", "_FILES", "_PATH", "_DIR")
 _URL_SAFE = str.maketrans("+/", "-_")
 _URL_SECRETS = (
     re.compile(r"://[^\s/?#:@]*:(\S*)@"),

@@ -1,12 +1,14 @@
 """Secrets of a process: the environment first, then AWS SSM, then a file of mode 0600. Loaded once, each process its own alone.
 
-MARKETBOT_SECRET_FILES a folder with one file per process: run.env, llm.env, notifier.env, each NAME=value lines
+MARKETBOT_SECRET_FILES a folder with one file per process: code.env, run.env, llm.env, notifier.env, webserver.env, daemon.env,
+                       api.env, migrate.env, each NAME=value lines; or more folders with `:` between, a later one's value wins
 MARKETBOT_SECRETS_SSM  the beginning of the parameters' names, like /marketbot/paper: .../<group>/<NAME>, SecureString
 
 A file must belong to this process's user (or root), be 0600 or 0400, and be no link. A parameter is asked for by its exact name,
 never by its path. What is set but cannot be read raises HomeError: a half-read set of secrets is none. A process holds the names
 of OWN; what a child needs is read when the child is started, handed to it in its environment, and not kept. A change in the
 environment needs a new process; a changed file or parameter is seen by the next session, since `renew` begins each of them.
+What Dagster itself and the interface must have in their environment, deploy/start.py puts there when it starts them.
 Not here: which variable a provider names (`vendors`), who hands what to which child (`settings`), masking (`redaction`).
 """
 
@@ -27,17 +29,25 @@ _MODES = (0o600, 0o400)
 
 
 class Process(StrEnum):
-    """Who holds secrets. The signer holds none here: its key lies in its own folder."""
+    """Who holds secrets. The signer holds none here: its key lies in its own folder. `code` starts the runs."""
 
     RUN = "run"
     LLM = "llm"
     NOTIFIER = "notifier"
     SIGNER = "signer"
+    CODE = "code"
+    WEBSERVER = "webserver"
+    DAEMON = "daemon"
+    API = "api"
+    MIGRATE = "migrate"
 
 
 DATA = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "FRED_API_KEY", "SEC_USER_AGENT", "TIINGO_API_KEY")
 BROKER = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
 DATABASE = ("MARKETBOT_LEDGER",)
+STORED = ("MARKETBOT_LEDGER", "MARKETBOT_INDEX")
+DAGSTER = ("DAGSTER_POSTGRES_URL",)
+OWNERS = ("MARKETBOT_ADMIN_URL", "MARKETBOT_LEDGER_READER", "MARKETBOT_INDEX_READER")
 LLM = (
     "ANTHROPIC_API_KEY",
     "OPENAI_API_KEY",
@@ -56,10 +66,15 @@ NOTIFY = (
 )
 # process -> (group of parameters, names) in order: a later group's value replaces an earlier one's of the same name
 OWN: Mapping[Process, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    Process.RUN: (("data", DATA), ("broker", BROKER), ("database", DATABASE)),
+    Process.RUN: (("data", DATA), ("broker", BROKER), ("database", STORED)),
     Process.LLM: (("llm", LLM),),
     Process.NOTIFIER: (("notify", NOTIFY), ("database", DATABASE)),
     Process.SIGNER: (),
+    Process.CODE: (("database", DAGSTER),),
+    Process.WEBSERVER: (("database", DAGSTER),),
+    Process.DAEMON: (("database", DAGSTER),),
+    Process.API: (("database", STORED),),
+    Process.MIGRATE: (("database", (*DAGSTER, *STORED, *OWNERS)),),
 }
 # A channel's own secret has its name behind the variable's: MARKETBOT_SLACK_WEBHOOK_OPS. Such names stand in files alone.
 _LONGER = ("MARKETBOT_SMTP_USER_", "MARKETBOT_SMTP_PASSWORD_", "MARKETBOT_SLACK_WEBHOOK_", "MARKETBOT_APPRISE_URLS_")
@@ -73,9 +88,11 @@ def owns(process: Process, name: str) -> bool:
 
 
 def found(process: Process) -> dict[str, str]:
-    """The secrets of a process outside of the environment, read now: parameters before its file. Raises HomeError."""
-    folder, prefix = (os.environ.get(name, "").strip() for name in (FOLDER, PREFIX))
-    values = read_file(Path(folder) / f"{process}.env", process) if folder else {}
+    """The secrets of a process outside of the environment, read now: parameters before its files. Raises HomeError."""
+    folders, prefix = (os.environ.get(name, "").strip() for name in (FOLDER, PREFIX))
+    values: dict[str, str] = {}
+    for folder in filter(None, folders.split(os.pathsep)):
+        values |= read_file(Path(folder) / f"{process}.env", process)
     return values | (read_parameters(prefix.rstrip("/"), process) if prefix else {})
 
 

@@ -22,7 +22,7 @@ MARKETBOT_SMTP_USER, MARKETBOT_SMTP_PASSWORD, MARKETBOT_SLACK_WEBHOOK, MARKETBOT
 MARKETBOT_RELAY    the private address of the relay that all names of the outside resolve to, where there is no other way out
 MARKETBOT_HEARTBEAT_URL  address of the watcher that is told of each session's end
 MARKETBOT_PAGES_URL  address at which people reach `marketbot serve`: links on asset pages lead there (default: to files)
-MARKETBOT_SECRET_FILES, MARKETBOT_SECRETS_SSM  where secrets stand that are not in the environment: a folder, parameters (`secrets`)
+MARKETBOT_SECRET_FILES, MARKETBOT_SECRETS_SSM  where secrets stand that are not in the environment: folders, parameters (`secrets`)
 
 Values of variables whose names say secret (`redaction.environment_secrets`) are kept out of evidence and logs.
 """
@@ -147,7 +147,7 @@ def notifier_variables() -> dict[str, str]:
 
 _DOOR = (  # of the store's bucket: digests are bodies of the store
     *("MARKETBOT_STORE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"),
-    *("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
+    *("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CONFIG_FILE"),
 )
 
 
@@ -234,7 +234,7 @@ def ledger_url() -> str | None:
 
 def index_url() -> str | None:
     """Address of the index's database, which may hold a password: never shown. None: the index is a file in the home."""
-    return os.environ.get("MARKETBOT_INDEX") or None
+    return variable("MARKETBOT_INDEX")
 
 
 def halt_parameter() -> str | None:

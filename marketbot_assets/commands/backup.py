@@ -43,7 +43,10 @@ from marketbot_resources.store.index_sqlite import SqliteIndex
 View = dict[str, object]
 FORMAT = 1
 VERIFY_SECONDS = 3_600
-_DATABASES = ("MARKETBOT_LEDGER", "MARKETBOT_INDEX", "MARKETBOT_HALT_PARAMETER")
+_ELSEWHERE = (  # what would lead the reader of a copy to the installation's own databases
+    *("MARKETBOT_LEDGER", "MARKETBOT_INDEX", "MARKETBOT_HALT_PARAMETER"),
+    *("MARKETBOT_SECRET_FILES", "MARKETBOT_SECRETS_SSM", "DAGSTER_HOME"),
+)
 
 
 def backup(to: str) -> View:
@@ -89,9 +92,7 @@ def backup(to: str) -> View:
 
 def _verified(folder: Path) -> str:
     """Reads the copy again, in a process that knows nothing but the copy, the mandate and the signer; "" when it is whole."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in _DATABASES and name != "DAGSTER_HOME"
-    }
+    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     environment |= {
         "MARKETBOT_HOME": str(folder / HOME),
         "MARKETBOT_MANDATE": str(folder / MANDATE),

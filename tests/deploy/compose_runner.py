@@ -79,7 +79,8 @@ class Stack:
         """As the file says."""
         for name, about in self.file["networks"].items():
             words = ["--internal"] if about.get("internal") else []
-            words += [word for one in about.get("ipam", {}).get("config", []) for word in ("--subnet", one["subnet"])]
+            for one in about.get("ipam", {}).get("config", []):
+                words += ["--subnet", one["subnet"], "--ip-range", one["ip_range"]]
             podman("network", "create", *words, self.name(name))
 
     def run(self, service: str, wait: bool = False) -> str:
@@ -97,12 +98,9 @@ class Stack:
         words += [f"--sysctl={name}={value}" for name, value in about.get("sysctls", {}).items()]
         words += [f"--env={name}={value}" for name, value in about.get("environment", {}).items()]
         words += [f"--publish={port}" for port in about.get("ports", [])]
-        words += [f"--volume={self.prefix}-{volume}" for volume in about.get("volumes", [])]
+        words += [f"--volume={self._volume(volume)}" for volume in about.get("volumes", [])]
         if about["restart"] != "on-failure":
             words += ["--restart", "always"]
-        for secret in about.get("secrets", []):
-            source, target = (secret, secret) if isinstance(secret, str) else (secret["source"], secret["target"])
-            words += ["--volume", f"{self.secrets / source}:/run/secrets/{target}:ro"]
         networks = about["networks"]
         for network in networks:
             more = networks[network] if isinstance(networks, dict) else {}
@@ -110,6 +108,11 @@ class Stack:
             parts += [f"ip={more['ipv4_address']}"] if "ipv4_address" in more else []
             words += ["--network", f"{self.name(network)}:{','.join(parts)}"]
         return words
+
+    def _volume(self, volume: str) -> str:
+        """A folder of secrets, or a volume of this prefix."""
+        folder = volume.removeprefix("./secrets/")
+        return f"{self.secrets}/{folder}" if folder != volume else f"{self.prefix}-{volume}"
 
     def exec(self, service: str, *words: str, seconds: float = 600, check: bool = True) -> str:
         """What a command in the container says."""

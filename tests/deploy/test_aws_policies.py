@@ -40,6 +40,7 @@ PARAMETERS = {
     "OmsRole": [
         *[f"broker/{name}" for name in APCA],
         "database/MARKETBOT_LEDGER",
+        "database/MARKETBOT_INDEX",
         "halt",
         *[f"notify/MARKETBOT_{name}" for name in CHANNELS],
     ],

@@ -23,6 +23,10 @@ EVERY = {
     "APCA_API_KEY_ID": "PKEXAMPLE00000000001",
     "FRED_API_KEY": "fred-Qw81mXz09",
     "MARKETBOT_LEDGER": "postgresql://app:pw-Zx91Lm@127.0.0.1/ledger",
+    "MARKETBOT_INDEX": "postgresql://app:pw-Ii81Lm@127.0.0.1/index",
+    "MARKETBOT_ADMIN_URL": "postgresql://postgres:pw-Aa71Lm@127.0.0.1/postgres",
+    "MARKETBOT_LEDGER_READER": "postgresql://reader:pw-Rr61Lm@127.0.0.1/ledger",
+    "DAGSTER_POSTGRES_URL": "postgresql+psycopg2://dagster:pw-Dd51Lm@127.0.0.1/dagster",
     "OPENAI_API_KEY": "sk-example-Ty67Uo",
     "ANTHROPIC_API_KEY": "sk-ant-example-Ty68",
     "MARKETBOT_LLM_CACHE": "redis://:pw-Cc33Dd@127.0.0.1:6379/0",
@@ -32,10 +36,18 @@ EVERY = {
 }
 # Written by hand from the design: what each process may know, of the names above.
 MAY = {
-    Process.RUN: {"APCA_API_KEY_ID", "FRED_API_KEY", "MARKETBOT_LEDGER"},
+    Process.RUN: {"APCA_API_KEY_ID", "FRED_API_KEY", "MARKETBOT_LEDGER", "MARKETBOT_INDEX"},
     Process.LLM: {"OPENAI_API_KEY", "ANTHROPIC_API_KEY", "MARKETBOT_LLM_CACHE"},
     Process.NOTIFIER: {"MARKETBOT_LEDGER", "MARKETBOT_SMTP_PASSWORD", "MARKETBOT_SLACK_WEBHOOK_OPS", "MARKETBOT_HEARTBEAT_URL"},
     Process.SIGNER: set(),
+    Process.CODE: {"DAGSTER_POSTGRES_URL"},
+    Process.WEBSERVER: {"DAGSTER_POSTGRES_URL"},
+    Process.DAEMON: {"DAGSTER_POSTGRES_URL"},
+    Process.API: {"MARKETBOT_LEDGER", "MARKETBOT_INDEX"},
+    Process.MIGRATE: {
+        "MARKETBOT_ADMIN_URL",
+        *("DAGSTER_POSTGRES_URL", "MARKETBOT_LEDGER", "MARKETBOT_LEDGER_READER", "MARKETBOT_INDEX"),
+    },
 }  # fmt: skip
 
 
@@ -110,6 +122,7 @@ def test_the_environment_comes_first(folder: Path, monkeypatch: pytest.MonkeyPat
     assert settings.variable("FRED_API_KEY") == "from-environment"
     assert settings.variable("APCA_API_KEY_ID") == EVERY["APCA_API_KEY_ID"]
     assert settings.ledger_url() == EVERY["MARKETBOT_LEDGER"]
+    assert settings.index_url() == EVERY["MARKETBOT_INDEX"]
     monkeypatch.setenv("OPENAI_API_KEY", "sk-environment-1")
     assert (settings.llm_environment("openai", cache=False) or {})["OPENAI_API_KEY"] == "sk-environment-1"
 
@@ -124,6 +137,28 @@ def test_without_a_folder_nothing_but_the_environment_is_looked_at(monkeypatch: 
         None,
     )
     assert secrets.for_child(Process.LLM) == {}
+
+
+def test_a_later_folder_wins_and_each_is_read_by_the_same_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The databases beside us from one folder, keys that a unit fetches from another; a torn one refuses both."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    write(first, Process.RUN, {"MARKETBOT_LEDGER": "postgresql://a@h/l", "FRED_API_KEY": "fred-old-1"})
+    write(second, Process.RUN, {"FRED_API_KEY": "fred-new-2"})
+    monkeypatch.setenv(FOLDER, f"{first}:{second}:{tmp_path / 'absent'}:")
+    assert found(Process.RUN) == {"MARKETBOT_LEDGER": "postgresql://a@h/l", "FRED_API_KEY": "fred-new-2"}
+    (second / "run.env").chmod(0o644)
+    with pytest.raises(HomeError, match="0644"):
+        found(Process.RUN)
+
+
+def test_where_secrets_lie_is_no_secret(folder: Path) -> None:
+    """A message names the file that is wrong: its folder's name is not masked."""
+    settings.variable("FRED_API_KEY")
+    assert redactor().text(f"expected {folder}/run.env with mode 0600") == f"expected {folder}/run.env with mode 0600"
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o604, 0o660, 0o644, 0o700, 0o606, 0o620, 0o000, 0o200])

@@ -34,11 +34,12 @@ NOTIFY = (
     "MARKETBOT_HEARTBEAT_URL",
 )
 DATABASE = ("MARKETBOT_LEDGER",)
+STORED = ("MARKETBOT_LEDGER", "MARKETBOT_INDEX")
 # The container that a process runs in: its folder alone is mounted there. The runs start the other two as children.
 CONTAINER = {"run": "code", "llm": "code", "notifier": "code", "signer": "signer"}
 # process -> (role, group of parameters, names) in order; a later value replaces an earlier one of the same name
 FETCHED = {
-    "run": (("ingest", "data", DATA), ("oms", "broker", BROKER), ("oms", "database", DATABASE)),
+    "run": (("ingest", "data", DATA), ("oms", "broker", BROKER), ("oms", "database", STORED)),
     "llm": (("llm", "llm", LLM),),
     "notifier": (("oms", "notify", NOTIFY), ("oms", "database", DATABASE)),
     "signer": (("signer", "signer", ("KEY",)),),
