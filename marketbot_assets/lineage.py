@@ -5,6 +5,7 @@
 """
 
 import datetime as dt
+import functools
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from marketbot_resources.redaction import redacting, redactor
 from marketbot_resources.store.index import STATIC, BlobRow, IndexRow, Origin
 from marketbot_resources.store.reader import UNPARTITIONED
 from marketbot_resources.store.resource import StoreResource, session_of
+from marketbot_resources.store.scratch import rest
 from marketbot_resources.store.table import Column, Table
 
 if TYPE_CHECKING:
@@ -99,9 +101,22 @@ def stage_asset(
             check_specs=[schema_check_spec(table), *statement_specs(table.asset)],
             hooks={tell_alerts} if table.asset in TOLD_AFTER else None,
             description=f"{(description or function.__doc__ or '').strip()}\n\nOne row: {table.row}. Key: {', '.join(table.key)}.",
-        )(redacting(function))
+        )(redacting(_resting(function)))
 
     return decorate
+
+
+def _resting(function: Callable[..., dg.MaterializeResult]) -> Callable[..., dg.MaterializeResult]:
+    """The function; when it has ended, memory that it left behind goes back to the system."""
+
+    @functools.wraps(function)
+    def rested(*args: object, **kwargs: object) -> dg.MaterializeResult:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            rest()
+
+    return rested
 
 
 def _previous() -> dg.PartitionMapping:

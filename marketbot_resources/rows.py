@@ -4,6 +4,7 @@
 of that vendor. Not here: which columns a raw table has (`marketbot_assets.ingestion.schema`).
 """
 
+import codecs
 import csv as csv_rows
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CSV, PARQUET = "csv/1", "parquet/1"
+PIECE_BYTES = 1 << 20
 
 
 def arrow_rows(
@@ -49,10 +51,7 @@ def _csv(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.
     import pyarrow as pa
     from pyarrow import csv
 
-    try:
-        header = next(iter(content.decode("utf-8").splitlines()), "")
-    except UnicodeDecodeError as error:
-        raise ProviderError(f"{where}: expected UTF-8 text, found other bytes") from error
+    header = next(iter(_utf8(content, where).splitlines()), "")
     _same_columns([cell.strip('"') for cell in header.split(",")], types, where)
     options = csv.ConvertOptions(
         column_types=dict(types),
@@ -63,9 +62,21 @@ def _csv(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.
         false_values=["false"],
     )
     try:
-        return csv.read_csv(io.BytesIO(content), convert_options=options)
+        return csv.read_csv(pa.BufferReader(content), convert_options=options)
     except pa.ArrowInvalid as error:
         raise ProviderError(f"{where}: expected well-formed rows, found: {error}") from error
+
+
+def _utf8(content: bytes, where: str) -> str:
+    """The first piece of a text, all of which is looked at piece by piece: a history as one text needs as much memory again."""
+    decoder, first = codecs.getincrementaldecoder("utf-8")(), ""
+    try:
+        for begin in range(0, max(len(content), 1), PIECE_BYTES):
+            piece = decoder.decode(content[begin : begin + PIECE_BYTES], final=begin + PIECE_BYTES >= len(content))
+            first = first or piece
+    except UnicodeDecodeError as error:
+        raise ProviderError(f"{where}: expected UTF-8 text, found other bytes") from error
+    return first
 
 
 def _parquet(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.Table":

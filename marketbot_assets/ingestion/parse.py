@@ -3,8 +3,9 @@
 A missing number stays missing (NaN), for quality rules to judge. How a body is read is `marketbot_resources.rows`' business.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,7 +13,11 @@ from marketbot_assets.ingestion import schema
 from marketbot_resources.rows import CSV, arrow_rows
 from marketbot_resources.store.table import Table
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ADDED = ("source", "blob_sha256")
+PART_ROWS = 1 << 17
 _NOTHING_ASKED: Mapping[str, str] = {}
 
 
@@ -26,11 +31,32 @@ def parse(
     asked: Mapping[str, str] = _NOTHING_ASKED,
 ) -> pd.DataFrame:
     """Rows of one body in the columns of a raw table. Raises ProviderError with what was expected and found."""
+    return _framed(table, _rows(table, body, source, parser, asked), source, blob_sha256)
+
+
+def parse_in_parts(
+    table: Table,
+    body: bytes,
+    *,
+    source: str,
+    blob_sha256: str,
+    parser: str = CSV,
+    asked: Mapping[str, str] = _NOTHING_ASKED,
+) -> Iterator[pd.DataFrame]:
+    """What `parse` gives, at most PART_ROWS rows at a time; at least one part."""
+    rows = _rows(table, body, source, parser, asked)
+    for begin in range(0, max(rows.num_rows, 1), PART_ROWS):
+        yield _framed(table, rows.slice(begin, PART_ROWS), source, blob_sha256)
+
+
+def _rows(table: Table, body: bytes, source: str, parser: str, asked: Mapping[str, str]) -> "pa.Table":
     served = [column for column in table.columns if column.name not in ADDED]
     types = {column.name: table.arrow_schema.field(column.name).type for column in served}
     required = {column.name for column in served if not column.nullable}
-    where = f"{table.asset} from {source}"
-    rows = arrow_rows(body, types, required, parser=parser, asked=asked, where=where)
+    return arrow_rows(body, types, required, parser=parser, asked=asked, where=f"{table.asset} from {source}")
+
+
+def _framed(table: Table, rows: "pa.Table", source: str, blob_sha256: str) -> pd.DataFrame:
     frame: pd.DataFrame = rows.to_pandas(date_as_object=False)
     frame["source"], frame["blob_sha256"] = source, blob_sha256
     return frame[[column.name for column in table.columns]]

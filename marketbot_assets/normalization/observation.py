@@ -107,8 +107,9 @@ class Track:
     def of(cls, rows: pd.DataFrame, actions: pd.DataFrame) -> "Track":
         """From sorted rows and the splits and dividends known by now."""
         values = rows[OHLCV].to_numpy(dtype=float)
+        codes, names = pd.factorize(rows["instrument"])
         return cls(
-            names=rows["instrument"].to_numpy(dtype=object),
+            names=np.asarray(names, dtype=object)[codes],
             day=rows["session"].to_numpy().astype("datetime64[D]").astype(np.int64),
             values=values,
             priced=np.isfinite(values[:, 3]) & (values[:, 3] > 0),

@@ -21,6 +21,7 @@ from marketbot_assets.normalization.bar_rules import (
     Finding,
 )
 from marketbot_assets.normalization.observation import (
+    OHLCV,
     RECENT_DAYS,
     VOLUME_SESSIONS,
     Market,
@@ -31,6 +32,7 @@ from marketbot_assets.normalization.observation import (
 Flags = NDArray[np.bool_]
 VOLUME_CLEAR = VOLUME_JUMP / 2.0  # a margin for rejected bars in the median, which the exact rule leaves out
 BAD, FIRST_BAR_RULE = ("quarantine", "halt"), "closes_move_plausibly"
+ORDER = ["instrument", "session", "known_at"]
 FINDING = ("rule", "subject", "outcome", "observed", "limit", "message")
 
 
@@ -44,11 +46,12 @@ class Scan:
 
 def scan(bars: pd.DataFrame, actions: pd.DataFrame) -> Scan:
     """Every bar rule on every bar. `bars`: instrument, session, known_at and OHLCV in any order, one bar per key."""
-    order = bars.reset_index(drop=True).sort_values(["instrument", "session", "known_at"], kind="stable")
-    walk = _Walk(order, actions)
+    order = bars[[*ORDER, *OHLCV]].reset_index(drop=True).sort_values(ORDER, kind="stable")
+    places, walk = order.index.to_numpy(), _Walk(order, actions)
+    del order
     walk.run()
     flags = np.zeros(len(bars), dtype=bool)
-    flags[order.index.to_numpy()] = ~(walk.usable | walk.kept)
+    flags[places] = ~(walk.usable | walk.kept)
     return Scan(flags, walk.findings())
 
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from marketbot_resources.market.shelf import csv_bytes
 from marketbot_resources.model import utc_text
 from marketbot_resources.provider import Body, Delivery, whole
+from marketbot_resources.store.scratch import kept_table
 from marketbot_resources.synthetic.actions import Action
 from marketbot_resources.synthetic.grid import Grid, grid_of
 from marketbot_resources.synthetic.life import Life, life_of
@@ -101,7 +102,7 @@ class Years:
             for kind, table in served.items():
                 found[kind].append(known_between(table, begin - 1, end - 1))
             splits += [action for action in chunk.true_actions if action.kind == SPLIT]
-        return {kind: _by_release(found.pop(kind), _KEYS[kind]) for kind in _KEYS}, tuple(splits)
+        return {kind: kept_table(_by_release(found.pop(kind), _KEYS[kind])) for kind in _KEYS}, tuple(splits)
 
 
 class SyntheticMarket:

@@ -1,0 +1,268 @@
+"""Large frames and arrays of a run lie in unnamed files of the home instead of in memory: equal values, paged in when touched.
+
+A file has no name and is gone with the process. Its pages are clean, so the system drops them when memory is short, also
+without swap. Where no file can be written the values stay in memory. `rest` gives back what a finished step leaves behind.
+Not here: what is stored for good (`objects`), how much is kept in memory (`lake`).
+"""
+
+import ctypes
+import dataclasses
+import mmap
+import os
+import sys
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+FRAME_BYTES, ARRAY_BYTES = 4 << 20, 1 << 18  # what is smaller stays in memory
+_ALIGNED = 64
+_FOLDERS: list[Path] = []
+_MAPS: "weakref.WeakValueDictionary[int, mmap.mmap]" = weakref.WeakValueDictionary()
+_SPILLED: "weakref.WeakValueDictionary[int, pd.DataFrame]" = weakref.WeakValueDictionary()
+
+
+def lie_in(folder: Path) -> None:
+    """Names the folder of the files of this process: that of the home opened last."""
+    _FOLDERS[:] = [folder]
+
+
+def held(frame: "pd.DataFrame") -> int:
+    """Bytes of memory of a frame; none of one that lies in a file."""
+    return 0 if _SPILLED.get(id(frame)) is frame else _bytes(frame)
+
+
+def joined(frames: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
+    """The rows of frames with the same columns, one below the other; in a file when they are many."""
+    import pandas as pd
+
+    def whole(name: str) -> "pd.Series":
+        return pd.concat([frame[name] for frame in frames], ignore_index=True)
+
+    return _made(((str(name), lambda name=name: whole(name)) for name in frames[0].columns), sum(map(_bytes, frames)))
+
+
+def in_order(frames: "Sequence[pd.DataFrame]", key: Sequence[str]) -> "pd.DataFrame":
+    """The rows of frames with the same columns by a key, equal keys as they come."""
+    import pandas as pd
+
+    def whole(name: str) -> "pd.Series":
+        return pd.concat([frame[name] for frame in frames], ignore_index=True)
+
+    order = pd.DataFrame({name: whole(name) for name in key}).sort_values(list(key), kind="stable").index.to_numpy()
+    return _made(
+        ((str(name), lambda name=name: whole(name).take(order).reset_index(drop=True)) for name in frames[0].columns),
+        sum(map(_bytes, frames)),
+    )
+
+
+def frame_of(table: "pa.Table") -> "pd.DataFrame":
+    """A stored table as a frame, as `content.to_frame` gives it; in a file when it is large."""
+    from marketbot_resources.store.content import to_frame
+
+    if table.nbytes < FRAME_BYTES:
+        return to_frame(table)
+    return spilled((name, lambda name=name: to_frame(table.select([name]))[name]) for name in table.column_names)
+
+
+def parquet_frame(data: bytes) -> "pd.DataFrame":
+    """The frame in Parquet bytes; a large one is read column by column into a file."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from marketbot_resources.store.content import decode, to_frame
+
+    if len(data) < FRAME_BYTES // 4:  # Parquet is compressed
+        return to_frame(decode(data, None))
+    file = parquet.ParquetFile(pa.BufferReader(data))
+    return spilled(
+        (name, lambda name=name: to_frame(file.read(columns=[name], use_threads=False))[name])
+        for name in file.schema_arrow.names
+    )
+
+
+def _bytes(frame: "pd.DataFrame") -> int:
+    return int(frame.memory_usage(deep=False).sum())
+
+
+def _made(columns: "Iterable[tuple[str, Callable[[], pd.Series]]]", size: int) -> "pd.DataFrame":
+    import pandas as pd
+
+    return spilled(columns) if size >= FRAME_BYTES else pd.DataFrame({name: make() for name, make in columns})
+
+
+def spilled(columns: "Iterable[tuple[str, Callable[[], pd.Series]]]") -> "pd.DataFrame":
+    """A frame of columns that are made one after another, so that memory holds one of them at a time."""
+    import pandas as pd
+
+    sheet, found = _Sheet(), []
+    for name, make in columns:
+        found.append((name, sheet.column(make())))
+        _let_go()
+    frame = pd.DataFrame({name: sheet.series(name, place) for name, place in found}, copy=False)
+    if sheet.is_open:
+        _SPILLED[id(frame)] = frame
+    return frame
+
+
+def kept(value: T) -> T:
+    """The value with its large arrays in a file: an array, or a dataclass that holds arrays."""
+    arrays: dict[int, NDArray] = {}
+    _collect(value, arrays)
+    if not arrays:
+        return value
+    sheet = _Sheet()
+    places = {key: sheet.array(array) for key, array in arrays.items()}
+    found = {key: sheet.mapped(arrays[key], place) for key, place in places.items()}
+    return _replaced(value, found)
+
+
+def kept_table(table: "pa.Table") -> "pa.Table":
+    """The table in a file when it is large."""
+    return _Sheet().table(table.combine_chunks()) if table.nbytes >= FRAME_BYTES else table
+
+
+def rest() -> None:
+    """Gives back to the system: pages of the files, and what the allocators hold free. Call it when a step has ended."""
+    _let_go()
+    arrow = sys.modules.get("pyarrow")
+    if arrow is not None:
+        arrow.default_memory_pool().release_unused()
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+def _let_go() -> None:
+    """Pages of the files leave the process; the system keeps them as long as it has room."""
+    for mapped in list(_MAPS.values()):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+@lru_cache(maxsize=1)
+def _malloc_trim() -> "Callable[[int], int] | None":
+    """glibc's; other systems' allocators have none."""
+    return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+
+
+def _collect(value: object, found: "dict[int, NDArray]") -> None:
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        plain = value.dtype.kind in "fiub" and (value.flags.c_contiguous or value.flags.f_contiguous)
+        if plain and value.nbytes >= ARRAY_BYTES:
+            found[id(value)] = value
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            _collect(getattr(value, field.name), found)
+
+
+def _replaced(value: T, found: "dict[int, NDArray]") -> T:
+    if id(value) in found:
+        return found[id(value)]  # type: ignore[return-value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [field.name for field in dataclasses.fields(value) if field.init]
+        new = {name: _replaced(getattr(value, name), found) for name in fields}
+        changed = {name: one for name, one in new.items() if one is not getattr(value, name)}
+        return dataclasses.replace(value, **changed) if changed else value  # type: ignore[type-var]
+    return value
+
+
+class _Sheet:
+    """One file that is written first and mapped then. What cannot be written, or not read back as it was, stays as it is."""
+
+    def __init__(self) -> None:
+        self._file = _unnamed()
+        self._map: mmap.mmap | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a file."""
+        return self._file is not None
+
+    def column(self, series: "pd.Series") -> "tuple[int, int, object] | pd.Series":
+        """Where a column lies: begin, end and type; the column itself when it stays in memory."""
+        import pyarrow as pa
+
+        if self._file is None or series.dtype == object:
+            return series
+        values = pa.array(series.to_numpy(), from_pandas=False) if series.dtype.kind == "f" else pa.array(series)
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        place = self._write(lambda file: _stream(pa.table({str(series.name): values}), file))
+        return series if place is None else (*place, series.dtype)
+
+    def table(self, table: "pa.Table") -> "pa.Table":
+        """The table, read from the file where there is one."""
+        place = self._write(lambda file: _stream(table, file))
+        return table if place is None else self._read(*place)
+
+    def array(self, values: "NDArray") -> "tuple[int, int] | None":
+        """Where an array lies; None when it stays in memory."""
+        data = values if values.flags.c_contiguous else values.T
+        return self._write(lambda file: file.write(data.data.cast("B")))
+
+    def series(self, name: str, place: "tuple[int, int, object] | pd.Series") -> "pd.Series":
+        """The column that lies there. Read back by Arrow without a copy, where pandas can do without one."""
+        if not isinstance(place, tuple):
+            return place
+        begin, end, dtype = place
+        series = self._read(begin, end).to_pandas(split_blocks=True, date_as_object=False, use_threads=False).iloc[:, 0]
+        series = series if series.dtype == dtype else series.astype(dtype)
+        return series.rename(name)
+
+    def mapped(self, values: "NDArray", place: "tuple[int, int] | None") -> "NDArray":
+        """The array that lies there, in the order of the one given."""
+        import numpy as np
+
+        if place is None:
+            return values
+        flat = np.frombuffer(self._mapped(), dtype=values.dtype, count=values.size, offset=place[0])
+        return flat.reshape(values.shape) if values.flags.c_contiguous else flat.reshape(values.shape[::-1]).T
+
+    def _read(self, begin: int, end: int) -> "pa.Table":
+        import pyarrow as pa
+
+        return pa.ipc.open_stream(pa.py_buffer(self._mapped()).slice(begin, end - begin)).read_all()
+
+    def _write(self, write: "Callable[[IO[bytes]], object]") -> tuple[int, int] | None:
+        if self._file is None:
+            return None
+        try:
+            begin = -(-self._file.tell() // _ALIGNED) * _ALIGNED
+            self._file.seek(begin)
+            write(self._file)
+            self._file.flush()
+        except OSError:  # the disk is full: what was written is good, the rest stays in memory
+            return None
+        return begin, self._file.tell()
+
+    def _mapped(self) -> mmap.mmap:
+        if self._map is None:
+            assert self._file is not None, "only what was written is mapped"
+            self._map = mmap.mmap(self._file.fileno(), os.fstat(self._file.fileno()).st_size, access=mmap.ACCESS_READ)
+            _MAPS[id(self._map)] = self._map
+            self._file.close()
+        return self._map
+
+
+def _stream(table: "pa.Table", file: IO[bytes]) -> None:
+    import pyarrow as pa
+
+    with pa.ipc.new_stream(pa.PythonFile(file, mode="w"), table.schema) as sink:
+        sink.write_table(table)
+
+
+def _unnamed() -> IO[bytes] | None:
+    try:
+        return tempfile.TemporaryFile(dir=_FOLDERS[0], prefix=".tmp-") if _FOLDERS else None
+    except OSError:
+        return None
