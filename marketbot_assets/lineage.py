@@ -5,7 +5,6 @@
 """
 
 import datetime as dt
-import functools
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +31,7 @@ from marketbot_resources.redaction import redacting, redactor
 from marketbot_resources.store.index import STATIC, BlobRow, IndexRow, Origin
 from marketbot_resources.store.reader import UNPARTITIONED
 from marketbot_resources.store.resource import StoreResource, session_of
-from marketbot_resources.store.scratch import rest
+from marketbot_resources.store.scratch import resting
 from marketbot_resources.store.table import Column, Table
 
 if TYPE_CHECKING:
@@ -101,22 +100,9 @@ def stage_asset(
             check_specs=[schema_check_spec(table), *statement_specs(table.asset)],
             hooks={tell_alerts} if table.asset in TOLD_AFTER else None,
             description=f"{(description or function.__doc__ or '').strip()}\n\nOne row: {table.row}. Key: {', '.join(table.key)}.",
-        )(redacting(_resting(function)))
+        )(redacting(resting(function)))
 
     return decorate
-
-
-def _resting(function: Callable[..., dg.MaterializeResult]) -> Callable[..., dg.MaterializeResult]:
-    """The function; when it has ended, memory that it left behind goes back to the system."""
-
-    @functools.wraps(function)
-    def rested(*args: object, **kwargs: object) -> dg.MaterializeResult:
-        try:
-            return function(*args, **kwargs)
-        finally:
-            rest()
-
-    return rested
 
 
 def _previous() -> dg.PartitionMapping:
@@ -345,10 +331,11 @@ def _from_bodies(
     refused = [keep_body(context, store, table.asset, body, fetched_at) for body in delivery.refused]
     told = _kept_once(context, store, table.asset, delivery.kept, fetched_at)
     received = [*earlier, *(ReceivedBody(x.content, x.provider, name, x.parser, x.asked) for name, x in kept)]
-    frame = FROM_BODY[table.asset](store.reader(context), store.lake.ledger, received)
     facts = received_facts(received, refused, delivery.refusals, told)
     names = sorted({*(body.sha256 for body in received), *refused, *(name for name, _ in told)})
+    frame = FROM_BODY[table.asset](store.reader(context), store.lake.ledger, received)
     shown = {**_served_by(frame, delivery), **(shows(frame) if shows else {})}
+    del delivery, kept, told, received  # a history's bodies are large, and the store has them
     return materialized(context, store, frame, table, blobs=names, facts=facts, shows=shown)
 
 

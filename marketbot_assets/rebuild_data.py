@@ -267,8 +267,8 @@ def _bars_in_parts(bodies: Received, known: "pd.DataFrame") -> "Iterator[pd.Data
         yield normalize_prices(rows_of("raw_prices", bodies), known)
         return
     for body in bodies:
-        told = {"source": body.provider, "blob_sha256": body.sha256, "parser": body.parser, "asked": body.asked}
-        for part in parse_in_parts(RAW_PRICES, body.content, **told):
+        told = {"source": body.provider, "blob_sha256": body.sha256, "parser": body.parser}
+        for part in parse_in_parts(RAW_PRICES, body.content, asked=body.asked, **told):
             yield normalize_prices(part, known)
 
 

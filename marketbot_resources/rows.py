@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CSV, PARQUET = "csv/1", "parquet/1"
-PIECE_BYTES = 1 << 20
+PIECE_BYTES, TEXT_BYTES, PART_ROWS = 1 << 20, 1 << 22, 1 << 15
 
 
 def arrow_rows(
@@ -33,21 +33,46 @@ def arrow_rows(
 
     `where` begins every message. Raises ProviderError with what was expected and found.
     """
-    import pyarrow.compute as pc  # with every process that only names what is parsed it would cost 50 MiB
+    import pyarrow as pa
 
     if parser == CSV:
-        table = _csv(content, types, where)
+        table = pa.concat_tables(_csv(content, types, where))
     elif parser == PARQUET:
         table = _parquet(content, types, where)
     else:
         table = _vendor(content, types, parser, asked, where)
+    return _filled(table, types, required, where)
+
+
+def arrow_parts(
+    content: bytes,
+    types: "Mapping[str, pa.DataType]",
+    required: Collection[str],
+    *,
+    parser: str,
+    asked: Mapping[str, str],
+    where: str,
+) -> "Iterator[pa.Table]":
+    """The rows of `arrow_rows` in parts of a few tens of thousands; at least one part. A text is read as it is asked for."""
+    if parser == CSV:
+        for part in _csv(content, types, where):
+            yield _filled(part, types, required, where)
+        return
+    table = arrow_rows(content, types, required, parser=parser, asked=asked, where=where)
+    for begin in range(0, max(table.num_rows, 1), PART_ROWS):
+        yield table.slice(begin, PART_ROWS)
+
+
+def _filled(table: "pa.Table", types: "Mapping[str, pa.DataType]", required: Collection[str], where: str) -> "pa.Table":
+    import pyarrow.compute as pc  # with every process that only names what is parsed it would cost 50 MiB
+
     for name in types:
         if name in required and pc.any(pc.is_null(table[name], nan_is_null=True)).as_py():
             raise ProviderError(f"{where}: expected a value in every row of {name}, found empty cells")
     return table
 
 
-def _csv(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.Table":
+def _csv(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "Iterator[pa.Table]":
     import pyarrow as pa
     from pyarrow import csv
 
@@ -62,7 +87,15 @@ def _csv(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.
         false_values=["false"],
     )
     try:
-        return csv.read_csv(pa.BufferReader(content), convert_options=options)
+        rows = csv.open_csv(
+            pa.BufferReader(content), csv.ReadOptions(use_threads=False, block_size=TEXT_BYTES), convert_options=options
+        )
+        none = True
+        for batch in rows:
+            none = False
+            yield pa.Table.from_batches([batch])
+        if none:
+            yield pa.schema(list(types.items())).empty_table()
     except pa.ArrowInvalid as error:
         raise ProviderError(f"{where}: expected well-formed rows, found: {error}") from error
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from marketbot_assets.ingestion import schema
-from marketbot_resources.rows import CSV, arrow_rows
+from marketbot_resources.rows import CSV, arrow_parts, arrow_rows
 from marketbot_resources.store.table import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ADDED = ("source", "blob_sha256")
-PART_ROWS = 1 << 17
 _NOTHING_ASKED: Mapping[str, str] = {}
 
 
@@ -31,7 +30,9 @@ def parse(
     asked: Mapping[str, str] = _NOTHING_ASKED,
 ) -> pd.DataFrame:
     """Rows of one body in the columns of a raw table. Raises ProviderError with what was expected and found."""
-    return _framed(table, _rows(table, body, source, parser, asked), source, blob_sha256)
+    types, required, where = _asked_of(table, source)
+    rows = arrow_rows(body, types, required, parser=parser, asked=asked, where=where)
+    return _framed(table, rows, source, blob_sha256)
 
 
 def parse_in_parts(
@@ -43,17 +44,17 @@ def parse_in_parts(
     parser: str = CSV,
     asked: Mapping[str, str] = _NOTHING_ASKED,
 ) -> Iterator[pd.DataFrame]:
-    """What `parse` gives, at most PART_ROWS rows at a time; at least one part."""
-    rows = _rows(table, body, source, parser, asked)
-    for begin in range(0, max(rows.num_rows, 1), PART_ROWS):
-        yield _framed(table, rows.slice(begin, PART_ROWS), source, blob_sha256)
+    """What `parse` gives in parts, so that memory holds one of them; at least one part."""
+    types, required, where = _asked_of(table, source)
+    for rows in arrow_parts(body, types, required, parser=parser, asked=asked, where=where):
+        yield _framed(table, rows, source, blob_sha256)
 
 
-def _rows(table: Table, body: bytes, source: str, parser: str, asked: Mapping[str, str]) -> "pa.Table":
+def _asked_of(table: Table, source: str) -> "tuple[dict[str, pa.DataType], set[str], str]":
+    """What is served in which type, which of it is never empty, and how a message begins."""
     served = [column for column in table.columns if column.name not in ADDED]
     types = {column.name: table.arrow_schema.field(column.name).type for column in served}
-    required = {column.name for column in served if not column.nullable}
-    return arrow_rows(body, types, required, parser=parser, asked=asked, where=f"{table.asset} from {source}")
+    return types, {column.name for column in served if not column.nullable}, f"{table.asset} from {source}"
 
 
 def _framed(table: Table, rows: "pa.Table", source: str, blob_sha256: str) -> pd.DataFrame:

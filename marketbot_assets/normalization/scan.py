@@ -21,7 +21,6 @@ from marketbot_assets.normalization.bar_rules import (
     Finding,
 )
 from marketbot_assets.normalization.observation import (
-    OHLCV,
     RECENT_DAYS,
     VOLUME_SESSIONS,
     Market,
@@ -46,12 +45,11 @@ class Scan:
 
 def scan(bars: pd.DataFrame, actions: pd.DataFrame) -> Scan:
     """Every bar rule on every bar. `bars`: instrument, session, known_at and OHLCV in any order, one bar per key."""
-    order = bars[[*ORDER, *OHLCV]].reset_index(drop=True).sort_values(ORDER, kind="stable")
-    places, walk = order.index.to_numpy(), _Walk(order, actions)
-    del order
+    order = bars[ORDER].reset_index(drop=True).sort_values(ORDER, kind="stable").index.to_numpy()
+    walk = _Walk(Track.of(bars, actions, order))
     walk.run()
     flags = np.zeros(len(bars), dtype=bool)
-    flags[places] = ~(walk.usable | walk.kept)
+    flags[order] = ~(walk.usable | walk.kept)
     return Scan(flags, walk.findings())
 
 
@@ -67,18 +65,18 @@ def flag_history(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
 class _Walk:
     """Goes through the sessions in order and visits the bars that are not plainly good."""
 
-    def __init__(self, rows: pd.DataFrame, actions: pd.DataFrame) -> None:
-        self._track = Track.of(rows, actions)
-        self._same = np.zeros(len(rows), dtype=bool)  # whether the row before is of the same instrument
+    def __init__(self, track: Track) -> None:
+        self._track, rows = track, len(track.day)
+        self._same = np.zeros(rows, dtype=bool)  # whether the row before is of the same instrument
         self._same[1:] = self._track.names[1:] == self._track.names[:-1]
         starts = np.flatnonzero(~self._same)
-        self._begin = np.repeat(starts, np.diff([*starts, len(rows)]))
+        self._begin = np.repeat(starts, np.diff([*starts, rows]))
         self._group = np.cumsum(~self._same) - 1
-        before = np.concatenate([[np.nan], self._track.values[:-1, 3]])[: len(rows)]
+        before = np.concatenate([[np.nan], self._track.values[:-1, 3]])[:rows]
         with np.errstate(all="ignore"):
             self._moves = np.where(self._same, self._track.values[:, 3] / before - 1.0, np.nan)
         self.usable = self._track.priced.copy()
-        self.kept = np.zeros(len(rows), dtype=bool)
+        self.kept = np.zeros(rows, dtype=bool)
         self._found: list[tuple[int, Finding]] = []
         self._by_day = np.argsort(self._track.day, kind="stable")
 

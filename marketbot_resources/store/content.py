@@ -6,10 +6,11 @@ chunking, hidden values under nulls and -0.0, while NaN and null stay distinct).
 """
 
 import datetime as dt
+import functools
 import hashlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from marketbot_resources.store.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+Keep = Callable[[Sequence[str], Callable[[str], pa.Table]], pa.Table]
 WRITE_OPTIONS = {
     "compression": "zstd",
     "compression_level": 3,
@@ -39,8 +41,21 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def canonical(frame: "pd.DataFrame", table: Table) -> pa.Table:
+def _in_memory(names: Sequence[str], column: Callable[[str], pa.Table]) -> pa.Table:
+    return functools.reduce(lambda left, right: left.append_column(right.schema[0], right[0]), map(column, names))
+
+
+def _column(frame: "pd.DataFrame", table: Table, name: str) -> pa.Table:
+    """One column in the table's fixed type."""
+    schema = pa.schema([table.arrow_schema.field(name)])
+    column = frame[[name]].reset_index(drop=True)
+    return pa.Table.from_pandas(column, schema=schema, preserve_index=False, safe=True).replace_schema_metadata(None)
+
+
+def canonical(frame: "pd.DataFrame", table: Table, keep: Keep = _in_memory) -> pa.Table:
     """The frame cast to the table's fixed schema, sorted by its key, in one chunk.
+
+    `keep` puts columns together that are made one after another, each a table of its own.
 
     Raises StoreError when columns are missing or extra, a value does not fit its type, or the key is not unique.
     """
@@ -49,10 +64,7 @@ def canonical(frame: "pd.DataFrame", table: Table) -> pa.Table:
         missing, extra = sorted(expected - found), sorted(found - expected)
         raise StoreError(f"{table.asset}: expected its schema's columns, found missing {missing}, extra {extra}")
     try:
-        raw = pa.Table.from_pandas(
-            frame.reset_index(drop=True), schema=table.arrow_schema, preserve_index=False, safe=True
-        )
-        raw = raw.replace_schema_metadata(None)
+        raw = keep(table.arrow_schema.names, lambda name: _column(frame, table, name))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
         raise StoreError(f"{table.asset}: a value does not fit its column: {error}") from error
     if _ascends(raw, table.key):

@@ -22,7 +22,7 @@ from marketbot_resources.store.index import BlobRow, IndexRow, Origin, Read
 from marketbot_resources.store.index_opening import has_index, open_index
 from marketbot_resources.store.objects import LocalObjects
 from marketbot_resources.store.opening import open_objects
-from marketbot_resources.store.scratch import frame_of, held, kept, lie_in, parquet_frame
+from marketbot_resources.store.scratch import frame_of, held, kept, lie_in, parquet_frame, side_by_side
 from marketbot_resources.store.table import Table
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Lake:
 
         `judge` says what breaks the table's schema in the frame as readers get it; the manifest keeps the answer.
         """
-        rows = canonical(frame, table)
+        rows = canonical(frame, table, side_by_side)
         data = encode(rows)
         file_hash, content_hash = sha256(data), content_sha256(rows)
         known = self.index.newest(table.asset, part)

@@ -7,21 +7,22 @@ Not here: what is stored for good (`objects`), how much is kept in memory (`lake
 
 import ctypes
 import dataclasses
+import functools
 import mmap
 import os
 import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
 
+P = ParamSpec("P")
 T = TypeVar("T")
 FRAME_BYTES, ARRAY_BYTES = 4 << 20, 1 << 18  # what is smaller stays in memory
 _ALIGNED = 64
@@ -47,7 +48,7 @@ def joined(frames: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
     def whole(name: str) -> "pd.Series":
         return pd.concat([frame[name] for frame in frames], ignore_index=True)
 
-    return _made(((str(name), lambda name=name: whole(name)) for name in frames[0].columns), sum(map(_bytes, frames)))
+    return _made(frames[0].columns, whole, sum(map(_bytes, frames)))
 
 
 def in_order(frames: "Sequence[pd.DataFrame]", key: Sequence[str]) -> "pd.DataFrame":
@@ -59,8 +60,7 @@ def in_order(frames: "Sequence[pd.DataFrame]", key: Sequence[str]) -> "pd.DataFr
 
     order = pd.DataFrame({name: whole(name) for name in key}).sort_values(list(key), kind="stable").index.to_numpy()
     return _made(
-        ((str(name), lambda name=name: whole(name).take(order).reset_index(drop=True)) for name in frames[0].columns),
-        sum(map(_bytes, frames)),
+        frames[0].columns, lambda name: whole(name).take(order).reset_index(drop=True), sum(map(_bytes, frames))
     )
 
 
@@ -70,7 +70,7 @@ def frame_of(table: "pa.Table") -> "pd.DataFrame":
 
     if table.nbytes < FRAME_BYTES:
         return to_frame(table)
-    return spilled((name, lambda name=name: to_frame(table.select([name]))[name]) for name in table.column_names)
+    return spilled(table.column_names, lambda name: to_frame(table.select([name]))[name])
 
 
 def parquet_frame(data: bytes) -> "pd.DataFrame":
@@ -83,32 +83,29 @@ def parquet_frame(data: bytes) -> "pd.DataFrame":
     if len(data) < FRAME_BYTES // 4:  # Parquet is compressed
         return to_frame(decode(data, None))
     file = parquet.ParquetFile(pa.BufferReader(data))
-    return spilled(
-        (name, lambda name=name: to_frame(file.read(columns=[name], use_threads=False))[name])
-        for name in file.schema_arrow.names
-    )
+    return spilled(file.schema_arrow.names, lambda name: to_frame(file.read(columns=[name], use_threads=False))[name])
 
 
 def _bytes(frame: "pd.DataFrame") -> int:
     return int(frame.memory_usage(deep=False).sum())
 
 
-def _made(columns: "Iterable[tuple[str, Callable[[], pd.Series]]]", size: int) -> "pd.DataFrame":
+def _made(names: Iterable[str], column: "Callable[[str], pd.Series]", size: int) -> "pd.DataFrame":
     import pandas as pd
 
-    return spilled(columns) if size >= FRAME_BYTES else pd.DataFrame({name: make() for name, make in columns})
+    return spilled(names, column) if size >= FRAME_BYTES else pd.DataFrame({name: column(name) for name in names})
 
 
-def spilled(columns: "Iterable[tuple[str, Callable[[], pd.Series]]]") -> "pd.DataFrame":
+def spilled(names: Iterable[str], column: "Callable[[str], pd.Series]") -> "pd.DataFrame":
     """A frame of columns that are made one after another, so that memory holds one of them at a time."""
     import pandas as pd
 
     sheet, found = _Sheet(), []
-    for name, make in columns:
-        found.append((name, sheet.column(make())))
-        _let_go()
+    for name in names:
+        found.append((name, sheet.column(column(name))))
+        rest()
     frame = pd.DataFrame({name: sheet.series(name, place) for name, place in found}, copy=False)
-    if sheet.is_open:
+    if sheet.is_mapped:
         _SPILLED[id(frame)] = frame
     return frame
 
@@ -127,7 +124,24 @@ def kept(value: T) -> T:
 
 def kept_table(table: "pa.Table") -> "pa.Table":
     """The table in a file when it is large."""
-    return _Sheet().table(table.combine_chunks()) if table.nbytes >= FRAME_BYTES else table
+    if table.nbytes < FRAME_BYTES:
+        return table
+    sheet = _Sheet()
+    place = sheet.place(table.combine_chunks())
+    return sheet.table(place) if isinstance(place, tuple) else place
+
+
+def side_by_side(names: Sequence[str], column: "Callable[[str], pa.Table]") -> "pa.Table":
+    """Tables of one column each, made one after another, as one table; large ones lie in a file."""
+    import pyarrow as pa
+
+    sheet, found = _Sheet(), []
+    for name in names:
+        made = column(name)
+        found.append(sheet.place(made) if made.nbytes >= ARRAY_BYTES else made)
+        _let_go()
+    parts = [sheet.table(one) if isinstance(one, tuple) else one for one in found]
+    return pa.table([part[0] for part in parts], schema=pa.schema([part.schema[0] for part in parts]))
 
 
 def rest() -> None:
@@ -141,13 +155,26 @@ def rest() -> None:
         trim(0)
 
 
+def resting(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorator: `rest` when the function has ended, one way or the other."""
+
+    @functools.wraps(function)
+    def rested(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            rest()
+
+    return rested
+
+
 def _let_go() -> None:
     """Pages of the files leave the process; the system keeps them as long as it has room."""
     for mapped in list(_MAPS.values()):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
-@lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)
 def _malloc_trim() -> "Callable[[int], int] | None":
     """glibc's; other systems' allocators have none."""
     return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
@@ -180,30 +207,36 @@ class _Sheet:
     """One file that is written first and mapped then. What cannot be written, or not read back as it was, stays as it is."""
 
     def __init__(self) -> None:
-        self._file = _unnamed()
+        self._file: IO[bytes] | None = None
         self._map: mmap.mmap | None = None
 
     @property
-    def is_open(self) -> bool:
-        """Whether there is a file."""
-        return self._file is not None
+    def is_mapped(self) -> bool:
+        """Whether something lies in the file."""
+        return self._map is not None
 
     def column(self, series: "pd.Series") -> "tuple[int, int, object] | pd.Series":
         """Where a column lies: begin, end and type; the column itself when it stays in memory."""
         import pyarrow as pa
 
-        if self._file is None or series.dtype == object:
+        if series.dtype == object:
             return series
         values = pa.array(series.to_numpy(), from_pandas=False) if series.dtype.kind == "f" else pa.array(series)
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks()
-        place = self._write(lambda file: _stream(pa.table({str(series.name): values}), file))
-        return series if place is None else (*place, series.dtype)
+        place = self.place(pa.table({str(series.name): values}))
+        return (*place, series.dtype) if isinstance(place, tuple) else series
 
-    def table(self, table: "pa.Table") -> "pa.Table":
-        """The table, read from the file where there is one."""
-        place = self._write(lambda file: _stream(table, file))
-        return table if place is None else self._read(*place)
+    def place(self, table: "pa.Table") -> "tuple[int, int] | pa.Table":
+        """Where a table lies, begin and end; the table itself when it stays in memory."""
+        return self._write(lambda file: _stream(table, file)) or table
+
+    def table(self, place: tuple[int, int]) -> "pa.Table":
+        """The table that lies there, without a copy."""
+        import pyarrow as pa
+
+        begin, end = place
+        return pa.ipc.open_stream(pa.py_buffer(self._mapped()).slice(begin, end - begin)).read_all()
 
     def array(self, values: "NDArray") -> "tuple[int, int] | None":
         """Where an array lies; None when it stays in memory."""
@@ -215,7 +248,9 @@ class _Sheet:
         if not isinstance(place, tuple):
             return place
         begin, end, dtype = place
-        series = self._read(begin, end).to_pandas(split_blocks=True, date_as_object=False, use_threads=False).iloc[:, 0]
+        series = (
+            self.table((begin, end)).to_pandas(split_blocks=True, date_as_object=False, use_threads=False).iloc[:, 0]
+        )
         series = series if series.dtype == dtype else series.astype(dtype)
         return series.rename(name)
 
@@ -228,22 +263,19 @@ class _Sheet:
         flat = np.frombuffer(self._mapped(), dtype=values.dtype, count=values.size, offset=place[0])
         return flat.reshape(values.shape) if values.flags.c_contiguous else flat.reshape(values.shape[::-1]).T
 
-    def _read(self, begin: int, end: int) -> "pa.Table":
-        import pyarrow as pa
-
-        return pa.ipc.open_stream(pa.py_buffer(self._mapped()).slice(begin, end - begin)).read_all()
-
     def _write(self, write: "Callable[[IO[bytes]], object]") -> tuple[int, int] | None:
-        if self._file is None:
-            return None
+        assert self._map is None, "a file is written first and mapped then"
         try:
-            begin = -(-self._file.tell() // _ALIGNED) * _ALIGNED
-            self._file.seek(begin)
-            write(self._file)
-            self._file.flush()
+            file = self._file = self._file or _unnamed()
+            if file is None:
+                return None
+            begin = -(-file.tell() // _ALIGNED) * _ALIGNED
+            file.seek(begin)
+            write(file)
+            file.flush()
         except OSError:  # the disk is full: what was written is good, the rest stays in memory
             return None
-        return begin, self._file.tell()
+        return begin, file.tell()
 
     def _mapped(self) -> mmap.mmap:
         if self._map is None:
@@ -252,6 +284,10 @@ class _Sheet:
             _MAPS[id(self._map)] = self._map
             self._file.close()
         return self._map
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def _stream(table: "pa.Table", file: IO[bytes]) -> None:
