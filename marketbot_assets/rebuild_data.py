@@ -13,10 +13,10 @@ from marketbot_resources.errors import SessionRefused
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.provider import Body, Refusal
-from marketbot_resources.rows import PARQUET
+from marketbot_resources.rows import CSV, PARQUET
 from marketbot_resources.sessions import BookOpen, book_open, cutoff_of, last_cutoff_before, recorded_cutoffs
 from marketbot_resources.store.reader import Reader
-from marketbot_resources.store.scratch import in_order, joined
+from marketbot_resources.store.scratch import in_order, joined, kept_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ PANEL_SESSIONS = 65
 class ReceivedBody:
     """A body as received: its bytes, who served them, their SHA-256, what reads them and what that must know of the request."""
 
-    content: bytes
+    content: bytes | memoryview
     provider: str
     sha256: str
     parser: str
@@ -38,6 +38,12 @@ class ReceivedBody:
 
 
 Received = Sequence[ReceivedBody]
+
+
+def received_body(sha256: str, body: Body) -> ReceivedBody:
+    """A body that was kept; the bytes of a large one, which Arrow reads from anywhere, lie in a file."""
+    content = kept_bytes(body.content) if body.parser in (CSV, PARQUET) else body.content
+    return ReceivedBody(content, body.provider, sha256, body.parser, body.asked)
 
 
 def received_facts(
@@ -321,7 +327,7 @@ def llm_answers(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame
     """LLM_ANSWERS: the tries of this session as they were received."""
     from marketbot_assets.insight.exchange import answers_frame
 
-    return answers_frame([body.content for body in bodies], read.read("context_pack"), read.mandate())
+    return answers_frame([bytes(body.content) for body in bodies], read.read("context_pack"), read.mandate())
 
 
 RAW = (

@@ -21,7 +21,7 @@ PIECE_BYTES, TEXT_BYTES, PART_ROWS = 1 << 20, 1 << 22, 1 << 15
 
 
 def arrow_rows(
-    content: bytes,
+    content: bytes | memoryview,
     types: "Mapping[str, pa.DataType]",
     required: Collection[str],
     *,
@@ -45,7 +45,7 @@ def arrow_rows(
 
 
 def arrow_parts(
-    content: bytes,
+    content: bytes | memoryview,
     types: "Mapping[str, pa.DataType]",
     required: Collection[str],
     *,
@@ -72,7 +72,7 @@ def _filled(table: "pa.Table", types: "Mapping[str, pa.DataType]", required: Col
     return table
 
 
-def _csv(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "Iterator[pa.Table]":
+def _csv(content: bytes | memoryview, types: "Mapping[str, pa.DataType]", where: str) -> "Iterator[pa.Table]":
     import pyarrow as pa
     from pyarrow import csv
 
@@ -100,7 +100,7 @@ def _csv(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "Ite
         raise ProviderError(f"{where}: expected well-formed rows, found: {error}") from error
 
 
-def _utf8(content: bytes, where: str) -> str:
+def _utf8(content: bytes | memoryview, where: str) -> str:
     """The first piece of a text, all of which is looked at piece by piece: a history as one text needs as much memory again."""
     decoder, first = codecs.getincrementaldecoder("utf-8")(), ""
     try:
@@ -112,12 +112,12 @@ def _utf8(content: bytes, where: str) -> str:
     return first
 
 
-def _parquet(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.Table":
+def _parquet(content: bytes | memoryview, types: "Mapping[str, pa.DataType]", where: str) -> "pa.Table":
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(io.BytesIO(content))
+        table = parquet.read_table(pa.BufferReader(content))
     except (pa.ArrowInvalid, OSError) as error:
         raise ProviderError(f"{where}: expected a Parquet table, found: {' '.join(str(error).split())}") from error
     _same_columns(table.column_names, types, where)
@@ -125,13 +125,13 @@ def _parquet(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> 
 
 
 def _vendor(
-    content: bytes, types: "Mapping[str, pa.DataType]", parser: str, asked: Mapping[str, str], where: str
+    content: bytes | memoryview, types: "Mapping[str, pa.DataType]", parser: str, asked: Mapping[str, str], where: str
 ) -> "pa.Table":
     import pyarrow as pa
 
     from marketbot_resources.vendors import parser_of
 
-    columns = parser_of(parser)(content, asked)
+    columns = parser_of(parser)(bytes(content), asked)
     _same_columns(list(columns), types, where)
     try:
         arrays = {name: pa.array(list(columns[name]), type=kind, from_pandas=True) for name, kind in types.items()}

@@ -22,7 +22,7 @@ _NOTHING_ASKED: Mapping[str, str] = {}
 
 def parse(
     table: Table,
-    body: bytes,
+    body: bytes | memoryview,
     *,
     source: str,
     blob_sha256: str,
@@ -37,7 +37,7 @@ def parse(
 
 def parse_in_parts(
     table: Table,
-    body: bytes,
+    body: bytes | memoryview,
     *,
     source: str,
     blob_sha256: str,

@@ -20,6 +20,7 @@ from marketbot_assets.normalization.bar_rules import (
     VOLUME_JUMP,
     Finding,
 )
+from marketbot_assets.normalization.build_window import days, micros
 from marketbot_assets.normalization.observation import (
     RECENT_DAYS,
     VOLUME_SESSIONS,
@@ -31,7 +32,6 @@ from marketbot_assets.normalization.observation import (
 Flags = NDArray[np.bool_]
 VOLUME_CLEAR = VOLUME_JUMP / 2.0  # a margin for rejected bars in the median, which the exact rule leaves out
 BAD, FIRST_BAR_RULE = ("quarantine", "halt"), "closes_move_plausibly"
-ORDER = ["instrument", "session", "known_at"]
 FINDING = ("rule", "subject", "outcome", "observed", "limit", "message")
 
 
@@ -45,7 +45,9 @@ class Scan:
 
 def scan(bars: pd.DataFrame, actions: pd.DataFrame) -> Scan:
     """Every bar rule on every bar. `bars`: instrument, session, known_at and OHLCV in any order, one bar per key."""
-    order = bars[ORDER].reset_index(drop=True).sort_values(ORDER, kind="stable").index.to_numpy()
+    names = pd.factorize(bars["instrument"], sort=True)[0]
+    order = np.lexsort((micros(bars["known_at"]), days(bars["session"]), names))
+    del names
     walk = _Walk(Track.of(bars, actions, order))
     walk.run()
     flags = np.zeros(len(bars), dtype=bool)
@@ -71,7 +73,6 @@ class _Walk:
         self._same[1:] = self._track.names[1:] == self._track.names[:-1]
         starts = np.flatnonzero(~self._same)
         self._begin = np.repeat(starts, np.diff([*starts, rows]))
-        self._group = np.cumsum(~self._same) - 1
         before = np.concatenate([[np.nan], self._track.values[:-1, 3]])[:rows]
         with np.errstate(all="ignore"):
             self._moves = np.where(self._same, self._track.values[:, 3] / before - 1.0, np.nan)
@@ -147,7 +148,10 @@ class _Walk:
 
     def _usual_volume(self) -> Flags:
         volume = self._track.values[:, 4]
-        rolling = pd.Series(volume).groupby(self._group).rolling(VOLUME_SESSIONS, min_periods=1).median().to_numpy()
+        rolling = np.empty(len(volume))
+        starts = np.flatnonzero(~self._same)
+        for own in map(slice, starts, [*starts[1:], len(volume)]):
+            rolling[own] = pd.Series(volume[own]).rolling(VOLUME_SESSIONS, min_periods=1).median()
         usual = np.concatenate([[np.nan], rolling[:-1]])[: len(volume)]
         with np.errstate(all="ignore"):
             ratio = volume / usual

@@ -52,13 +52,14 @@ def joined(frames: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
 
 
 def in_order(frames: "Sequence[pd.DataFrame]", key: Sequence[str]) -> "pd.DataFrame":
-    """The rows of frames with the same columns by a key, equal keys as they come."""
+    """The rows of frames with the same columns by a key without nulls, equal keys as they come."""
+    import numpy as np
     import pandas as pd
 
     def whole(name: str) -> "pd.Series":
         return pd.concat([frame[name] for frame in frames], ignore_index=True)
 
-    order = pd.DataFrame({name: whole(name) for name in key}).sort_values(list(key), kind="stable").index.to_numpy()
+    order = np.lexsort([pd.factorize(whole(name), sort=True)[0] for name in reversed(key)])
     return _made(
         frames[0].columns, lambda name: whole(name).take(order).reset_index(drop=True), sum(map(_bytes, frames))
     )
@@ -120,6 +121,13 @@ def kept(value: T) -> T:
     places = {key: sheet.array(array) for key, array in arrays.items()}
     found = {key: sheet.mapped(arrays[key], place) for key, place in places.items()}
     return _replaced(value, found)
+
+
+def kept_bytes(data: bytes) -> "bytes | memoryview":
+    """The bytes in a file when they are many."""
+    sheet = _Sheet()
+    place = sheet.blob(data) if len(data) >= FRAME_BYTES else None
+    return data if place is None else sheet.view(place)
 
 
 def kept_table(table: "pa.Table") -> "pa.Table":
@@ -237,6 +245,14 @@ class _Sheet:
 
         begin, end = place
         return pa.ipc.open_stream(pa.py_buffer(self._mapped()).slice(begin, end - begin)).read_all()
+
+    def blob(self, data: bytes) -> tuple[int, int] | None:
+        """Where bytes lie; None when they stay in memory."""
+        return self._write(lambda file: file.write(data))
+
+    def view(self, place: tuple[int, int]) -> memoryview:
+        """The bytes that lie there."""
+        return memoryview(self._mapped())[slice(*place)]
 
     def array(self, values: "NDArray") -> "tuple[int, int] | None":
         """Where an array lies; None when it stays in memory."""
