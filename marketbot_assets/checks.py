@@ -43,7 +43,7 @@ def schema_problems(frame: object, table: Table) -> list[str]:
     import pandera.errors
 
     try:
-        table.pandera_schema.validate(frame, lazy=True)
+        table.pandera_schema.validate(frame, lazy=True, inplace=True)  # it changes nothing, so it needs no copy
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases
         known = redactor()

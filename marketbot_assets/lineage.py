@@ -21,16 +21,17 @@ from marketbot_assets.checks import schema_check, schema_check_spec, schema_prob
 from marketbot_assets.markdown_text import cell
 from marketbot_assets.next_pages import onward
 from marketbot_assets.partitions import sessions
-from marketbot_assets.rebuild_data import FROM_BODY, ReceivedBody, received_facts
+from marketbot_assets.rebuild_data import FROM_BODY, ReceivedBody, received_body, received_facts
 from marketbot_assets.statements import statement_results, statement_specs
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.model import utc_text
-from marketbot_resources.provider import Body, Delivery, NothingServed
+from marketbot_resources.provider import Body, Delivery, NothingServed, Refusal
 from marketbot_resources.redaction import redacting, redactor
 from marketbot_resources.store.index import STATIC, BlobRow, IndexRow, Origin
 from marketbot_resources.store.reader import UNPARTITIONED
 from marketbot_resources.store.resource import StoreResource, session_of
+from marketbot_resources.store.scratch import resting
 from marketbot_resources.store.table import Column, Table
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def stage_asset(
             check_specs=[schema_check_spec(table), *statement_specs(table.asset)],
             hooks={tell_alerts} if table.asset in TOLD_AFTER else None,
             description=f"{(description or function.__doc__ or '').strip()}\n\nOne row: {table.row}. Key: {', '.join(table.key)}.",
-        )(redacting(function))
+        )(redacting(resting(function)))
 
     return decorate
 
@@ -329,11 +330,13 @@ def _from_bodies(
     kept = [(keep_body(context, store, table.asset, body, fetched_at), body) for body in delivery.bodies]
     refused = [keep_body(context, store, table.asset, body, fetched_at) for body in delivery.refused]
     told = _kept_once(context, store, table.asset, delivery.kept, fetched_at)
-    received = [*earlier, *(ReceivedBody(x.content, x.provider, name, x.parser, x.asked) for name, x in kept)]
-    frame = FROM_BODY[table.asset](store.reader(context), store.lake.ledger, received)
-    facts = received_facts(received, refused, delivery.refusals, told)
+    received = [*earlier, *(received_body(name, body) for name, body in kept)]
+    count, refusals = len(kept), delivery.refusals
+    del delivery, kept  # a history's body is large; what is read of it now lies in a file
+    facts = received_facts(received, refused, refusals, told)
     names = sorted({*(body.sha256 for body in received), *refused, *(name for name, _ in told)})
-    shown = {**_served_by(frame, delivery), **(shows(frame) if shows else {})}
+    frame = FROM_BODY[table.asset](store.reader(context), store.lake.ledger, received)
+    shown = {**_served_by(frame, count, refusals), **(shows(frame) if shows else {})}
     return materialized(context, store, frame, table, blobs=names, facts=facts, shows=shown)
 
 
@@ -349,16 +352,16 @@ def _kept_once(
     return named
 
 
-def _served_by(frame: "pd.DataFrame", delivery: Delivery) -> dict[str, Shown]:
+def _served_by(frame: "pd.DataFrame", bodies: int, refusals: Sequence[Refusal]) -> dict[str, Shown]:
     """Rows per provider, and the first refusals, for the asset page."""
     counts = frame["source"].value_counts().sort_index() if "source" in frame else None
     shown: dict[str, Shown] = {
-        "bodies": len(delivery.bodies),
+        "bodies": bodies,
         "served_by": ", ".join(f"{name}: {count}" for name, count in counts.items()) if counts is not None else "",
     }
-    if delivery.refusals:
-        first = "; ".join(f"{x.provider} {x.subject}: {x.reason}" for x in delivery.refusals[:REFUSALS_SHOWN])
-        shown |= {"refusals": len(delivery.refusals), "first_refusals": first}
+    if refusals:
+        first = "; ".join(f"{x.provider} {x.subject}: {x.reason}" for x in refusals[:REFUSALS_SHOWN])
+        shown |= {"refusals": len(refusals), "first_refusals": first}
     return shown
 
 

@@ -1,4 +1,4 @@
-"""The opening balance of a home from its bootstrap tables. Not here: the warm-up itself (`research.opening`)."""
+"""The opening balance of a home from its bootstrap tables. Not here: the warm-up itself (`research.warm_up`)."""
 
 import sys
 from collections.abc import Mapping
@@ -19,8 +19,7 @@ def opening_of(read: Reader, opened: BookOpen) -> "pd.DataFrame":
     """OPENING_BALANCE rows: from cash, or warmed up when the book was opened so and there are sessions before it."""
     from tqdm import tqdm
 
-    from marketbot_assets.research.history import Tables
-    from marketbot_assets.research.opening import from_cash, warm_up
+    from marketbot_assets.research.opening import from_cash
     from marketbot_resources.calendars import decision_sessions
 
     mandate = read.mandate()
@@ -28,6 +27,9 @@ def opening_of(read: Reader, opened: BookOpen) -> "pd.DataFrame":
     days = decision_sessions(calendar, calendar.go_live, before) if before >= calendar.go_live else ()
     if opened.opening != WARM_UP or not days:
         return from_cash(mandate, before)
+    from marketbot_assets.research.history import Tables
+    from marketbot_assets.research.warm_up import warm_up
+
     tables = Tables(
         instruments=read.read("instrument_history"),
         prices=read.read("price_history"),

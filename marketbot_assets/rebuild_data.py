@@ -4,7 +4,7 @@
 Not here: fetching (`ingestion`, `normalization`), the assets of the decision (`rebuild`), versions (`replay`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,9 +13,10 @@ from marketbot_resources.errors import SessionRefused
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.provider import Body, Refusal
-from marketbot_resources.rows import PARQUET
+from marketbot_resources.rows import CSV, PARQUET
 from marketbot_resources.sessions import BookOpen, book_open, cutoff_of, last_cutoff_before, recorded_cutoffs
 from marketbot_resources.store.reader import Reader
+from marketbot_resources.store.scratch import in_order, joined, kept_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ PANEL_SESSIONS = 65
 class ReceivedBody:
     """A body as received: its bytes, who served them, their SHA-256, what reads them and what that must know of the request."""
 
-    content: bytes
+    content: bytes | memoryview
     provider: str
     sha256: str
     parser: str
@@ -37,6 +38,12 @@ class ReceivedBody:
 
 
 Received = Sequence[ReceivedBody]
+
+
+def received_body(sha256: str, body: Body) -> ReceivedBody:
+    """A body that was kept; the bytes of a large one, which Arrow reads from anywhere, lie in a file."""
+    content = kept_bytes(body.content) if body.parser in (CSV, PARQUET) else body.content
+    return ReceivedBody(content, body.provider, sha256, body.parser, body.asked)
 
 
 def received_facts(
@@ -247,20 +254,28 @@ def instrument_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.Da
 
 
 def price_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
-    """PRICES known before the home's first session, flagged as its sessions would have flagged them.
-
-    Whole tables are normalized one by one: memory is that of the result.
-    """
-    import pandas as pd
-
+    """PRICES known before the home's first session, flagged as its sessions would have flagged them."""
     from marketbot_assets.normalization.scan import flag_history
-    from marketbot_assets.normalization.series import normalize_prices
+    from marketbot_assets.normalization.schema import PRICES
 
     known = read.read("instrument_history")
-    groups = [[body] for body in bodies] if all(body.parser == PARQUET for body in bodies) else [bodies]
-    frames = [normalize_prices(rows_of("raw_prices", group), known) for group in groups]
-    bars = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    bars = in_order([joined([part]) for part in _bars_in_parts(bodies, known)], PRICES.key)
     return flag_history(bars, read.read("corporate_action_history"))
+
+
+def _bars_in_parts(bodies: Received, known: "pd.DataFrame") -> "Iterator[pd.DataFrame]":
+    """Bars of whole tables a part at a time, those of several pages of a vendor at once: a page may repeat another."""
+    from marketbot_assets.ingestion.parse import parse_in_parts
+    from marketbot_assets.ingestion.schema import RAW_PRICES
+    from marketbot_assets.normalization.series import normalize_prices
+
+    if len(bodies) != 1 and not all(body.parser == PARQUET for body in bodies):
+        yield normalize_prices(rows_of("raw_prices", bodies), known)
+        return
+    for body in bodies:
+        told = {"source": body.provider, "blob_sha256": body.sha256, "parser": body.parser}
+        for part in parse_in_parts(RAW_PRICES, body.content, asked=body.asked, **told):
+            yield normalize_prices(part, known)
 
 
 def corporate_action_history(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame":
@@ -312,7 +327,7 @@ def llm_answers(read: Reader, ledger: Ledger, bodies: Received) -> "pd.DataFrame
     """LLM_ANSWERS: the tries of this session as they were received."""
     from marketbot_assets.insight.exchange import answers_frame
 
-    return answers_frame([body.content for body in bodies], read.read("context_pack"), read.mandate())
+    return answers_frame([bytes(body.content) for body in bodies], read.read("context_pack"), read.mandate())
 
 
 RAW = (

@@ -180,7 +180,7 @@ def check(lake: "Lake", row: IndexRow, *, listed: bool) -> Checked:
         faults.append("its values do not have the content hash that its manifest names")
     for name in cast("Sequence[str]", manifest["blobs"]):
         try:
-            lake.objects.get_blob(name)
+            lake.objects.check_blob(name)
         except StoreError as error:
             faults.append(f"its body as received is not what it was: {_short(error)}")
     return Checked(manifest, table, "; ".join(faults), misled=bool(other))

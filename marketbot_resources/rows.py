@@ -4,6 +4,7 @@
 of that vendor. Not here: which columns a raw table has (`marketbot_assets.ingestion.schema`).
 """
 
+import codecs
 import csv as csv_rows
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CSV, PARQUET = "csv/1", "parquet/1"
+PIECE_BYTES, TEXT_BYTES, PART_ROWS = 1 << 20, 1 << 22, 1 << 15
 
 
 def arrow_rows(
-    content: bytes,
+    content: bytes | memoryview,
     types: "Mapping[str, pa.DataType]",
     required: Collection[str],
     *,
@@ -31,28 +33,50 @@ def arrow_rows(
 
     `where` begins every message. Raises ProviderError with what was expected and found.
     """
-    import pyarrow.compute as pc  # with every process that only names what is parsed it would cost 50 MiB
+    import pyarrow as pa
 
     if parser == CSV:
-        table = _csv(content, types, where)
+        table = pa.concat_tables(_csv(content, types, where))
     elif parser == PARQUET:
         table = _parquet(content, types, where)
     else:
         table = _vendor(content, types, parser, asked, where)
+    return _filled(table, types, required, where)
+
+
+def arrow_parts(
+    content: bytes | memoryview,
+    types: "Mapping[str, pa.DataType]",
+    required: Collection[str],
+    *,
+    parser: str,
+    asked: Mapping[str, str],
+    where: str,
+) -> "Iterator[pa.Table]":
+    """The rows of `arrow_rows` in parts of a few tens of thousands; at least one part. A text is read as it is asked for."""
+    if parser == CSV:
+        for part in _csv(content, types, where):
+            yield _filled(part, types, required, where)
+        return
+    table = arrow_rows(content, types, required, parser=parser, asked=asked, where=where)
+    for begin in range(0, max(table.num_rows, 1), PART_ROWS):
+        yield table.slice(begin, PART_ROWS)
+
+
+def _filled(table: "pa.Table", types: "Mapping[str, pa.DataType]", required: Collection[str], where: str) -> "pa.Table":
+    import pyarrow.compute as pc  # with every process that only names what is parsed it would cost 50 MiB
+
     for name in types:
         if name in required and pc.any(pc.is_null(table[name], nan_is_null=True)).as_py():
             raise ProviderError(f"{where}: expected a value in every row of {name}, found empty cells")
     return table
 
 
-def _csv(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.Table":
+def _csv(content: bytes | memoryview, types: "Mapping[str, pa.DataType]", where: str) -> "Iterator[pa.Table]":
     import pyarrow as pa
     from pyarrow import csv
 
-    try:
-        header = next(iter(content.decode("utf-8").splitlines()), "")
-    except UnicodeDecodeError as error:
-        raise ProviderError(f"{where}: expected UTF-8 text, found other bytes") from error
+    header = next(iter(_utf8(content, where).splitlines()), "")
     _same_columns([cell.strip('"') for cell in header.split(",")], types, where)
     options = csv.ConvertOptions(
         column_types=dict(types),
@@ -63,17 +87,37 @@ def _csv(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.
         false_values=["false"],
     )
     try:
-        return csv.read_csv(io.BytesIO(content), convert_options=options)
+        rows = csv.open_csv(
+            pa.BufferReader(content), csv.ReadOptions(use_threads=False, block_size=TEXT_BYTES), convert_options=options
+        )
+        none = True
+        for batch in rows:
+            none = False
+            yield pa.Table.from_batches([batch])
+        if none:
+            yield pa.schema(list(types.items())).empty_table()
     except pa.ArrowInvalid as error:
         raise ProviderError(f"{where}: expected well-formed rows, found: {error}") from error
 
 
-def _parquet(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> "pa.Table":
+def _utf8(content: bytes | memoryview, where: str) -> str:
+    """The first piece of a text, all of which is looked at piece by piece: a history as one text needs as much memory again."""
+    decoder, first = codecs.getincrementaldecoder("utf-8")(), ""
+    try:
+        for begin in range(0, max(len(content), 1), PIECE_BYTES):
+            piece = decoder.decode(content[begin : begin + PIECE_BYTES], final=begin + PIECE_BYTES >= len(content))
+            first = first or piece
+    except UnicodeDecodeError as error:
+        raise ProviderError(f"{where}: expected UTF-8 text, found other bytes") from error
+    return first
+
+
+def _parquet(content: bytes | memoryview, types: "Mapping[str, pa.DataType]", where: str) -> "pa.Table":
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(io.BytesIO(content))
+        table = parquet.read_table(pa.BufferReader(content))
     except (pa.ArrowInvalid, OSError) as error:
         raise ProviderError(f"{where}: expected a Parquet table, found: {' '.join(str(error).split())}") from error
     _same_columns(table.column_names, types, where)
@@ -81,13 +125,13 @@ def _parquet(content: bytes, types: "Mapping[str, pa.DataType]", where: str) -> 
 
 
 def _vendor(
-    content: bytes, types: "Mapping[str, pa.DataType]", parser: str, asked: Mapping[str, str], where: str
+    content: bytes | memoryview, types: "Mapping[str, pa.DataType]", parser: str, asked: Mapping[str, str], where: str
 ) -> "pa.Table":
     import pyarrow as pa
 
     from marketbot_resources.vendors import parser_of
 
-    columns = parser_of(parser)(content, asked)
+    columns = parser_of(parser)(bytes(content), asked)
     _same_columns(list(columns), types, where)
     try:
         arrays = {name: pa.array(list(columns[name]), type=kind, from_pandas=True) for name, kind in types.items()}

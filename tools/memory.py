@@ -92,6 +92,8 @@ def watched(made, watch, sessions: int) -> bool:  # type: ignore[no-untyped-def]
         table("at the highest", seen.parts, seen.kernel)
         own = ", ".join(f"{name} {size >> 20}" for name, size in sorted(seen.peak.items(), key=lambda row: -row[1]))
         print(f"most of each, MiB: {own}", flush=True)
+        if status != "SUCCESS":
+            print(f"its last step: {made.last_step()}")
         fine = fine and status == "SUCCESS"
     return fine
 

@@ -1,7 +1,7 @@
 """`demo`: a home that starts in the middle of a real fall of markets, and what its last sessions decided.
 
 The book opens warmed up: with what the decision alone makes of the sessions since go-live, so that ladder and stops have work
-to do. Not here: running a session (`sessions`), the warm-up (`research.opening`).
+to do. Not here: running a session (`sessions`), the warm-up (`research.warm_up`).
 """
 
 import datetime as dt

@@ -49,7 +49,7 @@ def gather(lake: "Lake", decision: Entry, outputs: "Sequence[IndexRow]") -> Evid
         _note(faults, link.row.manifest_sha256, lambda row=link.row: _read_again(lake, row))  # type: ignore[misc]
     names = sorted({name for link in links for name in link.blobs})
     for name in names:
-        _note(faults, name, lambda name=name: lake.objects.get_blob(name))  # type: ignore[misc]
+        _note(faults, name, lambda name=name: lake.objects.check_blob(name))  # type: ignore[misc]
     mandates = [link.row for link in links if link.row.asset == MANDATE]  # first, so that it stands in full at the top
     part, starts, bodies = decision.key, (*mandates, *outputs), _described(lake, links)
     nodes = object_nodes(links, starts, part=part, bodies=bodies, faults=faults)
@@ -133,6 +133,6 @@ def _versions(lake: "Lake", decision: Entry) -> tuple[Node, ...]:
     kept, found = "manifests" in decision.body, dict[str, str]()
     versions = cast("Mapping[str, str]", decision.body.get("versions") or {})
     for name in versions.values() if kept else ():
-        _note(found, name, lambda name=name: lake.objects.get_blob(name))  # type: ignore[misc]
+        _note(found, name, lambda name=name: lake.objects.check_blob(name))  # type: ignore[misc]
     told = "kept as a body" if kept else ""
     return tuple(Node(FACT, n, {"sha256": v}, found.get(v, ""), told) for n, v in sorted(versions.items()))

@@ -11,8 +11,9 @@ Not here: what a bar must look like to be used (`quality`), what is computed on 
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from marketbot_resources.corporate_actions import ENDS
 
 Ints = NDArray[np.int64]
 Shape = tuple[int, int]
+BLOCK = 100
 LEVELS = ("open", "high", "low", "close", "price_level")
 _SPAN = 1 << 20  # more days than any calendar holds: (column, day) and (cell, day) become one sortable integer
 _DAY_ZERO = 1 << 19  # keeps days before 1970 positive
@@ -84,33 +86,24 @@ def build_window(
     """
     names, limits = _axes(instruments, sessions, cutoffs)
     shape = (len(limits), len(names))
-    landed = _land(prices, actions, names, limits, sessions, (*LEVELS, "volume"))
-    rates = _rates(fx, [currencies[name] for name in names], base, limits)
+    out = {name: np.empty(shape) for name in (*LEVELS, "volume", "total_return")}
     fresh = np.zeros(shape, dtype=bool)
-    fresh[landed.row[landed.fresh], landed.column[landed.fresh]] = True
-    starts, ends = _runs(landed.cell)
-    at = (landed.row[starts], landed.column[starts])
-    fields = landed.fields
-    folded = {
-        "open": fields["open"][starts],
-        "high": _fold(np.fmax, fields["high"], starts),
-        "low": _fold(np.fmin, fields["low"], starts),
-        "close": fields["close"][ends],
-        "price_level": fields["price_level"][ends],
-    }
-    levels = {name: _carry(_scatter(values, at, shape, np.nan)) for name, values in folded.items()}
+    for columns, landed in _blocks(prices, actions, names, limits, sessions, (*LEVELS, "volume")):
+        own = (len(limits), columns.stop - columns.start)
+        fresh[landed.row[landed.fresh], columns.start + landed.column[landed.fresh]] = True
+        for name, values in _folded(landed, own).items():
+            out[name][:, columns] = values
+        out["total_return"][:, columns] = _total_return(landed, own)
     ended = _ends(prices, actions, names, limits, currencies)
-    total, levels["close"] = with_ends(_total_return(landed, shape), levels["close"], ended)
-    traded = np.where(landed.fresh, np.nan_to_num(fields["volume"], posinf=0.0, neginf=0.0), 0.0)
+    out["total_return"], out["close"] = with_ends(out["total_return"], out["close"], ended)
+    rates = _rates(fx, [currencies[name] for name in names], base, limits)
     return MarketWindow(
         sessions=tuple(sessions),
         instruments=tuple(names),
-        volume=_scatter(_fold(np.add, traded, starts), at, shape, 0.0),
-        total_return=total,
-        base_return=_in_base(total, rates),
+        base_return=_in_base(out["total_return"], rates),
         fx=rates,
         fresh=fresh,
-        **levels,
+        **out,
     )
 
 
@@ -127,15 +120,22 @@ def build_base_returns(
 ) -> Floats:
     """`build_window(...).base_return` alone, bit for bit: (T, n), simple, fraction per session; for long histories."""
     names, limits = _axes(instruments, sessions, cutoffs)
-    landed = _land(prices, actions, names, limits, sessions, ("close",))
-    shape = (len(limits), len(names))
     ended = _ends(prices, actions, names, limits, currencies)
-    total = _total_return(landed, shape)
-    if ended:
-        _, last = _runs(landed.cell)
-        at = (landed.row[last], landed.column[last])
-        total, _ = with_ends(total, _carry(_scatter(landed.fields["close"][last], at, shape, np.nan)), ended)
-    return _in_base(total, _rates(fx, [currencies[name] for name in names], base, limits))
+    total, close = np.empty((len(limits), len(names))), np.empty((len(limits), len(names) if ended else 0))
+    for columns, landed in _blocks(prices, actions, names, limits, sessions, ("close",)):
+        shape = (len(limits), columns.stop - columns.start)
+        total[:, columns] = _total_return(landed, shape)
+        if ended:
+            _, last = _runs(landed.cell)
+            at = (landed.row[last], landed.column[last])
+            close[:, columns] = _carry(_scatter(landed.fields["close"][last], at, shape, np.nan))
+    total, _ = with_ends(total, close, ended)
+    del close
+    for first in range(0, len(names), BLOCK):
+        columns = slice(first, min(first + BLOCK, len(names)))
+        rates = _rates(fx, [currencies[name] for name in names[columns]], base, limits)
+        total[:, columns] = _in_base(total[:, columns], rates)
+    return total
 
 
 def _axes(
@@ -147,24 +147,49 @@ def _axes(
     return sorted(instruments), limits
 
 
-def _land(
+def _blocks(
     prices: pd.DataFrame,
     actions: pd.DataFrame,
     names: Sequence[str],
     limits: Ints,
     sessions: Sequence[dt.date],
     fields: Sequence[str],
+) -> Iterator[tuple[slice, _Landed]]:
+    """Steps 1 to 4, BLOCK instruments at a time, so that what is temporary stays small; a block counts its columns from 0."""
+    column = columns_of(prices["instrument"], names)
+    needed = dict.fromkeys(("session", "known_at", "quarantine", "overlay", *fields))
+    for first in range(0, len(names), BLOCK):
+        columns = slice(first, min(first + BLOCK, len(names)))
+        rows = np.flatnonzero((column >= columns.start) & (column < columns.stop))
+        own = pd.DataFrame({name: prices[name].array.take(rows) for name in needed if name in prices}, copy=False)
+        numbers = partial(_numbers, prices, rows)
+        yield columns, _land(own, numbers, column[rows] - first, actions, names[columns], limits, sessions, fields)
+
+
+def _numbers(prices: pd.DataFrame, rows: NDArray[np.intp]) -> list[Floats]:
+    """What orders repeats of a bar, the least first."""
+    return [prices[name].to_numpy(dtype=float)[rows] for name in ("volume", "open", "low", "high", "close")]
+
+
+def _land(
+    prices: pd.DataFrame,
+    numbers: Callable[[], Sequence[Floats]],
+    column: Ints,
+    actions: pd.DataFrame,
+    names: Sequence[str],
+    limits: Ints,
+    sessions: Sequence[dt.date],
+    fields: Sequence[str],
 ) -> _Landed:
-    """Steps 1 to 4."""
-    column = _columns(prices["instrument"], names)
+    """Steps 1 to 4 of bars of the instruments `names`; `column`: the place of each bar's instrument; `numbers`: see `_order`."""
     known = micros(prices["known_at"])
     row = np.searchsorted(limits, known, side="left")
     close = prices["close"].to_numpy(dtype=float)
     quarantined = prices["quarantine"].to_numpy(dtype=bool)
-    usable = np.flatnonzero((column >= 0) & (row < len(limits)) & ~quarantined & np.isfinite(close) & (close > 0.0))
+    usable = np.flatnonzero((row < len(limits)) & ~quarantined & np.isfinite(close) & (close > 0.0))
     day = days(prices["session"])[usable]
     cell = column[usable] * len(limits) + row[usable]
-    order = _order(prices, usable, cell * _SPAN + day, known[usable])
+    order = _order(numbers, usable, cell * _SPAN + day, known[usable])
     place = column[usable[order]] * _SPAN + day[order]  # ascends within an instrument where history goes forward
     newest = np.concatenate([[-1], np.maximum.accumulate(place)[:-1]])[: len(place)]
     overlay = prices["overlay"].to_numpy() > 0 if "overlay" in prices else np.zeros(len(prices), dtype=bool)
@@ -187,7 +212,7 @@ def _land(
     )
 
 
-def _columns(instruments: pd.Series, names: Sequence[str]) -> Ints:
+def columns_of(instruments: pd.Series, names: Sequence[str]) -> Ints:
     """Column of each row's instrument, -1 for one that is not asked for."""
     codes, found = pd.factorize(instruments)
     places = {name: n for n, name in enumerate(names)}
@@ -195,13 +220,14 @@ def _columns(instruments: pd.Series, names: Sequence[str]) -> Ints:
     return table[codes]
 
 
-def _order(prices: pd.DataFrame, usable: NDArray[np.intp], key: Ints, known: Ints) -> NDArray[np.intp]:
+def _order(
+    numbers: Callable[[], Sequence[Floats]], usable: NDArray[np.intp], key: Ints, known: Ints
+) -> NDArray[np.intp]:
     """Positions by cell and own session; of repeats of one session the first known comes first, then the smaller numbers."""
     order = np.argsort(key, kind="stable")
     if (np.diff(key[order]) > 0).all():
         return order
-    numbers = [prices[name].to_numpy(dtype=float)[usable] for name in ("volume", "open", "low", "high", "close")]
-    return np.lexsort((*numbers, known, key))
+    return np.lexsort((*(values[usable] for values in numbers()), known, key))
 
 
 def _growth(close: Floats, place: Ints, row: Ints, actions: pd.DataFrame, names: Sequence[str], limits: Ints) -> Floats:
@@ -213,7 +239,7 @@ def _growth(close: Floats, place: Ints, row: Ints, actions: pd.DataFrame, names:
     before = np.concatenate([[np.nan], close[:-1]])[: len(close)]
     before[np.concatenate([[True], place[1:] // _SPAN != place[:-1] // _SPAN])[: len(place)]] = np.nan
     ratio, paid = np.ones(len(close)), np.zeros(len(close))
-    column = _columns(actions["instrument"], names)
+    column = columns_of(actions["instrument"], names)
     event = column * _SPAN + days(actions["ex_session"])
     bar = np.searchsorted(place, event, side="left")
     reach = np.append(place, -_SPAN)[bar] // _SPAN == column
@@ -237,7 +263,8 @@ def _ends(
     ending = actions[actions["kind"].isin(sorted(ENDS))]
     if ending.empty:
         return []
-    own = prices[prices["instrument"].isin(set(ending["instrument"]))]
+    own = prices["instrument"].isin(set(ending["instrument"]))
+    mics = zip(prices.loc[own, "instrument"], prices.loc[own, "mic"], strict=True)
     return ends_of(
         ending,
         known=micros(ending["known_at"]),
@@ -245,7 +272,7 @@ def _ends(
         limits=limits,
         instruments=names,
         currencies=currencies,
-        mics=dict(zip(own["instrument"], own["mic"], strict=True)),
+        mics=dict(mics),
     )
 
 
@@ -255,6 +282,22 @@ def _runs(cell: Ints) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     starts = np.flatnonzero(np.concatenate([[True], change])[: len(cell)])
     ends = np.flatnonzero(np.concatenate([change, [True]])[: len(cell)])
     return starts, ends
+
+
+def _folded(landed: _Landed, shape: Shape) -> dict[str, Floats]:
+    """(T, n) levels, carried forward, and the volume of what landed."""
+    starts, ends = _runs(landed.cell)
+    at, fields = (landed.row[starts], landed.column[starts]), landed.fields
+    folded = {
+        "open": fields["open"][starts],
+        "high": _fold(np.fmax, fields["high"], starts),
+        "low": _fold(np.fmin, fields["low"], starts),
+        "close": fields["close"][ends],
+        "price_level": fields["price_level"][ends],
+    }
+    traded = np.where(landed.fresh, np.nan_to_num(fields["volume"], posinf=0.0, neginf=0.0), 0.0)
+    levels = {name: _carry(_scatter(values, at, shape, np.nan)) for name, values in folded.items()}
+    return levels | {"volume": _scatter(_fold(np.add, traded, starts), at, shape, 0.0)}
 
 
 def _total_return(landed: _Landed, shape: Shape) -> Floats:
@@ -274,8 +317,11 @@ def _total_return(landed: _Landed, shape: Shape) -> Floats:
 
 def _in_base(total: Floats, rates: Floats) -> Floats:
     """Return in the base currency: price and rate multiply."""
-    before = np.concatenate([rates[:1], rates[:-1]])
-    return np.asarray((1.0 + total) * (rates / before) - 1.0)
+    out = np.concatenate([rates[:1], rates[:-1]])
+    np.divide(rates, out, out=out)
+    out *= 1.0 + total
+    out -= 1.0
+    return out
 
 
 def _fold(ufunc: np.ufunc, values: NDArray[np.generic], starts: NDArray[np.intp]) -> Floats:

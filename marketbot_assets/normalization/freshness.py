@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from marketbot_assets.normalization.build_window import cutoff_micros, micros
+from marketbot_assets.normalization.build_window import columns_of, cutoff_micros, micros
 from marketbot_assets.normalization.window import Floats
 from marketbot_resources.calendars import last_closed, sessions_between
 from marketbot_resources.closures import NO_CLOSURES, Closed
@@ -27,14 +27,14 @@ class BarAges:
         self._mics, self._off = tuple(mics), off
         close = prices["close"].to_numpy(dtype=float)
         usable = np.isfinite(close) & (close > 0.0) & ~prices["quarantine"].to_numpy(dtype=bool)
-        bars = prices[usable]
-        known, day = micros(bars["known_at"]), bars["session"].to_numpy().astype("datetime64[D]")
-        codes = pd.Categorical(bars["instrument"], categories=list(instruments)).codes
+        column = np.where(usable, columns_of(prices["instrument"], instruments), -1)
         self._bars = []
         for place in range(len(instruments)):
-            own = codes == place
-            order = np.argsort(known[own], kind="stable")
-            self._bars.append((known[own][order], np.maximum.accumulate(day[own][order])))
+            own = np.flatnonzero(column == place)
+            known = micros(prices["known_at"].iloc[own])
+            day = prices["session"].iloc[own].to_numpy().astype("datetime64[D]")
+            order = np.argsort(known, kind="stable")
+            self._bars.append((known[order], np.maximum.accumulate(day[order])))
 
     def at(self, cutoff: dt.datetime) -> tuple[Floats, Floats]:
         """((n,) own sessions since the newest bar known at the cutoff, 0 when fresh, NaN without one; (n,) bars known by then)."""

@@ -104,12 +104,16 @@ class Track:
     events: Mapping[str, Events]
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, actions: pd.DataFrame) -> "Track":
-        """From sorted rows and the splits and dividends known by now."""
-        values = rows[OHLCV].to_numpy(dtype=float)
+    def of(cls, rows: pd.DataFrame, actions: pd.DataFrame, order: NDArray[np.intp] | None = None) -> "Track":
+        """From rows, which `order` sorts (None: they are sorted), and the splits and dividends known by now."""
+        chosen = slice(None) if order is None else order
+        codes, names = pd.factorize(rows["instrument"])
+        values = np.empty((len(rows), len(OHLCV)))
+        for place, name in enumerate(OHLCV):
+            values[:, place] = rows[name].to_numpy(dtype=float)[chosen]
         return cls(
-            names=rows["instrument"].to_numpy(dtype=object),
-            day=rows["session"].to_numpy().astype("datetime64[D]").astype(np.int64),
+            names=np.asarray(names, dtype=object)[codes[chosen]],
+            day=rows["session"].to_numpy()[chosen].astype("datetime64[D]").astype(np.int64),
             values=values,
             priced=np.isfinite(values[:, 3]) & (values[:, 3] > 0),
             events=events_by_name(actions),

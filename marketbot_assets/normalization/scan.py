@@ -20,6 +20,7 @@ from marketbot_assets.normalization.bar_rules import (
     VOLUME_JUMP,
     Finding,
 )
+from marketbot_assets.normalization.build_window import days, micros
 from marketbot_assets.normalization.observation import (
     RECENT_DAYS,
     VOLUME_SESSIONS,
@@ -44,11 +45,13 @@ class Scan:
 
 def scan(bars: pd.DataFrame, actions: pd.DataFrame) -> Scan:
     """Every bar rule on every bar. `bars`: instrument, session, known_at and OHLCV in any order, one bar per key."""
-    order = bars.reset_index(drop=True).sort_values(["instrument", "session", "known_at"], kind="stable")
-    walk = _Walk(order, actions)
+    names = pd.factorize(bars["instrument"], sort=True)[0]
+    order = np.lexsort((micros(bars["known_at"]), days(bars["session"]), names))
+    del names
+    walk = _Walk(Track.of(bars, actions, order))
     walk.run()
     flags = np.zeros(len(bars), dtype=bool)
-    flags[order.index.to_numpy()] = ~(walk.usable | walk.kept)
+    flags[order] = ~(walk.usable | walk.kept)
     return Scan(flags, walk.findings())
 
 
@@ -64,18 +67,17 @@ def flag_history(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
 class _Walk:
     """Goes through the sessions in order and visits the bars that are not plainly good."""
 
-    def __init__(self, rows: pd.DataFrame, actions: pd.DataFrame) -> None:
-        self._track = Track.of(rows, actions)
-        self._same = np.zeros(len(rows), dtype=bool)  # whether the row before is of the same instrument
+    def __init__(self, track: Track) -> None:
+        self._track, rows = track, len(track.day)
+        self._same = np.zeros(rows, dtype=bool)  # whether the row before is of the same instrument
         self._same[1:] = self._track.names[1:] == self._track.names[:-1]
         starts = np.flatnonzero(~self._same)
-        self._begin = np.repeat(starts, np.diff([*starts, len(rows)]))
-        self._group = np.cumsum(~self._same) - 1
-        before = np.concatenate([[np.nan], self._track.values[:-1, 3]])[: len(rows)]
+        self._begin = np.repeat(starts, np.diff([*starts, rows]))
+        before = np.concatenate([[np.nan], self._track.values[:-1, 3]])[:rows]
         with np.errstate(all="ignore"):
             self._moves = np.where(self._same, self._track.values[:, 3] / before - 1.0, np.nan)
         self.usable = self._track.priced.copy()
-        self.kept = np.zeros(len(rows), dtype=bool)
+        self.kept = np.zeros(rows, dtype=bool)
         self._found: list[tuple[int, Finding]] = []
         self._by_day = np.argsort(self._track.day, kind="stable")
 
@@ -146,7 +148,10 @@ class _Walk:
 
     def _usual_volume(self) -> Flags:
         volume = self._track.values[:, 4]
-        rolling = pd.Series(volume).groupby(self._group).rolling(VOLUME_SESSIONS, min_periods=1).median().to_numpy()
+        rolling = np.empty(len(volume))
+        starts = np.flatnonzero(~self._same)
+        for own in map(slice, starts, [*starts[1:], len(volume)]):
+            rolling[own] = pd.Series(volume[own]).rolling(VOLUME_SESSIONS, min_periods=1).median()
         usual = np.concatenate([[np.nan], rolling[:-1]])[: len(volume)]
         with np.errstate(all="ignore"):
             ratio = volume / usual

@@ -7,7 +7,7 @@ on the last of those sessions are not carried over: the first session of the hom
 import dataclasses
 import datetime as dt
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 import pandas as pd
@@ -17,8 +17,6 @@ from marketbot_assets.book.positions import Holdings, Valuation, positions_frame
 from marketbot_assets.book.schema import BOOK_STATE, POSITIONS
 from marketbot_assets.book.state import BookState, Lot
 from marketbot_assets.book.step import opening_state
-from marketbot_assets.research.history import History, Tables
-from marketbot_assets.research.loop import Day, opening_account, run_days
 from marketbot_resources.errors import HaltError
 from marketbot_resources.mandate import Mandate
 
@@ -65,7 +63,7 @@ def from_cash(mandate: Mandate, before: dt.date) -> pd.DataFrame:
     base = mandate.base_currency
     holdings = Holdings({}, {base: Decimal(mandate.opening_cash)})
     valuation = value_positions(holdings, {}, {base: 1.0}, {}, base_currency=base)
-    return _frame(valuation, opening_state(before, valuation.nav))
+    return balance_frame(valuation, opening_state(before, valuation.nav))
 
 
 def from_broker(
@@ -100,17 +98,9 @@ def from_broker(
         Lot(name, count, float(costs.get(name, Decimal(repr(closes[name])))), closes[name], 0.0, before)
         for name, count in holdings.shares.items()
     )
-    return _frame(valuation, dataclasses.replace(opening_state(before, valuation.nav), lots=lots))
+    return balance_frame(valuation, dataclasses.replace(opening_state(before, valuation.nav), lots=lots))
 
 
-def warm_up(
-    tables: Tables, mandate: Mandate, first: dt.date, last: dt.date, seen: Callable[[Day], None] = lambda day: None
-) -> pd.DataFrame:
-    """The book after the sessions first..last, decided one by one from the mandate's opening cash."""
-    history = History(tables, mandate, first, last)
-    *_, last_day = run_days(history, mandate, opening_account(mandate, history), seen=seen)
-    return _frame(last_day.rolled.valuation, last_day.state)
-
-
-def _frame(valuation: Valuation, state: BookState) -> pd.DataFrame:
+def balance_frame(valuation: Valuation, state: BookState) -> pd.DataFrame:
+    """OPENING_BALANCE rows of a valued book and its state."""
     return opening_frame(positions_frame(valuation), state_frame(state))

@@ -13,6 +13,7 @@ from marketbot_resources.provider import Body
 if TYPE_CHECKING:
     import pyarrow as pa
 
+PART_ROWS = 1 << 16
 Transform = Callable[[str, bytes], bytes]
 
 
@@ -36,10 +37,16 @@ class Shelf:
 
 def csv_bytes(table: pa.Table) -> bytes:
     """A table as CSV: header always, text quoted where needed, floats in their shortest exact form."""
+    import pyarrow as pa
     from pyarrow import csv
 
-    sink = io.BytesIO()
-    csv.write_csv(table, sink, csv.WriteOptions(include_header=True, quoting_style="needed"))
+    plain = [pa.string() if pa.types.is_dictionary(field.type) else field.type for field in table.schema]
+    schema, sink = pa.schema(zip(table.column_names, plain, strict=True)), io.BytesIO()
+    with csv.CSVWriter(
+        sink, schema, write_options=csv.WriteOptions(include_header=True, quoting_style="needed")
+    ) as rows:
+        for begin in range(0, table.num_rows, PART_ROWS):  # a history as plain text beside its table is large
+            rows.write_table(table.slice(begin, PART_ROWS).cast(schema))
     return sink.getvalue()
 
 

@@ -6,9 +6,11 @@ chunking, hidden values under nulls and -0.0, while NaN and null stay distinct).
 """
 
 import datetime as dt
+import functools
 import hashlib
 import io
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +23,7 @@ from marketbot_resources.store.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+Keep = Callable[[Sequence[str], Callable[[str], pa.Table]], pa.Table]
 WRITE_OPTIONS = {
     "compression": "zstd",
     "compression_level": 3,
@@ -38,8 +41,21 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def canonical(frame: "pd.DataFrame", table: Table) -> pa.Table:
+def _in_memory(names: Sequence[str], column: Callable[[str], pa.Table]) -> pa.Table:
+    return functools.reduce(lambda left, right: left.append_column(right.schema[0], right[0]), map(column, names))
+
+
+def _column(frame: "pd.DataFrame", table: Table, name: str) -> pa.Table:
+    """One column in the table's fixed type."""
+    schema = pa.schema([table.arrow_schema.field(name)])
+    column = frame[[name]].reset_index(drop=True)
+    return pa.Table.from_pandas(column, schema=schema, preserve_index=False, safe=True).replace_schema_metadata(None)
+
+
+def canonical(frame: "pd.DataFrame", table: Table, keep: Keep = _in_memory) -> pa.Table:
     """The frame cast to the table's fixed schema, sorted by its key, in one chunk.
+
+    `keep` puts columns together that are made one after another, each a table of its own.
 
     Raises StoreError when columns are missing or extra, a value does not fit its type, or the key is not unique.
     """
@@ -48,12 +64,11 @@ def canonical(frame: "pd.DataFrame", table: Table) -> pa.Table:
         missing, extra = sorted(expected - found), sorted(found - expected)
         raise StoreError(f"{table.asset}: expected its schema's columns, found missing {missing}, extra {extra}")
     try:
-        raw = pa.Table.from_pandas(
-            frame.reset_index(drop=True), schema=table.arrow_schema, preserve_index=False, safe=True
-        )
-        raw = raw.replace_schema_metadata(None)
+        raw = keep(table.arrow_schema.names, lambda name: _column(frame, table, name))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
         raise StoreError(f"{table.asset}: a value does not fit its column: {error}") from error
+    if _ascends(raw, table.key):
+        return raw
     ordered = raw.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
     keys = ordered.select(list(table.key)).group_by(list(table.key)).aggregate([([], "count_all")])
     if keys.num_rows != ordered.num_rows:
@@ -61,6 +76,21 @@ def canonical(frame: "pd.DataFrame", table: Table) -> pa.Table:
             f"{table.asset}: expected a unique key {table.key}, found {ordered.num_rows - keys.num_rows} duplicates"
         )
     return ordered
+
+
+def _ascends(table: pa.Table, key: Sequence[str]) -> bool:
+    """Whether every row has a larger key than the one before, all in one chunk: then it is in order and no key repeats."""
+    import pyarrow.compute as pc
+
+    if table.num_rows < 2 or any(column.num_chunks != 1 for column in table.columns):
+        return False
+    rest, equal = table.num_rows - 1, pa.scalar(True)
+    larger = pa.scalar(False)
+    for name in key:
+        before, after = table[name].slice(0, rest), table[name].slice(1)
+        larger = pc.or_kleene(larger, pc.and_kleene(equal, pc.greater(after, before)))
+        equal = pc.and_kleene(equal, pc.equal(after, before))
+    return bool(pc.all(pc.fill_null(larger, False)).as_py())
 
 
 def encode(table: pa.Table) -> bytes:

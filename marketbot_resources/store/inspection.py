@@ -143,7 +143,7 @@ def _manifest_faults(
 def _body_fault(objects: Objects, name: str) -> Fault | None:
     """What is wrong with a body as received; None when it is whole."""
     try:
-        objects.get_blob(name)
+        objects.check_blob(name)
     except MissingObject:
         return Fault(BODY_MISSING, f"body {name[:16]}", "the body is gone", (name,))
     except StoreError as error:

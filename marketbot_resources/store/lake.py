@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from marketbot_resources.errors import HomeError
 from marketbot_resources.ledger.opening import open_ledger, read_ledger
 from marketbot_resources.ledger.record import Json
-from marketbot_resources.store.content import canonical, content_sha256, decode, encode, sha256, to_frame, to_records
+from marketbot_resources.store.content import canonical, content_sha256, decode, encode, sha256, to_records
 from marketbot_resources.store.index import BlobRow, IndexRow, Origin, Read
 from marketbot_resources.store.index_opening import has_index, open_index
 from marketbot_resources.store.objects import LocalObjects
 from marketbot_resources.store.opening import open_objects
+from marketbot_resources.store.scratch import frame_of, held, kept, lie_in, parquet_frame, side_by_side
 from marketbot_resources.store.table import Table
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SCHEMA_PROBLEMS = "schema_problems"
 _CACHE_OBJECTS = 4096
-_CACHE_BYTES = 256 * 1024 * 1024
+_CACHE_BYTES = 64 * 1024 * 1024
 _MEMO_ENTRIES = 24
 
 
@@ -49,6 +50,7 @@ class Lake:
         try:
             if not read_only:
                 home.mkdir(parents=True, exist_ok=True)
+                lie_in(home)
         except OSError as error:
             raise HomeError(f"home: expected to write {home}, found: {error.strerror}") from error
         self.objects = open_objects(home, read_only=read_only)
@@ -61,7 +63,7 @@ class Lake:
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives for a key that names all its inputs by hash; kept for the next steps of the run, never changed."""
         if key not in self._memo:
-            self._memo[key] = make()
+            self._memo[key] = kept(make())
             while len(self._memo) > _MEMO_ENTRIES:
                 self._memo.popitem(last=False)
         self._memo.move_to_end(key)
@@ -82,13 +84,13 @@ class Lake:
 
         `judge` says what breaks the table's schema in the frame as readers get it; the manifest keeps the answer.
         """
-        rows = canonical(frame, table)
+        rows = canonical(frame, table, side_by_side)
         data = encode(rows)
         file_hash, content_hash = sha256(data), content_sha256(rows)
         known = self.index.newest(table.asset, part)
         if known is not None and self._unchanged(known, file_hash, reads, blobs, origin.code_version):
             return known
-        read_back = to_frame(rows)
+        read_back = frame_of(rows)
         origin = replace(origin, extra={**origin.extra, SCHEMA_PROBLEMS: list(judge(read_back))})
         uri = f"{table.asset}/{part}/{file_hash}.parquet"
         self.objects.put(uri, data)
@@ -132,7 +134,7 @@ class Lake:
         """The frame of one version, verified against its name; callers get their own lazily copied frame."""
         cached = self._frames.get(row.file_sha256)
         if cached is None:
-            cached = to_frame(decode(self.objects.get(row.uri, row.file_sha256), None))
+            cached = parquet_frame(self.objects.get(row.uri, row.file_sha256))
             self._remember(row, cached)
         else:
             self._frames.move_to_end(row.file_sha256)
@@ -156,10 +158,10 @@ class Lake:
 
     def _remember(self, row: IndexRow, frame: "pd.DataFrame") -> None:
         self._frames[row.file_sha256] = frame
-        self._cached_bytes += int(frame.memory_usage(deep=False).sum())
+        self._cached_bytes += held(frame)
         while self._frames and (len(self._frames) > _CACHE_OBJECTS or self._cached_bytes > _CACHE_BYTES):
             _, dropped = self._frames.popitem(last=False)
-            self._cached_bytes -= int(dropped.memory_usage(deep=False).sum())
+            self._cached_bytes -= held(dropped)
 
     def manifest(self, row: IndexRow) -> dict[str, Json]:
         """The manifest of one version, verified against its name."""

@@ -5,6 +5,8 @@ gzip-compressed on disk, named by the hash of the body itself. Not here: which o
 """
 
 import gzip
+import hashlib
+import io
 import os
 import tempfile
 import zlib
@@ -17,6 +19,7 @@ from marketbot_resources.store.content import sha256
 
 READ_ONLY = 0o444
 BLOBS = "blobs/"
+PIECE_BYTES = 1 << 20
 
 
 class LocalObjects:
@@ -66,18 +69,25 @@ class LocalObjects:
         """A body by its hash, verified."""
         return self._blob(name)[1]
 
+    def check_blob(self, name: str) -> None:
+        """Looks at a body as `get_blob` does, a piece at a time."""
+        check_packed(name, self._packed(name))
+
     def get_packed_blob(self, name: str) -> bytes:
         """A body as it lies on the disk, compressed, verified unpacked: what goes on elsewhere without packing it again."""
         return self._blob(name)[0]
 
     def _blob(self, name: str) -> tuple[bytes, bytes]:
+        data = self._packed(name)
+        return data, unpacked(name, data)
+
+    def _packed(self, name: str) -> bytes:
         path = self.root / blob_key(name)
         try:
-            data = path.read_bytes()
+            return path.read_bytes()
         except OSError as error:
             kind = MissingObject if isinstance(error, FileNotFoundError) else StoreError
             raise kind(f"store: expected blob {name[:12]}, found: {error}") from error
-        return data, unpacked(name, data)
 
     def listing(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """(key, bytes) of every object whose key begins with `prefix`."""
@@ -107,6 +117,19 @@ def blob_key(name: str) -> str:
 def packed(body: bytes) -> bytes:
     """A body as it is kept; the same bytes each time, by one version of zlib."""
     return gzip.compress(body, compresslevel=3, mtime=0)
+
+
+def check_packed(name: str, data: bytes) -> None:
+    """Raises StoreError, as `unpacked` does; the body, which may be a whole history, is never in memory."""
+    digest = hashlib.sha256()
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            while piece := file.read(PIECE_BYTES):
+                digest.update(piece)
+    except (OSError, EOFError, zlib.error) as error:
+        raise StoreError(f"store: expected blob {name[:12]}, found: {error}") from error
+    if digest.hexdigest() != name:
+        raise StoreError(f"store: blob {name[:12]} was altered")
 
 
 def unpacked(name: str, data: bytes) -> bytes:

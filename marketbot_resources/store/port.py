@@ -35,6 +35,10 @@ class Objects(Protocol):
         """A body by its hash, verified. Raises MissingObject or StoreError."""
         ...
 
+    def check_blob(self, name: str) -> None:
+        """Looks at a body as `get_blob` does, a piece at a time. Raises MissingObject or StoreError."""
+        ...
+
     def get_packed_blob(self, name: str) -> bytes:
         """A body as it is kept, compressed, verified unpacked: what goes on elsewhere without packing it again."""
         ...

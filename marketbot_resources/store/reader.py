@@ -15,6 +15,7 @@ from marketbot_resources.ledger.record import Json
 from marketbot_resources.mandate import Calendar, Mandate, parse_mandate
 from marketbot_resources.sessions import is_skipped
 from marketbot_resources.store.index import STATIC, IndexRow, Read, read_of
+from marketbot_resources.store.scratch import joined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -239,7 +240,5 @@ class Reader:
 
 
 def _joined(frames: "list[pd.DataFrame]") -> "pd.DataFrame":
-    import pandas as pd
-
     filled = [frame for frame in frames if len(frame)] or frames[:1]
-    return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
+    return joined(filled) if len(filled) > 1 else filled[0]

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from marketbot_resources.errors import StoreError
 from marketbot_resources.store.cache import FileCache
 from marketbot_resources.store.content import sha256
-from marketbot_resources.store.objects import BLOBS, blob_key, packed, unpacked, whole
+from marketbot_resources.store.objects import BLOBS, blob_key, check_packed, packed, unpacked, whole
 from marketbot_resources.store.s3_client import Patience, S3Client, code_of
 
 T = TypeVar("T")
@@ -71,6 +71,10 @@ class S3Objects:
     def get_blob(self, name: str) -> bytes:
         """A body by its hash, verified."""
         return self._blob(name)[1]
+
+    def check_blob(self, name: str) -> None:
+        """Looks at a body as `get_blob` does, a piece at a time."""
+        self._get(blob_key(name), name, lambda data: check_packed(name, data))
 
     def get_packed_blob(self, name: str) -> bytes:
         """A body as it is kept, compressed, verified unpacked."""

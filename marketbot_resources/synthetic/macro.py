@@ -151,6 +151,11 @@ def known_between(table: pa.Table, after: int | None, until: int) -> pa.Table:
     wanted = known <= until
     if after is not None:
         wanted &= known > after
+    places = np.flatnonzero(wanted)
+    if len(places) and places[-1] - places[0] + 1 == len(
+        places
+    ):  # of a table by release they are in one piece: no copy
+        return table.slice(int(places[0]), len(places))
     return table.filter(pa.array(wanted))
 
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from marketbot_resources.market.shelf import csv_bytes
 from marketbot_resources.model import utc_text
 from marketbot_resources.provider import Body, Delivery, whole
+from marketbot_resources.store.scratch import kept_table
 from marketbot_resources.synthetic.actions import Action
 from marketbot_resources.synthetic.grid import Grid, grid_of
 from marketbot_resources.synthetic.life import Life, life_of
@@ -36,14 +37,8 @@ _KEYS = {
 
 def answer(kind: str, table: pa.Table, since: dt.datetime | None, until: dt.datetime) -> Delivery:
     """A table as the provider's answer."""
-    plain = pa.table(
-        {
-            name: table[name].cast(TEXT) if pa.types.is_dictionary(table[name].type) else table[name]
-            for name in table.column_names
-        }
-    )
     url = f"synthetic://{kind}?since={utc_text(since) if since else ''}&until={utc_text(until)}"
-    return whole(Body("synthetic", url, "text/csv", 200, csv_bytes(plain)))
+    return whole(Body("synthetic", url, "text/csv", 200, csv_bytes(table)))
 
 
 def _by_release(parts: list[pa.Table], keys: tuple[str, ...]) -> pa.Table:
@@ -101,7 +96,7 @@ class Years:
             for kind, table in served.items():
                 found[kind].append(known_between(table, begin - 1, end - 1))
             splits += [action for action in chunk.true_actions if action.kind == SPLIT]
-        return {kind: _by_release(found.pop(kind), _KEYS[kind]) for kind in _KEYS}, tuple(splits)
+        return {kind: kept_table(_by_release(found.pop(kind), _KEYS[kind])) for kind in _KEYS}, tuple(splits)
 
 
 class SyntheticMarket:

@@ -166,6 +166,11 @@ class Installation:
         rows = self.postgres.execute("select partition, status from runs order by id", self.runs)
         return [(str(day), str(status)) for day, status in rows]
 
+    def last_step(self) -> str:
+        """The step that began last."""
+        query = "select step_key from event_logs where dagster_event_type = 'STEP_START' order by id desc limit 1"
+        return str(next(iter(self.postgres.execute(query, self.runs)), ("none",))[0])
+
 
 def mandate_of(instruments: int, llm_url: str) -> str:
     """The example of the synthetic world with so many instruments, asking a model at this address."""
