@@ -88,7 +88,9 @@ def _run_due(minutes: int, as_json: bool, *, alone: bool) -> int:
     notifiers_ended(NOTIFIERS_SECONDS)  # whoever stops the machine next would end them
     if results:
         return _show(results, as_json)
-    click.echo(json.dumps({"sessions": []}) if as_json else f"no session is due, and none begins within {minutes} minutes")
+    click.echo(
+        json.dumps({"sessions": []}) if as_json else f"no session is due, and none begins within {minutes} minutes"
+    )
     return 0
 
 
@@ -190,7 +192,21 @@ def witness(state: str, logs: tuple[str, ...], listen: str, name: str, as_json: 
     return serve(state, logs, listen, name, as_json=as_json)
 
 
-for _view in (*VIEW_COMMANDS, backup, restore, mandate, live, llm, alerts, digest, signals, store, token, serve, audit_ui):
+for _view in (
+    *VIEW_COMMANDS,
+    backup,
+    restore,
+    mandate,
+    live,
+    llm,
+    alerts,
+    digest,
+    signals,
+    store,
+    token,
+    serve,
+    audit_ui,
+):
     commands.add_command(_view)
 
 

@@ -1,4 +1,4 @@
-"""The signals of a session, for readers outside: per instrument what is thought of it and which weight it shall have, with its origin.
+"""The signals of a session, for readers outside: per instrument its score, the weight that it shall have, and where both come from.
 
 Read from what is stored, put into a DynamoDB table by a process of its own when the session has ended and is sealed. Nothing of a
 decision depends on it: a failure is a warning and an alert, and the session is what it was. Not here: the table's protocol

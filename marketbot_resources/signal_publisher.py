@@ -1,4 +1,4 @@
-"""`python -m marketbot_resources.signal_publisher`: puts the signals of one session into a DynamoDB table, with its own credentials.
+"""`python -m marketbot_resources.signal_publisher`: puts a session's signals into a DynamoDB table, with its own credentials.
 
 It reads one JSON object, `table` and `signals` (maps of texts, numbers, flags and nulls, each with `instrument` and `session`), and
 says one: `put`, `newer` (left alone, since the table holds a later session), `problem`. An older session never replaces a newer
@@ -67,7 +67,9 @@ def publish(client: Any, table: str, signals: Sequence[Signal]) -> Published:
             asked = [pool.submit(_put, client, table, item) for item in group]
             try:
                 done += [one.result() for one in asked]
-            except Exception as error:  # the edge to AWS: what it says may name what was asked, so its code alone is told
+            except (
+                Exception
+            ) as error:  # the edge to AWS: what it says may name what was asked, so its code alone is told
                 pool.shutdown(wait=False, cancel_futures=True)
                 return Published(sum(done), len(done) - sum(done), f"the table refused an item: {_code(error)}")
     return Published(sum(done), len(done) - sum(done))

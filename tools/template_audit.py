@@ -49,5 +49,9 @@ def checked(root: Path, program: Path) -> list[str]:
             if not whole:
                 return [f"checkov did not read variant {variant}: {done.stderr.strip()[-200:]}"]
     known = reasons(root)
-    lines = [f"{check} {resource}: mend it, or give a reason" for check, resource in sorted(found) if check not in known]
-    return lines + [f"{check}: nothing has it any more; take its row out" for check in sorted(set(known) - dict(found).keys())]
+    lines = [
+        f"{check} {resource}: mend it, or give a reason" for check, resource in sorted(found) if check not in known
+    ]
+    return lines + [
+        f"{check}: nothing has it any more; take its row out" for check in sorted(set(known) - dict(found).keys())
+    ]

@@ -1,4 +1,4 @@
-"""`marketbot signals`: what a session tells readers outside, and publishing it once more after a failure. Nothing is decided here."""
+"""`marketbot signals`: what a session tells readers outside, and publishing it once more. Nothing is decided here."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a session tells readers outside: equal to what is stored, complete, with its origin, and never of a session without an end."""
+"""What a session tells readers outside: equal to what is stored, whole, with its origin, and only once it has ended."""
 
 import hashlib
 import json

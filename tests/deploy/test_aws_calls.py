@@ -1,4 +1,4 @@
-"""S2, S10: what the code asks of AWS, process by process, is what its role may do: no call without a right, no right without a call."""
+"""S2, S10: what the code asks of AWS is what its process's role may do: no call without a right, no right without a call."""
 
 import ast
 import re
@@ -51,7 +51,9 @@ USES = (
     ("dead man", "DeadManRole", "deploy/aws/lambdas/dead_man.py", ANCHORS),
     ("publisher", "SignalsRole", "marketbot_resources/signal_publisher.py", "SignalTable"),
 )
-BY_HAND = {("OmsRole", BACKUPS): {"s3:PutObject", "s3:GetObject", "s3:ListBucket"}}  # `aws s3 sync` of a backup, and back
+BY_HAND = {
+    ("OmsRole", BACKUPS): {"s3:PutObject", "s3:GetObject", "s3:ListBucket"}
+}  # `aws s3 sync` of a backup, and back
 KEYS = {"s3:if-none-match": "*", "s3:ObjectCreationOperation": "true", "aws:SecureTransport": "true"}
 WHOLE = ("s3:ListBucket", "s3:ListBucketVersions", "dynamodb:PutItem")
 

@@ -118,14 +118,12 @@ def test_a_machine_makes_itself_from_user_data(machine: Machine) -> None:
     assert Metadata.served
     assert {"dnf -q -y install python3-boto3", "swapon /swapfile"} <= set(machine.words)
     files = held(machine)
-    assert {name: text.split()[:2] for name, text in files.items()} == dict.fromkeys(
-        (
-            *(f"code/{name}.env" for name in ("run", "llm", "notifier")),
-            *(f"{name}/{file}" for name in ("store", "signals") for file in ("config", "credentials.json")),
-            "signer/signer.env",
-        ),
-        ["600", "10001"],
-    )
+    assert set(files) == {
+        *(f"code/{name}.env" for name in ("run", "llm", "notifier")),
+        *(f"{name}/{file}" for name in ("store", "signals") for file in ("config", "credentials.json")),
+        "signer/signer.env",
+    }
+    assert {tuple(text.split()[:2]) for text in files.values()} == {("600", "10001")}
     mounted = machine.say("stat -fc %T /run/marketbot; stat -c '%a %u' /run/marketbot; cat /proc/mounts")
     assert mounted.splitlines()[:2] == ["tmpfs", "700 10001"]
     (line,) = [one for one in mounted.splitlines() if " /run/marketbot " in one]
@@ -181,16 +179,13 @@ def test_without_a_parameter_that_is_needed_nothing_starts(machine: Machine, los
 @pytest.mark.container
 @containers
 @pytest.mark.parametrize("status", ["0", "1"])
-def test_variant_c_runs_what_is_due_and_stops_itself(
-    machine: Machine, status: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variant_c_runs_what_is_due_and_stops_itself(machine: Machine, status: str) -> None:
     """From the schedule's function to a machine that is off: started, due sessions run, containers down, powered off."""
     ec2, batch = client("ec2"), program("lambdas/batch_machine.py")
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     (one,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"]
     topic = client("sns").create_topic(Name="marketbot")["TopicArn"]
-    for name, value in {"MACHINE": one["InstanceId"], "HOURS_MAX": "3", "TOPIC": topic}.items():
-        monkeypatch.setenv(name, value)
+    environ = {"MACHINE": one["InstanceId"], "HOURS_MAX": "3", "TOPIC": topic}
 
     def state() -> str:
         return str(batch.described(ec2, one["InstanceId"])["State"]["Name"])
@@ -205,7 +200,7 @@ def test_variant_c_runs_what_is_due_and_stops_itself(
     (machine.folder / "words").write_text("", encoding="ascii")
     (machine.folder / "status").write_text(status, encoding="ascii")
 
-    assert batch.start({}, None)["started"] is True
+    assert batch.start({}, None, environ)["started"] is True
     assert state() == "running"
     machine.start()  # EC2 powers it on
     until(lambda: not machine.running)
@@ -216,16 +211,14 @@ def test_variant_c_runs_what_is_due_and_stops_itself(
         f"compose {files} exec -T code marketbot run --due 60",
         f"compose {files} down",
     ]
-    assert batch.stop({}, None) == {"machine": one["InstanceId"], "hours": None, "stopped": False}
+    assert batch.stop({}, None, environ) == {"machine": one["InstanceId"], "hours": None, "stopped": False}
     ec2.terminate_instances(InstanceIds=[one["InstanceId"]])
 
 
 @pytest.mark.long
 @pytest.mark.container
 @containers
-def test_a_machine_that_somebody_looks_into_stays_and_one_that_hangs_is_stopped(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_that_somebody_looks_into_stays_and_one_that_hangs_is_stopped(machine: Machine) -> None:
     """The file keeps it up; beyond its hours the function stops it from outside, and EC2's stop takes the containers down."""
     body = release()
     put_release(body)
@@ -239,9 +232,8 @@ def test_a_machine_that_somebody_looks_into_stays_and_one_that_hangs_is_stopped(
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     (one,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"]
     topic = client("sns").create_topic(Name="marketbot")["TopicArn"]
-    for name, value in {"MACHINE": one["InstanceId"], "HOURS_MAX": "-1", "TOPIC": topic}.items():
-        monkeypatch.setenv(name, value)
-    assert batch.stop({}, None)["stopped"] is True
+    environ = {"MACHINE": one["InstanceId"], "HOURS_MAX": "-1", "TOPIC": topic}
+    assert batch.stop({}, None, environ)["stopped"] is True
     assert batch.described(ec2, one["InstanceId"])["State"]["Name"] == "stopped"
     machine.say("systemctl poweroff --no-block")  # what EC2's stop does to the system
     until(lambda: not machine.running)

@@ -3,7 +3,6 @@
 import itertools
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,7 +134,7 @@ def test_every_parameter_that_a_process_is_given_may_be_read_by_its_role_and_the
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=list(STACKS))
 def test_the_machine_may_become_four_roles_and_nothing_else(stack: Stack) -> None:
-    """S2: exact ARNs; each of the four, and the publisher's where there is one, trusts the machine alone; none may become another."""
+    """S2: exact ARNs; each of the four (and the publisher's) trusts the machine alone, and none may become another."""
     tasks = (*TASKS, *(("SignalsRole",) if "SignalsRole" in stack.resources else ()))
     roles = {stack.arn(name) for name in tasks}
     (statement,) = stack.statements("MachineRole")

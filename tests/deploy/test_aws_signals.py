@@ -171,9 +171,7 @@ def test_the_process_puts_hundreds_and_says_so(table: Any) -> None:
 
 
 @pytest.mark.long
-def test_a_session_publishes_when_it_has_ended_and_ends_all_the_same_when_it_cannot(
-    table: Any, tmp_path: Path
-) -> None:
+def test_a_session_publishes_when_it_has_ended_and_ends_all_the_same_when_it_cannot(table: Any, tmp_path: Path) -> None:
     """The demo's last session with the table, then a home whose table is gone: same decision, a warning, an alert."""
     hook = {"channels": [{"name": "ops", "kind": "slack"}], "escalate_minutes": 1}
     import yaml
