@@ -134,3 +134,20 @@ def test_the_budget_and_the_days_of_logs_are_asserted_of_every_variant() -> None
         kinds = [(n["Notification"]["NotificationType"], n["Notification"]["Threshold"]) for n in told]
         assert kinds == [("ACTUAL", 50), ("ACTUAL", 90), ("FORECASTED", 100)]
         assert {one["Address"] for n in told for one in n["Subscribers"]} == {"ops@example.org"}
+
+
+def test_variant_c_starts_before_the_session_and_not_too_early() -> None:
+    """StartAt in StartZone is some minutes before decide_at, in the same time zone, and within what the batch waits for."""
+    import yaml
+
+    parameters = template()["Parameters"]
+    schedule = yaml.safe_load((ROOT / "mandate.yaml").read_text(encoding="utf-8"))["schedule"]
+    assert parameters["StartZone"]["Default"] == schedule["timezone"]
+    found = re.fullmatch(r"cron\((\d+) (\d+) \? \* MON-FRI \*\)", parameters["StartAt"]["Default"])
+    assert found
+    decides = [int(part) for part in schedule["decide_at"].split(":")]
+    early = (decides[0] * 60 + decides[1]) - (int(found[2]) * 60 + int(found[1]))
+    batch = (ROOT / "deploy" / "aws" / "host" / "batch.sh").read_text(encoding="utf-8")
+    (waits,) = re.findall(r"--due \"\$\{DUE_MINUTES:-(\d+)\}\"", batch)
+    assert 5 <= early < int(waits)
+    assert int(waits) / 60 + 1 <= float(parameters["RunHoursMax"]["Default"])
