@@ -10,12 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from marketbot_assets.alerting import notification_of
+from marketbot_assets.alerting import tell_safely
 from marketbot_resources import settings
-from marketbot_resources.alert_codes import raised
-from marketbot_resources.delivery import record
 from marketbot_resources.errors import UsageError
-from marketbot_resources.notifier_process import start_notifier
 from marketbot_resources.redaction import redactor
 from marketbot_resources.signal_process import put_signals
 from marketbot_resources.signal_publisher import HEADER, KEY, Published, Signal, Value
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
 CASH, UNKNOWN = "CASH", ""
-FAILED = "SIGNALS_FAILED"
+FAILED = "signals_failed"
 READ = ("target_portfolio", "forecasts", "instruments", "llm_context")
 Rows = Sequence[Mapping[str, object]]
 
@@ -125,12 +122,9 @@ def publish_safely(lake: "Lake", log: logging.Logger, part: str) -> None:
         return
     log.warning(f"signals of {part} are not published: {problem}")
     try:
-        _tell(lake, part, problem)
-    except Exception as error:
-        log.error(redactor().text(f"signals: nobody could be told: {type(error).__name__}: {error}"))
-
-
-def _tell(lake: "Lake", part: str, problem: str) -> None:
-    section = notification_of(lake)
-    if section is not None and record(lake.ledger, [raised(FAILED, "signals", part, problem)]):
-        start_notifier(lake.home, section)
+        number = len(lake.ledger.entries(FAILED, f"{part}/")) + 1
+        lake.ledger.append(FAILED, f"{part}/{number}", {"reason": problem})
+    except Exception as error:  # a full disk: the log has said it, and the session has ended
+        log.error(redactor().text(f"signals: the failure is not recorded: {type(error).__name__}: {error}"))
+        return
+    tell_safely(lake, log)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from views_world import FIRST, LAST, Command
 
+from marketbot_assets.alerting import found_now
 from marketbot_assets.audit.assets import ASSETS
 from marketbot_assets.definitions import defs
 from marketbot_assets.signal_hooks import hooks_of, publish_signals
@@ -87,7 +88,7 @@ class Log:
 
 
 def test_a_table_that_cannot_be_reached_is_a_warning(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real publisher, refused: no exception, nothing new in the ledger of a home without channels."""
+    """The real publisher, refused: no exception; the ledger says why, and the same failure again is the same alert."""
     for name, value in {
         "MARKETBOT_SIGNALS_TABLE": "signals",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
@@ -97,12 +98,18 @@ def test_a_table_that_cannot_be_reached_is_a_warning(home: Path, monkeypatch: py
     }.items():
         monkeypatch.setenv(name, value)
     lake, log = Lake(home), Log()
-    before = lake.ledger.head()
+    before = lake.ledger.size()
     publish_safely(lake, log, LAST)  # type: ignore[arg-type]
     (level, text) = log.lines[0]
     assert (level, len(log.lines)) == ("warning", 1)
     assert text.startswith(f"signals of {LAST} are not published: the table refused an item: EndpointConnectionError")
-    assert lake.ledger.head() == before
+    (entry,) = lake.ledger.entries("signals_failed")
+    assert (entry.seq, entry.key) == (before, f"{LAST}/1")
+    assert str(entry.body["reason"]) in text
+    assert [alert.code for alert in found_now(lake) if alert.code == "SIGNALS_FAILED"] == ["SIGNALS_FAILED"]
+    publish_safely(lake, log, LAST)  # type: ignore[arg-type]
+    assert [one.key for one in lake.ledger.entries("signals_failed")] == [f"{LAST}/1", f"{LAST}/2"]
+    assert len([alert for alert in found_now(lake) if alert.code == "SIGNALS_FAILED"]) == 1
 
 
 def test_it_happens_after_the_last_step_alone() -> None:
