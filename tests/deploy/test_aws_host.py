@@ -105,7 +105,9 @@ def test_a_machine_makes_itself_from_user_data(machine: Machine) -> None:
     """Other bytes than the release's are refused; then secrets lie in a tmpfs, one process' names in each file, and follow SSM."""
     body = release()
     data = user_data(body, "b")
-    assert machine.say("cloud-init --version")
+    (machine.folder / "user-data").write_text(data, encoding="utf-8")
+    kind = "from cloudinit.handlers import type_from_starts_with as kind; print(kind(open('/notes/user-data').read()))"
+    assert machine.say(f'python3 -c "{kind}"').strip() == "text/x-shellscript"  # what cloud-init would do with it
     put_release(body + b"more")
     refused = boot(machine, data)
     assert refused.returncode != 0

@@ -151,3 +151,16 @@ def test_variant_c_starts_before_the_session_and_not_too_early() -> None:
     (waits,) = re.findall(r"--due \"\$\{DUE_MINUTES:-(\d+)\}\"", batch)
     assert 5 <= early < int(waits)
     assert int(waits) / 60 + 1 <= float(parameters["RunHoursMax"]["Default"])
+
+
+def test_what_the_machine_adds_to_the_relay_is_the_same_on_both_sides() -> None:
+    """A name that leads to the relay is one that it lets out; nothing of the account beyond S3, SSM and DynamoDB."""
+    import yaml
+
+    text = (ROOT / "deploy" / "aws" / "host" / "compose.aws.yaml").read_text(encoding="utf-8")
+    relay = yaml.safe_load(text)["services"]["relay"]
+    hosts = relay["environment"]["EDGE_HOSTS"].split()
+    assert hosts == relay["networks"]["inside"]["aliases"]
+    assert {host.split(".")[-4] for host in hosts} == {"s3", "ssm", "dynamodb"}
+    assert "@MORE@" in (ROOT / "deploy" / "nginx" / "relay.conf").read_text(encoding="utf-8")
+    assert "@MORE@" in (ROOT / "deploy" / "edge.sh").read_text(encoding="utf-8")
