@@ -38,6 +38,7 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/style
 	sh tools/lock_in_step.sh
+	$(BIN)/cfn-lint deploy/aws/template.yaml
 	$(BIN)/python tools/audit.py --quick
 
 # Weekly. Exit 3: nothing found, but a part could not be checked (it says which).

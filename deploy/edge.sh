@@ -9,5 +9,11 @@ inside=$(sed -n 's/^nameserver[[:space:]]*//p' /etc/resolv.conf | head -n 1)
 resolver=${EDGE_RESOLVER:-$inside}
 [ "$role" = gate ] && resolver=$inside
 [ "$role" = relay ] || [ -r /run/secrets/htpasswd ] || { echo "gate: expected the secret htpasswd, found none; run deploy/setup.py" >&2; exit 78; }
-sed "s/@RESOLVER@/$resolver/" "/etc/edge/$role.conf" > /tmp/edge/nginx.conf
+# More hosts of the relay, besides those of its file: names of an installation's own, like its buckets'.
+more=
+for host in ${EDGE_HOSTS:-}; do
+  case $host in *[!a-z0-9.-]*|.*) echo "relay: expected names of hosts in EDGE_HOSTS, found another word" >&2; exit 78 ;; esac
+  more="$more    $host \$ssl_preread_server_name:443;"
+done
+sed -e "s/@RESOLVER@/$resolver/" -e "s/^ *# @MORE@.*/$more/" "/etc/edge/$role.conf" > /tmp/edge/nginx.conf
 exec nginx -c /tmp/edge/nginx.conf -g 'daemon off;'

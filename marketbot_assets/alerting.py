@@ -50,6 +50,7 @@ TELLING = frozenset(
         "operator_action",
         "breach",
         "anchor_failed",
+        "signals_failed",
         "order_event",
         "order_stray",
         "order_incident",

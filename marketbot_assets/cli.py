@@ -21,17 +21,19 @@ from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.live_cli import live
 from marketbot_assets.commands.llm_cli import llm
 from marketbot_assets.commands.mandate_cli import mandate
+from marketbot_assets.commands.signals_cli import signals
 from marketbot_assets.commands.store_cli import store
 from marketbot_assets.commands.token_cli import serve, token
 from marketbot_assets.commands.views_cli import VIEW_COMMANDS
 from marketbot_resources import settings
-from marketbot_resources.errors import HomeError, MarketbotError, SetupError
+from marketbot_resources.errors import HomeError, MarketbotError, SetupError, UsageError
 from marketbot_resources.redaction import redacting, redactor
 
 if TYPE_CHECKING:
     from marketbot_assets.commands.sessions import SessionResult
 
 _NO_ROOM = ("disk is full", "disk I/O error", "readonly database")
+NOTIFIERS_SECONDS = 120.0
 _NO_ROOM_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
@@ -58,14 +60,38 @@ def demo(count: int, as_json: bool) -> int:
 @commands.command()
 @click.option("--session", help="The session to run, like 2018-12-24; default: the next one.")
 @click.option("--refetch", is_flag=True, help="Ask the providers again and add versions; no order follows from them.")
+@click.option(
+    "--due", type=click.IntRange(0, 720), metavar="MINUTES", help="All that are due, and one that begins by then."
+)
 @JSON
-def run(session: str | None, refetch: bool, as_json: bool) -> int:
+def run(session: str | None, refetch: bool, due: int | None, as_json: bool) -> int:
     """Run one session: data, decision, verdict, orders, records. A session that has ended is shown, not run again."""
     from marketbot_assets.commands.sessions import choose_session, run_once, run_session
 
+    if due is not None:
+        return _run_due(due, as_json, alone=session is None and not refetch)
     day = choose_session(session)
     writable_home()
     return _show([run_session(day, refetch=True) if refetch else run_once(day)], as_json)
+
+
+def _run_due(minutes: int, as_json: bool, *, alone: bool) -> int:
+    import datetime as dt
+
+    from marketbot_assets.commands.sessions import run_due
+    from marketbot_resources.notifier_process import notifiers_ended
+
+    if not alone:
+        raise UsageError("--due: expected it alone, found a session or --refetch, too; give one of them")
+    writable_home()
+    results = run_due(dt.timedelta(minutes=minutes))
+    notifiers_ended(NOTIFIERS_SECONDS)  # whoever stops the machine next would end them
+    if results:
+        return _show(results, as_json)
+    click.echo(
+        json.dumps({"sessions": []}) if as_json else f"no session is due, and none begins within {minutes} minutes"
+    )
+    return 0
 
 
 @commands.command()
@@ -166,7 +192,21 @@ def witness(state: str, logs: tuple[str, ...], listen: str, name: str, as_json: 
     return serve(state, logs, listen, name, as_json=as_json)
 
 
-for _view in (*VIEW_COMMANDS, backup, restore, mandate, live, llm, alerts, digest, store, token, serve, audit_ui):
+for _view in (
+    *VIEW_COMMANDS,
+    backup,
+    restore,
+    mandate,
+    live,
+    llm,
+    alerts,
+    digest,
+    signals,
+    store,
+    token,
+    serve,
+    audit_ui,
+):
     commands.add_command(_view)
 
 

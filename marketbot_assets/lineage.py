@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
-from marketbot_assets.alert_hooks import TOLD_AFTER, tell_alerts
 from marketbot_assets.change_pages import changed
 from marketbot_assets.checks import schema_check, schema_check_spec, schema_problems
 from marketbot_assets.markdown_text import cell
 from marketbot_assets.next_pages import onward
 from marketbot_assets.partitions import sessions
 from marketbot_assets.rebuild_data import FROM_BODY, ReceivedBody, received_body, received_facts
+from marketbot_assets.signal_hooks import hooks_of
 from marketbot_assets.statements import statement_results, statement_specs
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.ledger.record import Json
@@ -98,7 +98,7 @@ def stage_asset(
             code_version=code_of(stage),
             metadata={"dagster/column_schema": _column_schema(table.columns)},
             check_specs=[schema_check_spec(table), *statement_specs(table.asset)],
-            hooks={tell_alerts} if table.asset in TOLD_AFTER else None,
+            hooks=hooks_of(table.asset),
             description=f"{(description or function.__doc__ or '').strip()}\n\nOne row: {table.row}. Key: {', '.join(table.key)}.",
         )(redacting(resting(function)))
 

@@ -122,6 +122,8 @@ def _of_entry(entry: Entry) -> Iterator[Alert]:
         )
     elif entry.kind == "anchor_failed":
         yield raised("ANCHOR_FAILURE", parts[-1], f"size {parts[0]}", str(body.get("problem", "")))
+    elif entry.kind == "signals_failed":
+        yield raised("SIGNALS_FAILED", "signals", parts[0], str(body.get("reason", "")))
 
 
 def code_of_failure(step: str, reason: str) -> str:

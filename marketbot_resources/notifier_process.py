@@ -4,6 +4,7 @@ import atexit
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -54,3 +55,13 @@ def start_notifier(
         pipe.write(json.dumps(told).encode())
     _started.append(process)
     return process.pid
+
+
+def notifiers_ended(seconds: float) -> bool:
+    """Waits for the notifiers that this process started; False when one still lives after so many seconds."""
+    until = time.monotonic() + seconds
+    for one in list(_started):
+        with suppress(subprocess.TimeoutExpired):
+            one.wait(max(0.0, until - time.monotonic()))
+    _reap()
+    return not _started

@@ -20,6 +20,8 @@ MARKETBOT_LLM_LOCAL_KEY  the key of a local language model that wants one; OPENA
 MARKETBOT_SMTP_USER, MARKETBOT_SMTP_PASSWORD, MARKETBOT_SLACK_WEBHOOK, MARKETBOT_APPRISE_URLS  secrets of the channels of alerts;
                    with _NAME behind them for the channel NAME alone
 MARKETBOT_RELAY    the private address of the relay that all names of the outside resolve to, where there is no other way out
+MARKETBOT_SIGNALS_TABLE  name of a DynamoDB table that is given each session's signals (default: none), MARKETBOT_SIGNALS_CONFIG the
+                   configuration file of AWS with the publisher's own credentials (default: the AWS_ variables)
 MARKETBOT_HEARTBEAT_URL  address of the watcher that is told of each session's end
 MARKETBOT_PAGES_URL  address at which people reach `marketbot serve`: links on asset pages lead there (default: to files)
 MARKETBOT_SECRET_FILES, MARKETBOT_SECRETS_SSM  where secrets stand that are not in the environment: folders, parameters (`secrets`)
@@ -147,7 +149,8 @@ def notifier_variables() -> dict[str, str]:
 
 _DOOR = (  # of the store's bucket: digests are bodies of the store
     *("MARKETBOT_STORE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"),
-    *("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CONFIG_FILE"),
+    *("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
+    *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_PROFILE"),
 )
 
 
@@ -158,6 +161,24 @@ def notifier_environment() -> dict[str, str]:
     return (
         bare_environment() | notifier_variables() | {name: value for name, value in places.items() if value is not None}
     )
+
+
+_SIGNALS_PLACE = ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
+_SIGNALS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE", "AWS_PROFILE")
+
+
+def signals_table() -> str | None:
+    """The table of the latest signals, None when nothing is published."""
+    return _plain("MARKETBOT_SIGNALS_TABLE")
+
+
+def signals_environment() -> dict[str, str]:
+    """The whole environment of the publisher of signals: where AWS is, and its own credentials or those of this environment."""
+    own = _plain("MARKETBOT_SIGNALS_CONFIG")
+    names = (*_SIGNALS_PLACE, "AWS_ENDPOINT_URL_DYNAMODB", *(() if own else _SIGNALS_KEYS))
+    given = {name: found for name in names if (found := _plain(name)) is not None}
+    alone = {"AWS_CONFIG_FILE": own, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
+    return bare_environment() | given | (alone if own else {})
 
 
 def llm_redirect() -> str | None:

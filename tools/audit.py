@@ -6,6 +6,7 @@ secrets     words with the shape of a key, in the tree and in every line that wa
 wide        detect-secrets over the tree against its baseline                              (weekly)
 known holes pip-audit over requirements.lock                                               (weekly)
 parts list  CycloneDX of the environment, to .services/sbom.cdx.json                       (weekly)
+template    cfn-lint and checkov over deploy/aws/template.yaml                             (weekly; `make check` lints)
 
 `--write` writes docs/licences.md and the baseline anew. Exit 0: clean; 1: a finding; 3: none, but something could not be checked.
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import yaml
 from licences import findings_of, table_of
+from template_audit import checked, lint, reasons
 
 ROOT = Path(__file__).parents[1]
 ALLOWED, BASELINE = ROOT / "tools" / "audit_allowed.yaml", ROOT / "tools" / "secrets.baseline"
@@ -56,7 +58,7 @@ def main() -> int:
         tell("secrets", secrets(allowed["fake_secrets"])),
     ]
     if not given.quick:
-        codes += [tell("wide", wide()), known_holes(), parts_list()]
+        codes += [tell("wide", wide()), known_holes(), parts_list(), template()]
     return FOUND if FOUND in codes else max(codes)
 
 
@@ -203,6 +205,17 @@ def parts_list() -> int:
     count = len(json.loads(PARTS.read_text(encoding="utf-8"))["components"])
     print(f"parts list: {count} packages in {PARTS.relative_to(ROOT)}")
     return CLEAN
+
+
+def template() -> int:
+    """The AWS template of every variant."""
+    linter = Path(sys.executable).with_name("cfn-lint")
+    if not linter.exists() or not (AUDIT / "checkov").exists():
+        print("template: NOT CHECKED: expected cfn-lint beside this Python and checkov of tools/audit.lock")
+        return NOT_CHECKED
+    code = tell("template", [*lint(ROOT, linter), *checked(ROOT, AUDIT / "checkov")])
+    print(f"  checkov: {len(reasons(ROOT))} checks are left out, each with its reason in deploy/aws/checkov.yaml")
+    return code
 
 
 if __name__ == "__main__":

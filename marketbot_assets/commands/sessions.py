@@ -5,20 +5,20 @@ providers again and adds versions, never orders). Not here: what `demo` shows (`
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.home import existing_lake, instance, load_mandate
 from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions
-from marketbot_resources.clock import open_clock
+from marketbot_resources.clock import Clock, open_clock
 from marketbot_resources.errors import SessionRefused, UsageError
 from marketbot_resources.governance import admit
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OrderState, utc_text
 from marketbot_resources.processes import myself
 from marketbot_resources.secrets_needed import refuse_without_secrets
-from marketbot_resources.sessions import book_open, check_in_time, end_state, first_failure
+from marketbot_resources.sessions import book_open, check_in_time, cutoff_of, end_state, first_failure
 from marketbot_resources.store.index_opening import has_index
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LAST_ASSET = "proof"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+DUE_MAX = 20
 SENT, DATA, WAITING = "sent", "data", "waiting"
 FAILED_STATUSES = ("SHRINK", "REJECT_ORDER", "REJECT_BATCH", "REDUCE_ONLY", "HALT")
 
@@ -287,4 +288,38 @@ def run_range(
             results.append(run_session(day, data=True) if data else run_once(day))
             if not (results[-1].good or (whatever and results[-1].ended)):
                 break
+    return results
+
+
+def run_due(
+    within: dt.timedelta, *, clock: Clock | None = None, run: Callable[[dt.date], SessionResult] = run_once
+) -> list[SessionResult]:
+    """Runs every session that is due on the live clock, oldest first, and waits for one that begins `within` so much time.
+
+    Ends with nothing more due, or at the first that has no end. `clock`: by default the mandate's. Raises UsageError on the
+    replay clock, where nothing is due, and after the last session of the calendar.
+    """
+    results: list[SessionResult] = []
+    for _ in range(DUE_MAX):
+        mandate, lake = load_mandate(), open_home()
+        told = clock or open_clock(mandate.providers.clock, mandate.schedule)
+        if not told.live:
+            raise UsageError("--due: expected the live clock in the mandate, found replay; name a session: --session D")
+        now = told.now(mandate.calendar.go_live)
+        try:
+            day = live_session(lake, mandate, now)
+        except UsageError:
+            if results:
+                break
+            raise
+        early = decide_at(mandate.schedule, day) - now
+        begun = lake is not None and cutoff_of(lake.ledger, day) is not None
+        if not begun and early > within:
+            break
+        if not begun and early > dt.timedelta(0):
+            told.wait(early.total_seconds())
+            continue
+        results.append(run(day))
+        if not results[-1].ended:
+            break
     return results

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from marketbot_resources.store.index import BlobRow, Index, IndexRow
 from marketbot_resources.store.lake import Lake
 
 HASH = "{:064x}"
+ROOT = Path(__file__).parents[2]
 
 
 def version(n: int, asset: str, part: str, size: int) -> IndexRow:
@@ -124,9 +126,22 @@ def test_the_command_reads_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "list prices" in lines
 
 
+def test_the_tables_of_the_page_are_those_of_the_program() -> None:
+    """docs/costs.md is what `python tools/costs.py` would write; a page without the places for tables is refused."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        import costs  # type: ignore[import-not-found]
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
+    text = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")
+    assert costs.page(text) == text
+    with pytest.raises(ValueError, match="expected the lines"):
+        costs.page("# no table here")
+
+
 def test_the_page_of_costs_is_what_the_prices_give() -> None:
     """docs/costs.md: the month of each variant, worked out here from the file; every price stands on the page."""
-    page = (Path(__file__).parents[2] / "docs" / "costs.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")
     hours, disk, sessions = Decimal(730), 20 * cost.price("ebs_gp3_gb_month"), Decimal(21)
     s3 = cost.price("s3_gb_month") + Decimal("2.520") * cost.price("s3_put_1000")
     rds = hours * cost.price("rds_t4g_micro_hour") + 20 * cost.price("rds_gp3_gb_month")

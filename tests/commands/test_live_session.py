@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from marketbot_assets.cli import unwritable
-from marketbot_assets.commands.sessions import live_session
+from marketbot_assets.commands.sessions import SessionResult, live_session, run_due
 from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.sessions import record_cutoff, record_end
@@ -52,6 +52,85 @@ def test_one_that_ended_is_not_run_again_and_one_that_waits_goes_on(lake: Lake) 
 def test_after_the_last_session_there_is_none() -> None:
     with pytest.raises(UsageError, match="has been run or has passed"):
         live_session(None, MANDATE, dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
+
+
+class Evening:
+    """A clock that a test sets; waiting lets time pass."""
+
+    live = True
+
+    def __init__(self, now: dt.datetime) -> None:
+        self.instant = now
+        self.waited: list[float] = []
+
+    def now(self, session: dt.date) -> dt.datetime:
+        return self.instant
+
+    sending = now
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.instant += dt.timedelta(seconds=seconds)
+
+
+def due(lake: Lake, clock: Evening, minutes: int, state: str = "sent") -> list[tuple[str, dt.datetime]]:
+    """(session, instant of its run) of what `run --due` runs; a run records cutoff and end and takes ten minutes."""
+    ran: list[tuple[str, dt.datetime]] = []
+
+    def run(day: dt.date) -> SessionResult:
+        ran.append((day.isoformat(), clock.instant))
+        if lake.ledger.get("session_cutoff", day.isoformat()) is None:
+            record_cutoff(lake.ledger, day, clock.instant)
+        if state in ("sent", "skipped"):
+            record_end(lake.ledger, day, "skipped", "for this test")  # a sent one wants a store to be done
+        clock.instant += dt.timedelta(minutes=10)
+        return SessionResult(day.isoformat(), state, "", "", 0, 0, None, None, "", None, (), (), {})
+
+    told = run_due(dt.timedelta(minutes=minutes), clock=clock, run=run)
+    assert [one.session for one in told] == [day for day, _ in ran]
+    return ran
+
+
+@pytest.fixture
+def evening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    monkeypatch.setenv("MARKETBOT_HOME", str(tmp_path))
+    return open_lake(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("now", "minutes", "ran", "waited"),
+    [
+        ("13 22:35", 60, ["13 22:45"], 600),  # started ten minutes early: it waits for decide_at, then runs once
+        ("13 22:50", 60, ["13 22:50"], 0),
+        ("13 22:35", 5, [], 0),  # too early to wait: nothing is due
+        ("13 23:16", 60, [], 0),  # after the deadline: the next is tomorrow's
+        ("15 12:00", 60, [], 0),  # a Saturday
+    ],
+)
+def test_what_is_due_is_run_and_nothing_else(
+    now: str, minutes: int, ran: list[str], waited: int, evening: Lake
+) -> None:
+    clock = Evening(at(now))
+    assert due(evening, clock, minutes) == [(THURSDAY.isoformat(), at(one)) for one in ran]
+    assert sum(clock.waited) == waited
+
+
+def test_an_unfinished_session_comes_before_that_of_the_evening(evening: Lake) -> None:
+    """Wednesday's has a cutoff and no end: it is brought to its end first, then Thursday's begins at its time."""
+    record_cutoff(evening.ledger, WEDNESDAY, CUTOFF - dt.timedelta(days=1))
+    ran = due(evening, Evening(at("13 22:20")), 60)
+    assert ran == [(WEDNESDAY.isoformat(), at("13 22:20")), (THURSDAY.isoformat(), at("13 22:45"))]
+
+
+@pytest.mark.parametrize("state", ["failed", "waiting", "not run"])
+def test_one_without_an_end_stops_it(state: str, evening: Lake) -> None:
+    """It would be chosen again for ever."""
+    assert len(due(evening, Evening(at("13 22:50")), 60, state)) == 1
+
+
+def test_on_the_replay_clock_nothing_is_due(evening: Lake) -> None:
+    with pytest.raises(UsageError, match="--due: expected the live clock"):
+        run_due(dt.timedelta(minutes=1))
 
 
 def test_only_a_disk_without_room_is_told_as_one() -> None:

@@ -117,7 +117,9 @@ class Stack:
             resource, attribute = given
             return self.arn(resource) if attribute == "Arn" else f"{resource}.{attribute}"
         if name == "Fn::Sub":
-            return re.sub(r"\$\{([\w:.]+)\}", self._inside, given)
+            text, own = given if isinstance(given, list) else (given, {})
+            told = {key: str(self.value(value)) for key, value in own.items()}
+            return re.sub(r"\$\{([\w:.]+)\}", lambda m: told[m[1]] if m[1] in told else self._inside(m), text)
         if name == "Fn::If":
             return self.value(given[1] if self._condition(given[0]) else given[2])
         if name in ("Fn::Base64", "Fn::GetAZs", "Fn::Select"):

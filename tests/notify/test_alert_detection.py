@@ -83,6 +83,7 @@ PLANTED: dict[str, tuple[list[Entry], SessionRows | None, MachineFacts | None, s
        for code in ("LLM_PROVIDER", "LLM_REFUSED", "LLM_BUDGET", "LLM_MODEL_CHANGED", "LLM_WORKER")},
     "REPLAY_DIFFERS": ([entry("breach", f"replay/{DAY}/abc", why="m")], None, None, "replay"),
     "LEDGER_FAULT": (failed("submissions", "the ledger's head was refused: m"), None, None, "submissions"),
+    "SIGNALS_FAILED": ([entry("signals_failed", f"{DAY}/1", reason="m")], None, None, "signals"),
     "ANCHOR_FAILURE": ([entry("anchor_failed", "000000000012/file", problem="m")], None, None, "file"),
     "DISK_LOW": ([], None, MachineFacts(DAY, free_fraction=0.04), "home"),
     "HEARTBEAT_MISSED": ([], verdict(row("CONTROL", "RC-85", "WARN")), None, "RC-85"),

@@ -3,9 +3,12 @@
     python3 fetch_secrets.py FOLDER     reads /etc/marketbot.conf; needs boto3 and the machine's role
 
 The machine's role can read no secret. It becomes one of four roles in turn, each of which may read its own parameters and no
-other's. Exact names are asked for, never a path. A parameter that does not exist is left out: the process says what it lacks.
+other's. Exact names are asked for, never a path. A parameter that does not exist is left out: the process says what it lacks; but
+without one that NEEDS names nothing is written, and what is written is replaced whole or not at all. What is wrong is one line on
+stderr and exit code 1, so that no unit that requires this one starts.
 `FOLDER/<container>/<process>.env` holds NAME=value lines; `FOLDER/store/credentials.json` what boto3's `credential_process` reads:
-the credentials of the role that trades, for an hour, to be fetched anew before they end.
+the credentials of the role that trades, for an hour, to be fetched anew before they end; `FOLDER/signals` those of the publisher
+of signals, where SIGNALS says on.
 """
 
 import json
@@ -47,25 +50,52 @@ FETCHED = {
 
 
 def main() -> int:
-    """0: every file is written; anything that AWS refuses raises, and the old files stay."""
-    folder, settings = Path(sys.argv[1]), read_settings(Path(os.environ.get("MARKETBOT_CONF", "/etc/marketbot.conf")))
-    sessions = {role: session_of(role, settings) for role in ("ingest", "llm", "oms", "signer")}
-    files = {process: lines(parts, sessions, settings) for process, parts in FETCHED.items()}
-    for process, text in files.items():
-        write(folder / CONTAINER[process] / f"{process}.env", text)
-    told = folder / "store" / "credentials.json"
-    write(told, credentials(sessions["oms"]))
-    write(told.with_name("config"), f"[default]\ncredential_process = cat {told}\n")
+    """0: every file is written; 1: none is, the old ones stay, and one line says why, without any value."""
+    try:
+        folder = Path(sys.argv[1])
+        settings = read_settings(Path(os.environ.get("MARKETBOT_CONF", "/etc/marketbot.conf")))
+        files = fetched(folder, settings)
+    except Missing as error:
+        print(f"fetch_secrets: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:  # what AWS or the disk says: its kind and code, never its text
+        told = getattr(error, "response", {}).get("Error", {}).get("Code") or getattr(error, "strerror", None) or ""
+        print(f"fetch_secrets: nothing was fetched: {type(error).__name__} {told}".rstrip(), file=sys.stderr)
+        return 1
+    for path, text in files.items():
+        write(path, text)
     return 0
 
 
-def read_settings(path: Path) -> dict[str, str]:
+class Missing(Exception):
+    """What is not there, and how to put it there; in one line."""
+
+
+def fetched(folder: Path, settings: "dict[str, str]") -> "dict[Path, str]":
+    """File -> text of everything that the containers are given. Raises Missing, and whatever boto3 raises."""
+    roles = ("ingest", "llm", "oms", "signer", *(("signals",) if settings.get("SIGNALS") == "on" else ()))
+    sessions = {role: session_of(role, settings) for role in roles}
+    values = {process: values_of(parts, sessions, settings) for process, parts in FETCHED.items()}
+    found = {f"{group}/{name}" for own in values.values() for group, name in own}
+    lacking = [name for name in settings.get("NEEDS", "").split(",") if name and name not in found]
+    if lacking:
+        names = ", ".join(f"/marketbot/{settings['STAGE']}/{name}" for name in lacking)
+        raise Missing(f"expected the parameters {names}, found none; put them, then: systemctl start marketbot-secrets")
+    files = {folder / CONTAINER[process] / f"{process}.env": lines(own) for process, own in values.items()}
+    for role, name in (("oms", "store"), *((role, role) for role in roles if role == "signals")):
+        told = folder / name / "credentials.json"
+        files[told] = credentials(sessions[role])
+        files[told.with_name("config")] = f"[default]\ncredential_process = cat {told}\n"
+    return files
+
+
+def read_settings(path: Path) -> "dict[str, str]":
     """NAME=value lines."""
     pairs = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines() if "=" in line)
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def session_of(role: str, settings: dict[str, str]) -> "tuple[boto3.session.Session, dict]":
+def session_of(role: str, settings: "dict[str, str]") -> "tuple[boto3.session.Session, dict]":
     """A session as one of the four roles, and its credentials."""
     name = f"marketbot-{settings['STAGE']}-{role}-{settings['REGION']}"
     arn = f"arn:{settings['PARTITION']}:iam::{settings['ACCOUNT']}:role/{name}"
@@ -75,17 +105,23 @@ def session_of(role: str, settings: dict[str, str]) -> "tuple[boto3.session.Sess
     return session, got
 
 
-def lines(parts, sessions, settings: dict[str, str]) -> str:
-    """The file of one process. Raises ValueError for a value that does not fit into a line."""
+def values_of(parts, sessions, settings: "dict[str, str]") -> "dict[tuple[str, str], str]":
+    """(group, name) -> value of the parameters of one process that exist and are not empty, in order."""
     values = {}
     for role, group, names in parts:
         ssm = sessions[role][0].client("ssm")
         for begin in range(0, len(names), PAGE):
             asked = {f"/marketbot/{settings['STAGE']}/{group}/{name}": name for name in names[begin : begin + PAGE]}
             for one in ssm.get_parameters(Names=list(asked), WithDecryption=True)["Parameters"]:
-                values[asked[one["Name"]]] = one["Value"].strip()
-    if bad := [name for name, value in values.items() if "\n" in value]:
-        raise ValueError(f"expected one line in {', '.join(bad)}")
+                values[group, asked[one["Name"]]] = one["Value"].strip()
+    return {key: value for key, value in values.items() if value}
+
+
+def lines(own: "dict[tuple[str, str], str]") -> str:
+    """The file of one process; of two values of one name the later holds. Raises Missing for one that does not fit into a line."""
+    if bad := [f"{group}/{name}" for (group, name), value in own.items() if len(value.splitlines()) != 1]:
+        raise Missing(f"expected one line in {', '.join(bad)}, found more; put them anew")
+    values = {name: value for (_, name), value in own.items()}
     return "".join(f"{name}={value}\n" for name, value in sorted(values.items()))
 
 

@@ -2,7 +2,7 @@
 # Run once by UserData, as root, on Amazon Linux 2023: swap, a tmpfs for secrets, units. Safe to run again after an upgrade.
 # /etc/marketbot.conf says which variant this is and where the buckets are.
 set -eu
-. /etc/marketbot.conf
+VARIANT=$(sed -n 's/^VARIANT=//p' /etc/marketbot.conf)
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 owner=10001
@@ -13,12 +13,18 @@ if [ ! -e /swapfile ]; then
     swapon /swapfile
 fi
 
+# Kernels from 6.4 on keep a tmpfs out of the swap when asked to; on an older one the swap lies on the encrypted disk.
+noswap=
+probe=$(mktemp -d)
+if mount -t tmpfs -o size=64k,noswap tmpfs "$probe" 2> /dev/null; then umount "$probe" && noswap=,noswap; fi
+rmdir "$probe"
+
 cat > /etc/systemd/system/run-marketbot.mount <<UNIT
 [Mount]
 What=tmpfs
 Where=/run/marketbot
 Type=tmpfs
-Options=size=1M,mode=0700,uid=$owner,gid=$owner,noexec,nosuid,nodev,noswap
+Options=size=1M,mode=0700,uid=$owner,gid=$owner,noexec,nosuid,nodev$noswap
 [Install]
 WantedBy=multi-user.target
 UNIT
@@ -60,5 +66,5 @@ UNIT
 fi
 systemctl daemon-reload
 systemctl enable --now run-marketbot.mount marketbot-secrets.timer
+# Not enabled here: marketbot-batch ends with a machine that is off, so a person enables it once a session by hand went well.
 systemctl start marketbot-secrets.service
-[ "$VARIANT" != c ] || systemctl enable marketbot-batch.service

@@ -21,17 +21,17 @@ SUFFIX, PAGES_MAX, CANCEL_SECONDS, PAUSE_SECONDS, ANSWER_SECONDS = ".txt", 100, 
 ORDERS_MAX, BODY_MAX, HOUR, SATURDAY = 500, 5_000_000, 3600.0, 5
 
 
-def handler(event, context):
+def handler(event, context, environ=os.environ, seconds=CANCEL_SECONDS, pause=PAUSE_SECONDS):
     """One look. Returns what it saw and did; its age is a metric, by CloudWatch's embedded metric format in the log."""
     now = dt.datetime.now(dt.UTC)
-    limit = float(os.environ["HOURS_MAX"])
-    newest = newest_head(boto3.client("s3"), os.environ["ANCHORS"])
+    limit = float(environ["HOURS_MAX"])
+    newest = newest_head(boto3.client("s3"), environ["ANCHORS"])
     age = None if newest is None else weekday_hours(newest, now)
     silent = age is None or not age <= limit
-    tell_metric(now, limit * 2 if age is None else age)
-    done = cancelled() if silent and os.environ.get("CANCEL_ALL") == "on" else None
+    tell_metric(now, limit * 2 if age is None else age, environ["STAGE"])
+    done = cancelled(environ, seconds, pause) if silent and environ.get("CANCEL_ALL") == "on" else None
     if done is not None and (done["cancelled"] or done["problem"]):
-        publish(age, done)
+        publish(age, done, environ["TOPIC"])
     if done is not None and done["problem"]:
         raise RuntimeError(f"dead man: open orders may be left: {done['problem']}")
     return {"age_hours": age, "silent": silent, "cancel": done}
@@ -63,7 +63,7 @@ def weekday_hours(since, until):
     return hours
 
 
-def tell_metric(now, age):
+def tell_metric(now, age, stage):
     """The age as metric HeartbeatAgeHours of namespace marketbot; no right to write metrics is needed."""
     told = {
         "Namespace": "marketbot",
@@ -74,19 +74,19 @@ def tell_metric(now, age):
         json.dumps(
             {
                 "_aws": {"Timestamp": int(now.timestamp() * 1000), "CloudWatchMetrics": [told]},
-                "Stage": os.environ["STAGE"],
+                "Stage": stage,
                 "HeartbeatAgeHours": round(age, 2),
             }
         )
     )
 
 
-def cancelled():
+def cancelled(environ, seconds, pause):
     """Cancels until the broker reports no open order, for at most a minute; how many it asked for, and what went wrong."""
-    asked, problem, until = set(), "", time.monotonic() + CANCEL_SECONDS
+    asked, problem, until = set(), "", time.monotonic() + seconds
     try:
-        headers = broker_headers()
-        base = broker_address(os.environ["STAGE"], os.environ.get("BROKER_URL", ""))
+        headers = broker_headers(environ["STAGE"])
+        base = broker_address(environ["STAGE"], environ.get("BROKER_URL", ""))
     except Exception as error:  # whatever it is: orders may be left, and no key may be said
         return {"cancelled": 0, "problem": f"set-up: {type(error).__name__}"}
     while True:
@@ -102,7 +102,7 @@ def cancelled():
             problem = f"the broker gave no usable answer: {type(error).__name__}"
         if time.monotonic() >= until:
             return {"cancelled": len(asked), "problem": problem}
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause)
 
 
 def broker_address(stage, given):
@@ -110,9 +110,9 @@ def broker_address(stage, given):
     return given if given.startswith("http://127.0.0.1:") else BROKERS[stage]
 
 
-def broker_headers():
+def broker_headers(stage):
     """The switch's own key, from two parameters that no one else may read."""
-    names = [f"/marketbot/{os.environ['STAGE']}/deadman/{name}" for name in KEYS]
+    names = [f"/marketbot/{stage}/deadman/{name}" for name in KEYS]
     found = boto3.client("ssm").get_parameters(Names=names, WithDecryption=True)["Parameters"]
     values = {one["Name"]: one["Value"] for one in found}
     return {name.replace("_", "-"): values[path] for name, path in zip(KEYS, names, strict=True)}
@@ -137,7 +137,7 @@ def answer(base, headers, method, path):
         return refused.code, refused.read(BODY_MAX)
 
 
-def publish(age, done):
+def publish(age, done, topic):
     """Tells people what was cancelled, or that orders may be left."""
     silence = (
         "no head of the ledger at all" if age is None else f"no head of the ledger for {age:.0f} hours of weekdays"
@@ -146,4 +146,4 @@ def publish(age, done):
         f"ORDERS MAY BE LEFT: {done['problem']}. Cancel them at the broker." if done["problem"] else "None is open now."
     )
     text = f"{silence}; {done['cancelled']} open orders were asked to be cancelled. {left}"
-    boto3.client("sns").publish(TopicArn=os.environ["TOPIC"], Subject="marketbot: dead man's switch", Message=text)
+    boto3.client("sns").publish(TopicArn=topic, Subject="marketbot: dead man's switch", Message=text)
