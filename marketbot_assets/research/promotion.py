@@ -101,13 +101,15 @@ def evidence_of(data: bytes) -> Evidence:
 @dataclass(frozen=True, slots=True)
 class Search:
     """All trials of a slot. `count`: from the registry; `variance`: of their ratios per session; `returns`: (T, N) of those over
-    the data of the evidence, None without any; `includes`: whether the specification itself is among them.
+    the data of the evidence, each record once, None without any; `includes`: whether the specification itself is among them;
+    `records`: how many different records the trials left (the same again by other code is none), None: as many as trials.
     """
 
     count: int
     variance: float
     returns: Floats | None
     includes: bool
+    records: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,7 @@ def _least(name: str, value: float, limit: float, unit: str, *, strict: bool = F
 
 
 def _most(name: str, value: float, limit: float, unit: str) -> Hurdle:
-    return Hurdle(
-        name, within(value, limit), f"{value:.4g} {unit}, at most {limit:.4g} allowed"
-    )
+    return Hurdle(name, within(value, limit), f"{value:.4g} {unit}, at most {limit:.4g} allowed")
 
 
 def judge_record(evidence: Evidence, search: Search) -> Decision:
@@ -236,8 +236,8 @@ def _counted(search: Search) -> str:
 
 def _overfitting(search: Search) -> Hurdle:
     name, needed = "overfitting", 2 * max(BLOCKS)
-    if search.count == 1 and search.includes:
-        return Hurdle(name, True, "one trial: nothing was picked")
+    if (search.count if search.records is None else search.records) == 1 and search.includes:
+        return Hurdle(name, True, "one record: nothing was picked")
     if search.returns is None or search.returns.shape[1] < 2 or len(search.returns) < needed:
         return Hurdle(name, False, f"not known: two trials over the same {needed} sessions are needed")
     if not np.isfinite(search.returns).all():

@@ -104,10 +104,27 @@ def noise(trials: int, sessions: int = SESSIONS) -> np.ndarray:
         (Search(2, 0.0, np.column_stack([GOOD.returns, noise(1)]), True), []),
         (Search(2, 0.0, np.column_stack([GOOD.returns, noise(1)])[:23], True), ["overfitting"]),
         (Search(2, 0.0, np.column_stack([GOOD.returns, np.full(SESSIONS, NAN)]), True), ["overfitting"]),
+        (Search(2, 0.0, GOOD.returns[:, None], True, 1), []),
+        (Search(2, 0.0, GOOD.returns[:, None], True, 2), ["overfitting"]),
+        (Search(1, 0.0, None, False, 1), ["trials", "overfitting"]),
         (Search(30, 0.0, noise(30), True), ["overfitting"]),
         (Search(5000, 0.0, np.column_stack([GOOD.returns, noise(3)]), True), ["deflated Sharpe"]),
     ],
-    ids=["none", "not counted", "no variance", "no returns", "own alone", "two", "short", "nan", "noise", "many"],
+    ids=[
+        "none",
+        "not counted",
+        "no variance",
+        "no returns",
+        "own alone",
+        "two",
+        "short",
+        "nan",
+        "same record",
+        "two records",
+        "not its own",
+        "noise",
+        "many",
+    ],
 )
 def test_the_search_behind_a_record(search: Search, hurdles: list[str]) -> None:
     """The count of trials raises the bar; a search that is not known refuses."""
