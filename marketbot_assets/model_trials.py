@@ -21,6 +21,7 @@ from marketbot_resources.model import utc_text
 from marketbot_resources.store.index import BlobRow
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from marketbot_assets.research.promotion import Search
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 KIND = "model_trial"
 ASSET, PROVIDER = "model_registry", "marketbot"
+BACKTEST = "backtest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,27 @@ def record_trial(
     }
     key = f"{slot}/{hashlib.sha256(canonical_bytes(body)).hexdigest()}"
     return lake.ledger.append(KIND, key, body).added
+
+
+def record_backtest(
+    lake: "Lake",
+    frame: "pd.DataFrame",
+    bodies: Sequence[str],
+    *,
+    mandate_sha256: str,
+    code_version: str,
+    at: dt.datetime,
+) -> bool:
+    """Counts a backtest among the trials of slot `backtest`: its specification is the mandate, its data the bodies behind it.
+
+    `frame`: BACKTEST rows; returns follow from `nav`, the first row's is 0.
+    """
+    nav = frame["nav"].to_numpy(dtype=np.float64)
+    returns = np.concatenate([[0.0], nav[1:] / nav[:-1] - 1.0]) if len(nav) else nav
+    data = hashlib.sha256(canonical_bytes([str(frame["session"].iloc[0]), *sorted(set(bodies))])).hexdigest()
+    return record_trial(
+        lake, BACKTEST, spec_sha256=mandate_sha256, data_sha256=data, code_version=code_version, returns=returns, at=at
+    )
 
 
 def _entries(ledger: Ledger, slot: str) -> list[Entry]:
