@@ -145,7 +145,7 @@ def search(lake: "Lake", slot: str, *, spec_sha256: str, data_sha256: str) -> "S
 
     Raises StoreError when a file of returns is missing or altered.
     """
-    from marketbot_assets.research.promotion import Search
+    from marketbot_assets.research.promotion import searched
     from marketbot_assets.research.sharpe_statistics import variance_of_trials
 
     known = trials(lake.ledger, slot)
@@ -155,10 +155,10 @@ def search(lake: "Lake", slot: str, *, spec_sha256: str, data_sha256: str) -> "S
         [] if not own else [t for t in known if t.data_sha256 == data_sha256 and t.observations == own[-1].observations]
     )
     columns = _columns(lake, list(dict.fromkeys(trial.returns for trial in same if trial.returns)))
-    return Search(
-        count=len(known),
-        variance=variance_of_trials(ratios),
-        returns=np.column_stack(columns) if columns else None,
+    return searched(
+        len(known),
+        variance_of_trials(ratios),
+        np.column_stack(columns) if columns else None,
         includes=bool(own),
         records=len({trial.returns or f"unknown {trial.number}" for trial in known}),
     )

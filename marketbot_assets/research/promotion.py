@@ -100,16 +100,24 @@ def evidence_of(data: bytes) -> Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """All trials of a slot. `count`: from the registry; `variance`: of their ratios per session; `returns`: (T, N) of those over
-    the data of the evidence, each record once, None without any; `includes`: whether the specification itself is among them;
-    `records`: how many different records the trials left (the same again by other code is none), None: as many as trials.
+    """All trials of a slot. `count`: from the registry; `variance`: of their ratios per session; `overfitting`: probability of it
+    among those over the data of the evidence, NaN when it is not known; `includes`: whether the specification itself is among
+    them; `records`: how many different records the trials left: the same again by newer code is no other one.
     """
 
     count: int
     variance: float
-    returns: Floats | None
+    overfitting: float
     includes: bool
-    records: int | None = None
+    records: int
+
+
+def searched(count: int, variance: float, returns: Floats | None, *, includes: bool, records: int) -> Search:
+    """A search from (T, N) returns of its trials over the data of the evidence, each record once; None without any."""
+    known = returns is not None and returns.shape[1] > 1 and len(returns) >= 2 * max(BLOCKS)
+    whole = returns is not None and known and bool(np.isfinite(returns).all())
+    probability = median_overfitting(returns) if whole and returns is not None else math.nan
+    return Search(count, variance, probability, includes, records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,15 +243,13 @@ def _counted(search: Search) -> str:
 
 
 def _overfitting(search: Search) -> Hurdle:
-    name, needed = "overfitting", 2 * max(BLOCKS)
-    if (search.count if search.records is None else search.records) == 1 and search.includes:
-        return Hurdle(name, True, "one record: nothing was picked")
-    if search.returns is None or search.returns.shape[1] < 2 or len(search.returns) < needed:
-        return Hurdle(name, False, f"not known: two trials over the same {needed} sessions are needed")
-    if not np.isfinite(search.returns).all():
-        return Hurdle(name, False, "not known: a trial's return is not finite")
+    if search.records == 1 and search.includes:
+        return Hurdle("overfitting", True, "one record: nothing was picked")
+    if not math.isfinite(search.overfitting):
+        needed = 2 * max(BLOCKS)
+        return Hurdle("overfitting", False, f"not known: two records over the same {needed} sessions are needed")
     unit = "probability (median over numbers of blocks)"
-    return _most(name, median_overfitting(search.returns), OVERFITTING_MAX, unit)
+    return _most("overfitting", search.overfitting, OVERFITTING_MAX, unit)
 
 
 def _paths(evidence: Evidence) -> Hurdle:

@@ -12,11 +12,11 @@ from marketbot_assets.research import null_tests as null
 from marketbot_assets.research.promotion import (
     Decision,
     Evidence,
-    Search,
     Shadow,
     evidence_of,
     judge_record,
     judge_shadow,
+    searched,
     shadow_of,
 )
 from marketbot_assets.research.sharpe_statistics import moments, per_year
@@ -33,7 +33,7 @@ def record(ratio_per_year: float, seed: int = 3, sessions: int = SESSIONS) -> np
 
 
 GOOD = Evidence("a" * 64, "d" * 64, record(2.0), record(1.5), np.full(5, 1.8), 0.8, 800, 1000, 0.1, False)
-ONE = Search(1, 0.0, None, True)
+ONE = searched(1, 0.0, None, includes=True, records=1)
 SHADOW = Shadow(record(1.0, 4, 80), record(1.0, 4, 80) + record(0.0, 5, 80) / 10)
 
 
@@ -96,19 +96,19 @@ def noise(trials: int, sessions: int = SESSIONS) -> np.ndarray:
 @pytest.mark.parametrize(
     ("search", "hurdles"),
     [
-        (Search(0, NAN, None, False), ["trials", "deflated Sharpe", "length", "overfitting"]),
-        (Search(1, 0.0, None, False), ["trials", "overfitting"]),
-        (Search(2, NAN, None, True), ["deflated Sharpe", "overfitting"]),
-        (Search(2, 0.0, None, True), ["overfitting"]),
-        (Search(2, 0.0, np.column_stack([GOOD.returns]), True), ["overfitting"]),
-        (Search(2, 0.0, np.column_stack([GOOD.returns, noise(1)]), True), []),
-        (Search(2, 0.0, np.column_stack([GOOD.returns, noise(1)])[:23], True), ["overfitting"]),
-        (Search(2, 0.0, np.column_stack([GOOD.returns, np.full(SESSIONS, NAN)]), True), ["overfitting"]),
-        (Search(2, 0.0, GOOD.returns[:, None], True, 1), []),
-        (Search(2, 0.0, GOOD.returns[:, None], True, 2), ["overfitting"]),
-        (Search(1, 0.0, None, False, 1), ["trials", "overfitting"]),
-        (Search(30, 0.0, noise(30), True), ["overfitting"]),
-        (Search(5000, 0.0, np.column_stack([GOOD.returns, noise(3)]), True), ["deflated Sharpe"]),
+        ((0, NAN, None, False), ["trials", "deflated Sharpe", "length", "overfitting"]),
+        ((1, 0.0, None, False), ["trials", "overfitting"]),
+        ((2, NAN, None, True), ["deflated Sharpe", "overfitting"]),
+        ((2, 0.0, None, True), ["overfitting"]),
+        ((2, 0.0, np.column_stack([GOOD.returns]), True), ["overfitting"]),
+        ((2, 0.0, np.column_stack([GOOD.returns, noise(1)]), True), []),
+        ((2, 0.0, np.column_stack([GOOD.returns, noise(1)])[:23], True), ["overfitting"]),
+        ((2, 0.0, np.column_stack([GOOD.returns, np.full(SESSIONS, NAN)]), True), ["overfitting"]),
+        ((2, 0.0, GOOD.returns[:, None], True, 1), []),
+        ((2, 0.0, GOOD.returns[:, None], True, 2), ["overfitting"]),
+        ((1, 0.0, None, False, 1), ["trials", "overfitting"]),
+        ((30, 0.0, noise(30), True), ["overfitting"]),
+        ((5000, 0.0, np.column_stack([GOOD.returns, noise(3)]), True), ["deflated Sharpe"]),
     ],
     ids=[
         "none",
@@ -126,9 +126,13 @@ def noise(trials: int, sessions: int = SESSIONS) -> np.ndarray:
         "many",
     ],
 )
-def test_the_search_behind_a_record(search: Search, hurdles: list[str]) -> None:
+def test_the_search_behind_a_record(
+    search: tuple[int, float, np.ndarray | None, bool, int], hurdles: list[str]
+) -> None:
     """The count of trials raises the bar; a search that is not known refuses."""
-    found = failed(judge_record(GOOD, search))
+    count, variance, returns, includes, *records = search
+    made = searched(count, variance, returns, includes=includes, records=records[0] if records else count)
+    found = failed(judge_record(GOOD, made))
     assert [name for name in found if name != "length"] == [name for name in hurdles if name != "length"]
     assert "length" not in hurdles or "length" in found
 
@@ -137,7 +141,9 @@ def test_trials_that_hardly_differ_set_no_lower_bar() -> None:
     """A hundred near copies vary by nothing: the variance of worthless records, 1 / (T - 1), takes its place."""
     bar = math.sqrt(1 / (SESSIONS - 1)) * 2.530602668  # expected maximum of a hundred, by the paper's formula
     strong = (2.0 / math.sqrt(252) - bar) * math.sqrt(SESSIONS - 1)
-    decision = judge_record(GOOD, Search(100, 1e-9, np.column_stack([GOOD.returns, noise(3)]), True))
+    decision = judge_record(
+        GOOD, searched(100, 1e-9, np.column_stack([GOOD.returns, noise(3)]), includes=True, records=100)
+    )
     told = next(hurdle for hurdle in decision.tests if hurdle.name == "deflated Sharpe")
     assert told.passed is (strong > 1.6449) is False
 
