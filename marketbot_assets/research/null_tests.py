@@ -5,6 +5,7 @@ dollar-neutral with gross 1, weights by rank. Not here: what it earns (`signal_t
 """
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -48,9 +49,10 @@ def sharpe_interval(observations: int, confidence: float) -> float:
     return NormalDist().inv_cdf(0.5 + confidence / 2.0) * math.sqrt(SESSIONS_PER_YEAR / observations)
 
 
+@lru_cache(maxsize=1)
 def stationary_rows(seed: int, observations: int, block: float, draws: int) -> NDArray[np.int64]:
     """(draws, observations) row numbers of the stationary bootstrap: blocks of geometric length with mean `block`, wrapped round
-    (Politis and Romano 1994).
+    (Politis and Romano 1994). The newest answer is kept, and may not be written to.
     """
     if not block >= 1.0:
         raise ValueError(f"bootstrap: expected blocks of at least 1, found {block}")
@@ -60,7 +62,9 @@ def stationary_rows(seed: int, observations: int, block: float, draws: int) -> N
     starts = chance.integers(0, observations, (draws, observations))
     place = np.arange(observations)
     begun = np.maximum.accumulate(np.where(begins, place, 0), axis=1)
-    return np.asarray((np.take_along_axis(starts, begun, axis=1) + place - begun) % observations, dtype=np.int64)
+    rows = np.asarray((np.take_along_axis(starts, begun, axis=1) + place - begun) % observations, dtype=np.int64)
+    rows.flags.writeable = False
+    return rows
 
 
 def block_of(observations: int) -> float:

@@ -1,13 +1,12 @@
 """From a signal to evidence: its direction learnt on the past alone, its record out of sample, paths, intervals, null tests. Pure.
 
-The model is the smallest there is: the sign of the signal's mean rank correlation with the next returns, fitted on training rows,
-a book by rank, an interval for the book's next return. Random signals, planted ones and later the forecasts pass the same gate.
+The model is the smallest there is: the sign of what the signal's book of ranks earned on the training rows, and an interval for the
+book's next return from the quantiles of those. Random signals, planted ones and later the forecasts pass the same gate.
 Not here: the gate (`promotion`), what a trial leaves in the ledger (`model_trials`).
 """
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +71,13 @@ def evaluate(
     book, rows = book_of(scores, returns), len(returns)
     embargo, first = embargo_of(rows), max(2, round(rows * FIRST_SHARE))
     sign, low, high = (np.zeros(rows) for _ in range(3))
-    width = NormalDist().inv_cdf(0.5 + INTERVAL_LEVEL / 2.0)
     for split in walk_forward(rows, first, REFIT_ROWS, horizon, embargo):
         past = book.earned[split.train]
         sign[split.test] = way = direction(past)
-        middle, spread = (way * float(past.mean()), float(past.std(ddof=1))) if len(past) > 1 else (math.nan, math.nan)
-        low[split.test], high[split.test] = middle - width * spread, middle + width * spread
+        tail = (1.0 - INTERVAL_LEVEL) / 2.0
+        low[split.test], high[split.test] = (
+            np.quantile(way * past, (tail, 1.0 - tail)) if len(past) else (math.nan, math.nan)
+        )
     outcome = (sign * book.earned)[first:]
     inside = (low[first:] <= outcome) & (outcome <= high[first:])
     return Evidence(
