@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from marketbot_assets.insight.model_card import canonical_bytes
+from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.errors import LedgerError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry, Json
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from marketbot_assets.research.promotion import Search
+    from marketbot_resources.mandate import Mandate
     from marketbot_resources.store.lake import Lake
 
 KIND = "model_trial"
@@ -93,23 +95,22 @@ def record_trial(
 
 
 def record_backtest(
-    lake: "Lake",
-    frame: "pd.DataFrame",
-    bodies: Sequence[str],
-    *,
-    mandate_sha256: str,
-    code_version: str,
-    at: dt.datetime,
+    lake: "Lake", frame: "pd.DataFrame", bodies: Sequence[str], mandate: "Mandate", *, code_version: str
 ) -> bool:
     """Counts a backtest among the trials of slot `backtest`: its specification is the mandate, its data the bodies behind it.
 
     `frame`: BACKTEST rows; returns follow from `nav`, the first row's is 0.
     """
     nav = frame["nav"].to_numpy(dtype=np.float64)
-    returns = np.concatenate([[0.0], nav[1:] / nav[:-1] - 1.0]) if len(nav) else nav
     data = hashlib.sha256(canonical_bytes([str(frame["session"].iloc[0]), *sorted(set(bodies))])).hexdigest()
     return record_trial(
-        lake, BACKTEST, spec_sha256=mandate_sha256, data_sha256=data, code_version=code_version, returns=returns, at=at
+        lake,
+        BACKTEST,
+        spec_sha256=mandate.sha256,
+        data_sha256=data,
+        code_version=code_version,
+        returns=np.concatenate([[0.0], nav[1:] / nav[:-1] - 1.0]),
+        at=computed_cutoff(mandate.schedule, frame["session"].iloc[-1].date()),
     )
 
 

@@ -52,14 +52,12 @@ def backtest(
     """Every session of a past range as the same functions decide it, from cash, filled by the paper broker's rules."""
     from marketbot_assets.backtest import play
     from marketbot_assets.model_trials import record_backtest
-    from marketbot_resources.calendars import computed_cutoff
     from marketbot_resources.store.resource import session_from_key
 
     first, last = session_from_key(config.first), session_from_key(config.last)
     mandate = mandate_file.load()
     frame, blobs = play(context, store, ports, mandate, first, last)
-    until, code = computed_cutoff(mandate.schedule, last), code_of(STAGE)
-    record_backtest(store.lake, frame, blobs, mandate_sha256=mandate.sha256, code_version=code, at=until)
+    record_backtest(store.lake, frame, blobs, mandate, code_version=code_of(STAGE))
     facts: dict[str, Json] = {"mandate_content_sha256": mandate.sha256, "first": config.first, "last": config.last}
     return materialized(context, store, frame, schema.BACKTEST, blobs=blobs, facts=facts, shows=pages.backtest(frame))
 

@@ -16,9 +16,11 @@ from marketbot_assets.insight.model_card import Fit, ModelCard, ModelSpec
 from marketbot_assets.model_registry import KIND, ModelRegistry
 from marketbot_assets.model_trials import BACKTEST, record_backtest, trials
 from marketbot_assets.research.promotion import Evidence, Shadow
+from marketbot_resources.mandate import parse_mandate
 from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.objects import blob_key
 
+MANDATE = Path(__file__).parents[2] / "mandate.yaml"
 DAY, AT = dt.date(2018, 12, 3), dt.datetime(2018, 12, 3, 22, tzinfo=dt.UTC)
 GOOD_SPEC = ModelSpec("ridge", ("momentum_12_1",), {"penalty": 320.0}, {"horizon_sessions": 21})
 POOR_SPEC = replace(GOOD_SPEC, family="lasso")
@@ -130,11 +132,12 @@ def test_backtests_are_counted(lake: Lake, marketbot: Command) -> None:
     """Each once: NAV 100, 101, 99.99 returns 0, 1 %, -1 %; another mandate, or a range that begins elsewhere, is one more."""
     sessions = pd.to_datetime(["2018-10-01", "2018-10-02", "2018-10-03", "2018-10-04"])
     frame = pd.DataFrame({"session": sessions, "nav": [100.0, 101.0, 99.99, 99.99]})
-    known = {"code_version": "c", "at": AT}
-    assert record_backtest(lake, frame, ["b", "a"], mandate_sha256="m", **known)  # type: ignore[arg-type]
-    assert not record_backtest(lake, frame, ["a", "b", "a"], mandate_sha256="m", **known)  # type: ignore[arg-type]
-    assert record_backtest(lake, frame, ["a", "b"], mandate_sha256="n", **known)  # type: ignore[arg-type]
-    assert record_backtest(lake, frame[1:], ["a", "b"], mandate_sha256="m", **known)  # type: ignore[arg-type]
+    text = MANDATE.read_text(encoding="utf-8")
+    mine, other = parse_mandate(text), parse_mandate(text.replace("risk_aversion: 5.0", "risk_aversion: 6.0"))
+    assert record_backtest(lake, frame, ["b", "a"], mine, code_version="c")
+    assert not record_backtest(lake, frame, ["a", "b", "a"], mine, code_version="c")
+    assert record_backtest(lake, frame, ["a", "b"], other, code_version="c")
+    assert record_backtest(lake, frame[1:], ["a", "b"], mine, code_version="c")
     first = trials(lake.ledger, BACKTEST)[0]
     returns = np.array([0.0, 0.01, -0.01, 0.0])
     assert first.observations == 4

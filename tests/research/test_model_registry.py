@@ -21,12 +21,15 @@ from marketbot_assets.insight.model_states import State, What
 from marketbot_assets.model_registry import KIND, ModelRegistry, slots, state_of
 from marketbot_assets.model_trials import KIND as TRIAL
 from marketbot_assets.model_trials import record_trial, search, trials
+from marketbot_assets.operations import model_state
 from marketbot_assets.research.overfitting import median_overfitting
 from marketbot_resources.errors import LedgerError, StoreError, UsageError
 from marketbot_resources.ledger.examine import examine
+from marketbot_resources.mandate import Mandate
 from marketbot_resources.store.inspection import named
 from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.objects import blob_key
+from marketbot_resources.store.reader import Reader
 
 ROOT = Path(__file__).parents[2]
 DAY, AT = writer.DAY, writer.AT
@@ -249,6 +252,22 @@ def test_evidence_that_was_altered_promotes_nothing(registry: ModelRegistry) -> 
             registry.promote(A.sha256, DAY)
         path.write_bytes(body)
     assert registry.decide(A.sha256)[0] is State.SHADOW
+
+
+def test_the_verdict_sees_what_stood_before_its_batch_was_frozen(registry: ModelRegistry, mandate: Mandate) -> None:
+    """RC-88: unregistered, then what the registry said; what came after the freezing is no fact of that decision."""
+    lake, read = registry.lake, Reader(registry.lake, DAY, allowed=())
+    assert model_state(read, lake.ledger, mandate, A.sha256) == "unregistered"
+    registry.register(A, DAY)
+    assert model_state(read, lake.ledger, mandate, A.sha256) == "candidate"
+    crown(registry, A)
+    assert model_state(read, lake.ledger, mandate, A.sha256) == "champion"
+    lake.ledger.append("batch_frozen", f"{mandate.account.id}/{DAY.isoformat()}/1", {"orders": []})
+    registry.retire(A.sha256, DAY, "no longer")
+    assert model_state(read, lake.ledger, mandate, A.sha256) == "champion"
+    after = Reader(lake, DAY + dt.timedelta(1), allowed=())
+    assert model_state(after, lake.ledger, mandate, A.sha256) == "retired"
+    assert model_state(after, lake.ledger, mandate, B.sha256) == "unregistered"
 
 
 def test_events_that_do_not_follow_from_each_other_are_a_fault(registry: ModelRegistry) -> None:
