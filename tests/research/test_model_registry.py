@@ -4,7 +4,7 @@ import datetime as dt
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,8 @@ from marketbot_assets.operations import model_state
 from marketbot_assets.research.overfitting import median_overfitting
 from marketbot_resources.errors import LedgerError, StoreError, UsageError
 from marketbot_resources.ledger.examine import examine
+from marketbot_resources.ledger.record import Fence, Json, Receipt
+from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.store.inspection import named
 from marketbot_resources.store.lake import Lake
@@ -94,8 +96,9 @@ def test_the_search_is_what_the_ledger_says(lake: Lake) -> None:
     ratios = [c.mean() / c.std(ddof=1) for c in (*returns.T, returns[:50, 0])]
     assert found.variance == pytest.approx(np.var(ratios, ddof=1))
     assert not search(lake, "s", spec_sha256="1", data_sha256="e").includes
-    record_trial(lake, "s", spec_sha256="1", data_sha256="d", code_version="newer", returns=returns[:, 1], at=AT)
+    record_trial(lake, "s", spec_sha256="0", data_sha256="d", code_version="newer", returns=returns[:, 0], at=AT)
     again = search(lake, "s", spec_sha256="1", data_sha256="d")
+    assert median_overfitting(np.column_stack([returns, returns[:, 0]])) != median_overfitting(returns)
     assert (again.count, found.records, again.records) == (6, 5, 5)
     assert again.overfitting == found.overfitting, "the same record by newer code is a trial, and nothing to pick from"
     assert search(lake, "none", spec_sha256="1", data_sha256="d").count == 0
@@ -299,6 +302,39 @@ def test_writers_at_once_lose_nothing(registry: ModelRegistry) -> None:
     assert [event.number for event in registry.events()] == list(range(1, 14))
     stored = {name for name, _ in registry.state().standings[A.sha256].fits}
     assert stored == {writer.fit_number(number).sha256 for number in range(12)}
+
+
+class Raced(SqliteLedger):
+    """A ledger in which another process is always quicker, once: it appends `first` before what it is asked to append."""
+
+    first: Callable[[], object] | None = None
+
+    def append(self, kind: str, key: str, body: Mapping[str, Json], fence: Fence | None = None) -> Receipt:
+        quicker, self.first = self.first, None
+        if quicker is not None and kind == KIND:
+            quicker()
+        return super().append(kind, key, body, fence)
+
+
+def test_a_number_that_another_process_took_is_decided_again(registry: ModelRegistry) -> None:
+    """Both fits stand there; a move that the other one made already is not made twice; one that it forbids is refused."""
+    registry.register(A, DAY)
+    registry.submit(evidence(A), code_version="c", session=DAY, at=AT)
+    other, slow = ModelRegistry(Lake(registry.lake.home), writer.SLOT), Raced(registry.lake.home / "ledger.sqlite")
+    registry.lake.ledger = slow
+    slow.first = lambda: other.record_fit(writer.fit_number(1), YES, session=DAY, at=AT)
+    registry.record_fit(writer.fit_number(2), YES, session=DAY, at=AT)
+    assert [name for name, _ in registry.state().standings[A.sha256].fits] == [
+        writer.fit_number(n).sha256 for n in (1, 2)
+    ]
+    slow.first = lambda: other.retire(A.sha256, DAY, "no")
+    with pytest.raises(UsageError, match="retired does not become shadow"):
+        registry.promote(A.sha256, DAY)
+    slow.first = None
+    numbers = len(registry.events())
+    slow.first = lambda: other.retire(A.sha256, DAY, "no")
+    registry.retire(A.sha256, DAY, "me too")
+    assert len(registry.events()) == numbers
 
 
 def survives(home: Path, kills: int, seed: int) -> str:
