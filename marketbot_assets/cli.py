@@ -21,6 +21,7 @@ from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.live_cli import live
 from marketbot_assets.commands.llm_cli import llm
 from marketbot_assets.commands.mandate_cli import mandate
+from marketbot_assets.commands.models_cli import models
 from marketbot_assets.commands.signals_cli import signals
 from marketbot_assets.commands.store_cli import store
 from marketbot_assets.commands.token_cli import serve, token
@@ -199,6 +200,7 @@ for _view in (
     mandate,
     live,
     llm,
+    models,
     alerts,
     digest,
     signals,

@@ -111,7 +111,17 @@ def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
         llm=(0, 0) if mandate.llm is None else counted(read.read("llm_answers")),
         alerts_unheard=alerts_unheard(read, ledger, mandate),
         beats_unheard=beats_unheard(read, ledger, mandate),
+        model_state=model_state(read, ledger, mandate, model.spec_sha256),
     )
+
+
+def model_state(read: Reader, ledger: Ledger, mandate: Mandate, spec_sha256: str) -> str:
+    """Where the registry had the specification in force before the batch was frozen (RC-88)."""
+    from marketbot_assets.model_registry import KIND, RETURN_MODEL, state_of
+    from marketbot_assets.risk.operation_facts import UNREGISTERED
+
+    entries = _before_freezing(read, ledger, mandate, ledger.entries(KIND, f"{RETURN_MODEL}/"))
+    return state_of(entries, spec_sha256) or UNREGISTERED
 
 
 def alerts_unheard(read: Reader, ledger: Ledger, mandate: Mandate) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from marketbot_assets import pages, rebuild_data
-from marketbot_assets.lineage import materialized, stage_asset, stored
+from marketbot_assets.lineage import code_of, materialized, stage_asset, stored
 from marketbot_assets.research import schema
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.store.index import STATIC
@@ -51,11 +51,13 @@ def backtest(
 ) -> dg.MaterializeResult:
     """Every session of a past range as the same functions decide it, from cash, filled by the paper broker's rules."""
     from marketbot_assets.backtest import play
+    from marketbot_assets.model_trials import record_backtest
     from marketbot_resources.store.resource import session_from_key
 
     first, last = session_from_key(config.first), session_from_key(config.last)
     mandate = mandate_file.load()
     frame, blobs = play(context, store, ports, mandate, first, last)
+    record_backtest(store.lake, frame, blobs, mandate, code_version=code_of(STAGE))
     facts: dict[str, Json] = {"mandate_content_sha256": mandate.sha256, "first": config.first, "last": config.last}
     return materialized(context, store, frame, schema.BACKTEST, blobs=blobs, facts=facts, shows=pages.backtest(frame))
 

@@ -17,7 +17,7 @@ from marketbot_assets.book.fills import is_bust
 from marketbot_assets.book.roll import Held
 from marketbot_assets.book.schema import BREAK, CASH, EVENT
 from marketbot_assets.risk.feature_drift import feature_drift
-from marketbot_assets.risk.operation_facts import Breach, FillQuality, OperationFacts, TradeCost
+from marketbot_assets.risk.operation_facts import UNREGISTERED, Breach, FillQuality, OperationFacts, TradeCost
 from marketbot_resources.calendars import close_at, next_open, session_at
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import SPLIT
@@ -276,6 +276,7 @@ class Sources:
     llm: tuple[int, int] = (0, 0)
     alerts_unheard: tuple[str, ...] = ()
     beats_unheard: tuple[str, ...] = ()
+    model_state: str = UNREGISTERED
 
 
 def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_spec: str) -> OperationFacts:
@@ -316,4 +317,5 @@ def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_sp
         alerts_unheard=known.alerts_unheard,
         watched=mandate.notification is not None and mandate.notification.heartbeat is not None,
         beats_unheard=known.beats_unheard,
+        model_state=known.model_state,
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from marketbot_resources.model import PAPER
 
+UNREGISTERED, CHAMPION = "unregistered", "champion"
+
 
 @dataclass(frozen=True, slots=True)
 class Breach:
@@ -86,7 +88,7 @@ class OperationFacts:
     `drift_sessions`: how many sessions it is compared with. `llm_answers`, `llm_refused`: answers of language models in this run,
     and those that the gate refused. `alert_channels`: channels of the mandate; `alerts_unheard`: alerts of sessions before that
     none of them acknowledged; `watched`: whether a watcher outside is told of ends; `beats_unheard`: the session of whose end it
-    did not hear.
+    did not hear. `model_state`: where the registry has the specification in force, or that it does not know it.
     """
 
     session: dt.date
@@ -119,3 +121,4 @@ class OperationFacts:
     alerts_unheard: tuple[str, ...] = ()
     watched: bool = False
     beats_unheard: tuple[str, ...] = ()
+    model_state: str = UNREGISTERED

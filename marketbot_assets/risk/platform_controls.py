@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from marketbot_assets.risk.control import ControlResult, Rule, within
 from marketbot_assets.risk.feature_drift import has_drifted
+from marketbot_assets.risk.operation_facts import CHAMPION, UNREGISTERED
 from marketbot_assets.risk.post_trade_controls import SHOWN, finite, operations_of, whole
 from marketbot_assets.risk.projection import Projection, members
 from marketbot_resources.model import PAPER, Status
@@ -49,7 +50,7 @@ MODEL = Rule(
     "model gate",
     Status.REDUCE_ONLY,
     "models not as specified",
-    formula="specification in force = the mandate's, its scores all among the features",
+    formula="specification in force = the mandate's, its scores all among the features; champion, where the registry knows it",
     answers="SR 26-2 (inventory); RTS 6 Art. 8",
 )
 DRIFT = Rule(
@@ -139,7 +140,10 @@ def heartbeat(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def model_gate(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-88: the model in force is the one that the mandate specifies, and every score that it reads is there; else no buys."""
+    """RC-88: the model in force is the one that the mandate specifies, and every score that it reads is there; else no buys.
+
+    A specification that the model registry knows must be its champion: a candidate, a shadow or a retired one buys nothing.
+    """
     facts = operations_of(p)
     same = (
         isinstance(facts.model_spec, str)
@@ -148,12 +152,14 @@ def model_gate(p: Projection) -> tuple[ControlResult, ...]:
     )
     scores, wanted = tuple(members(facts.model_scores)), tuple(sorted(p.mandate.portfolio.score_weights))
     missing = sorted({*wanted, *scores} - set(members(facts.features)))
-    good = same and scores == wanted and not missing
+    approved = facts.model_state in (UNREGISTERED, CHAMPION)
+    good = same and approved and scores == wanted and not missing
     text = (
         ""
         if good
         else f"specification {facts.model_spec!s:.12} with scores {', '.join(map(str, scores))}; expected "
-        f"{facts.mandate_spec!s:.12} with {', '.join(wanted)}; not among the features: {', '.join(missing) or 'none'}"
+        f"{facts.mandate_spec!s:.12} with {', '.join(wanted)}; not among the features: {', '.join(missing) or 'none'}; "
+        f"registry: {facts.model_state!s:.12}"
     )
     ids = () if good else p.increasing_ids
     status = Status.PASS if good else MODEL.fail if ids else Status.WARN

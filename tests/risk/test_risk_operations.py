@@ -93,6 +93,7 @@ FIRES: tuple[tuple[str, Status, dict[str, object]], ...] = (
     ("RC-88", Status.REDUCE_ONLY, {"model_spec": "b" * 64}),
     ("RC-88", Status.REDUCE_ONLY, {"model_scores": ("momentum_12_1",)}),
     ("RC-88", Status.REDUCE_ONLY, {"features": ("instrument", "momentum_12_1")}),
+    *(("RC-88", Status.REDUCE_ONLY, {"model_state": state}) for state in ("candidate", "shadow", "retired", "?", None)),
     ("RC-89", Status.WARN, {"drift": (FeatureDrift("momentum_12_1", 0.05, 0.0009),)}),
     ("RC-90", Status.HALT, {"refused_in_a_row": 3, "refused": 3, "sent": 100}),
     ("RC-90", Status.HALT, {"refused_in_a_row": 1, "refused": 1, "sent": 4}),
