@@ -82,7 +82,10 @@ class ModelRegistry:
         )
 
     def submit(self, evidence: "Evidence", *, code_version: str, session: dt.date, at: dt.datetime) -> None:
-        """Counts a registered specification's trial, then keeps its evidence. `at`: instant, for the files' description."""
+        """Counts a registered specification's trial, then keeps its evidence. `at`: instant, for the files' description.
+
+        Raises ValueError for evidence with a number that is not finite, after it was counted.
+        """
         self._known(evidence.spec_sha256)
         record_trial(
             self.lake,

@@ -22,6 +22,7 @@ NAN = math.nan
 EULER = 0.5772156649015329
 NORMAL = NormalDist()
 OBSERVATIONS_MIN = 3
+ROUNDING = 1e-12
 LINKED = 0.5  # trials whose average correlation within a cluster is above this are one
 
 
@@ -38,21 +39,22 @@ class Moments:
 
 
 def moments(returns: Floats) -> Moments:
-    """Moments of (n,) simple returns; NaN with fewer than three, with one that is not finite, or without any variation."""
+    """Moments of (n,) simple returns; NaN below three, with one that is not finite, or when they differ by rounding alone."""
     n = len(returns)
-    if n < OBSERVATIONS_MIN or not np.isfinite(returns).all() or float(np.ptp(returns)) == 0.0:
+    size = float(np.abs(returns).max()) if n else 0.0
+    if n < OBSERVATIONS_MIN or not (math.isfinite(size) and size > 0.0) or float(np.ptp(returns / size)) <= ROUNDING:
         return Moments(NAN, NAN, NAN, n)
-    apart = returns - returns.mean()
-    spread = float(np.mean(apart**2))
-    if not spread > 0.0:  # so small that its square is zero
-        return Moments(NAN, NAN, NAN, n)
-    ratio = float(returns.mean()) / math.sqrt(spread * n / (n - 1))
-    return Moments(ratio, float(np.mean(apart**3)) / spread**1.5, float(np.mean(apart**4)) / spread**2, n)
+    scaled = returns / size  # squares neither vanish nor overflow
+    apart = scaled - scaled.mean()
+    spread = math.sqrt(float(np.mean(apart**2)))
+    unit = apart / spread
+    ratio = float(scaled.mean()) / spread * math.sqrt((n - 1) / n)
+    return Moments(ratio, float(np.mean(unit**3)), float(np.mean(unit**4)), n)
 
 
 def sharpe_variance(found: Moments) -> float:
     """Variance of the ratio's estimate times (n - 1): 1 - g3 s + (g4 - 1) s^2 / 4 (Mertens 2002). NaN when it is not positive."""
-    value = 1.0 - found.skewness * found.sharpe + (found.kurtosis - 1.0) / 4.0 * found.sharpe**2
+    value = 1.0 - found.skewness * found.sharpe + (found.kurtosis - 1.0) / 4.0 * found.sharpe * found.sharpe
     return value if math.isfinite(value) and value > 0.0 else NAN
 
 
@@ -98,14 +100,16 @@ def minimum_track_record(found: Moments, benchmark: float, confidence: float) ->
         return NAN
     if found.sharpe <= benchmark:
         return math.inf
-    return 1.0 + sharpe_variance(found) * (NORMAL.inv_cdf(confidence) / (found.sharpe - benchmark)) ** 2
+    away = NORMAL.inv_cdf(confidence) / (found.sharpe - benchmark)
+    return 1.0 + sharpe_variance(found) * (away * away)
 
 
 def minimum_backtest_years(trials: float, sharpe_per_year: float = 1.0) -> float:
     """Years below which the best of `trials` worthless configurations is expected to show this ratio per year."""
     if not (math.isfinite(sharpe_per_year) and sharpe_per_year > 0.0):
         return NAN
-    return (expected_maximum(trials) / sharpe_per_year) ** 2
+    away = expected_maximum(trials) / sharpe_per_year
+    return away * away
 
 
 def per_year(ratio: float) -> float:

@@ -68,13 +68,33 @@ def test_moments_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    "returns", [[], [0.1], [0.1, 0.2], [0.1] * 9, [0.1, math.nan, 0.2], [0.1, math.inf, 0.2], [1e-200, 2e-200, 3e-200]]
+    "returns",
+    [[], [0.1], [0.1, 0.2], [0.1] * 9, [0.1, math.nan, 0.2], [0.1, math.inf, 0.2], [0.1, 0.1 + 1e-16, 0.1], [0.0] * 9],
 )
 def test_what_has_no_ratio_passes_nothing(returns: list[float]) -> None:
     """Too short, constant, unknown or infinite: every number is NaN."""
     found = ss.moments(np.array(returns))
     told = (found.sharpe, ss.sharpe_error(found), ss.deflated_sharpe(found, 9, 0.1), ss.probabilistic_sharpe(found, 0))
     assert all(math.isnan(number) for number in told)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-110, 1e-30, 1.0, 1e30, 1e300])
+def test_the_size_of_returns_changes_no_ratio(size: float) -> None:
+    """Neither so small that squares vanish, nor so large that they overflow, within what squares can hold."""
+    found, small = (ss.moments(k * np.array([0.01, 0.02, 0.03, 0.06])) for k in (1.0, size))
+    assert (small.sharpe, small.skewness, small.kurtosis) == pytest.approx(
+        (found.sharpe, found.skewness, found.kurtosis)
+    )
+
+
+def test_a_ratio_next_to_nothing_needs_for_ever() -> None:
+    """The smallest number there is above the bar: no overflow, an infinite record, and not one that passes."""
+    tiny = ss.Moments(5e-324, 0.0, 3.0, 1000)
+    assert ss.minimum_track_record(tiny, 0.0, 0.95) == math.inf
+    assert ss.minimum_backtest_years(10, 1e-200) == math.inf
+    assert ss.minimum_backtest_years(1, 5e-324) == 0.0
+    assert ss.probabilistic_sharpe(tiny, 0.0) == 0.5
+    assert math.isnan(ss.sharpe_variance(ss.Moments(1e200, 0.0, math.inf, 10)))
 
 
 @pytest.mark.parametrize("trials", [math.nan, math.inf, 0.0, 0.99, -1.0])
