@@ -1,6 +1,6 @@
 """The system of deploy/compose.yaml as a person at its gate sees it, and what lies on its disk; and a home nobody disturbed.
 
-Not here: how containers are started (`compose_runner`), what is expected of them (`test_image`, `test_image_services`).
+Not here: how containers are started (`compose_runner`), what is expected of them (`test_image`).
 """
 
 import base64
