@@ -49,7 +49,7 @@ audit: install
 # Weekly, half an hour or more: too long beside `make test`. Where no container can be run it says why.
 image: install
 	@sh tools/containers.sh || { [ $$? -eq 3 ] && exit 0; exit 1; } && \
-	  $(BIN)/python -m pytest -m long -s tests/deploy/test_image.py
+	  $(BIN)/python -m pytest -m long -s tests/deploy/test_image.py tests/deploy/test_systemd_run.py
 
 memory: install services
 	$(BIN)/python tools/memory.py

@@ -1,6 +1,7 @@
 """The units of deploy/systemd run: systemd is the first process of a container, PostgreSQL beside them, one session is done."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +22,12 @@ SESSION = "2018-10-01"
 PACKAGES = "systemd systemd-sysv dbus postgresql-15"
 DOCKERFILE = f"""FROM {IMAGE}
 USER root
+ENV PATH=/app/.venv/bin:/usr/sbin:/usr/bin:/sbin:/bin
 RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends {PACKAGES} \\
   && apt-get clean && rm -rf /var/lib/apt/lists/* && for one in code webserver daemon; do useradd --system marketbot-$one; done \\
   && mv /app/numba_cache /numba_cache && ln -s /app /opt/marketbot
 COPY *.service /etc/systemd/system/
+COPY workspace.local.yaml /app/deploy/
 ENTRYPOINT []
 CMD ["/lib/systemd/systemd"]
 """
@@ -53,6 +56,7 @@ def machine(tmp_path: Path) -> Iterator[None]:
     for unit in UNITS:
         text = (ROOT / "deploy" / "systemd" / f"{unit}.service").read_text(encoding="utf-8")
         (tmp_path / f"{unit}.service").write_text(text, encoding="utf-8")
+    shutil.copy(ROOT / "deploy" / "workspace.local.yaml", tmp_path)
     podman("build", *LIMITS[1], "--network", "host", "--format", "docker", "-t", TAG, str(tmp_path), seconds=900)
     podman("rm", "-f", "-t", "0", MACHINE, check=False)
     try:
@@ -80,7 +84,7 @@ def machine(tmp_path: Path) -> Iterator[None]:
 def test_the_units_run_a_session_as_three_users() -> None:
     """systemd starts them with their users, secrets and closed file system; a session asked for on the page succeeds."""
     say("systemctl", "start", *UNITS, seconds=600)
-    patient(lambda: "dagster" in say("python", "-c", ASKING, "{ version }", "{}"), 240, "webserver")
+    patient(lambda: '"version"' in say("python", "-c", ASKING, "{ version }", "{}"), 240, "webserver")
     place = {"repositoryLocationName": "marketbot", "repositoryName": "__repository__", "jobName": "daily"}
     tags = [{"key": "dagster/partition", "value": SESSION}]
     given = {"p": {"selector": place, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": tags}}}
