@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from marketbot_assets.features import expression as e
 from marketbot_assets.features import state_file
 from marketbot_assets.features.catalogue import declared, declared_plan, lookback_sessions
+from marketbot_assets.features.columns import panel_of
 from marketbot_assets.features.declaration import INPUTS, SERIES_INPUTS
 from marketbot_assets.features.engine import Built, Days, State, build, features_of, joined
 from marketbot_assets.features.market_inputs import FeatureInputs
@@ -218,3 +220,26 @@ def test_states_of_blocks_are_joined_in_order() -> None:
     assert got[1, 3].tolist() == [1.0, 1.0, 1.0]
     digest = hashlib.sha256(state_file.encode(one, IDS[:3])[:-32]).digest()
     assert state_file.encode(one, IDS[:3])[-32:] == digest
+
+
+def test_columns_become_matrices() -> None:
+    """Rows by session and instrument, a hole is unknown; rows out of order or twice are refused."""
+    frame = pd.DataFrame(
+        {
+            "session": pd.to_datetime(["2020-01-02", "2020-01-02", "2020-01-03"]).date,
+            "instrument": ["A", "C", "B"],
+            "close": [1.0, 3.0, 2.0],
+        }
+    )
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    panel = panel_of(table.column, ["close"])
+    assert panel.instruments == ("A", "B", "C")
+    assert panel.sessions.tolist() == [18263, 18264]
+    assert panel.given["close"] == pytest.approx(np.array([[1.0, np.nan, 3.0], [np.nan, 2.0, np.nan]]), nan_ok=True)
+    chunks = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    assert panel_of(chunks.column, ["close"]).given["close"] == pytest.approx(panel.given["close"], nan_ok=True)
+    whole = table.take([0, 1]).set_column(0, "session", pa.array([1, 1], pa.int32()).cast(pa.date32()))
+    assert panel_of(whole.column, ["close"]).given["close"].tolist() == [[1.0, 3.0]]
+    for order in ([1, 0, 2], [2, 0, 1], [0, 0, 1]):
+        with pytest.raises(ValueError, match="sorted"):
+            panel_of(table.take(order).column, ["close"])

@@ -179,11 +179,12 @@ def rolling_moments(x: Floats, first: int, number: int, state: Floats, out: Floa
                 s2[j], r2[j] = one if many > 0.0 else 0.0, left if many > 0.0 else 0.0
                 count[j] = many
         far = 0
-        for j in range(n):
-            first_sum = s1[j] + r1[j]
-            inner = (s2[j] + r2[j]) * count[j] - first_sum * first_sum
-            far += 1 if first_sum * first_sum > FAR * inner and run[j] < count[j] else 0
-        if far > 0 and window > DIRECT:
+        if window > DIRECT:
+            for j in range(n):
+                first_sum = s1[j] + r1[j]
+                inner = (s2[j] + r2[j]) * count[j] - first_sum * first_sum
+                far += 1 if first_sum * first_sum > FAR * inner and run[j] < count[j] else 0
+        if far > 0:
             _centre_anew(x, t, window, state)
         mean, deviation = out[0, t - first], out[1, t - first]
         for j in range(n):
