@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from feature_peers import Timer
 from feature_task import FIELDS, SAMPLE, SET14, made_up
 from pyarrow import parquet
@@ -42,6 +43,8 @@ def warm(plan: Plan) -> None:
     given = made_up(3, 300)
     out = np.empty((len(plan.own), 300, 3), dtype=np.float32)
     Days(plan, over_blocks(plan, given, out)).next({name: values[-1] for name, values in given.items()})
+    small = {"session": pa.array([0], pa.int32()), "instrument": ["A"], "close": [1.0]}
+    panel_of(pa.table(small).column, ["close"])  # pyarrow imports pandas when it first makes an array
 
 
 def fourteen(folder: Path, answers: Path) -> dict[str, float]:

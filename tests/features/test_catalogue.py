@@ -1,6 +1,7 @@
 """The registry of features: complete, in one order, versioned by formula, code and inputs; own features equal hand-made values."""
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -225,3 +226,12 @@ def test_the_currency_moves_against_the_mean_of_the_others() -> None:
     fx = np.array([[1.0, 1.0, 2.0, 2.0], [1.0, np.e, 2.0, 7.0]])
     assert strength(fx, ["USD", "EUR", "GBP", "GBP"], "USD") == pytest.approx([np.nan, -0.5], nan_ok=True)
     assert np.isnan(strength(fx, ["USD"] * 4, "USD")).all()
+
+
+def test_the_page_lists_every_declared_feature() -> None:
+    """docs/features.md has one row per feature of our own, with its lookback."""
+    text = (Path(__file__).parents[2] / "docs" / "features.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    told = {row[0].strip("| `"): row[4] for row in rows if len(row) == 6}
+    entries = {entry.name: str(entry.lookback_sessions) for entry in catalogue.registry()}
+    assert told == {name: entries[name] for name in catalogue.own_names()}
