@@ -30,7 +30,7 @@ from peers import THREADS, Environment, environment
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "FEATURES.md"
-PACKAGES = ("pyqlib", "polars", "duckdb", "bottleneck", "pyarrow")
+PACKAGES = ("pyqlib", "polars", "duckdb", "bottleneck", "pyarrow", "tables")  # Qlib's dataset cache needs tables
 PEERS = ("bottleneck", "polars", "duckdb", "pandas")
 QLIB = ("qlib dataset cache", "qlib expression cache", "qlib")
 TASK, WIDE, NEXT, SIZE = "fourteen expressions", "all of Alpha158, 100 names", "next session, 800 names", "size"
@@ -51,7 +51,8 @@ def run(python: Path, script: str, name: str, folder: Path) -> Figures | str:
         return f"no answer within {SECONDS} s"
     said = [line for line in done.stdout.splitlines() if line.startswith(SAID)]
     if done.returncode or not said:
-        return (done.stderr.strip().splitlines() or ["ended without an answer"])[-1][:120]
+        told_last = [line for line in done.stderr.splitlines() if "Error" in line and not line.startswith(" ")]
+        return (told_last or ["ended without an answer"])[-1][:120]
     return dict(json.loads(said[-1].removeprefix(SAID)))
 
 
@@ -135,16 +136,23 @@ def told(rows: Sequence[dict[str, object]]) -> str:
         cells = [
             [
                 str(one["who"]),
-                *(number(one.get(key, one.get("failed", "-"))) for key in ("cpu", "wall")),
-                number(float(str(one.get("cpu", "nan"))) / own),
+                *(number(one.get(key, "-")) for key in ("cpu", "wall")),
+                number(float(str(one["cpu"])) / own) if "cpu" in one else str(one["failed"]),
                 *(number(one.get(key, "-")) for key in ("peak", "error")),
             ]
             for one in rows
             if one["task"] == task
         ]
         parts.append(
-            f"## {task.capitalize()}\n\n"
+            f"## {task[0].upper()}{task[1:]}\n\n"
             + table(("who", "CPU s", "wall s", "CPU over ours", "peak MiB", "error"), cells)
+        )
+    own_parts = by["ours"]
+    if "failed" not in own_parts:
+        read, kernel, least = (number(own_parts[key]) for key in ("read cpu", "kernel cpu", "limit cpu"))
+        parts[0] += (
+            f"\n\nOf ours: reading and decoding {read} CPU s; the operators once more, into memory that is there already, {kernel} "
+            f"CPU s; the rest is the first touch of the answers' memory. Summing the inputs and filling the answers: {least} CPU s."
         )
     days = [
         [
@@ -164,7 +172,7 @@ def told(rows: Sequence[dict[str, object]]) -> str:
         "state MiB",
         "largest difference from the build",
     )
-    parts.append(f"## {NEXT.capitalize()}\n\n" + table(head, days))
+    parts.append(f"## {NEXT[0].upper()}{NEXT[1:]}\n\n" + table(head, days))
     sizes = [
         [
             str(count := int(str(one["who"]).split()[-1])),

@@ -83,13 +83,17 @@ def rolling_quantiles(x: Floats, first: int, out: Floats, window: int, least: in
     for j in range(n):
         for t in range(max(0, first - window), rows):
             column[t] = x[t, j]
-        many = 0
-        for t in range(max(0, first - window + 1), rows):
-            gone = column[t - window] if t >= window and t - window >= max(0, first - window + 1) else np.nan
+        many, start = 0, max(0, first - window + 1)
+        for t in range(start, first):
+            if abs(column[t]) < np.inf:
+                ordered[many] = column[t]
+                many += 1
+        ordered[:many].sort()
+        for t in range(first, rows):
+            gone = column[t - window] if t - window >= start else np.nan
             many = _replace(ordered, many, gone, column[t])
-            if t >= first:
-                out[0, t - first, j] = _between(ordered, many, low) if many >= max(least, 1) else np.nan
-                out[1, t - first, j] = _between(ordered, many, high) if many >= max(least, 1) else np.nan
+            out[0, t - first, j] = _between(ordered, many, low) if many >= max(least, 1) else np.nan
+            out[1, t - first, j] = _between(ordered, many, high) if many >= max(least, 1) else np.nan
 
 
 @compiled
