@@ -81,6 +81,7 @@ bench: install
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/optimizer.py
+	$(BIN)/python benchmarks/features.py
 
 clean:
 	find dagster_home -mindepth 1 ! -name dagster.yaml -delete

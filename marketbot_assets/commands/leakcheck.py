@@ -42,12 +42,14 @@ def leakcheck(cuts: int, feature: str | None, session: str | None, *, quiet: boo
     from tqdm import tqdm
 
     from marketbot_assets.commands.leakcheck_home import graph_results
+    from marketbot_assets.features.catalogue import names
     from marketbot_assets.features.registry import NAMES
     from marketbot_assets.research.embargo import known_at_respects_embargo
     from marketbot_assets.research.leak_campaign import Reached, examine, feature_plan, plan
 
-    if feature is not None and feature not in NAMES:
-        raise UsageError(f"feature {feature}: expected one of {', '.join(NAMES)}")
+    every = (*NAMES, *names())
+    if feature is not None and feature not in every:
+        raise UsageError(f"feature {feature}: expected one of {', '.join(every)}")
     found, reached = _rows(), Reached()
     day = None if session is None else _session(session, found)
     if feature is None:
@@ -65,7 +67,11 @@ def leakcheck(cuts: int, feature: str | None, session: str | None, *, quiet: boo
         results += [*reached.results(), *known_at_respects_embargo(found.tidy)]
         results += graph_results(found.lake, day) if found.lake is not None else []
     else:
-        results = [result for result in results if result.output in (f"features.{feature}", "market")]
+        results = [
+            result
+            for result in results
+            if result.output in (f"features.{feature}", f"wide_features.{feature}", "market")
+        ]
     return view_of(results, found, feature, sorted({cut for step in steps for cut in step.ground.cuts}))
 
 

@@ -12,6 +12,7 @@ from functools import partial
 import pandas as pd
 
 from marketbot_assets.book.state import Rung
+from marketbot_assets.features.catalogue import lookback_sessions, names
 from marketbot_assets.portfolio.target import METHODS, RISK_PARITY, VARIANTS
 from marketbot_assets.research.history import MODEL_SESSIONS
 from marketbot_assets.research.layers import MODEL_OUTPUTS, WARM_SESSIONS, Layers, own
@@ -26,6 +27,7 @@ from marketbot_assets.research.leakcheck import (
     check_removal,
     check_warm_up,
 )
+from marketbot_assets.research.wide_layer import GROUP, WideLayer
 from marketbot_assets.research.worlds import World, event_cuts, random_cuts
 from marketbot_resources.calendars import cutoffs, decision_sessions
 from marketbot_resources.holidays import FIRST
@@ -121,6 +123,7 @@ def plan(
             partial(check_removal, make=layers.market, group="market", column="instrument", own=own),
         ),
         *_warm_ups(layers, replace(ground, cuts=fewer)),
+        *_wide(mandate, replace(ground, cuts=fewer, rows=1)),
         Step("normalization", received, partial(check_future, make=layers.normalization, group="normalization")),
         Step("normalization", received, ordered),
         Step(
@@ -135,7 +138,8 @@ def feature_plan(
 ) -> list[Step]:
     """The checks of the market layer that one feature needs."""
     steps = plan({}, tidy, mandate, last, Reached(), cuts=cuts, session=session)
-    return [step for step in steps if step.name in ("market", f"warm-up {WARM_SESSIONS[name]}")]
+    wanted = (GROUP,) if name in names() else ("market", f"warm-up {WARM_SESSIONS[name]}")
+    return [step for step in steps if step.name in wanted]
 
 
 def _cuts(tidy: World, limits: Mapping[dt.date, dt.datetime], count: int) -> list[dt.date]:
@@ -174,6 +178,17 @@ def _warm_ups(layers: Layers, ground: Ground) -> list[Step]:
     return [
         *(Step(f"warm-up {sessions}", ground, partial(warm, lookbacks=names)) for sessions, names in declared.items()),
         Step("warm-up model", ground, partial(model, lookbacks=names)),
+    ]
+
+
+def _wide(mandate: Mandate, ground: Ground) -> list[Step]:
+    """The declared features: no future, any order of rows, and no more history than the longest lookback."""
+    layer = WideLayer(mandate)
+    lookbacks = dict.fromkeys(names(), lookback_sessions())
+    return [
+        Step(GROUP, replace(ground, futures=1), partial(check_future, make=layer.make, group=GROUP)),
+        Step(GROUP, ground, partial(check_order, make=layer.make, group=GROUP)),
+        Step(GROUP, ground, partial(check_warm_up, make=layer.warm, group=GROUP, lookbacks=lookbacks)),
     ]
 
 

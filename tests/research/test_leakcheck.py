@@ -22,6 +22,10 @@ from planted_leaks import (
 )
 from research_world import END
 
+from marketbot_assets.features import market_inputs
+from marketbot_assets.features.catalogue import declared, lookback_sessions, names
+from marketbot_assets.features.declaration import BEFORE, FIGURES
+from marketbot_assets.features.plan import inputs_of
 from marketbot_assets.features.registry import NAMES as FEATURES
 from marketbot_assets.ingestion.parse import PARSERS
 from marketbot_assets.normalization.series import normalize_news
@@ -44,6 +48,7 @@ from marketbot_assets.research.leakcheck import (
     check_warm_up,
     panel,
 )
+from marketbot_assets.research.wide_layer import GROUP, WideLayer
 from marketbot_assets.research.worlds import CANARY, event_cuts, known_by, perturbed, random_cuts, with_canaries
 from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.mandate import Mandate
@@ -231,6 +236,42 @@ def test_our_own_graph_does_not_look_ahead(tidy: World, mandate: Mandate) -> Non
     groups = {r.output.partition(".")[0] for r in found if r.check == TRUNCATION and r.status == "ok"}
     assert groups >= {"window", "macro", "features", "factor_model", "factors", "scenarios", "context", "return_model"}
     assert groups >= {"forecasts", "target", "plan", "batch", "fills", "book", "verdict"}
+
+
+def wide_ground(tidy: World, mandate: Mandate, *cuts: dt.date) -> Ground:
+    return Ground(tidy, leak_campaign.sessions_of(mandate, END), cuts, rows=1, joint=False, revisions=50)
+
+
+def test_no_declared_feature_looks_ahead(tidy: World, mandate: Mandate) -> None:
+    """Every feature of the registry at the session before filings: bit for bit without the future."""
+    layer, tally = WideLayer(mandate), Tally()
+    ground = wide_ground(tidy, mandate, dt.date(2018, 11, 13))
+    check_future(ground, tally, make=layer.make, group=GROUP)
+    check_order(ground, tally, make=layer.make, group=GROUP)
+    lookbacks = dict.fromkeys(names(), lookback_sessions())
+    check_warm_up(ground, tally, make=layer.warm, group=GROUP, lookbacks=lookbacks)
+    found = tally.results()
+    assert [(r.check, r.output, r.worst, r.raised) for r in found if r.leaks] == []
+    for check in (TRUNCATION, PERTURBATION, CANARY_CHECK, ORDER, WARM_UP):
+        verified = {r.output for r in found if r.check == check and r.status == "ok"}
+        assert verified == {f"{GROUP}.{name}" for name in names()}, check
+
+
+def test_a_declared_feature_that_looks_ahead_is_caught(
+    tidy: World, mandate: Mandate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures that count from two days before their filing are found, and nothing else is."""
+    plain = market_inputs.cutoff_micros
+    monkeypatch.setattr(market_inputs, "cutoff_micros", lambda cutoffs: plain(cutoffs) + 2 * 86_400_000_000)
+    monkeypatch.setattr("marketbot_assets.research.wide_layer.known_by_then", lambda frame, at: frame)
+    tally = Tally()
+    ground = wide_ground(tidy, mandate, dt.date(2018, 11, 13))
+    check_future(replace(ground, futures=0), tally, make=WideLayer(mandate).make, group=GROUP)
+    leaking = {r.output.partition(".")[2] for r in tally.results() if r.leaks}
+    assert "return_on_assets" in leaking
+    assert leaking <= {
+        f.name for f in declared() if set(inputs_of(f.tree)) & {*FIGURES, *(n + BEFORE for n in FIGURES)}
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,156 @@
+"""Our side of the features task: from an object of the store to arrays, all of Alpha158, the next session, and many instruments.
+
+python features_own.py NAME FOLDER ANSWERS; run by `features`. Imports and compiled code are not timed.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from feature_peers import Timer
+from feature_task import FIELDS, SAMPLE, SET14, made_up
+from pyarrow import parquet
+
+from marketbot_assets.features.alpha158 import alpha158, plain_bars
+from marketbot_assets.features.columns import panel_of
+from marketbot_assets.features.engine import Days, State, build, joined
+from marketbot_assets.features.plan import Plan, plan_of
+from marketbot_assets.features.state_file import decode, encode
+from marketbot_assets.features.wide_features import blocks
+
+NUMBER, DAYS = 1000, 40
+
+
+def plan_for(names: list[str]) -> Plan:
+    every = alpha158(plain_bars())
+    return plan_of([every[name] for name in names], frozenset())
+
+
+def over_blocks(plan: Plan, given: Mapping[str, np.ndarray], out: np.ndarray) -> State:
+    states = []
+    for columns in blocks(out.shape[2]):
+        block = {name: np.ascontiguousarray(given[name][:, columns]) for name in plan.inputs}
+        states.append(build(plan, block, NUMBER, out[:, :, columns]).state)
+    return joined(states, plan)
+
+
+def warm(plan: Plan) -> None:
+    given = made_up(3, 300)
+    out = np.empty((len(plan.own), 300, 3), dtype=np.float32)
+    Days(plan, over_blocks(plan, given, out)).next({name: values[-1] for name, values in given.items()})
+    small = {"session": pa.array([0], pa.int32()), "instrument": ["A"], "close": [1.0]}
+    panel_of(pa.table(small).column, ["close"])  # pyarrow imports pandas when it first makes an array
+
+
+def fourteen(folder: Path, answers: Path) -> dict[str, float]:
+    """The store's object to fourteen matrices of 32 bits (sums are of 64)."""
+    plan = plan_for(list(SET14))
+    warm(plan)
+    timer = Timer()
+    with parquet.ParquetFile(folder / "store.parquet", read_dictionary=["instrument"]) as file:
+        panel = panel_of(lambda name: file.read(columns=[name], use_threads=False)[name], FIELDS[:5])
+    read = timer.figures()
+    out = np.empty((len(SET14), len(panel.sessions), len(panel.instruments)), dtype=np.float32)
+    over_blocks(plan, panel.given, out)
+    figures = timer.figures()
+    again = Timer()
+    over_blocks(plan, panel.given, out)
+    kernel = again.figures()
+    limit = Timer()
+    for name in FIELDS[:5]:
+        panel.given[name].sum()
+    out.fill(1.0)
+    least = limit.figures()
+    exact = np.empty((len(SET14), len(panel.sessions), len(panel.instruments)))
+    over_blocks(plan, panel.given, exact)
+    np.save(answers, exact[:, :, ::SAMPLE].transpose(0, 2, 1))
+    return {**figures, "read cpu": read["cpu"], "kernel cpu": kernel["cpu"], "limit cpu": least["cpu"]}
+
+
+def wide(folder: Path, answers: Path) -> dict[str, float]:
+    """All of Alpha158 for a hundred names."""
+    names = list(alpha158(plain_bars()))
+    plan, count = plan_for(names), len((folder / "qlib" / "calendars" / "day.txt").read_text().split())
+    warm(plan)
+    whole = made_up(len((folder / "qlib" / "instruments" / "all.txt").read_text().splitlines()), count)
+    given = {name: values[:, :100] for name, values in whole.items()}
+    out = np.empty((len(names), count, 100), dtype=np.float32)
+    timer = Timer()
+    over_blocks(plan, given, out)
+    figures = timer.figures()
+    np.save(answers, out[:, :, ::10].transpose(0, 2, 1).astype(np.float64))
+    return figures
+
+
+def next_day(names: list[str], count: int) -> dict[str, float]:
+    """Milliseconds of one session more, from a state and with the state's file read and checked first; against the build."""
+    plan, sessions = plan_for(names), 400
+    warm(plan)
+    given = made_up(count, sessions)
+    whole = np.empty((len(plan.own), sessions, count))
+    over_blocks(plan, given, whole)
+    early = np.empty((len(plan.own), sessions - DAYS, count))
+    state = over_blocks(plan, {name: values[:-DAYS] for name, values in given.items()}, early)
+    body = encode(state, tuple(f"I{n:05}" for n in range(count)))
+    timer = Timer()
+    days = Days(plan, decode(body, plan.version)[0])
+    opened = timer.figures()["cpu"]
+    spent, wall, error = [], [], 0.0
+    for t in range(sessions - DAYS, sessions):
+        row = {name: values[t] for name, values in given.items()}
+        begun, used = time.perf_counter(), time.process_time()
+        found = days.next(row)
+        spent.append(time.process_time() - used)
+        wall.append(time.perf_counter() - begun)
+        error = max(error, float(np.nanmax(np.abs(found - whole[:, t]))))
+    figures = {"cpu": float(np.median(spent)), "wall": float(np.median(wall)), "opened": opened}
+    return {**figures, "state MiB": len(body) / 2**20, "error": error}
+
+
+def many(count: int) -> dict[str, float]:
+    """All of Alpha158 for so many instruments over 1,000 sessions, block by block, each block given away; then one day more."""
+    plan, sessions = plan_for(list(alpha158(plain_bars()))), 1000
+    warm(plan)
+    states, spent = [], 0.0
+    row = {name: np.empty(count) for name in FIELDS}
+    for columns in blocks(count):
+        width = columns.stop - columns.start
+        given = made_up(width, sessions, seed=columns.start)
+        out = np.empty((len(plan.own), sessions, width), dtype=np.float32)
+        used = time.process_time()
+        states.append(build(plan, given, NUMBER, out).state)
+        spent += time.process_time() - used
+        for name in FIELDS:
+            row[name][columns] = given[name][-1]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    days = Days(plan, joined(states, plan))
+    del states
+    times = []
+    for _ in range(9):
+        used = time.process_time()
+        days.next(row)
+        times.append(time.process_time() - used)
+    return {"cpu": spent, "wall": spent, "peak build": peak, "next": float(np.median(times))}
+
+
+def main() -> None:
+    name, folder, answers = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    runs: dict[str, Callable[[], dict[str, float]]] = {
+        "ours": lambda: fourteen(folder, answers),
+        "ours wide": lambda: wide(folder, answers),
+        "ours next day": lambda: next_day(list(SET14), 800),
+        "ours wide next day": lambda: next_day(list(alpha158(plain_bars())), 800),
+        **{f"ours {count}": (lambda count=count: many(count)) for count in (500, 5000, 20000)},
+    }
+    figures = runs[name]()
+    figures["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print("figures: " + json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    main()

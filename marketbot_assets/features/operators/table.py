@@ -1,0 +1,188 @@
+"""Every operator by name: how many arguments, how far it looks back, what it carries from session to session, how it is run.
+
+Not here: the kernels themselves, how expressions are written (`expression`), in which order they are run (`plan`).
+"""
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from marketbot_assets.features.operators import (
+    compiled,
+    cross_section,
+    elementwise,
+    rolling_order,
+    rolling_pairs,
+    rolling_shape,
+    rolling_sums,
+    rolling_trend,
+    rows,
+)
+from marketbot_assets.normalization.window import Floats
+
+Parameters = tuple[float, ...]
+Run = Callable[[Sequence[Floats], int, int, Floats, Floats, Parameters], None]
+EACH, WINDOW, ACROSS = "each", "window", "across"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator.
+
+    `reach`: sessions before the newest that are read; `carried`: rows of state; `parts`: matrices it gives (0: one);
+    `run(arguments, first, number, state, out, parameters)` of a window; `module`: where its code stands.
+    """
+
+    name: str
+    kind: str
+    arguments: int
+    module: str
+    run: Callable[..., object]
+    reach: Callable[[Parameters], int] = lambda p: 0
+    carried: int = 0
+    parts: int = 0
+
+
+def _window(parameters: Parameters) -> int:
+    return int(parameters[0])
+
+
+def _mean(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rolling_sums.rolling_sum(xs[0], first, number, state, out, int(p[0]), int(p[1]), True)
+
+
+def _sum(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rolling_sums.rolling_sum(xs[0], first, number, state, out, int(p[0]), int(p[1]), False)
+
+
+def _count(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rolling_sums.rolling_count(xs[0], first, number, state, out, int(p[0]))
+
+
+def _moments(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rolling_sums.rolling_moments(xs[0], first, number, state, out, int(p[0]), int(p[1]))
+
+
+def _ewma(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rolling_sums.rolling_ewma(xs[0], first, number, state, out, int(p[0]), float(p[2]), int(p[1]))
+
+
+def _pair(what: int) -> Run:
+    def run(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+        spread = float(p[2]) if len(p) > 2 else 0.0
+        rolling_pairs.rolling_pair(xs[0], xs[1], first, number, state, out, int(p[0]), int(p[1]), what, spread)
+
+    return run
+
+
+def _trend(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rolling_trend.rolling_trend(xs[0], first, out, int(p[0]), int(p[1]), float(p[2]))
+
+
+def _extreme(sign: float) -> Run:
+    def run(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+        rolling_order.rolling_extreme(xs[0], first, out, int(p[0]), int(p[1]), sign)
+
+    return run
+
+
+def _place(sign: float) -> Run:
+    def run(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+        rolling_order.rolling_place(xs[0], first, out, int(p[0]), int(p[1]), sign)
+
+    return run
+
+
+def _rank(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rolling_order.rolling_rank(xs[0], first, out, int(p[0]), int(p[1]))
+
+
+def _quantiles(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rolling_order.rolling_quantiles(xs[0], first, out, int(p[0]), int(p[1]), float(p[2]), float(p[3]))
+
+
+def _shape(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rolling_shape.rolling_shape(xs[0], first, out, int(p[0]), int(p[1]))
+
+
+def _lag(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rows.lag(xs[0], first, out, int(p[0]))
+
+
+def _basis(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+    rows.basis(xs[0], xs[1], first, state, out, int(p[0]))
+
+
+def _windows() -> list[Operator]:
+    sums, pairs = rolling_sums.__name__, rolling_pairs.__name__
+    order, shape = rolling_order.__name__, rolling_shape.__name__
+    return [
+        Operator("mean", WINDOW, 1, sums, _mean, _window, rolling_sums.SUM_STATE),
+        Operator("sum", WINDOW, 1, sums, _sum, _window, rolling_sums.SUM_STATE),
+        Operator("count", WINDOW, 1, sums, _count, _window, rolling_sums.COUNT_STATE),
+        Operator("moments", WINDOW, 1, sums, _moments, _window, rolling_sums.MOMENT_STATE, 2),
+        Operator("ewma", WINDOW, 1, sums, _ewma, _window, rolling_sums.EWMA_STATE),
+        Operator("corr", WINDOW, 2, pairs, _pair(rolling_pairs.CORRELATION), _window, rolling_pairs.PAIR_STATE),
+        Operator("beta", WINDOW, 2, pairs, _pair(rolling_pairs.SLOPE), _window, rolling_pairs.PAIR_STATE),
+        Operator("residual_std", WINDOW, 2, pairs, _pair(rolling_pairs.RESIDUAL), _window, rolling_pairs.PAIR_STATE),
+        Operator("trend", WINDOW, 1, rolling_trend.__name__, _trend, _window, 0, rolling_trend.TREND_PARTS),
+        Operator("max", WINDOW, 1, order, _extreme(1.0), _window),
+        Operator("min", WINDOW, 1, order, _extreme(-1.0), _window),
+        Operator("argmax", WINDOW, 1, order, _place(1.0), _window),
+        Operator("argmin", WINDOW, 1, order, _place(-1.0), _window),
+        Operator("rank", WINDOW, 1, order, _rank, _window),
+        Operator("quantiles", WINDOW, 1, order, _quantiles, _window, 0, 2),
+        Operator("shape", WINDOW, 1, shape, _shape, _window, 0, 2),
+        Operator("lag", WINDOW, 1, rows.__name__, _lag, _window),
+        Operator("basis", WINDOW, 2, rows.__name__, _basis, lambda p: 0, rows.BASIS_STATE),
+    ]
+
+
+def _across() -> list[Operator]:
+    own = cross_section.__name__
+    return [
+        Operator("cross_rank", ACROSS, 1, own, lambda xs, groups, out, p: cross_section.cross_rank(xs[0], out)),
+        Operator("cross_score", ACROSS, 1, own, lambda xs, groups, out, p: cross_section.cross_score(xs[0], out)),
+        Operator(
+            "cross_winsorize",
+            ACROSS,
+            1,
+            own,
+            lambda xs, groups, out, p: cross_section.cross_winsorize(xs[0], out, float(p[0])),
+        ),
+        Operator("cross_mean", ACROSS, 1, own, lambda xs, groups, out, p: cross_section.cross_mean(xs[0], out)),
+        Operator(
+            "cross_deviation", ACROSS, 1, own, lambda xs, groups, out, p: cross_section.cross_deviation(xs[0], out)
+        ),
+        Operator(
+            "cross_neutralize",
+            ACROSS,
+            2,
+            own,
+            lambda xs, groups, out, p: cross_section.cross_neutralize(xs[0], xs[1], out),
+        ),
+        Operator("group_mean", ACROSS, 1, own, lambda xs, groups, out, p: cross_section.group_mean(xs[0], groups, out)),
+    ]
+
+
+OPERATORS: Mapping[str, Operator] = {
+    operator.name: operator
+    for operator in (
+        *(Operator(name, EACH, many, elementwise.__name__, run) for name, (many, run) in elementwise.EACH.items()),
+        *_windows(),
+        *_across(),
+    )
+}
+
+
+@lru_cache
+def code_of_operator(name: str) -> str:
+    """SHA-256 of the module in which the operator's kernel stands and of the rules that all kernels share."""
+    modules = [OPERATORS[name].module, compiled.__name__]
+    if OPERATORS[name].module != elementwise.__name__:
+        modules.append(rolling_sums.__name__)
+    text = "\0".join(inspect.getsource(sys.modules[module]) for module in modules)
+    return hashlib.sha256(text.encode()).hexdigest()
