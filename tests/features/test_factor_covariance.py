@@ -126,3 +126,26 @@ def test_small_groups_lean_on_everybody() -> None:
 def test_noise_of_portfolios_by_hand() -> None:
     """Two names, one factor their mean: variances 4 and 16 leave (4 + 16) / 4."""
     np.testing.assert_allclose(noise_of(np.array([[0.5, 0.5]]), np.array([4.0, 16.0])), [[5.0]])
+
+
+def test_variances_of_residuals_are_shrunk_by_hand() -> None:
+    """Residuals of one size each, log variances a unit around the middle, 20 sessions: error 5 / 20, so three quarters are kept."""
+    sizes = np.sqrt(np.exp(-8.0 + np.array([-1.0, 1.0] * 4)))
+    residuals = sizes * np.where(np.arange(20) % 2 == 0, 1.0, -1.0)[:, None]
+    found = specific_variance(residuals, np.zeros(8), ["a"] * 8, halflife=EVER)
+    np.testing.assert_allclose(np.log(found), -8.0 + np.array([-0.75, 0.75] * 4), rtol=1e-9)
+
+
+def test_only_the_newest_sessions_count() -> None:
+    """What lies before the window changes no number."""
+    returns = 0.01 * np.random.default_rng(8).standard_normal((90, 12))
+    x, names = (
+        np.column_stack([np.ones(12), np.eye(3)[np.arange(12) % 3]]),
+        ("market", "sector A", "sector B", "sector C"),
+    )
+    spec = Estimator(sessions=60)
+    found = constrained_risk(returns, x, np.ones(12), names, ["a"] * 12, spec)
+    other = constrained_risk(np.vstack([9.0 * returns[:30], returns[30:]]), x, np.ones(12), names, ["a"] * 12, spec)
+    for ours, theirs in zip(found, other, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not np.allclose(found[1], constrained_risk(9.0 * returns, x, np.ones(12), names, ["a"] * 12, spec)[1])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -164,6 +165,14 @@ def test_diebold_mariano_is_a_t_statistic_without_lags() -> None:
     assert mean == pytest.approx(apart.mean())
     assert t == pytest.approx(apart.mean() / (apart.std() / np.sqrt(500)))
     assert np.isnan(diebold_mariano(draw[0], draw[0], 5)[1])
+
+
+def test_diebold_mariano_with_lags_equals_statsmodels() -> None:
+    """The t statistic of a constant with Newey-West errors, for losses that follow each other."""
+    draw = np.random.default_rng(8).standard_normal(400)
+    losses = np.convolve(draw, np.ones(4))[:400] + 0.3
+    published = sm.OLS(losses, np.ones(400)).fit(cov_type="HAC", cov_kwds={"maxlags": 6})
+    assert diebold_mariano(losses, np.zeros(400), 6)[1] == pytest.approx(published.tvalues[0], rel=1e-9)
 
 
 def test_interval_holds_the_past_ratios() -> None:
