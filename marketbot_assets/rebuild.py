@@ -39,8 +39,10 @@ def features(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
 
 def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """FACTOR_MODEL with every stress window that ended before the session."""
-    from marketbot_assets.features.factor_model import estimate_factor_model, shrunk_beta, to_frame
+    """FACTOR_MODEL with every stress window that ended before the session, and how its estimator did of late."""
+    import pandas as pd
+
+    from marketbot_assets.features.factor_model import bias_frame, estimate_factor_model, shrunk_beta, to_frame
     from marketbot_assets.features.past import universe_of
     from marketbot_assets.features.scenarios import scenario_returns
 
@@ -49,7 +51,9 @@ def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     features, instruments = read.read("features"), known.instruments
     universe = universe_of(features, instruments, known.mandate.base_currency)
     stress = scenario_returns(past, beta, read.session, universe)
-    return to_frame(estimate_factor_model(known.window, known.macro, features, instruments, known.mandate, stress))
+    model = estimate_factor_model(known.window, known.macro, features, instruments, known.mandate, stress)
+    told = bias_frame(known.window, model, features, instruments, known.mandate)
+    return pd.concat([to_frame(model), told], ignore_index=True) if len(told) else to_frame(model)
 
 
 def context_pack(read: Reader, ledger: Ledger) -> "pd.DataFrame":

@@ -35,7 +35,8 @@ AS_STORED = (
         "anchors",
         "intraday",
     ),
-    *("universe.listings", "universe.formerly", "volatility.ewma_halflife_sessions", "volatility.ledoit_wolf_sessions"),
+    *("universe.listings", "universe.formerly", "volatility.ewma_halflife_sessions"),
+    *("volatility.ledoit_wolf_sessions", "volatility.factor_model"),
     *("portfolio.prior_excess_return_per_year", "portfolio.forecast_tilt_per_sd_per_year", "portfolio.score_weights"),
     *("ladder.step_up", "ladder.rearm", "stops", "costs_bps.calibration", "llm"),
 )

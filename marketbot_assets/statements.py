@@ -65,6 +65,20 @@ def _answered(frame: "pd.DataFrame") -> list[str]:
     return [f"{what}: {text}" for what, text in told.items() if text]
 
 
+def _bias(frame: "pd.DataFrame") -> list[str]:
+    """Families of portfolios whose mean bias statistic is twice as far from 1 as its band, or unknown; nothing on a short past.
+
+    The band is for independent normal returns; stretches of one calm or wild year share their luck, hence twice.
+    """
+    out = []
+    for row in frame[frame["block"] == "bias"].itertuples():
+        mean, low, high, _, count = (float(value) for value in row.values)
+        if not 2.0 * low - 1.0 <= mean <= 2.0 * high - 1.0:  # NaN is outside
+            band = f"the band for normal returns is {low:.2f} to {high:.2f}"
+            out.append(f"{row.key} portfolios moved {mean:.2f} times their forecast in {count:.0f} stretches; {band}")
+    return out
+
+
 def _halting(frame: "pd.DataFrame") -> list[str]:
     bad = frame[frame["outcome"] == "halt"]
     return [f"{row.rule} {row.subject}: {row.message}" for row in bad.itertuples()]
@@ -72,6 +86,13 @@ def _halting(frame: "pd.DataFrame") -> list[str]:
 
 STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
     "data_quality": (Statement("no_rule_halts", "No quality rule demands to halt the session.", _halting),),
+    "factor_model": (
+        Statement(
+            "portfolios_move_as_forecast",
+            "Bias statistics of factor, random and optimized portfolios are near 1.",
+            _bias,
+        ),
+    ),
     "reconciliation": (
         Statement(
             "broker_agrees", "Nothing differs between our book and the broker's without a reason.", _reconciliation

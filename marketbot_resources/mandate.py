@@ -239,6 +239,7 @@ class Volatility(Section):
     target_per_year: Fraction
     ewma_halflife_sessions: Count
     ledoit_wolf_sessions: Count
+    factor_model: Literal["minimum_norm", "constrained"] = "minimum_norm"
 
 
 class Mandate(Section):

@@ -245,7 +245,12 @@ RULES: Rules = {
             "ceiling": HIGHER,
         },
     },
-    "volatility": {"target_per_year": LOWER, "ewma_halflife_sessions": UNCLEAR, "ledoit_wolf_sessions": UNCLEAR},
+    "volatility": {
+        "target_per_year": LOWER,
+        "ewma_halflife_sessions": UNCLEAR,
+        "ledoit_wolf_sessions": UNCLEAR,
+        "factor_model": UNCLEAR,
+    },
     "limits": LIMITS,
     "ladder": LADDER,
     "loss_rules": {"day": LOWER, "week": LOWER, "halt_day": LOWER},

@@ -1,6 +1,7 @@
 """Estimating the factor model: exposures of today, factor returns by weighted cross-sections, two covariance estimators. Pure.
 
 Exposures are held constant over the estimation window: simple, and exact for the sectors; style exposures drift slowly.
+Two estimators, by the mandate's `volatility.factor_model`: `minimum_norm` here, `constrained` in `factor_risk`.
 Not here: the result type (`model`), stress windows (`scenarios`).
 """
 
@@ -10,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.features.coverage import FILED_FEATURES, within_countries
+from marketbot_assets.features.factor_bias import band, recent_bias
+from marketbot_assets.features.factor_risk import Estimator, constrained_risk
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.features.price_features import dimson_beta, index_returns
 from marketbot_assets.features.scenarios import ScenarioReturns
 from marketbot_assets.normalization.window import Floats, MacroWindow, MarketWindow
-from marketbot_resources.mandate import Mandate
+from marketbot_resources.mandate import Mandate, Volatility
 from marketbot_resources.model import SESSIONS_PER_YEAR
 
 RETURN_SESSIONS = 756
@@ -44,9 +47,7 @@ def estimate_factor_model(
     known = np.isfinite(raw)
     returns = np.where(known, raw, 0.0)
     names, exposures = exposures_of(features, instruments)
-    sample = returns[-ESTIMATION_SESSIONS:]
-    weights = cross_section_weights(features)
-    covariance, specific = factor_risk(sample, exposures, weights, mandate.volatility.ewma_halflife_sessions)
+    covariance, specific = estimated_risk(raw, exposures, names, features, instruments, mandate.volatility)
     shrinkage, target = ledoit_wolf(returns[-mandate.volatility.ledoit_wolf_sessions :])
     return FactorModel(
         session=session,
@@ -72,6 +73,27 @@ def estimate_factor_model(
         scenario_paths=scenarios.paths,
         scenario_years=scenarios.years,
     )
+
+
+def estimated_risk(
+    returns: Floats,
+    exposures: Floats,
+    names: tuple[str, ...],
+    features: pd.DataFrame,
+    instruments: pd.DataFrame,
+    chosen: Volatility,
+) -> tuple[Floats, Floats]:
+    """((k, k) factor covariance, (n,) specific variance), per year, by the estimator that the mandate names.
+
+    returns: (T, n), NaN unknown. `minimum_norm` takes an unknown return for 0 and every sector alike; `constrained`: `factor_risk`.
+    """
+    weights, halflife = cross_section_weights(features), chosen.ewma_halflife_sessions
+    if chosen.factor_model == "constrained":
+        spec = Estimator(variance_halflife=halflife, specific_halflife=halflife)
+        covariance, specific = constrained_risk(returns, exposures, weights, names, list(instruments["sector"]), spec)
+        return covariance, np.asarray(np.maximum(specific, SPECIFIC_FLOOR_PER_YEAR))
+    sample = np.where(np.isfinite(returns), returns, 0.0)[-ESTIMATION_SESSIONS:]
+    return minimum_norm_risk(sample, exposures, weights, halflife)
 
 
 def exposures_of(features: pd.DataFrame, instruments: pd.DataFrame) -> tuple[tuple[str, ...], Floats]:
@@ -108,7 +130,7 @@ def cross_section_weights(features: pd.DataFrame) -> Floats:
     return np.asarray(np.clip(root, 0.2, 5.0))
 
 
-def factor_risk(returns: Floats, exposures: Floats, weights: Floats, halflife: int) -> tuple[Floats, Floats]:
+def minimum_norm_risk(returns: Floats, exposures: Floats, weights: Floats, halflife: int) -> tuple[Floats, Floats]:
     """((k, k) factor covariance, (n,) specific variance), per year.
 
     Factor returns by weighted least squares with minimum norm, which spreads the market over the sectors evenly and needs no
@@ -158,6 +180,26 @@ def index_volatility(index: Floats, sessions: int) -> float:
     """Annualized standard deviation of the index's last returns; NaN when it is too short."""
     tail = index_returns(index)[-sessions:]
     return float(np.std(tail, ddof=1) * np.sqrt(SESSIONS_PER_YEAR)) if len(tail) == sessions else float("nan")
+
+
+def bias_frame(
+    window: MarketWindow, model: FactorModel, features: pd.DataFrame, instruments: pd.DataFrame, mandate: Mandate
+) -> pd.DataFrame:
+    """How the model's estimator did in the last 250 sessions: a row per family, values mean bias, its band, share inside it, count.
+
+    Rows of the block "bias", which `from_frame` does not read: no decision depends on them.
+    """
+
+    def estimate(past: Floats) -> tuple[Floats, Floats]:
+        risk = estimated_risk(past, model.exposures, model.factors, features, instruments, mandate.volatility)
+        return risk[0] / SESSIONS_PER_YEAR, risk[1] / SESSIONS_PER_YEAR
+
+    found = recent_bias(window.base_return[-RETURN_SESSIONS:], model.exposures, estimate)
+    rows = [
+        ("bias", n, one.family, [one.mean, *band(one.sessions), one.inside, float(one.sessions)])
+        for n, one in enumerate(found)
+    ]
+    return pd.DataFrame(rows, columns=["block", "place", "key", "values"])
 
 
 BLOCKS = ("session", "factor", "instrument", "return", "scenario", "proxied", "by factors", "path")
