@@ -21,6 +21,7 @@ from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.live_cli import live
 from marketbot_assets.commands.llm_cli import llm
 from marketbot_assets.commands.mandate_cli import mandate
+from marketbot_assets.commands.publish_cli import publish
 from marketbot_assets.commands.store_cli import store
 from marketbot_assets.commands.token_cli import serve, token
 from marketbot_assets.commands.views_cli import VIEW_COMMANDS
@@ -166,7 +167,21 @@ def witness(state: str, logs: tuple[str, ...], listen: str, name: str, as_json: 
     return serve(state, logs, listen, name, as_json=as_json)
 
 
-for _view in (*VIEW_COMMANDS, backup, restore, mandate, live, llm, alerts, digest, store, token, serve, audit_ui):
+for _view in (
+    *VIEW_COMMANDS,
+    backup,
+    restore,
+    mandate,
+    live,
+    llm,
+    alerts,
+    digest,
+    store,
+    publish,
+    token,
+    serve,
+    audit_ui,
+):
     commands.add_command(_view)
 
 

@@ -20,6 +20,7 @@ MARKETBOT_LLM_LOCAL_KEY  the key of a local language model that wants one; OPENA
 MARKETBOT_SMTP_USER, MARKETBOT_SMTP_PASSWORD, MARKETBOT_SLACK_WEBHOOK, MARKETBOT_APPRISE_URLS  secrets of the channels of alerts;
                    with _NAME behind them for the channel NAME alone
 MARKETBOT_RELAY    the private address of the relay that all names of the outside resolve to, where there is no other way out
+MARKETBOT_DASK_TLS  the folder of ca.pem, cert.pem and key.pem of a Dask cluster at a tls:// address (docs/scale.md)
 MARKETBOT_HEARTBEAT_URL  address of the watcher that is told of each session's end
 MARKETBOT_PAGES_URL  address at which people reach `marketbot serve`: links on asset pages lead there (default: to files)
 MARKETBOT_SECRET_FILES, MARKETBOT_SECRETS_SSM  where secrets stand that are not in the environment: a folder, parameters (`secrets`)
