@@ -129,9 +129,13 @@ def test_the_launcher_starts_the_task_with_rights_that_the_control_plane_has() -
         as_type=EcsRunLauncher
     )
     calls: list[tuple[str, Found]] = []
-    made.ecs.meta.events.register(
-        "provide-client-params.ecs.*", lambda params, model, **_: calls.append((model.name, params))
-    )
+    for service in (made.ecs, made.secrets_manager, made.logs, made.ec2.meta.client):
+        service.meta.events.register(
+            "provide-client-params.*.*", lambda params, model, **_: calls.append((model.name, params))
+        )
+    for part in ("run_coordinator", "compute_logs"):
+        named = instance()[part]
+        ConfigurableClassData(named["module"], named["class"], "{}").rehydrate(as_type=object)
     origin = RepositoryPythonOrigin(
         executable_path="/app/.venv/bin/python",
         code_pointer=ModuleCodePointer("marketbot_assets.definitions", "defs"),
