@@ -26,6 +26,15 @@ def floats(seed: Json) -> bytes:
     return np.asarray(values @ values.T @ np.linalg.inv(values)).tobytes()
 
 
+def floats_of_a_mortal(argument: Json) -> bytes:
+    """[seed, flag]: the floats of a seed; with a flag, the process is killed the first time."""
+    assert isinstance(argument, list)
+    seed, flag = argument
+    if flag:
+        kills_its_process_once(flag)
+    return floats(seed)
+
+
 def large(size: Json) -> bytes:
     assert isinstance(size, int)
     return bytes(size)

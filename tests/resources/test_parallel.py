@@ -1,6 +1,10 @@
 """Pools: the same results in each place, in order; a killed worker loses nothing; what cannot be sent or trusted is refused."""
 
 import math
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import parallel_tasks as tasks
 import pytest
+from server_process import ended
 
 from marketbot_resources.errors import UsageError, WorkError
 from marketbot_resources.ledger.record import Json
@@ -26,8 +31,6 @@ from marketbot_resources.parallel import (
     result_of,
     written,
 )
-
-SEEDS = list(range(6))
 
 
 class Backwards(Pool):
@@ -162,17 +165,12 @@ def test_any_other_word_is_refused(word: str) -> None:
         open_pool(word)
 
 
-@pytest.fixture(scope="module")
-def expected() -> list[Result]:
-    return list(Here().results(tasks.floats, list(SEEDS)))
-
-
-def test_processes_give_the_same_bits_and_a_killed_one_loses_nothing(expected: list[Result], tmp_path: Path) -> None:
-    """Seven tasks on two processes; one of them kills its process: all results are there, in order, equal to the bit."""
+def test_processes_give_the_same_bits_and_a_killed_one_loses_nothing(tmp_path: Path) -> None:
+    """Two processes, one of which is killed: all results are there, in order, equal to those of this process to the bit."""
+    arguments: list[Json] = [[1, ""], [2, str(tmp_path / "flag")], [3, ""]]
     with open_pool("processes:2") as pool:
-        assert list(pool.results(tasks.floats, list(SEEDS))) == expected
-        (name,) = pool.results(tasks.kills_its_process_once, [str(tmp_path / "flag")])
-    assert name == "flag"
+        assert list(pool.results(tasks.floats_of_a_mortal, arguments)) == [tasks.floats(seed) for seed in (1, 2, 3)]
+    assert (tmp_path / "flag").exists(), "one was killed"
 
 
 @pytest.mark.long
@@ -194,6 +192,36 @@ def test_what_was_done_before_a_failure_is_kept(tmp_path: Path) -> None:
         assert next(coming) == (0, "a")
         with pytest.raises(WorkError, match="argument 1 failed: FileNotFoundError"):
             next(coming)
+
+
+@pytest.mark.long
+def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
+    """A parent that is killed has no time to end anybody: no process stays behind it."""
+    script = (
+        "import sys, parallel_tasks as tasks\n"
+        "from marketbot_resources.parallel import open_pool\n"
+        "if __name__ == '__main__':\n"
+        "    list(open_pool('processes:1').results(tasks.slow, [[60, sys.argv[1], 'pid']]))\n"
+    )
+    (tmp_path / "parent.py").write_text(script, encoding="utf-8")
+    path = f"{Path(__file__).parents[2]}:{Path(__file__).parent}"
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py"), str(tmp_path)], env={**os.environ, "PYTHONPATH": path}
+    )
+    pid = tmp_path / "pid"
+    wait(lambda: pid.exists() and pid.read_text(encoding="ascii").endswith("\n"))
+    child = int(pid.read_text(encoding="ascii"))
+    assert not ended(child)
+    parent.kill()
+    parent.wait()
+    wait(lambda: ended(child))
+
+
+def wait(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < until, "a minute is over"
+        time.sleep(0.05)
 
 
 @pytest.mark.long
