@@ -120,10 +120,13 @@ class Cluster(Pool):
 
 
 def local_cluster(workers: int) -> Cluster:
-    """A cluster of processes on this machine, one thread each, ended with the pool; it listens on 127.0.0.1 alone."""
+    """A cluster of processes on this machine, one thread each, ended with the pool.
+
+    It listens on 127.0.0.1 and takes only who has its keys, which live as long as it: other users of this machine are kept out.
+    """
     _installed()
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, Security
 
     with dask.config.set(_config()):
         cluster = LocalCluster(
@@ -131,6 +134,8 @@ def local_cluster(workers: int) -> Cluster:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
+            protocol="tls://",
+            security=Security.temporary(),
             dashboard_address=None,
             worker_dashboard_address=None,
             env=dict.fromkeys(THREADS, "1"),

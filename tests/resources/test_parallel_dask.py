@@ -20,7 +20,7 @@ from server_process import Server
 from marketbot_resources.errors import UsageError, WorkError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.parallel import Here, open_pool
-from marketbot_resources.parallel_dask import existing_cluster
+from marketbot_resources.parallel_dask import Cluster, existing_cluster
 
 pytest.importorskip("distributed")
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
@@ -96,6 +96,11 @@ def test_the_cluster_of_this_machine_gives_the_same_bits_and_a_killed_worker_los
         assert list(pool.results(tasks.kills_its_process_once, [str(tmp_path / "flag")])) == ["flag"]
         with pytest.raises(WorkError, match=r"argument 0 failed: ValueError: no answer for 1$"):
             list(pool.results(tasks.fails, [1]))
+        assert isinstance(pool, Cluster)
+        address = pool.client.scheduler.address
+        assert address.startswith("tls://127.0.0.1:")
+        with pytest.raises(UsageError, match="expected a Dask scheduler at tcp://127"):  # another user of this machine
+            open_pool(address.replace("tls://", "tcp://"))
         assert list(pool.results(tasks.threads_and_names, [0])) == list(Here().results(tasks.threads_and_names, [0]))
 
 
