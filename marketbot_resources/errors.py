@@ -6,6 +6,7 @@
     |   |-- HomeError           the installation's folder cannot be read or written
     |   `-- UsageError          a session, order or argument that does not exist
     |-- ProviderError           the outside world failed: retry (reads only), else the session has no data
+    |-- WorkError               a piece of work failed on its worker, or the workers are gone: what was finished stays, ask again
     |-- AnchorError             a place outside of the home did not take or show a checkpoint: retry, the checkpoint stays ours
     |-- SessionRefused          this session may not run now: skip it, the reason is recorded
     |   `-- AlreadySending      another run is sending this account's orders: leave it to that one
@@ -47,6 +48,10 @@ class UsageError(SetupError):
 
 class ProviderError(MarketbotError):
     """A provider gave no usable answer."""
+
+
+class WorkError(MarketbotError):
+    """A task failed on its worker, or there is no worker for it."""
 
 
 class AnchorError(MarketbotError):

@@ -22,6 +22,7 @@ MARKETBOT_SMTP_USER, MARKETBOT_SMTP_PASSWORD, MARKETBOT_SLACK_WEBHOOK, MARKETBOT
 MARKETBOT_RELAY    the private address of the relay that all names of the outside resolve to, where there is no other way out
 MARKETBOT_SIGNALS_TABLE  name of a DynamoDB table that is given each session's signals (default: none), MARKETBOT_SIGNALS_CONFIG the
                    configuration file of AWS with the publisher's own credentials (default: the AWS_ variables)
+MARKETBOT_DASK_TLS  the folder of ca.pem, cert.pem and key.pem of a Dask cluster at a tls:// address (docs/scale.md)
 MARKETBOT_HEARTBEAT_URL  address of the watcher that is told of each session's end
 MARKETBOT_PAGES_URL  address at which people reach `marketbot serve`: links on asset pages lead there (default: to files)
 MARKETBOT_SECRET_FILES, MARKETBOT_SECRETS_SSM  where secrets stand that are not in the environment: folders, parameters (`secrets`)

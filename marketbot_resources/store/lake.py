@@ -10,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from marketbot_resources.errors import HomeError
 from marketbot_resources.ledger.opening import open_ledger, read_ledger
 from marketbot_resources.ledger.record import Json
+from marketbot_resources.libraries import versions
 from marketbot_resources.store.content import canonical, content_sha256, decode, encode, sha256, to_records
 from marketbot_resources.store.index import BlobRow, IndexRow, Origin, Read
 from marketbot_resources.store.index_opening import has_index, open_index
@@ -225,14 +225,13 @@ def _manifest(
 @lru_cache(maxsize=1)
 def environment() -> dict[str, str]:
     """What may change floats: interpreter, machine, numeric libraries, the kernels that BLAS chose; and the lock file's hash."""
-    names = ("numpy", "pandas", "pyarrow", "scipy", "cvxpy", "clarabel", "numba", "exchange-calendars", "dagster")
     lock = Path(__file__).parents[2] / "requirements.lock"
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "lock_sha256": sha256(lock.read_bytes()) if lock.exists() else "",
         "blas": _blas_kernels(),
-        **{name: metadata.version(name) for name in names},
+        **versions(),
     }
 
 

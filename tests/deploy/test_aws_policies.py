@@ -45,6 +45,7 @@ PARAMETERS = {
     "DeadManRole": [f"deadman/{name}" for name in APCA],
     "MachineRole": [],
     "HeavyRunRole": [],
+    "HeavyRunStarter": ["database/DAGSTER_POSTGRES_URL", "database/MARKETBOT_INDEX"],
 }
 FORGING = (
     "s3:DeleteObject",
