@@ -87,8 +87,8 @@ def _heat_map(quality: "pd.DataFrame", labels: "dict[str, str]") -> str:
     level = {name: place + 1 for place, name in enumerate(OUTCOMES)}
     cells = {(str(r.rule), str(r.subject)): level[str(r.outcome)] for r in quality.itertuples()}
     worst: dict[str, list[int]] = {}
-    for (_, name), cell in cells.items():
-        worst.setdefault(name, []).append(-cell)
+    for (_, name), found in cells.items():
+        worst.setdefault(name, []).append(-found)
     subjects = sorted(worst, key=lambda name: (sorted(worst[name]), name))[:SUBJECTS_SHOWN]
     rows = [(rule, [cells.get((rule, name), 0) for name in subjects]) for rule in RULES]
     rows.sort(key=lambda row: (-max(row[1], default=0), row[0]))
