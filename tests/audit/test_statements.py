@@ -40,7 +40,12 @@ def finding(outcome: str) -> dict[str, object]:
     return {"outcome": outcome, "rule": "r", "subject": "s", "message": "m"}
 
 
+def biased(mean: float) -> dict[str, object]:
+    return {"block": "bias", "key": "random", "values": [mean, 0.8, 1.2, 0.5, 50.0]}
+
+
 GOOD = [
+    ("factor_model", "portfolios_move_as_forecast", [biased(1.39), biased(0.61), biased(9.0) | {"block": "factor"}]),
     ("risk_verdict", "batch_is_approved", [batch("APPROVED"), control("PASS"), control("WARN"), breach()]),
     ("risk_verdict", "no_breach_is_open", [batch("HALT"), control("HALT")]),
     ("reconciliation", "broker_agrees", [book("match"), book("explained")]),
@@ -53,7 +58,10 @@ GOOD = [
     ("target_portfolio", "optimizer_answered", [answer()]),
     ("data_quality", "no_rule_halts", [finding("pass"), finding("warn"), finding("quarantine")]),
 ]
+BIASED = "random portfolios moved {} times their forecast in 50 stretches; the band for normal returns is 0.80 to 1.20"
 BAD = [
+    ("factor_model", "portfolios_move_as_forecast", [biased(1.0), biased(1.41)], BIASED.format("1.41")),
+    ("factor_model", "portfolios_move_as_forecast", [biased(float("nan"))], BIASED.format("nan")),
     ("risk_verdict", "batch_is_approved", [batch("REJECTED")], "REJECTED: 3 of 3"),
     *(
         ("risk_verdict", "batch_is_approved", [batch("APPROVED"), control(status)], f"{status} C-1|x: why")

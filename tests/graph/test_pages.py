@@ -29,6 +29,7 @@ no_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 ALWAYS = {"dagster/row_count", "change", "preview", "file_sha256", "manifest_sha256", "object", "next"}
 STATED = {
     "data_quality": {"no_rule_halts"},
+    "factor_model": {"portfolios_move_as_forecast"},
     "llm_context": {"asked_models_gave_views"},
     "reconciliation": {"broker_agrees"},
     "replay_check": {"replays_equal"},
@@ -36,6 +37,8 @@ STATED = {
     "submissions": {"nothing_in_doubt"},
     "target_portfolio": {"optimizer_answered"},
 }
+# the fall of late 2018 after a calm year: every long-only portfolio moved more than half as much again as was forecast
+WARNED = {"factor_model": {"portfolios_move_as_forecast"}}
 NOT_RUN = {"backtest", "intraday_exits", "intraday_quotes"}  # jobs of their own
 ASSETS = """{assetNodes{assetKey{path} description groupName kinds owners{__typename} isPartitioned
  metadataEntries{... on TableSchemaMetadataEntry{schema{columns{name type description}}}}
@@ -150,7 +153,9 @@ def test_every_asset_says_what_it_is_and_whether_it_is_right(server: str, home: 
         if name == "raw_news":  # its newest event is the stranger's
             assert set(told) == {"control", "cell", "quoted"}
             continue
-        assert {one["executionForLatestMaterialization"]["status"] for one in checks.values()} == {"SUCCEEDED"}, name
+        ended = {check: one["executionForLatestMaterialization"]["status"] for check, one in checks.items()}
+        assert set(ended.values()) <= {"SUCCEEDED", "FAILED"}, name
+        assert {check for check, status in ended.items() if status == "FAILED"} == WARNED.get(name, set()), name
         assert set(told) >= ALWAYS, name
         assert "`marketbot blast-radius " in told["next"]["mdStr"], name
         assert sum(len(json.dumps(one)) for one in told.values() if "svg+xml" not in str(one)) < 20_000, name
