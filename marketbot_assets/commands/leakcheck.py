@@ -67,11 +67,8 @@ def leakcheck(cuts: int, feature: str | None, session: str | None, *, quiet: boo
         results += [*reached.results(), *known_at_respects_embargo(found.tidy)]
         results += graph_results(found.lake, day) if found.lake is not None else []
     else:
-        results = [
-            result
-            for result in results
-            if result.output in (f"features.{feature}", f"wide_features.{feature}", "market")
-        ]
+        wanted = (f"features.{feature}", f"wide_features.{feature}", "market", "wide_features")
+        results = [result for result in results if result.output in wanted]
     return view_of(results, found, feature, sorted({cut for step in steps for cut in step.ground.cuts}))
 
 
