@@ -163,6 +163,8 @@ def test_figures_count_from_their_filing_on(made: dict[str, Floats]) -> None:
     assert growth[before, 0] == pytest.approx(100 / 80 - 1)
     assert growth[after, 0] == pytest.approx(110 / 88 - 1)
     assert np.isnan(growth[:, 1:]).all()  # another currency than the listing's, or no filings
+    assert np.isnan(made["assets_to_market"][:, 1]).all()
+    assert made["assets_to_market"][after, 0] == pytest.approx(110 / (WINDOW.close[after, 0] * 1e6))
     assert made["return_on_assets"][after, 0] == pytest.approx(0.1)
     assert np.isnan(made["return_on_assets"][before, 0])
 
