@@ -15,7 +15,7 @@ from marketbot_resources.mandate import parse_mandate
 from marketbot_resources.store.index import STATIC, Origin
 from marketbot_resources.store.lake import Lake
 
-TICKS, TICKS_LONG = 3, 400
+TICKS, TICKS_LONG = 1, 400
 WARM = 40  # ticks after which pools and caches of the libraries are filled
 GROWTH_KIB = 4 * 1024
 HEAVY = {

@@ -55,7 +55,6 @@ def test_every_byte_counts() -> None:
         lambda body: body.update(coefficients=[0.1]),
         lambda body: body["card"].update(metrics=[]),
     ],
-    ids=str,
 )
 def test_a_file_that_is_no_fit_is_refused(change) -> None:  # type: ignore[no-untyped-def]
     """Also under its own name: something extra, missing or of another kind."""
