@@ -15,7 +15,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -215,7 +215,7 @@ class _Sheet:
     """One file that is written first and mapped then. What cannot be written, or not read back as it was, stays as it is."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] | None = None
+        self._file: _Unbuffered | None = None
         self._map: mmap.mmap | None = None
 
     @property
@@ -279,7 +279,7 @@ class _Sheet:
         flat = np.frombuffer(self._mapped(), dtype=values.dtype, count=values.size, offset=place[0])
         return flat.reshape(values.shape) if values.flags.c_contiguous else flat.reshape(values.shape[::-1]).T
 
-    def _write(self, write: "Callable[[IO[bytes]], object]") -> tuple[int, int] | None:
+    def _write(self, write: "Callable[[_Unbuffered], object]") -> tuple[int, int] | None:
         assert self._map is None, "a file is written first and mapped then"
         try:
             file = self._file = self._file or _unnamed()
@@ -288,7 +288,6 @@ class _Sheet:
             begin = -(-file.tell() // _ALIGNED) * _ALIGNED
             file.seek(begin)
             write(file)
-            file.flush()
         except OSError:  # the disk is full: what was written is good, the rest stays in memory
             return None
         return begin, file.tell()
@@ -306,15 +305,39 @@ class _Sheet:
             self._file.close()
 
 
-def _stream(table: "pa.Table", file: IO[bytes]) -> None:
+def _stream(table: "pa.Table", file: "_Unbuffered") -> None:
     import pyarrow as pa
 
     with pa.ipc.new_stream(pa.PythonFile(file, mode="w"), table.schema) as sink:
         sink.write_table(table)
 
 
-def _unnamed() -> IO[bytes] | None:
+class _Unbuffered:
+    """An unnamed file. What was not written is not tried again when it is closed, as a buffer's rest would be."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder, prefix=".tmp-", buffering=0)
+        self.tell, self.seek, self.fileno = self._file.tell, self._file.seek, self._file.fileno
+        self.close = self._file.close
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is."""
+        return self._file.closed
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def write(self, data: "bytes | memoryview") -> int:
+        """All of it. Raises OSError when there is no room."""
+        rest = memoryview(data).cast("B")
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        return memoryview(data).nbytes
+
+
+def _unnamed() -> _Unbuffered | None:
     try:
-        return tempfile.TemporaryFile(dir=_FOLDERS[0], prefix=".tmp-") if _FOLDERS else None
+        return _Unbuffered(_FOLDERS[0]) if _FOLDERS else None
     except OSError:
         return None

@@ -38,6 +38,16 @@ def test_definitions_are_small() -> None:
     assert peak("import marketbot_assets.definitions\n") <= DEFINITIONS_MIB
 
 
+def test_the_model_is_asked_before_the_optimizer_is_there() -> None:
+    """Opening a book from cash needs no decision: solvers beside the language model's child would not fit a small machine."""
+    script = "import sys\nimport marketbot_assets.research.opening\n"
+    told = subprocess.run(
+        [sys.executable, "-c", script + 'print({"cvxpy", "scipy", "numba"} & set(sys.modules))'],
+        cwd=ROOT, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.strip() == "set()"
+
+
 @pytest.mark.long
 def test_a_run_is_bounded(tmp_path: Path) -> None:
     """The first session of the sample world, which loads the history and simulates the world too."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marketbot_assets.normalization.build_window import build_base_returns, build_macro, build_window
+from marketbot_assets.normalization.build_window import BLOCK, build_base_returns, build_macro, build_window
 from marketbot_assets.normalization.window import MarketWindow
 
 T = 12
@@ -350,6 +350,27 @@ def test_the_short_way_to_base_returns_gives_the_same_bits(rows: list[Bar], vers
         cutoffs=CUTOFFS,
     )
     np.testing.assert_array_equal(made, window(bars(rows), events(versions)).base_return)
+
+
+@pytest.mark.parametrize("build", [build_window, build_base_returns], ids=["window", "base returns"])
+def test_what_stands_beside_an_instrument_changes_none_of_its_numbers(build) -> None:  # type: ignore[no-untyped-def]
+    """Instruments are worked off in blocks: a column is that of the instrument alone, at every edge of a block."""
+    names = [f"N{n:03d}" for n in range(2 * BLOCK + 3)]
+    prices = bars([Bar(x, day, 10.0 + n * 0.37 + day * (n % 5)) for day in range(3, T) for n, x in enumerate(names)])
+    actions = events([Event(x, 5 + n % 3, "SPLIT" if n % 2 else "CASH_DIVIDEND", 2.0) for n, x in enumerate(names)])
+    fx = pd.DataFrame({"session": dates([0]), "currency": "GBP", "rate": [1.3], "known_at": instants([instant(0, 1)])})
+    currencies = {name: ("USD", "GBP")[n % 2] for n, name in enumerate(names)}
+
+    def built(of: list[str]) -> list[np.ndarray]:
+        told = {"instruments": of, "currencies": currencies, "base": "USD", "sessions": DAYS, "cutoffs": CUTOFFS}
+        made = build(prices, actions, fx, **told)
+        return [made] if isinstance(made, np.ndarray) else [getattr(made, field) for field in FIELDS]
+
+    whole = built(names)
+    for column in (0, 1, BLOCK - 1, BLOCK, 2 * BLOCK - 1, 2 * BLOCK, len(names) - 1):
+        for every, alone in zip(whole, built([names[column]]), strict=True):
+            assert every[:, column].tobytes() == alone[:, 0].tobytes()
+    assert np.isfinite(whole[-1][4:].astype(float)).all()
 
 
 def test_revisions_of_macro_count_from_their_release() -> None:
