@@ -34,9 +34,15 @@ from marketbot_resources.redaction import redacting, redactor
 if TYPE_CHECKING:
     from marketbot_assets.commands.sessions import SessionResult
 
-_NO_ROOM = ("disk is full", "disk I/O error", "readonly database")
+_NO_ROOM = (
+    "disk is full",
+    "disk I/O error",
+    "readonly database",
+    "unable to open database file",
+)  # the last: no file left
 NOTIFIERS_SECONDS = 120.0
 _NO_ROOM_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_DATABASES = ("sqlalchemy", "psycopg2", "dagster_postgres")  # packages whose errors come from Dagster's storage alone
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 
@@ -245,10 +251,11 @@ def main() -> None:
     except MarketbotError as error:
         code = _fail(str(error), 1)
     except Exception as error:
-        why = unwritable(error)
-        if not why:
+        full, silent = unwritable(error), unreachable(error)
+        if not (full or silent):
             raise
-        code = _fail(f"{why}; make room, then give the same command again", 1)
+        first = f"{full}; make room" if full else f"{silent}; start it"
+        code = _fail(f"{first}, then give the same command again", 1)
     sys.exit(code or 0)
 
 
@@ -261,6 +268,17 @@ def unwritable(error: BaseException | None) -> str:
             return f"expected room to write in {settings.home()}, found: {text}"
         error = error.__cause__ or error.__context__
     return ""
+
+
+def unreachable(error: BaseException | None) -> str:
+    """What Dagster's database said when it could not be used; "" for every other error."""
+    told = ""
+    while error is not None:
+        if type(error).__module__.partition(".")[0] in _DATABASES:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            told = lines[0] if lines else type(error).__name__  # the cause, told last, says it best
+        error = error.__cause__ or error.__context__
+    return f"expected Dagster's database to answer, found: {told}" if told else ""
 
 
 def _fail(why: str, code: int) -> int:

@@ -25,6 +25,7 @@ from marketbot_assets.commands.backup_files import (
     others,
     write_sums,
 )
+from marketbot_assets.commands.backup_objects import few, refuse_without_objects, store_note
 from marketbot_assets.commands.home import existing_lake
 from marketbot_assets.commands.signer_ahead import signer_beyond
 from marketbot_resources import settings
@@ -79,6 +80,7 @@ def backup(to: str) -> View:
             "home": str(lake.home),
             "ledger": {"size": size, "root": root, "from": "SQLite" if settings.ledger_url() is None else "PostgreSQL"},
             "index": {"versions": SqliteIndex(copy / INDEX_FILE, read_only=True).size(), "from": lake.index.where},
+            "store": store_note(copy, lake.objects),
             "halted": "" if halted.status == OFF else f"{halted.word} {halted.reason}".strip(),
             "not_in_it": ["the signer's key and head", "Dagster's runs", "the environment and its secrets"],
         }
@@ -86,8 +88,16 @@ def backup(to: str) -> View:
         files = write_sums(folder)
     except OSError as error:
         raise HomeError(f"backup: expected to write {folder}, found: {error.strerror or error}") from error
-    problem = _verified(folder)
+    problem = _gone(note["store"]) or _verified(folder)
     return {"fine": not problem, "problem": problem, "folder": str(folder), "files": files, **note}
+
+
+def _gone(store: object) -> str:
+    """That the bucket lacks objects, which no copy of index and ledger makes good; "" when it has all."""
+    assert isinstance(store, dict)
+    if not store["gone"]:
+        return ""
+    return f"{store['gone']} of {store['named']} objects are not in {store['place']}: {few(store['missing_there'])}"
 
 
 def _verified(folder: Path) -> str:
@@ -111,13 +121,19 @@ def _verified(folder: Path) -> str:
 
 def backup_lines(view: View) -> list[str]:
     """What was copied, whether it is good, and what it does not hold."""
-    ledger = view["ledger"]
+    ledger, store = view["ledger"], view["store"]
     assert isinstance(ledger, dict)
+    assert isinstance(store, dict)
     lines = [
         f"{view['files']} files in {view['folder']}",
         f"ledger: {ledger['size']} entries, root {ledger['root']}",
         "not in it: the signer's key and head (keep the key where the home is not), Dagster's runs, environment, secrets",
     ]
+    if not store["in_it"]:
+        lines.append(
+            f"THE STORE'S OBJECTS ARE NOT IN IT: {store['named']} are named and lie in {store['place']} alone; keep a copy of that "
+            "bucket, or `marketbot store copy --to home` before the backup, which then holds them, too"
+        )
     return [*lines, f"NOT GOOD: {view['problem']}" if view["problem"] else "verified: the copy is whole"]
 
 
@@ -137,6 +153,7 @@ def restore(source: str) -> View:
     there += [name for name in (LEDGER_FILE, INDEX_FILE) if (home / name).exists()]
     if there:
         raise UsageError(f"restore: expected nothing but a signer in {home}, found {there[0]}; set MARKETBOT_HOME")
+    objects = refuse_without_objects(copy, note)
     why = f"restored from the backup of {note['made_at']}: marketbot verify, marketbot reconcile, then resume"
     try:
         HaltSwitch(home).set(why)  # first: whatever happens from here on, nothing is sent
@@ -156,6 +173,7 @@ def restore(source: str) -> View:
         "home": str(home),
         "files": files,
         "ledger": note["ledger"],
+        "objects": objects,
         "halted": why,
         "signer": signer,
         "was": note["halted"],
@@ -186,6 +204,7 @@ def restore_lines(view: View) -> list[str]:
     assert isinstance(ledger, dict)
     lines = [
         f"{view['files']} files checked; {ledger['size']} ledger entries, root {ledger['root']}, in {view['home']}",
+        f"every object that they name is in {view['objects']}",
         "halted: nothing is sent before `marketbot verify`, `marketbot reconcile` and `marketbot resume`",
     ]
     lines += [f"the backup was of a halted home: {view['was']}"] if view["was"] else []

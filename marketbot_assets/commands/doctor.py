@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from marketbot_assets.commands.doctor_instance import instance_finding
 from marketbot_assets.commands.doctor_pages import page_findings
 from marketbot_assets.commands.finding import Finding
 from marketbot_assets.commands.home import existing_lake, load_mandate, writable_home
@@ -36,7 +37,7 @@ def examine() -> list[Finding]:
         _python(),
         _mandate(),
         _home(),
-        _instance(),
+        instance_finding(),
         *_daemon(),
         _packages(),
         *_store(),
@@ -74,14 +75,6 @@ def _mandate() -> Finding:
 
 def _home() -> Finding:
     return _attempt("home", lambda: str(writable_home()), "make the folder writable or set MARKETBOT_HOME")
-
-
-def _instance() -> Finding:
-    folder = os.environ.get("DAGSTER_HOME", "")
-    good = bool(folder)
-    return Finding(
-        "dagster instance", good, folder or "temporary: nothing is kept", "export DAGSTER_HOME=<checkout>/dagster_home"
-    )
 
 
 def _daemon() -> list[Finding]:

@@ -6,7 +6,7 @@ A home keeps the ledger that it began with: another one would know nothing of wh
 from pathlib import Path
 
 from marketbot_resources import settings
-from marketbot_resources.errors import HomeError
+from marketbot_resources.database_choice import note_database, refuse_another
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.postgres import PostgresLedger
 from marketbot_resources.ledger.sqlite import SqliteLedger
@@ -20,11 +20,8 @@ def open_ledger(home: Path) -> Ledger:
     A database is not asked before the first use. Raises HomeError when the home began with another ledger.
     """
     ledger = _ledger(home)
-    if isinstance(ledger, PostgresLedger) and not (home / MARK).exists():
-        try:
-            (home / MARK).write_text(f"{ledger.where}\n", encoding="utf-8")
-        except OSError as error:
-            raise HomeError(f"home: expected to write {home / MARK}, found: {error.strerror}") from error
+    if isinstance(ledger, PostgresLedger):
+        note_database(home / MARK, ledger.where)
     return ledger
 
 
@@ -44,21 +41,5 @@ def existing_ledger(home: Path) -> Ledger | None:
 
 def _ledger(home: Path, *, read_only: bool = False) -> Ledger:
     url = settings.ledger_url()
-    if url is None and (home / MARK).exists():
-        raise HomeError(
-            f"ledger: expected MARKETBOT_LEDGER, because this home's ledger is in {_kept(home / MARK)}, found none; "
-            "set it, or MARKETBOT_HOME to a new folder"
-        )
-    if url is not None and (home / FILE).exists():
-        raise HomeError(
-            f"ledger: expected no MARKETBOT_LEDGER, because this home's ledger is {home / FILE}, found one; "
-            "unset it, or set MARKETBOT_HOME to a new folder"
-        )
+    refuse_another("ledger", "MARKETBOT_LEDGER", url, home / FILE, home / MARK)
     return SqliteLedger(home / FILE, read_only=read_only) if url is None else PostgresLedger(url)
-
-
-def _kept(mark: Path) -> str:
-    try:
-        return mark.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return "a database"

@@ -8,7 +8,7 @@ its own; and a home that has its ledger in a database today keeps the index file
 from pathlib import Path
 
 from marketbot_resources import settings
-from marketbot_resources.errors import HomeError
+from marketbot_resources.database_choice import note_database, refuse_another
 from marketbot_resources.store.index import Index
 from marketbot_resources.store.index_postgres import PostgresIndex
 from marketbot_resources.store.index_sqlite import SqliteIndex
@@ -27,29 +27,10 @@ def open_index(home: Path, *, read_only: bool = False) -> Index:
     A database is not asked before the first use. Raises HomeError when the home began with another index.
     """
     url = settings.index_url()
-    if url is None and (home / MARK).exists():
-        raise HomeError(
-            f"index: expected MARKETBOT_INDEX, because this home's index is in {_kept(home / MARK)}, found none; "
-            "set it, or MARKETBOT_HOME to a new folder"
-        )
-    if url is not None and (home / FILE).exists():
-        raise HomeError(
-            f"index: expected no MARKETBOT_INDEX, because this home's index is {home / FILE}, found one; "
-            "unset it, or set MARKETBOT_HOME to a new folder"
-        )
+    refuse_another("index", "MARKETBOT_INDEX", url, home / FILE, home / MARK)
     if url is None:
         return SqliteIndex(home / FILE, read_only=read_only)
     index = PostgresIndex(url, read_only=read_only)
-    if not read_only and not (home / MARK).exists():
-        try:
-            (home / MARK).write_text(f"{index.where}\n", encoding="utf-8")
-        except OSError as error:
-            raise HomeError(f"home: expected to write {home / MARK}, found: {error.strerror}") from error
+    if not read_only:
+        note_database(home / MARK, index.where)
     return index
-
-
-def _kept(mark: Path) -> str:
-    try:
-        return mark.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return "a database"

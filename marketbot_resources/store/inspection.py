@@ -13,7 +13,7 @@ from marketbot_resources.imports.keep import ENTRY, import_key
 from marketbot_resources.ledger.examine import Fault
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.store.content import content_sha256, decode
-from marketbot_resources.store.index import BlobRow, IndexRow
+from marketbot_resources.store.index import BlobRow, Index, IndexRow
 from marketbot_resources.store.lake import Lake, manifest_key
 from marketbot_resources.store.objects import BLOBS, blob_key
 from marketbot_resources.store.port import Objects
@@ -158,12 +158,17 @@ def unreferenced(lake: Lake) -> list[str]:
 
 def named(lake: Lake) -> set[str]:
     """Keys of everything that the index, a decision (its code and environment) or an import names."""
-    rows = [row for _, row in lake.index.numbered()]
+    return named_by(lake.index, lake.ledger)
+
+
+def named_by(index: Index, ledger: Ledger) -> set[str]:
+    """The same, of an index and a ledger wherever they lie."""
+    rows = [row for _, row in index.numbered()]
     keys = {row.uri for row in rows} | {manifest_key(row.asset, row.part, row.manifest_sha256) for row in rows}
-    keys |= {blob_key(row.blob_sha256) for _, row in lake.index.numbered_blobs()}
-    versions = [entry.body.get("versions") for entry in lake.ledger.entries("decision")]
+    keys |= {blob_key(row.blob_sha256) for _, row in index.numbered_blobs()}
+    versions = [entry.body.get("versions") for entry in ledger.entries("decision")]
     keys |= {blob_key(str(name)) for found in versions if isinstance(found, Mapping) for name in found.values()}
-    for entry in lake.ledger.entries(ENTRY):
+    for entry in ledger.entries(ENTRY):
         objects = cast("Sequence[Mapping[str, str]]", entry.body["objects"])
         keys |= {import_key(str(entry.body["kind"]), one["sha256"]) for one in objects}
     return keys

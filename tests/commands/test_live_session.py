@@ -1,11 +1,12 @@
 """Which session `marketbot run` means on the live clock: that of the evening, once, or one that waits for its window."""
 
 import datetime as dt
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from marketbot_assets.cli import unwritable
+from marketbot_assets.cli import unreachable, unwritable
 from marketbot_assets.commands.sessions import SessionResult, live_session, run_due
 from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate, parse_mandate
@@ -140,4 +141,24 @@ def test_only_a_disk_without_room_is_told_as_one() -> None:
     wrapped.__cause__ = full
     assert "No space left on device" in unwritable(full)
     assert unwritable(wrapped) == unwritable(full)
+    no_file_left = sqlite3.OperationalError("unable to open database file")
+    assert unwritable(no_file_left).endswith("found: unable to open database file")
     assert unwritable(OSError(2, "No such file")) == unwritable(ValueError("disk is full")) == ""
+
+
+def test_dagster_s_silent_database_is_told_as_one() -> None:
+    """As Dagster raises it: the line of the driver, without a page of its own words; no other error is taken for it."""
+    from dagster_postgres.utils import DagsterPostgresException, retry_pg_connection_fn
+    from sqlalchemy import create_engine
+
+    engine = create_engine("postgresql+psycopg2://dagster:not-told@127.0.0.1:1/dagster")
+    with pytest.raises(DagsterPostgresException) as silent:
+        retry_pg_connection_fn(engine.connect, retry_limit=1, retry_wait=0.0)
+    said = unreachable(silent.value)
+    assert said.startswith("expected Dagster's database to answer, found: connection to server at ")
+    assert said.endswith("Connection refused")
+    assert "not-told" not in said
+    wrapped = RuntimeError("a step failed")
+    wrapped.__cause__ = silent.value
+    assert unreachable(wrapped) == said
+    assert unreachable(ValueError("connection refused")) == unreachable(ConnectionRefusedError("refused")) == ""

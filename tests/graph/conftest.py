@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "anchors"))  # witnesses as a user starts them
+sys.path.append(str(Path(__file__).parents[1] / "store"))  # buckets that misbehave
 
 from graph_world import FIRST, NEXT, ROOT, SECOND, Home
 

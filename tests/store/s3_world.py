@@ -176,8 +176,8 @@ class FaultProxy:
         try:
             while await self._one(reader, writer):
                 pass
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            pass  # cancelled: the proxy ends
         finally:
             self._tasks.discard(task)
             writer.transport.abort()

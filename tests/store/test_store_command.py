@@ -1,39 +1,19 @@
 """`store`: where objects lie, what is missing, and a move to a bucket that may be interrupted; on a home without Dagster."""
 
-import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 from s3_world import Door, seaweed
 from services import S3
+from small_home import BODIES, VERSIONS, files, filled, forget
 
 from marketbot_assets.cli import commands
-from marketbot_resources.store.index import BlobRow, Origin
 from marketbot_resources.store.lake import Lake, open_lake
-from marketbot_resources.store.table import Column, Table
 
-TABLE = Table("prices", "row", ("name",), (Column("name", "text", "n"), Column("value", "number", "v")))
-VERSIONS, BODIES = 7, 3
 View = dict[str, object]
-
-
-def filled(home: Path) -> Lake:
-    """Seven versions with manifests, three bodies."""
-    lake = open_lake(home)
-    for number in range(BODIES):
-        body = f"body {number}".encode() * 50
-        name = lake.objects.put_blob(body)
-        described = BlobRow(name, "p", f"u{number}", 200, "text/plain", len(body), "t", "run", "raw", "static")
-        lake.index.add_blobs([described])
-    for number in range(VERSIONS):
-        frame = pd.DataFrame({"name": ["a"], "value": [float(number)]})
-        part = (dt.date(2018, 1, 1) + dt.timedelta(number)).isoformat()
-        lake.commit(frame, TABLE, part, reads=[], blobs=[], origin=Origin("run", "code", "t", {}))
-    return lake
 
 
 @pytest.fixture
@@ -52,13 +32,6 @@ def door(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Door:
     return found
 
 
-def forget() -> None:
-    """The next command opens the home as another process would."""
-    from marketbot_resources.store import lake
-
-    lake._LAKES.clear()
-
-
 def store(*words: str, code: int = 0) -> View:
     forget()
     done = CliRunner().invoke(commands, ["store", *words, "--json"], standalone_mode=False)
@@ -66,11 +39,6 @@ def store(*words: str, code: int = 0) -> View:
     assert done.return_value == code, done.output
     told: View = json.loads(done.output)
     return told
-
-
-def files(home: Path) -> dict[str, Path]:
-    root = home / "store"
-    return {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
 
 
 def test_status_counts_what_lies_there(home: Path) -> None:
