@@ -23,9 +23,7 @@ SHOWN_MAX = 20
 
 def named_in(copy: Path) -> set[str]:
     """Keys of every object that the index and the ledger of a backup's home name."""
-    return named_by(
-        SqliteIndex(copy / INDEX_FILE, read_only=True), SqliteLedger(copy / LEDGER_FILE, read_only=True)
-    )
+    return named_by(SqliteIndex(copy / INDEX_FILE, read_only=True), SqliteLedger(copy / LEDGER_FILE, read_only=True))
 
 
 def lacking(names: set[str], place: Objects) -> list[str]:

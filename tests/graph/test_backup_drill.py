@@ -9,44 +9,30 @@ import pytest
 from graph_invariants import assert_sound
 from graph_world import AFTER, FIRST, NEXT, SECOND, Home, command
 from postgres_world import addresses, installed
-from s3_world import Door, seaweed
 from services import Postgres
 
 pytestmark = [pytest.mark.graph, pytest.mark.long]
 
 
-@pytest.fixture(
-    params=[
-        "files",
-        pytest.param("postgres", marks=pytest.mark.postgres),
-        pytest.param("bucket", marks=pytest.mark.s3),
-    ]
-)
+@pytest.fixture(params=["files", pytest.param("postgres", marks=pytest.mark.postgres)])
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> "Place":
-    """Where databases and objects lie."""
+    """Where databases lie."""
     server = request.getfixturevalue("postgres") if request.param == "postgres" else None
-    door = seaweed(request.getfixturevalue("s3")) if request.param == "bucket" else None
-    return Place(server, door, monkeypatch)
+    return Place(server, monkeypatch)
 
 
 class Place:
-    """New databases on demand and one bucket for all, which this process and its children use from then on."""
+    """New databases on demand, which this process and its children use from then on."""
 
-    def __init__(self, server: Postgres | None, door: Door | None, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._server, self.door, self._monkeypatch = server, door, monkeypatch
+    def __init__(self, server: Postgres | None, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._server, self._monkeypatch = server, monkeypatch
         self.environment: dict[str, str] = {}
-        if door is not None:
-            self.bucket = door.bucket()
-            self._use({**door.environment(), "MARKETBOT_STORE": f"s3://{self.bucket}/home"})
 
     def renew(self) -> None:
         if self._server is not None:
-            self._use(addresses(self._server, installed(self._server)))
-
-    def _use(self, variables: dict[str, str]) -> None:
-        self.environment |= variables
-        for name, value in variables.items():
-            self._monkeypatch.setenv(name, value)
+            self.environment = addresses(self._server, installed(self._server))
+            for name, value in self.environment.items():
+                self._monkeypatch.setenv(name, value)
 
     def ask(self, home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
         return command(home.path, *arguments, more=self.environment)
@@ -66,19 +52,6 @@ def broker_as_it_is(home: Home, new: Home) -> None:
     shutil.copyfile(home.path / "broker.sqlite", new.path / "broker.sqlite")
 
 
-def refused_without_an_object(place: Place, new: Home, backup: Path) -> None:
-    """The bucket has lost one: nothing is written, its name is told; then it is brought back."""
-    assert place.door is not None
-    client, bucket = place.door.client, place.bucket
-    key = min(one["Key"] for one in client.list_objects_v2(Bucket=bucket, Prefix="home/prices/")["Contents"])
-    body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-    client.delete_object(Bucket=bucket, Key=key)
-    refused = place.ask(new, "restore", "--from", str(backup))
-    assert (refused.returncode, key.removeprefix("home/") in refused.stderr) == (2, True), refused.stderr
-    assert [path.name for path in new.path.iterdir()] == ["signer"]
-    client.put_object(Bucket=bucket, Key=key, Body=body)
-
-
 def test_the_drill(place: Place, tmp_path: Path) -> None:
     """Backups are verified copies without the signer; yesterday's sends nothing; today's goes on as if nothing had been."""
     place.renew()
@@ -89,15 +62,11 @@ def test_the_drill(place: Place, tmp_path: Path) -> None:
     done = place.ask(home, "backup", "--to", str(yesterday))
     assert (done.returncode, "verified: the copy is whole" in done.stdout) == (0, True), done.stderr
     assert not list(yesterday.rglob("signer"))
-    assert ("THE STORE'S OBJECTS ARE NOT IN IT" in done.stdout) == (place.door is not None)
-    assert (yesterday / "home" / "store").exists() == (place.door is None)
     assert home.run(NEXT)
     assert place.ask(home, "backup", "--to", str(today), "--json").returncode == 0
     sent = home.at_broker()
 
     old = lost(place, home, tmp_path / "old")
-    if place.door is not None:
-        refused_without_an_object(place, old, yesterday)
     done = place.ask(old, "restore", "--from", str(yesterday))
     assert (done.returncode, "THE SIGNER REFUSES THIS LEDGER" in done.stdout) == (1, True), done.stderr
     broker_as_it_is(home, old)

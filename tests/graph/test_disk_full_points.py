@@ -25,9 +25,9 @@ PAGE, ROOM, FILES = 4096, 1024**3, 100_000
 # what there is room for when the session begins, as a share of what it adds; each line is one home
 CHAINS = [
     [("files", 0.0), ("files", 0.3), ("files", 0.7)],
-    *([("bytes", (place + 4 * step) / 20) for step in range(4)] for place in range(2)),
-    [("bytes", (2 + 4 * step) / 20) for step in range(3)],
-    *([("bytes", share)] for share in (0.7, 0.75, 0.8, 0.85, 0.9, 0.97)),  # late: in the run that begins
+    *([("bytes", (place + 4 * step) / 20) for step in range(5)] for place in range(2)),
+    [("bytes", (2 + 4 * step) / 20) for step in range(4)],
+    [("bytes", share) for share in (0.15, 0.55, 0.97)],
 ]
 
 
