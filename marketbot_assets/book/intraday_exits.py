@@ -46,7 +46,9 @@ def crossed_stops(
     `quotes`: INTRADAY_QUOTES of the day in any order; an unusable one in between ends a row of two. `close` and `atr20`: of the
     last decided session, listing currency. `unjudged`: names whose prices of today are on another scale (an ex date).
     """
-    ordered = quotes.assign(usable=usable_quotes(quotes, close)).sort_values(["instrument", "quoted_at", "known_at"])
+    ordered = quotes.assign(usable=usable_quotes(quotes, close)).sort_values(
+        ["instrument", "quoted_at", "known_at", "usable", "bid", "ask"], ascending=[True, True, True, True, False, True]
+    )  # of several for one instant the first known counts, of equally early ones what breaks nothing
     groups = {str(name): rows.drop_duplicates("quoted_at") for name, rows in ordered.groupby("instrument")}
     found = []
     for lot in lots:

@@ -101,6 +101,14 @@ def test_what_is_unknown_of_the_day_before_sells_nothing(facts: dict[str, object
     assert hits(frame, mandate, **facts) == []
 
 
+@pytest.mark.parametrize("other", [(5, 84.95, 85.2), (5, 85.5, 85.6), (5, -1.0, 84.0), (5, NAN, 84.0)], ids=str)
+def test_quotes_that_contradict_each_other_break_nothing(other: Quote, mandate: Mandate) -> None:
+    """Two answers for one instant, known at once: the one that breaks nothing counts, whichever came first."""
+    frame = quotes((0, 84.0, 84.1), (5, 84.0, 84.1), other)
+    found = [hits(part, mandate) for part in (frame, frame.iloc[::-1])]
+    assert found[0] == found[1] == (["A"] if other[1] == 84.95 else [])
+
+
 @given(
     st.lists(
         st.tuples(
