@@ -36,7 +36,7 @@ STATED = {
     "submissions": {"nothing_in_doubt"},
     "target_portfolio": {"optimizer_answered"},
 }
-NOT_RUN = {"backtest", "intraday_exits", "intraday_quotes"}  # jobs of their own
+NOT_RUN = {"backtest", "factor_evaluation", "intraday_exits", "intraday_quotes"}  # jobs of their own
 ASSETS = """{assetNodes{assetKey{path} description groupName kinds owners{__typename} isPartitioned
  metadataEntries{... on TableSchemaMetadataEntry{schema{columns{name type description}}}}
  assetMaterializations(limit: 1){partition metadataEntries{__typename label ... on PathMetadataEntry{path}
