@@ -78,19 +78,22 @@ def scores_of(frame: "pd.DataFrame", horizon: int) -> list[View]:
     from marketbot_assets.research.factor_evaluation_charts import by_strength
 
     found: list[View] = []
+    parts = {str(name): rows for name, rows in frame.groupby("factor")}
     for name in by_strength(frame, horizon):
+        own = parts[name]
         ic, spread = ((name, measure, horizon, facts.ALL, "") for measure in (facts.IC, facts.SPREAD))
-        other, alike = facts.crowded(frame, name)
+        other, alike = facts.crowded(own, name)
         found.append(
             {
                 "score": name,
-                "ic": facts.number(frame, ic),
-                "ic_t": facts.number(frame, ic, "t"),
-                "sessions": int(facts.number(frame, ic, "observations")),
-                "spread": facts.number(frame, spread),
-                "spread_t": facts.number(frame, spread, "t"),
-                "turnover": facts.number(frame, (name, facts.TURNOVER, horizon, facts.ALL, facts.TOP)),
-                "coverage": facts.number(frame, (name, facts.COVERAGE, 0, facts.ALL, "")),
+                "ic": facts.number(own, ic),
+                "ic_t": facts.number(own, ic, "t"),
+                "sessions": int(facts.number(own, ic, "observations")),
+                "spread": facts.number(own, spread),
+                "spread_t": facts.number(own, spread, "t"),
+                "turnover": facts.number(own, (name, facts.TURNOVER, horizon, facts.ALL, facts.TOP)),
+                "coverage": facts.number(own, (name, facts.COVERAGE, 0, facts.ALL, "")),
+                "variance_share": facts.number(own, (name, facts.VARIANCE_SHARE, 1, facts.ALL, "")),
                 "most_like": other,
                 "correlation": alike,
             }

@@ -103,7 +103,12 @@ def factor_page(frame: pd.DataFrame, about: Range) -> str:
         _returns(frame, names),
         _turnover(frame, names),
         _coverage(frame, names),
-        section("sheets", "Tear sheets", SHEETS_LEDE, *(_sheet(frame, name) for name in names[:SHEETS_SHOWN])),
+        section(
+            "sheets",
+            "Tear sheets",
+            SHEETS_LEDE,
+            *(_sheet(own, name) for name, own in _each(frame, names[:SHEETS_SHOWN])),
+        ),
         _limits(about, len(names)),
         tag("footer", "No investment advice. Trading can lose money."),
     ]
@@ -118,6 +123,12 @@ def _with_t(frame: pd.DataFrame, key: tuple[str, str, int, str, str], *, scale: 
     return f"{told} ({t:.1f})" if math.isfinite(t) else told
 
 
+def _each(frame: pd.DataFrame, names: Sequence[str]) -> list[tuple[str, pd.DataFrame]]:
+    """(score, its own rows), so that the whole table is searched once."""
+    parts = {str(name): rows for name, rows in frame.groupby("factor")}
+    return [(name, parts[name]) for name in names]
+
+
 def _information(frame: pd.DataFrame, names: Sequence[str], horizon: int) -> Markup:
     every = horizons_of(frame)
     heads = [
@@ -130,12 +141,12 @@ def _information(frame: pd.DataFrame, names: Sequence[str], horizon: int) -> Mar
         "sessions>",
     ]
     rows = []
-    for name in names:
+    for name, own in _each(frame, names):
         key = (name, facts.IC, horizon, ALL, "")
-        cells = [_with_t(frame, (name, facts.IC, h, ALL, "")) for h in every]
-        kinds = [_with_t(frame, (name, facts.IC, horizon, kind, "")) for kind in (NEUTRAL, HIGH, LOW)]
-        seen = int(number(frame, key, "observations"))
-        rows.append((name, *cells, plain_number(number(frame, key, "ratio"), 2), *kinds, seen))
+        cells = [_with_t(own, (name, facts.IC, h, ALL, "")) for h in every]
+        kinds = [_with_t(own, (name, facts.IC, horizon, kind, "")) for kind in (NEUTRAL, HIGH, LOW)]
+        seen = int(number(own, key, "observations"))
+        rows.append((name, *cells, plain_number(number(own, key, "ratio"), 2), *kinds, seen))
     lede = (
         "Mean rank correlation of score and later return, t of the mean in brackets, with errors for horizons that overlap. "
         f"Variants are those at {horizon} sessions. Strongest first."
@@ -156,15 +167,15 @@ def _returns(frame: pd.DataFrame, names: Sequence[str]) -> Markup:
         "sessions>",
     ]
     rows = []
-    for name in names:
+    for name, own in _each(frame, names):
         spread = [(name, facts.SPREAD, horizon, kind, "") for kind in (ALL, NEUTRAL)]
         means = [
-            plain_number(number(frame, (name, facts.QUANTILE, horizon, ALL, place)) * BASIS_POINTS, 3)
+            plain_number(number(own, (name, facts.QUANTILE, horizon, ALL, place)) * BASIS_POINTS, 3)
             for place in quantiles
         ]
-        told = [_with_t(frame, key, scale=BASIS_POINTS, digits=1) for key in spread]
-        steps = number(frame, (name, facts.MONOTONICITY, horizon, ALL, ""))
-        seen = int(number(frame, spread[0], "observations"))
+        told = [_with_t(own, key, scale=BASIS_POINTS, digits=1) for key in spread]
+        steps = number(own, (name, facts.MONOTONICITY, horizon, ALL, ""))
+        seen = int(number(own, spread[0], "observations"))
         rows.append((name, *means, *told, plain_number(steps, 2), seen))
     lede = (
         f"Mean return over {horizon} sessions of the names in each fifth of the ranking beyond the mean of all, basis points, "
@@ -180,13 +191,13 @@ def _turnover(frame: pd.DataFrame, names: Sequence[str]) -> Markup:
     for title in ("low", "high", "lasting"):
         heads += [f"{title} {h}>" for h in every]
     rows = []
-    for name in names:
+    for name, own in _each(frame, names):
         ends = [
-            percent(number(frame, (name, facts.TURNOVER, h, ALL, end)), 1)
+            percent(number(own, (name, facts.TURNOVER, h, ALL, end)), 1)
             for end in (facts.BOTTOM, facts.TOP)
             for h in every
         ]
-        lasting = [plain_number(number(frame, (name, facts.AUTOCORRELATION, h, ALL, "")), 3) for h in every]
+        lasting = [plain_number(number(own, (name, facts.AUTOCORRELATION, h, ALL, "")), 3) for h in every]
         rows.append((name, *ends, *lasting))
     lede = (
         "Share of the names of the lowest and the highest fifth that were not in it so many sessions before; lasting: rank "
@@ -197,10 +208,10 @@ def _turnover(frame: pd.DataFrame, names: Sequence[str]) -> Markup:
 
 def _coverage(frame: pd.DataFrame, names: Sequence[str]) -> Markup:
     rows = []
-    for name in names:
-        other, alike = facts.crowded(frame, name)
-        share = number(frame, (name, facts.VARIANCE_SHARE, 1, ALL, ""))
-        covered = number(frame, (name, facts.COVERAGE, 0, ALL, ""))
+    for name, own in _each(frame, names):
+        other, alike = facts.crowded(own, name)
+        share = number(own, (name, facts.VARIANCE_SHARE, 1, ALL, ""))
+        covered = number(own, (name, facts.COVERAGE, 0, ALL, ""))
         rows.append((name, percent(covered, 1), other or NOT_KNOWN, plain_number(alike, 2), percent(share, 1)))
     lede = (
         "Share of the universe with a score; the other score that it resembles most, with the mean rank correlation; and the "

@@ -65,6 +65,7 @@ def test_rank_correlations_are_spearmans_over_names_that_both_know() -> None:
     """Against scipy, session by session, with ties and holes; fewer than eight names say nothing."""
     first, second = np.round(drawn(1, 30, 14), 1), np.round(drawn(2, 30, 14), 1)
     first[drawn(3, 30, 14) > 0.9] = NAN
+    second[drawn(5, 30, 14) > 1.2] = NAN
     second[4] = 1.0
     second[5, :7] = NAN
     first[5] = drawn(4, 1, 14)[0]
@@ -239,6 +240,12 @@ def test_a_planted_score_is_found_and_a_flat_one_is_not_known(found: pd.DataFram
         assert number(found, key, "sd") == pytest.approx(np.std(rows, ddof=1), abs=1e-12)
         assert number(found, key, "observations") == len(rows)
     assert number(found, ("planted", facts.IC, 1, NEUTRAL, "")) > 0.8
+    for lag in (1, 3):
+        ahead = lag + facts.DELAY
+        slow = [spearmanr(panel.scores["worthless"][r], panel.returns[r + ahead]).statistic for r in range(80 - ahead)]
+        assert number(found, ("worthless", facts.DECAY, 1, ALL, f"{lag:03d}")) == pytest.approx(
+            np.mean(slow), abs=1e-12
+        )
     assert number(found, ("planted", facts.MONOTONICITY, 1, ALL, "")) == 1.0
     assert number(found, ("planted", facts.SPREAD, 1, ALL, ""), "t") > 20.0
     assert abs(number(found, ("planted", facts.DECAY, 1, ALL, "002"), "t")) < 3.0

@@ -29,7 +29,7 @@ from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate
 
 DAYS = sessions(dt.date(2019, 6, 3), 8)
-MORE = ("KLEN", "CORR5")
+MORE = ("KLEN", "CORR5", "momentum_12_7")
 
 
 def known_by(tables: Tables, at: dt.datetime) -> Tables:
@@ -57,6 +57,8 @@ def test_no_score_knows_what_came_after_its_cutoff(world: Tables, mandate: Manda
     own = [whole.instruments.index(str(name)) for name in frame["instrument"]]
     np.testing.assert_array_equal(whole.scores["momentum_12_1"][5, own], frame["momentum_12_1"].to_numpy())
     np.testing.assert_array_equal(whole.returns[5, own], known.window.base_return[-1])
+    earned = np.prod(1.0 + known.window.base_return[-252:-126], axis=0) - 1.0
+    np.testing.assert_allclose(whole.scores["momentum_12_7"][5, own], earned, rtol=1e-9)
 
 
 def test_declared_features_are_chosen_by_name_or_group_and_undated_ones_refused() -> None:
@@ -101,6 +103,7 @@ def test_the_command_stores_an_evaluation_and_writes_the_page(tmp_path: Path) ->
     assert view["sessions"] == 73
     assert len(view["scores"]) == len(DECISION_FEATURES) + len(FORECASTS) + 1
     assert page.read_text(encoding="utf-8").count("<summary>") >= len(view["scores"])
+    assert all(0.0 <= one["variance_share"] <= 1.0 for one in view["scores"] if one["score"] in ("beta_252d", "KLEN"))
     again = json.loads(run("factors", "--json").stdout)
     assert {**again, "path": view["path"]} == view
     half = run("factors", "2018-10-01")
