@@ -17,6 +17,7 @@ from marketbot_assets.commands.alerts_cli import alerts
 from marketbot_assets.commands.audit_ui_cli import audit_ui
 from marketbot_assets.commands.backup_cli import backup, restore
 from marketbot_assets.commands.digest_cli import digest
+from marketbot_assets.commands.factors_cli import factors
 from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.live_cli import live
 from marketbot_assets.commands.llm_cli import llm
@@ -208,6 +209,7 @@ for _view in (
     live,
     llm,
     models,
+    factors,
     alerts,
     digest,
     signals,

@@ -1,4 +1,5 @@
-"""Jobs: `daily` runs one session through the whole graph in one process, `data` its data alone, `backtest_range` a past range.
+"""Jobs: `daily` runs one session through the whole graph in one process, `data` its data alone, `backtest_range` and `factor_range`
+a past range.
 
 `intraday` asks for quotes of held names while exchanges trade, `order_following` what became of the orders, `later_window` sends
 what waited for its window.
@@ -52,7 +53,8 @@ def note_failure(context: dg.HookContext) -> None:
 
 TRADING = ["book", "portfolio", "risk", "execution", "audit"]
 QUOTED = ("intraday_quotes", "intraday_exits")
-everything = dg.AssetSelection.all() - dg.AssetSelection.assets("backtest", *QUOTED)
+RANGES = ("backtest", "factor_evaluation")
+everything = dg.AssetSelection.all() - dg.AssetSelection.assets(*RANGES, *QUOTED)
 
 daily = dg.define_asset_job(
     "daily",
@@ -75,6 +77,12 @@ backtest_range = dg.define_asset_job(
     selection=dg.AssetSelection.assets("backtest"),
     executor_def=dg.in_process_executor,
     description="The decision over a past range, from cash, with the paper broker's fills.",
+)
+factor_range = dg.define_asset_job(
+    "factor_range",
+    selection=dg.AssetSelection.assets("factor_evaluation"),
+    executor_def=dg.in_process_executor,
+    description="What every score was worth over a past range. Nothing is decided.",
 )
 intraday = dg.define_asset_job(
     "intraday",
@@ -125,6 +133,7 @@ JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     daily,
     data,
     backtest_range,
+    factor_range,
     intraday,
     later_window,
     order_following,

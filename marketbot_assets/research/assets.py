@@ -1,6 +1,7 @@
-"""Assets of the research stage: the opening balance of the book, and backtests."""
+"""Assets of the research stage: the opening balance of the book, backtests, and what scores were worth."""
 
 import dagster as dg
+from pydantic import Field
 
 from marketbot_assets import pages, rebuild_data
 from marketbot_assets.lineage import code_of, materialized, stage_asset, stored
@@ -62,4 +63,33 @@ def backtest(
     return materialized(context, store, frame, schema.BACKTEST, blobs=blobs, facts=facts, shows=pages.backtest(frame))
 
 
-ASSETS = [opening_balance, backtest]
+class EvaluationRange(BacktestRange):
+    """First and last session of an evaluation, and which declared features are judged, too: names, groups, or `declared`."""
+
+    declared: list[str] = Field(default_factory=list)
+
+
+@stage_asset(schema.FACTOR_EVALUATION, stage=STAGE, deps=["backtest"], domain="research")
+def factor_evaluation(
+    context: dg.AssetExecutionContext,
+    config: EvaluationRange,
+    store: StoreResource,
+    mandate_file: MandateResource,
+    ports: Ports,
+) -> dg.MaterializeResult:
+    """What each score known at a session's cutoff said about returns that came after: information coefficients and their decay,
+    quantile portfolios, turnover, coverage, crowding; with errors. Share of the book's variance: of the newest backtest.
+    """
+    from marketbot_assets.factor_pages import factors, judge
+    from marketbot_assets.research.factor_evaluation import DELAY
+    from marketbot_resources.store.resource import session_from_key
+
+    days, mandate = (session_from_key(config.first), session_from_key(config.last)), mandate_file.load()
+    found = judge(context, store, ports, mandate, days, config.declared)
+    facts: dict[str, Json] = {"mandate_content_sha256": mandate.sha256, "first": config.first, "last": config.last}
+    facts |= {"sessions": found.sessions, "synthetic": found.synthetic, "delay": DELAY}
+    shows, table = factors(found.frame), schema.FACTOR_EVALUATION
+    return materialized(context, store, found.frame, table, blobs=found.blobs, facts=facts, shows=shows)
+
+
+ASSETS = [opening_balance, backtest, factor_evaluation]

@@ -93,6 +93,10 @@ class History:
         """Decision sessions up to one, oldest first, as far back as the calendars reach."""
         return self.days[: self.days.index(session) + 1]
 
+    def outcomes(self) -> tuple[tuple[str, ...], Floats]:
+        """(instruments of the whole range, (sessions, n) simple returns in base currency): what came, for judging afterwards."""
+        return self._window.instruments, self._window.base_return[-len(self.sessions) :]
+
     def at(self, session: dt.date) -> Known:
         """What was known at a session's computed cutoff."""
         place = self.days.index(session)

@@ -1,4 +1,4 @@
-"""Tables of the research stage: the opening balance of a home, and a backtest's sessions."""
+"""Tables of the research stage: the opening balance of a home, a backtest's sessions, and what scores were worth."""
 
 from marketbot_resources.store.table import Column, Table
 
@@ -49,4 +49,25 @@ BACKTEST = Table(
         Column("llm", "text", "none, or which language models the mandate names and that it was decided without them"),
     ),
 )
-TABLES = (OPENING_BALANCE, BACKTEST)
+
+FACTOR_EVALUATION = Table(
+    "factor_evaluation",
+    "one measure of one score over a past range, with its error and what it rests on",
+    ("factor", "measure", "variant", "horizon", "item"),
+    (
+        Column("factor", "text", "feature or score"),
+        Column("measure", "text", "what is measured"),
+        Column("variant", "text", "all, sector neutral, high volatility or low volatility"),
+        Column("horizon", "integer", "sessions over which outcomes count; 0: none", at_least=0),
+        Column("item", "text", "quantile, lag in sessions, month, end of the ranking or other score; empty otherwise"),
+        Column("mean", "number", "mean over sessions, or the number itself; null: not known", nullable=True),
+        Column("sd", "number", "standard deviation over sessions", nullable=True),
+        Column("ratio", "number", "mean over standard deviation, per session", nullable=True),
+        Column("error", "number", "standard error of the mean, for horizons that overlap", nullable=True),
+        Column("t", "number", "mean over its error", nullable=True),
+        Column("observations", "integer", "sessions that it rests on", at_least=0),
+        Column("apart", "integer", "horizons among them that do not overlap", at_least=0),
+        Column("message", "text", "why it is not known; empty when it is"),
+    ),
+)
+TABLES = (OPENING_BALANCE, BACKTEST, FACTOR_EVALUATION)
