@@ -46,7 +46,7 @@ def evaluate_forecasts(spec: ModelSpec, panel: Panel, *, cost_bps: float) -> For
     own = panel.of(spec.features)
     rule, rows = _ruled(spec, own), _judged(own)
     expected = _walked(spec, own, rule, rows)
-    widths = _widths(own, expected, rule)
+    widths = interval_widths(own, expected, rule)
     inside, judged = covered(expected[:rows], widths[:rows, None], own.labels[:rows])
     first = rule.first_rows
     book = book_of(expected[first:rows], own.returns[first:rows])
@@ -96,7 +96,7 @@ def _walked(spec: ModelSpec, panel: Panel, rule: TrainingRule, rows: int) -> Flo
     return out_of_fold(panel.labels.shape, splits, lambda one, other: _said(spec, panel, one, other))
 
 
-def _widths(panel: Panel, expected: Floats, rule: TrainingRule) -> Floats:
+def interval_widths(panel: Panel, expected: Floats, rule: TrainingRule) -> Floats:
     """(T,) half widths per tested row, from errors of the year whose labels had ended an embargo before its block of tests."""
     errors, out = expected - panel.labels, np.full(len(expected), np.nan)
     for start in range(rule.first_rows, len(expected), rule.refit_rows):
@@ -129,7 +129,10 @@ def _shuffled(spec: ModelSpec, panel: Panel, rule: TrainingRule, rows: int) -> f
     labels[:rows], returns[:rows] = sign * panel.labels[order], sign * panel.returns[order]
     mixed = replace(panel, labels=labels, returns=returns)
     said = _walked(spec, mixed, rule, rows)[rule.first_rows : rows]
-    return per_year(moments(book_of(said, returns[rule.first_rows : rows]).earned).sharpe)
+    earned = book_of(said, returns[rule.first_rows : rows]).earned
+    return (
+        per_year(moments(earned).sharpe) if earned.any() else 0.0
+    )  # it took no position: nothing was found, as it should be
 
 
 def _metrics(evidence: Evidence, expected: Floats, panel: Panel, rule: TrainingRule) -> dict[str, float | None]:

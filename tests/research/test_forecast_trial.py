@@ -12,7 +12,7 @@ from marketbot_assets.insight.families import boosting_spec, momentum_spec, ridg
 from marketbot_assets.insight.forecast_panel import EWMA_MOMENTUM, Panel, labels_of, standardized
 from marketbot_assets.insight.model_boosting import HYPER
 from marketbot_assets.insight.training import TrainingRule
-from marketbot_assets.research.forecast_trial import ForecastTrial, evaluate_forecasts
+from marketbot_assets.research.forecast_trial import ForecastTrial, evaluate_forecasts, interval_widths
 from marketbot_assets.research.null_tests import sharpe_interval
 from marketbot_assets.research.promotion import evidence_of, judge_record, searched
 
@@ -91,6 +91,19 @@ def test_the_future_changes_nothing_that_was_said() -> None:
     np.testing.assert_array_equal(other.expected[:cut], known.expected[:cut])
     assert (other.expected[400:] != known.expected[400:]).any()
     assert evaluate_forecasts(RIDGE, panel, cost_bps=5.0).evidence.to_bytes() == known.evidence.to_bytes()
+
+
+def test_an_interval_reads_errors_whose_labels_had_ended() -> None:
+    """At the test block from row 400 on: outcomes of rows from 400 - horizon - embargo on may be anything."""
+    panel, expected = world(STRENGTH), trial("ridge", STRENGTH).expected
+    end = 400 - H - RULE.embargo_rows
+    labels = panel.labels.copy()
+    labels[end:] = 9.0
+    known, other = (interval_widths(replace(panel, labels=one), expected, RULE) for one in (panel.labels, labels))
+    np.testing.assert_array_equal(other[:500], known[:500])
+    assert np.isfinite(known[400:]).all()
+    labels[end - 40 :] = 9.0
+    assert (interval_widths(replace(panel, labels=labels), expected, RULE)[400:500] != known[400:500]).all()
 
 
 def test_noise_is_not_promoted() -> None:
