@@ -15,7 +15,7 @@ from marketbot_assets.insight.families import predict, train
 from marketbot_assets.insight.fit_gate import rank_correlation
 from marketbot_assets.insight.forecast_panel import Panel, Rows
 from marketbot_assets.insight.model_card import Json, ModelSpec, spec_of
-from marketbot_assets.insight.training import Fitted, TrainingRule, number, rule_of
+from marketbot_assets.insight.training import Fitted, TrainingRule, number, rule_of, versions_of
 from marketbot_assets.insight.walk_forward import out_of_fold, walk_forward
 from marketbot_assets.normalization.window import Floats
 
@@ -27,8 +27,9 @@ FIRST_SHARE, FOLDS = 1 / 3, 4
 
 def ensemble_spec(members: tuple[ModelSpec, ...], rule: TrainingRule) -> ModelSpec:
     """An ensemble of at least two specifications of single families, all with this rule."""
-    features = tuple(sorted({name for member in members for name in member.features}))
-    spec = ModelSpec(ENSEMBLE, features, {"members": [member.body() for member in members]}, rule.body())
+    versions = {name: version for member in members for name, version in versions_of(member).items()}
+    ordered = dict(sorted(versions.items()))
+    spec = ModelSpec(ENSEMBLE, tuple(ordered), {"members": [member.body() for member in members]}, rule.body(ordered))
     members_of(spec)
     return spec
 
@@ -43,6 +44,9 @@ def members_of(spec: ModelSpec) -> tuple[ModelSpec, ...]:
         raise ValueError(f"ensemble: expected at least two different members, found {len(members)}")
     if any(member.family == ENSEMBLE or rule_of(member) != rule_of(spec) for member in members):
         raise ValueError("ensemble: expected members of single families with its own training rule")
+    own = versions_of(spec)
+    if {pair for member in members for pair in versions_of(member).items()} != set(own.items()):
+        raise ValueError("ensemble: expected its members' features in one version each")
     return members
 
 

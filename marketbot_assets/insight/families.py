@@ -19,19 +19,19 @@ MOMENTUM, RIDGE, BOOSTING = "ewma_momentum", "ridge", "boosting"
 FITS = {MOMENTUM: fit_momentum, RIDGE: fit_ridge, BOOSTING: fit_boosting}
 
 
-def momentum_spec(rule: TrainingRule) -> ModelSpec:
-    """The baseline."""
-    return ModelSpec(MOMENTUM, (EWMA_MOMENTUM,), {}, rule.body())
+def momentum_spec(version: str, rule: TrainingRule) -> ModelSpec:
+    """The baseline. `version`: of its feature."""
+    return ModelSpec(MOMENTUM, (EWMA_MOMENTUM,), {}, rule.body({EWMA_MOMENTUM: version}))
 
 
-def ridge_spec(features: tuple[str, ...], prior: Mapping[str, float], rule: TrainingRule) -> ModelSpec:
-    """Ridge to weights of some of its features."""
-    return ModelSpec(RIDGE, features, {"prior": dict(prior)}, rule.body())
+def ridge_spec(versions: Mapping[str, str], prior: Mapping[str, float], rule: TrainingRule) -> ModelSpec:
+    """Ridge to weights of some of its features. `versions`: feature -> version, in the order of the columns."""
+    return ModelSpec(RIDGE, tuple(versions), {"prior": dict(prior)}, rule.body(versions))
 
 
-def boosting_spec(features: tuple[str, ...], rule: TrainingRule, hyper: Mapping[str, Json] = HYPER) -> ModelSpec:
-    """Gradient boosting."""
-    return ModelSpec(BOOSTING, features, dict(hyper), rule.body())
+def boosting_spec(versions: Mapping[str, str], rule: TrainingRule, hyper: Mapping[str, Json] = HYPER) -> ModelSpec:
+    """Gradient boosting. `versions`: feature -> version, in the order of the columns."""
+    return ModelSpec(BOOSTING, tuple(versions), dict(hyper), rule.body(versions))
 
 
 def train(spec: ModelSpec, panel: Panel, rows: Rows) -> Fitted:

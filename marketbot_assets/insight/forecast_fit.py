@@ -15,7 +15,7 @@ from marketbot_assets.insight.ensemble import ENSEMBLE, predict_ensemble, train_
 from marketbot_assets.insight.forecast_panel import Panel, Rows
 from marketbot_assets.insight.intervals import LEVEL
 from marketbot_assets.insight.model_card import Fit, Json, ModelCard, ModelSpec
-from marketbot_assets.insight.training import Fitted, number, rule_of
+from marketbot_assets.insight.training import Fitted, number, rule_of, versions_of
 from marketbot_assets.normalization.window import Floats
 
 PURPOSE = "ranks names by their next month's return; never sizes a position by itself"
@@ -50,26 +50,19 @@ def fit_model(
     panel: Panel,
     *,
     half_width: float,
-    versions: Mapping[str, str],
     metrics: Mapping[str, float | None],
     code_version: str,
 ) -> Fit:
-    """The fit at the panel's last session. `half_width`: of the interval around a forecast; `versions`: feature -> version.
+    """The fit at the panel's last session. `half_width`: of the interval around a forecast.
 
-    Raises ValueError for a feature without a version or a width that is no number, FloatingPointError when nothing can be learnt.
+    Raises ValueError for a width that is no number, FloatingPointError when nothing can be learnt.
     """
-    if set(versions) != set(spec.features):
-        raise ValueError("fit: expected the version of each feature, found others")
     if not (math.isfinite(half_width) and half_width > 0.0):
         raise ValueError(f"fit: expected an interval of positive width, found {half_width}")
     own, rows = panel.of(spec.features), rows_ended(panel, spec)
     learnt = train(spec, own, rows)
     asked = np.isfinite(own.values[rows])
-    parameters: dict[str, Json] = {
-        "learnt": dict(learnt.parameters),
-        "interval": [LEVEL, half_width],
-        "versions": dict(versions),
-    }
+    parameters: dict[str, Json] = {"learnt": dict(learnt.parameters), "interval": [LEVEL, half_width]}
     card = ModelCard(
         purpose=PURPOSE,
         data_sha256=own.sha256,
@@ -101,10 +94,10 @@ def forecast_of(spec: ModelSpec, fit: Fit, values: Floats, versions: Mapping[str
     """
     if fit.spec_sha256 != spec.sha256:
         raise ValueError(f"forecast: expected a fit of {spec.sha256[:12]}, found one of {fit.spec_sha256[:12]}")
-    learnt, interval, fitted_on = (fit.parameters.get(name) for name in ("learnt", "interval", "versions"))
+    learnt, interval = (fit.parameters.get(name) for name in ("learnt", "interval"))
     if not isinstance(learnt, Mapping) or not isinstance(interval, list) or len(interval) != 2:
         raise ValueError("forecast: expected a fit of a forecast family, found another one")
-    if not isinstance(fitted_on, Mapping) or dict(fitted_on) != {name: versions.get(name) for name in spec.features}:
+    if versions_of(spec) != {name: versions.get(name) for name in spec.features}:
         raise ValueError("forecast: expected the versions of the features that it was fitted on, found others")
     level, width = (number({"interval": one}, "interval") for one in interval)
     expected = predict(spec, Fitted(fit.coefficients, learnt), values)

@@ -14,6 +14,7 @@ from marketbot_assets.insight.model_card import Json, ModelSpec
 from marketbot_assets.normalization.window import Floats
 
 SESSIONS_MIN = 20
+VERSIONS = "versions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,29 @@ class TrainingRule:
     window_rows: int | None = None
     seed: int = 0
 
-    def body(self) -> dict[str, Json]:
-        """As JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+    def body(self, versions: Mapping[str, str]) -> dict[str, Json]:
+        """As JSON, with the version of each feature: what is learnt from one version is never used on another."""
+        return {**{name: getattr(self, name) for name in self.__slots__}, "versions": dict(versions)}
 
 
 def rule_of(spec: ModelSpec) -> TrainingRule:
     """The rule of a specification. Raises ValueError for one that is incomplete or not made of whole numbers."""
     told, names = spec.training, set(TrainingRule.__slots__)
-    if set(told) != names:
-        raise ValueError(f"training: expected {', '.join(sorted(names))}, found {', '.join(sorted(told)) or 'nothing'}")
+    if set(told) != names | {VERSIONS}:
+        raise ValueError(
+            f"training: expected {', '.join(sorted(names))} and {VERSIONS}, found {', '.join(sorted(told)) or 'nothing'}"
+        )
     window = None if told["window_rows"] is None else whole(told, "window_rows", 1)
     rest = {name: whole(told, name, 0 if name in ("embargo_rows", "seed") else 1) for name in names - {"window_rows"}}
     return TrainingRule(window_rows=window, **rest)
+
+
+def versions_of(spec: ModelSpec) -> dict[str, str]:
+    """The version of each feature. Raises ValueError unless each has one."""
+    told = spec.training.get(VERSIONS)
+    if not isinstance(told, Mapping) or set(told) != set(spec.features):
+        raise ValueError("training: expected the version of each feature, found others")
+    return {name: str(version) for name, version in told.items()}
 
 
 def number(of: Mapping[str, Json], name: str) -> float:

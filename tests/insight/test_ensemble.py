@@ -26,7 +26,7 @@ from marketbot_assets.insight.training import Fitted, TrainingRule
 T, N, H = 300, 20, 3
 RULE = TrainingRule(horizon_rows=H, embargo_rows=2, sample_every=3, first_rows=100, refit_rows=50)
 FEATURES = ("a", EWMA_MOMENTUM)
-MEMBERS = (momentum_spec(RULE), ridge_spec(("a",), {}, RULE))
+MEMBERS = (momentum_spec("v1", RULE), ridge_spec({"a": "v1"}, {}, RULE))
 SPEC = ensemble_spec(MEMBERS, RULE)
 NAMES = ["0 ewma_momentum", "1 ridge"]
 
@@ -128,8 +128,14 @@ def test_the_future_changes_no_weight() -> None:
 
 
 def test_what_is_no_ensemble_is_refused() -> None:
-    other = momentum_spec(replace(RULE, seed=1))
-    for members in ((MEMBERS[0],), (MEMBERS[0], MEMBERS[0]), (MEMBERS[0], other), (SPEC, MEMBERS[0])):
+    other = momentum_spec("v1", replace(RULE, seed=1))
+    for members in (
+        (MEMBERS[0],),
+        (MEMBERS[0], MEMBERS[0]),
+        (MEMBERS[0], other),
+        (SPEC, MEMBERS[0]),
+        (MEMBERS[0], momentum_spec("v2", RULE)),
+    ):
         with pytest.raises(ValueError, match="ensemble"):
             ensemble_spec(members, RULE)
     for hyper in ({}, {"members": 1}, {"members": [1, 2]}):

@@ -42,7 +42,7 @@ def planted(seed: int = 3, strength: float = 0.01) -> Panel:
 
 PANEL = planted()
 ROWS = np.arange(200)
-RIDGE, BOOST = ridge_spec(FEATURES, {"a": 0.3}, RULE), boosting_spec(FEATURES, RULE, FAST)
+RIDGE, BOOST = ridge_spec(VERSIONS, {"a": 0.3}, RULE), boosting_spec(VERSIONS, RULE, FAST)
 
 
 def test_trees_read_from_json_predict_what_scikit_learn_does() -> None:
@@ -144,7 +144,7 @@ def test_ridge_is_the_prior_and_what_the_sessions_add() -> None:
 
 
 def test_the_baseline_learns_nothing() -> None:
-    spec = momentum_spec(RULE)
+    spec = momentum_spec("v1", RULE)
     found = [
         train(spec, panel, rows).coefficients for panel, rows in ((PANEL, ROWS), (planted(9, -0.02), np.arange(90)))
     ]
@@ -159,10 +159,10 @@ def test_the_baseline_learns_nothing() -> None:
         (replace(RIDGE, hyper={"prior": {"z": 1.0}}), "prior"),
         (replace(RIDGE, hyper={"prior": {"a": float("nan")}}), "finite"),
         (replace(RIDGE, features=("z",)), "feature"),
-        (replace(momentum_spec(RULE), features=("a", "b")), "one feature"),
+        (replace(momentum_spec("v1", RULE), features=("a", "b")), "one feature"),
         (replace(BOOST, hyper={**FAST, "leaves": 1}), "leaves"),
         (replace(BOOST, hyper={**FAST, "iterations": 2.5}), "iterations"),
-        (replace(RIDGE, training={**RULE.body(), "horizon_rows": H + 1}), "horizon"),
+        (replace(RIDGE, training={**RIDGE.training, "horizon_rows": H + 1}), "horizon"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.family,
 )
@@ -183,7 +183,7 @@ def test_the_future_changes_no_fit(seed: int) -> None:
 
 
 def fit(spec: ModelSpec = BOOST):  # type: ignore[no-untyped-def]
-    return fit_model(spec, PANEL, half_width=1.25, versions=VERSIONS, metrics={"r2": None, "x": 0.5}, code_version="c")
+    return fit_model(spec, PANEL, half_width=1.25, metrics={"r2": None, "x": 0.5}, code_version="c")
 
 
 def test_a_fit_is_a_file_with_a_card_and_says_the_same_again() -> None:
@@ -224,19 +224,20 @@ def test_a_fit_says_nothing_of_other_features_or_specifications() -> None:
         (RIDGE, made, {**VERSIONS, "a": "v2"}),
         (RIDGE, made, {"a": "v1", "b": "v1"}),
         (RIDGE, replace(made, parameters={}), VERSIONS),
+        (replace(RIDGE, training={**RIDGE.training, "versions": {}}), made, VERSIONS),
         (RIDGE, replace(made, parameters={**made.parameters, "interval": [0.8, None]}), VERSIONS),
         (RIDGE, replace(made, coefficients={"a": 1.0}), VERSIONS),
     ):
         with pytest.raises(ValueError, match="expected"):
             forecast_of(spec, one, now, versions)
-    for width, versions in ((np.nan, VERSIONS), (0.0, VERSIONS), (1.0, {"a": "v1"})):
+    for width in (np.nan, 0.0, -1.0, np.inf):
         with pytest.raises(ValueError, match="expected"):
-            fit_model(RIDGE, PANEL, half_width=width, versions=versions, metrics={}, code_version="c")
+            fit_model(RIDGE, PANEL, half_width=width, metrics={}, code_version="c")
 
 
 def test_more_rows_and_another_seed_make_another_file() -> None:
     """The name of a file tells fits apart; the specification's hash tells seeds apart."""
-    seeds = [boosting_spec(FEATURES, replace(RULE, seed=seed), FAST) for seed in (1, 2)]
+    seeds = [boosting_spec(VERSIONS, replace(RULE, seed=seed), FAST) for seed in (1, 2)]
     names = [BOOST.sha256, *(spec.sha256 for spec in seeds), RIDGE.sha256]
     assert len(set(names)) == len(names)
     assert all(one != other for one, other in pairwise([fit().sha256, fit(RIDGE).sha256, fit(seeds[0]).sha256]))

@@ -171,7 +171,7 @@ def test_out_of_fold_is_what_each_fit_said_of_its_own_rows() -> None:
 def test_a_training_rule_is_whole_and_complete(change: dict[str, object]) -> None:
     from marketbot_assets.insight.model_card import ModelSpec
 
-    spec = ModelSpec("ridge", ("a",), {}, TrainingRule(window_rows=9, seed=4).body())
+    spec = ModelSpec("ridge", ("a",), {}, TrainingRule(window_rows=9, seed=4).body({"a": "v1"}))
     assert rule_of(spec) == TrainingRule(window_rows=9, seed=4)
     with pytest.raises(ValueError, match="expected"):
         rule_of(replace(spec, training={**spec.training, **change}))  # type: ignore[dict-item]

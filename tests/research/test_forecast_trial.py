@@ -20,9 +20,10 @@ T, N, H = 520, 24, 3
 STRENGTH = 0.004
 RULE = TrainingRule(horizon_rows=H, embargo_rows=2, sample_every=3, first_rows=200, refit_rows=100, seed=3)
 FEATURES = ("a", "b", EWMA_MOMENTUM)
-RIDGE = ridge_spec(FEATURES, {}, RULE)
-BOOST = boosting_spec(FEATURES, RULE, {**HYPER, "iterations": 6, "leaf_rows_min": 50})
-ENSEMBLE = ensemble_spec((momentum_spec(RULE), RIDGE), RULE)
+VERSIONS = dict.fromkeys(FEATURES, "v1")
+RIDGE = ridge_spec(VERSIONS, {}, RULE)
+BOOST = boosting_spec(VERSIONS, RULE, {**HYPER, "iterations": 6, "leaf_rows_min": 50})
+ENSEMBLE = ensemble_spec((momentum_spec("v1", RULE), RIDGE), RULE)
 
 
 @lru_cache
