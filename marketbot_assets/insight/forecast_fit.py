@@ -61,12 +61,11 @@ def fit_model(
         raise ValueError(f"fit: expected an interval of positive width, found {half_width}")
     own, rows = panel.of(spec.features), rows_ended(panel, spec)
     learnt = train(spec, own, rows)
-    asked = np.isfinite(own.values[rows])
     parameters: dict[str, Json] = {"learnt": dict(learnt.parameters), "interval": [LEVEL, half_width]}
     card = ModelCard(
         purpose=PURPOSE,
         data_sha256=own.sha256,
-        coverage=float(asked.mean()) if asked.size else 0.0,
+        coverage=coverage_of(own, rows),
         observations=int((own.known[rows] & np.isfinite(own.labels[rows])).sum()),
         features=spec.features,
         seed=rule_of(spec).seed,
@@ -75,6 +74,14 @@ def fit_model(
         limits=LIMITS,
     )
     return Fit(spec.sha256, panel.sessions[-1], learnt.coefficients, parameters, card)
+
+
+def coverage_of(panel: Panel, rows: Rows) -> float:
+    """Known share of the rows, from each name's first that knows every feature to its last: a name not listed yet lacks nothing."""
+    known = panel.known[rows]
+    begun, ends = (np.logical_or.accumulate(part, axis=0) for part in (known, known[::-1]))
+    asked = begun & ends[::-1]
+    return float(known[asked].mean()) if asked.any() else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,17 @@ class Panel:
             raise ValueError(f"panel: expected a feature among {', '.join(self.features)}, found {name}")
         return self.features.index(name)
 
+    def since(self, row: int) -> "Panel":
+        """The same from a row on."""
+        rows = slice(row, None)
+        return replace(
+            self,
+            sessions=self.sessions[rows],
+            values=self.values[rows],
+            labels=self.labels[rows],
+            returns=self.returns[rows],
+        )
+
     def of(self, features: tuple[str, ...]) -> "Panel":
         """The same with these features in this order."""
         places = [self.column(name) for name in features]

@@ -128,8 +128,8 @@ def _shuffled(spec: ModelSpec, panel: Panel, rule: TrainingRule, rows: int) -> f
     labels, returns = (np.full_like(part, np.nan) for part in (panel.labels, panel.returns))
     labels[:rows], returns[:rows] = sign * panel.labels[order], sign * panel.returns[order]
     mixed = replace(panel, labels=labels, returns=returns)
-    said = _walked(spec, mixed, rule, rows)[rule.first_rows : rows]
-    earned = book_of(said, returns[rule.first_rows : rows]).earned
+    said, after = _walked(spec, mixed, rule, rows)[rule.first_rows : rows], returns[rule.first_rows : rows]
+    earned = book_of(np.where(np.isfinite(after), said, np.nan), after).earned  # a name may not have been listed there
     return (
         per_year(moments(earned).sharpe) if earned.any() else 0.0
     )  # it took no position: nothing was found, as it should be

@@ -47,7 +47,7 @@ def trial(family: str, strength: float) -> ForecastTrial:
     return evaluate_forecasts(spec, world(strength), cost_bps=5.0)
 
 
-@pytest.mark.parametrize("family", ["ridge", "boosting", "ensemble"])
+@pytest.mark.parametrize("family", ["ridge", pytest.param("boosting", marks=pytest.mark.long), "ensemble"])
 def test_a_planted_feature_is_found_and_passes_the_gate(family: str) -> None:
     """Also every test of the rule; labels in another order leave nothing, though some names rise for ever."""
     found = trial(family, STRENGTH)
