@@ -64,7 +64,7 @@ def fit_model(
     parameters: dict[str, Json] = {"learnt": dict(learnt.parameters), "interval": [LEVEL, half_width]}
     card = ModelCard(
         purpose=PURPOSE,
-        data_sha256=own.sha256,
+        data_sha256=panel.sha256,
         coverage=coverage_of(own, rows),
         observations=int((own.known[rows] & np.isfinite(own.labels[rows])).sum()),
         features=spec.features,

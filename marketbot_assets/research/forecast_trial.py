@@ -41,6 +41,8 @@ class ForecastTrial:
 def evaluate_forecasts(spec: ModelSpec, panel: Panel, *, cost_bps: float) -> ForecastTrial:
     """The trial of a specification on a panel, at `cost_bps` of what is traded. Deterministic.
 
+    The data's digest is that of the whole panel: trials of other features over it are trials over the same data.
+
     Raises ValueError for a panel too short for its first test, FloatingPointError when a fit fails.
     """
     own = panel.of(spec.features)
@@ -54,7 +56,7 @@ def evaluate_forecasts(spec: ModelSpec, panel: Panel, *, cost_bps: float) -> For
     returns, costly = (book.after(ahead, times * cost_bps) for times in (1.0, COST_MULTIPLE))
     evidence = Evidence(
         spec_sha256=spec.sha256,
-        data_sha256=own.sha256,
+        data_sha256=panel.sha256,
         returns=returns,
         costly=costly,
         paths=_paths(spec, own, rule, rows, cost_bps),

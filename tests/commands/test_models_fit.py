@@ -38,7 +38,7 @@ def test_ridge_is_fitted_tried_and_recorded_as_a_candidate(home: Path, marketbot
     told = forecast_of(spec, fit, panel.of(SCORES).values[-1], feature_versions())
     weights = [fit.coefficients[name] for name in SCORES]
     np.testing.assert_allclose(told.expected[known], z[known] @ weights, atol=1e-9)
-    assert fit.card.data_sha256 == panel.of(SCORES).sha256
+    assert fit.card.data_sha256 == panel.sha256
     evidence = evidence_of(lake.objects.get_blob(registry.state().standings[view["spec"]].evidence))
     assert (evidence.spec_sha256, len(evidence.returns)) == (view["spec"], view["metrics"]["sessions"])
     assert [trial.spec_sha256 for trial in trials(lake.ledger, "return_model")] == [view["spec"]]
@@ -70,4 +70,8 @@ def test_every_family_is_fitted_on_a_home(home: Path, marketbot: Command, family
     assert (spec.family, spec.training["window_rows"], spec.training["seed"]) == (family, 1000, 3)
     assert set(versions_of(spec)) == set(spec.features) <= set(FEATURES)
     assert view["metrics"]["interval_coverage"] == pytest.approx(0.8, abs=0.05)
-    assert len(trials(Lake(home).ledger, "return_model")) == 1
+    other = marketbot(home, "models", "fit", "ridge", "--json").json
+    counted = trials(Lake(home).ledger, "return_model")
+    assert [trial.spec_sha256 for trial in counted] == [view["spec"], other["spec"]]
+    assert len({trial.data_sha256 for trial in counted}) == 1, "so that overfitting can be told"
+    assert view["evidence"] in ("kept", "none: it took no position")

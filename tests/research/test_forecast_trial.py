@@ -56,6 +56,7 @@ def test_a_planted_feature_is_found_and_passes_the_gate(family: str) -> None:
     assert 0.0 < metrics["r2"] < 0.5
     assert metrics["sharpe_per_year"] > metrics["sharpe_per_year_costs_doubled"] > 0.0
     assert metrics["interval_coverage"] == pytest.approx(0.8, abs=0.03)
+    assert evidence.data_sha256 == world(STRENGTH).sha256, "families over one panel are trials over the same data"
     assert len(evidence.returns) == T - 1 - 200 == metrics["sessions"]
     assert abs(evidence.shuffled) < sharpe_interval(len(evidence.returns), 0.999)
     search = searched(1, 0.0, evidence.returns[:, None], includes=True, records=1)
