@@ -52,7 +52,7 @@ def fit_now(family: str, slot: str, window_rows: int | None, seed: int) -> View:
     try:
         registry.submit(trial.evidence, code_version=code, session=session, at=read.cutoff)
     except ValueError as error:  # counted all the same
-        told = f"none: {error}" if trial.evidence.returns.any() else "none: it took no position"
+        told = f"none: {error}"
     known = dict(registry.state().standings[spec.sha256].fits).get(fit.sha256)
     judged = (
         registry.refit(fit, lambda one: _scores(spec, one, panel), session=session, at=read.cutoff)

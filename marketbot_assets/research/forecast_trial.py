@@ -117,7 +117,8 @@ def _paths(spec: ModelSpec, panel: Panel, rule: TrainingRule, rows: int, cost_bp
         said = _said(spec, panel, split.train, split.test)
         book = book_of(said, panel.returns[split.test])
         tested.append(book.after(np.ones(len(split.test)), cost_bps))
-    return path_sharpes(path_returns(rows, GROUPS, TEST_GROUPS, tested))
+    made = path_returns(rows, GROUPS, TEST_GROUPS, tested)
+    return np.where((made == 0.0).all(axis=1), 0.0, path_sharpes(made))  # no position: it earned nothing
 
 
 def _shuffled(spec: ModelSpec, panel: Panel, rule: TrainingRule, rows: int) -> float:

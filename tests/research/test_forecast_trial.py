@@ -109,12 +109,13 @@ def test_an_interval_reads_errors_whose_labels_had_ended() -> None:
 
 
 def test_noise_is_not_promoted() -> None:
-    """Three worlds without anything to find (no name rises either)."""
-    for seed in (11, 12, 13):
+    """Three worlds without anything to find (no name rises either). An ensemble that takes no position leaves a record, too."""
+    for spec, seed in ((RIDGE, 11), (RIDGE, 12), (ENSEMBLE, 13)):
         plain = world(0.0, seed)
         noise = np.random.default_rng(seed).normal(0.0, 0.01, (T, N))
         panel = replace(plain, labels=labels_of(noise, H), returns=np.vstack([noise[1:], np.full((1, N), np.nan)]))
-        evidence = evaluate_forecasts(RIDGE, panel, cost_bps=5.0).evidence
+        evidence = evaluate_forecasts(spec, panel, cost_bps=5.0).evidence
+        assert evidence_of(evidence.to_bytes()).paths.tolist() == evidence.paths.tolist()
         assert not judge_record(
             evidence, searched(1, 0.0, evidence.returns[:, None], includes=True, records=1)
         ).promoted
