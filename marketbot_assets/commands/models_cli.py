@@ -60,3 +60,18 @@ def rollback(slot: str, fit: str, reason: str, as_json: bool) -> int:
 
     shown(made(lambda: rollback_now(slot, fit, reason)), rollback_lines, as_json)
     return 0
+
+
+@models.command()
+@click.argument("family", type=click.Choice(("ewma_momentum", "ridge", "boosting", "ensemble")))
+@SLOT
+@click.option("--window", type=click.IntRange(min=63), help="Newest sessions that a fit sees; all of them without.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what a family draws.")
+@JSON
+def fit(family: str, slot: str, window: int | None, seed: int, as_json: bool) -> int:
+    """Fit a forecast family on what the home knows, try it out of sample, and record it as a candidate."""
+    from marketbot_assets.commands.models_fit import fit_lines, fit_now
+
+    view = made(lambda: fit_now(family, slot, window, seed))
+    shown(view, fit_lines, as_json)
+    return 0 if view["accepted"] else 1

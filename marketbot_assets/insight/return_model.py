@@ -7,7 +7,7 @@ With little data, or without any, the coefficients are the mandate's: the model 
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,10 +124,7 @@ def fit_return_model(window: MarketWindow, mandate: Mandate) -> ReturnModel:
     if len(samples) < MIN_SAMPLES:
         card = _card(window, len(samples), None, None, "too few samples: the mandate's weights stand")
         return ReturnModel(session, spec, names, tuple(float(v) for v in prior), 1.0, card)
-    gram = sum((x.T @ x / len(x) for x, _ in samples), start=np.zeros((len(names), len(names))))
-    moment = sum((x.T @ y / len(x) for x, y in samples), start=np.zeros(len(names)))
-    weighted = gram + PRIOR_SAMPLES * np.eye(len(names))
-    solved = np.asarray(np.linalg.solve(weighted, moment / TYPICAL_IC + PRIOR_SAMPLES * prior), dtype=np.float64)
+    solved = ridge_to_prior(samples, prior)
     half = len(samples) // 2
     inside, outside = (_mean_ic(part, solved) for part in (samples, samples[half:]))
     if not np.isfinite([*solved, inside, outside]).all():
@@ -135,6 +132,14 @@ def fit_return_model(window: MarketWindow, mandate: Mandate) -> ReturnModel:
     card = _card(window, len(samples), inside, outside, "ridge towards the mandate's weights")
     rounded = tuple(round(float(v), 6) for v in solved)
     return ReturnModel(session, spec, names, rounded, float(np.sqrt(max(0.0, 1.0 - inside**2))), card)
+
+
+def ridge_to_prior(samples: Sequence[tuple[Floats, Floats]], prior: Floats) -> Floats:
+    """(k,) coefficients from (scores, labels) per session: every session counts once, the prior PRIOR_SAMPLES times."""
+    gram = sum((x.T @ x / len(x) for x, _ in samples), start=np.zeros((len(prior), len(prior))))
+    moment = sum((x.T @ y / len(x) for x, y in samples), start=np.zeros(len(prior)))
+    weighted = gram + PRIOR_SAMPLES * np.eye(len(prior))
+    return np.asarray(np.linalg.solve(weighted, moment / TYPICAL_IC + PRIOR_SAMPLES * prior), dtype=np.float64)
 
 
 def _samples(returns: Floats, names: tuple[str, ...]) -> list[tuple[Floats, Floats]]:

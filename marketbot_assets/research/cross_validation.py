@@ -4,32 +4,24 @@ Row t is decided at session t; its label is known at t + horizon. A training row
 that of a test row is purged; so are the `embargo` rows after the labels of a test block. Combinatorial purged cross-validation
 tests every choice of `test_groups` out of `groups` blocks of time, and puts the tests together into paths, each of which covers
 the whole past once. Source: Lopez de Prado, Advances in Financial Machine Learning (2018), chapters 7 and 12. Not here: what is
-fitted, backtest overfitting (`overfitting`).
+fitted, walk-forward splits (`insight.walk_forward`), backtest overfitting (`overfitting`).
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from marketbot_assets.insight.walk_forward import Split as Split
+from marketbot_assets.insight.walk_forward import walk_forward as walk_forward
 from marketbot_assets.research.sharpe_statistics import moments, per_year
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 EMBARGO_SHARE = 0.01
 SPLITS_MAX = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """One fit. `train`, `test`: row numbers, ascending; `groups`: the blocks that are tested."""
-
-    train: Rows
-    test: Rows
-    groups: tuple[int, ...]
 
 
 def blocks(observations: int, groups: int) -> list[Rows]:
@@ -56,18 +48,6 @@ def purged(observations: int, tested: Sequence[Rows], horizon: int, embargo: int
         first, last = int(block[0]), int(block[-1])
         kept &= (row + horizon < first) | (row > last + horizon + embargo)
     return np.asarray(np.flatnonzero(kept), dtype=np.int64)
-
-
-def walk_forward(observations: int, first: int, step: int, horizon: int, embargo: int) -> list[Split]:
-    """Tests of `step` rows each from row `first` on, trained on what had ended `embargo` rows before: never on the future."""
-    if not (0 < first < observations and step > 0):
-        raise ValueError(f"walk forward: expected 0 < first < {observations} and step > 0, found {first} and {step}")
-    found = []
-    for number, start in enumerate(range(first, observations, step)):
-        train = np.arange(max(0, start - horizon - embargo), dtype=np.int64)
-        test = np.arange(start, min(start + step, observations), dtype=np.int64)
-        found.append(Split(train, test, (number,)))
-    return found
 
 
 def combinatorial_splits(

@@ -34,6 +34,7 @@ PURE_THIRD_PARTY = {
     "cvxpy",
     "numba",
     "sklearn",
+    "threadpoolctl",
     "lightgbm",
     "arch",
     "plotly",
