@@ -26,7 +26,7 @@ SESSIONS = 2520
 def fit_now(family: str, slot: str, window_rows: int | None, seed: int) -> View:
     """Registers the specification, counts its trial, keeps evidence and fit, and asks the fit gate.
 
-    Raises UsageError when the home's past is too short to learn from.
+    Raises UsageError when the home's past is too short to learn from, or a library is not installed.
     """
     from marketbot_assets.insight.fit_gate import FitJudgement
     from marketbot_assets.insight.forecast_fit import fit_model
@@ -47,6 +47,8 @@ def fit_now(family: str, slot: str, window_rows: int | None, seed: int) -> View:
         fit = fit_model(spec, panel, half_width=trial.half_width, metrics=trial.metrics, code_version=code)
     except (ValueError, FloatingPointError) as error:
         raise UsageError(f"models fit {family}: {error}; nothing was tried: the home's past is too short") from error
+    except ImportError as error:
+        raise UsageError(f"models fit {family}: expected the extra boosting, found: {error}; run: make install") from error
     registry.register(spec, session)
     told = ""
     try:

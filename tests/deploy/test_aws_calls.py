@@ -84,7 +84,9 @@ def test_every_call_of_aws_is_known() -> None:
     assert {name: asked for name, asked in found.items() if asked} == ASKED
     importing = {name for name, text in texts.items() if re.search(r"^\s*import boto3", text, re.MULTILINE)}
     door = {"marketbot_resources/store/s3_client.py"}  # of s3_objects
-    person = {"marketbot_resources/publication.py"}  # hands an operator's own keys to the library that writes the tables
+    person = {
+        "marketbot_resources/publication.py"
+    }  # hands an operator's own keys to the library that writes the tables
     assert importing - door - person == set(ASKED) - {"marketbot_resources/store/s3_objects.py"}
 
 
