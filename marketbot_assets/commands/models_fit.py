@@ -48,7 +48,9 @@ def fit_now(family: str, slot: str, window_rows: int | None, seed: int) -> View:
     except (ValueError, FloatingPointError) as error:
         raise UsageError(f"models fit {family}: {error}; nothing was tried: the home's past is too short") from error
     except ImportError as error:
-        raise UsageError(f"models fit {family}: expected the extra boosting, found: {error}; run: make install") from error
+        raise UsageError(
+            f"models fit {family}: expected the extra `boosting`, found no {error.name}; install marketbot[boosting]"
+        ) from error
     registry.register(spec, session)
     told = ""
     try:
