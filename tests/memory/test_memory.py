@@ -48,6 +48,16 @@ def test_the_model_is_asked_before_the_optimizer_is_there() -> None:
     assert told.stdout.strip() == "set()"
 
 
+def test_opening_the_store_loads_no_arrays() -> None:
+    """Every tick of a sensor opens it and reads no table: pyarrow and numpy would cost the code server 12 MiB for good."""
+    script = "import sys\nimport marketbot_resources.store.lake\n"
+    told = subprocess.run(
+        [sys.executable, "-c", script + 'print({"pyarrow", "numpy", "pandas"} & set(sys.modules))'],
+        cwd=ROOT, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.strip() == "set()"
+
+
 @pytest.mark.long
 def test_a_run_is_bounded(tmp_path: Path) -> None:
     """The first session of the sample world, which loads the history and simulates the world too."""
