@@ -54,7 +54,7 @@ def main(words: Sequence[str]) -> None:
     daemon = threading.Thread(target=guard, args=(words[words.index("-w") + 1], ends), name="daemon", daemon=True)
     daemon.start()
     try:
-        serve()
+        serve()  # type: ignore[no-untyped-call]
     finally:
         ends.set()
         daemon.join(END_SECONDS)

@@ -7,7 +7,7 @@
     python tools/memory.py NAME=VALUE ...        with these variables in the environment of the processes
 
 Each measurement starts an empty installation: PostgreSQL, code server, webserver and daemon (`deploy/together.py`). The machine
-code of the solvers is made before, as an installation makes it: the compiler needs 200 MiB. The daemon starts two sessions (the
+code of the solvers is made before, as an installation makes it: the compiler needs 150 MiB. The daemon starts two sessions (the
 first loads the history, too), in which a language model is asked; the page is open all the time. Exit 1 when a run does not
 succeed or a process is killed for memory; 2 when no limit can be set here.
 """

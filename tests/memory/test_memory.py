@@ -60,6 +60,7 @@ def test_opening_the_store_loads_no_arrays() -> None:
 
 @pytest.mark.long
 def test_a_run_is_bounded(tmp_path: Path) -> None:
-    """The first session of the sample world, which loads the history and simulates the world too."""
+    """The first session of the sample world, which loads the history and simulates the world too; its machine code is there."""
+    subprocess.run([sys.executable, "-m", "marketbot_assets.portfolio.machine_code"], cwd=ROOT, check=True)
     home = {"MARKETBOT_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
     assert peak(RUN, MARKETBOT_MANDATE=str(ROOT / "mandate.yaml"), **home) <= RUN_MIB
