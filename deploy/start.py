@@ -1,6 +1,6 @@
 """Starts one process of marketbot in its container: `start.py ROLE`, or asks how it is: `start.py health`.
 
-code | webserver | daemon | api | migrate | command WORDS...
+code | webserver | daemon | together (the two before in one process) | api | migrate | command WORDS...
 
 Each has the product's own reader (`marketbot_resources.secrets`) look for its secrets, puts those that Dagster or the interface
 must find in their environment there, lays Dagster's configuration beside its instance, waits for the databases by itself, and
@@ -56,6 +56,7 @@ class Role:
     home: bool = False
 
 
+_PAGES = {"webserver": "3000/server_info", "together": "3000/server_info", "api": "8787/v1/health"}
 _PLACE = {"bind": "0.0.0.0", "workspace": "deploy/workspace.yaml"}
 ROLES: Mapping[str, Role] = {
     "code": Role(
@@ -68,6 +69,7 @@ ROLES: Mapping[str, Role] = {
     ),
     "webserver": Role("webserver", (DAGSTER,), "dagster-webserver -w {workspace} -h {bind} -p 3000"),
     "daemon": Role("daemon", (DAGSTER,), "dagster-daemon run -w {workspace}"),
+    "together": Role("webserver", (DAGSTER,), "python deploy/together.py -w {workspace} -h {bind} -p 3000"),
     "api": Role(
         "api", (LEDGER,), "python -m marketbot_assets.cli serve --host {bind} --open --port 8787", may=(INDEX,)
     ),
@@ -270,13 +272,12 @@ def health() -> None:
             answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=10)
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             raise Unready("code server: not serving")
-    elif name == "daemon":
-        url = os.environ.get(DAGSTER) or secrets_of("daemon")[DAGSTER]
+    if name in ("daemon", "together"):
+        url = os.environ.get(DAGSTER) or secrets_of(ROLES[name].process)[DAGSTER]
         old = f"select 1 from daemon_heartbeats where timestamp > localtimestamp - interval '{HEARTBEAT_SECONDS_MAX} s' limit 1"
         wait_for(url, old, 0, "no heartbeat of the daemon")
-    else:
-        port = {"webserver": "3000/server_info", "api": "8787/v1/health"}[name]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=10) as answer:
+    if name in _PAGES:
+        with urllib.request.urlopen(f"http://127.0.0.1:{_PAGES[name]}", timeout=10) as answer:
             answer.read(1)
 
 

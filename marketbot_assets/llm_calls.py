@@ -11,6 +11,7 @@ Not here: how a model is called (`llm_process`), budget and record of one call (
 """
 
 import datetime as dt
+import gc
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from marketbot_resources.llm_exchange import EXCHANGE, Exchange
 from marketbot_resources.mandate_llm import Llm, LlmModel
 from marketbot_resources.provider import Body, Delivery, Refusal
 from marketbot_resources.store.reader import Reader
+from marketbot_resources.store.scratch import rest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +55,9 @@ def ask_models(read: Reader, lake: "Lake", port: LlmPort, keep: Keep, *, fresh: 
     pack = read.read("context_pack")
     if not (pack["kind"] == "SUBJECT").any():
         return Delivery((), refusals=(*early, Refusal("pack", "*", "the context pack names nothing to ask about")))
+    lake.forget()
+    gc.collect()
+    rest()  # a model's child is the largest process beside the run
     walk = Walk(desk, llm, pack, fresh, chain, refusals=[*early])
     for run in range(1, llm.passes + 1):
         if not walk.passes(run):

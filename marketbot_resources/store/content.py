@@ -2,7 +2,8 @@
 
 `file_sha256` names the exact bytes and is the evidence; `content_sha256` covers the values alone, so that an upgrade of the
 Parquet writer does not make everything downstream look changed (specs: the content hash is equal across pyarrow versions,
-chunking, hidden values under nulls and -0.0, while NaN and null stay distinct).
+chunking, hidden values under nulls and -0.0, while NaN and null stay distinct). pyarrow and numpy are imported on first use: a
+sensor opens the store at every tick and reads no table.
 """
 
 import datetime as dt
@@ -13,17 +14,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from marketbot_resources.errors import StoreError
 from marketbot_resources.store.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
-Keep = Callable[[Sequence[str], Callable[[str], pa.Table]], pa.Table]
+    Keep = Callable[[Sequence[str], Callable[[str], pa.Table]], pa.Table]
+
 WRITE_OPTIONS = {
     "compression": "zstd",
     "compression_level": 3,
@@ -41,24 +40,28 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _in_memory(names: Sequence[str], column: Callable[[str], pa.Table]) -> pa.Table:
+def _in_memory(names: Sequence[str], column: "Callable[[str], pa.Table]") -> "pa.Table":
     return functools.reduce(lambda left, right: left.append_column(right.schema[0], right[0]), map(column, names))
 
 
-def _column(frame: "pd.DataFrame", table: Table, name: str) -> pa.Table:
+def _column(frame: "pd.DataFrame", table: Table, name: str) -> "pa.Table":
     """One column in the table's fixed type."""
+    import pyarrow as pa
+
     schema = pa.schema([table.arrow_schema.field(name)])
     column = frame[[name]].reset_index(drop=True)
     return pa.Table.from_pandas(column, schema=schema, preserve_index=False, safe=True).replace_schema_metadata(None)
 
 
-def canonical(frame: "pd.DataFrame", table: Table, keep: Keep = _in_memory) -> pa.Table:
+def canonical(frame: "pd.DataFrame", table: Table, keep: "Keep" = _in_memory) -> "pa.Table":
     """The frame cast to the table's fixed schema, sorted by its key, in one chunk.
 
     `keep` puts columns together that are made one after another, each a table of its own.
 
     Raises StoreError when columns are missing or extra, a value does not fit its type, or the key is not unique.
     """
+    import pyarrow as pa
+
     found, expected = set(frame.columns), table.names
     if found != expected:
         missing, extra = sorted(expected - found), sorted(found - expected)
@@ -78,8 +81,9 @@ def canonical(frame: "pd.DataFrame", table: Table, keep: Keep = _in_memory) -> p
     return ordered
 
 
-def _ascends(table: pa.Table, key: Sequence[str]) -> bool:
+def _ascends(table: "pa.Table", key: Sequence[str]) -> bool:
     """Whether every row has a larger key than the one before, all in one chunk: then it is in order and no key repeats."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     if table.num_rows < 2 or any(column.num_chunks != 1 for column in table.columns):
@@ -93,22 +97,29 @@ def _ascends(table: pa.Table, key: Sequence[str]) -> bool:
     return bool(pc.all(pc.fill_null(larger, False)).as_py())
 
 
-def encode(table: pa.Table) -> bytes:
+def encode(table: "pa.Table") -> bytes:
     """The table as Parquet bytes with fixed options."""
+    import pyarrow.parquet as pq
+
     sink = io.BytesIO()
     pq.write_table(table, sink, **WRITE_OPTIONS)
     return sink.getvalue()
 
 
-def decode(data: bytes, schema: pa.Schema | None) -> pa.Table:
+def decode(data: bytes, schema: "pa.Schema | None") -> "pa.Table":
     """Parquet bytes back to a table, cast to the schema. pyarrow's `read_table` would load pandas: 50 MiB of every process."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         table = file.read(use_threads=False)
     return table if schema is None else table.cast(schema)
 
 
-def content_sha256(table: pa.Table) -> str:
+def content_sha256(table: "pa.Table") -> str:
     """Hash of names, types and values, independent of library versions. Column order and row order count."""
+    import pyarrow as pa
+
     top = hashlib.sha256()
     for field in table.schema:
         column = table[field.name].combine_chunks()
@@ -117,14 +128,17 @@ def content_sha256(table: pa.Table) -> str:
     return top.hexdigest()
 
 
-def _kind(kind: pa.DataType) -> str:
+def _kind(kind: "pa.DataType") -> str:
     """Name of a type, the same before and after a round trip through Parquet, which renames the items of lists."""
+    import pyarrow as pa
+
     if pa.types.is_list(kind):
         return f"list<item: {_kind(kind.value_type)}>"
     return "string" if pa.types.is_large_string(kind) else str(kind)
 
 
-def _column_sha256(array: pa.Array) -> str:
+def _column_sha256(array: "pa.Array") -> str:
+    import numpy as np
     import pyarrow.compute as pc
 
     digest = hashlib.sha256()
@@ -136,7 +150,9 @@ def _column_sha256(array: pa.Array) -> str:
     return digest.hexdigest()
 
 
-def _value_parts(array: pa.Array) -> list[bytes]:
+def _value_parts(array: "pa.Array") -> list[bytes]:
+    import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc  # costs more at import than reading a table does
 
     kind = array.type
@@ -163,8 +179,10 @@ def _value_parts(array: pa.Array) -> list[bytes]:
     return [np.asarray(values, dtype="<i8").tobytes()]
 
 
-def to_records(table: pa.Table) -> list[dict[str, object]]:
+def to_records(table: "pa.Table") -> list[dict[str, object]]:
     """A stored table as rows: NaN for an unknown number, midnight without zone for a date, None for any other null."""
+    import pyarrow as pa
+
     columns = {}
     for field in table.schema:
         values = table[field.name].to_pylist()
@@ -176,7 +194,7 @@ def to_records(table: pa.Table) -> list[dict[str, object]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def to_frame(table: pa.Table) -> "pd.DataFrame":
+def to_frame(table: "pa.Table") -> "pd.DataFrame":
     """A stored table as a frame: dates are datetime64 without zone, instants are UTC, decimals are Decimal objects."""
     frame: pd.DataFrame = table.to_pandas(date_as_object=False, use_threads=False)
     return frame

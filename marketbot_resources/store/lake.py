@@ -69,6 +69,11 @@ class Lake:
         self._memo.move_to_end(key)
         return cast("T", self._memo[key])
 
+    def forget(self) -> None:
+        """Gives back the frames that are kept for speed; who asks again has them read again."""
+        self._frames.clear()
+        self._cached_bytes = 0
+
     def commit(
         self,
         frame: "pd.DataFrame",

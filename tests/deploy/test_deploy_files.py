@@ -243,6 +243,7 @@ HANDED_ON = {
     "code": {DAGSTER},
     "webserver": {DAGSTER},
     "daemon": {DAGSTER},
+    "together": {DAGSTER},
     "api": {LEDGER, INDEX},
     "migrate": {DAGSTER, LEDGER, INDEX},
     "command": {DAGSTER},
@@ -252,7 +253,7 @@ HANDED_ON = {
 @pytest.mark.parametrize("role", sorted(HANDED_ON))
 def test_a_process_is_given_its_own_secrets_and_no_key(role: str, laid_out: Path, tmp_path: Path) -> None:
     """The environment that the process would start with; keys that were filled in stay in their files."""
-    folder = laid_out / "secrets" / {"command": "code"}.get(role, role)
+    folder = laid_out / "secrets" / {"command": "code", "together": "webserver"}.get(role, role)
     for name in ("run", "llm", "notifier") if folder.name == "code" else ():
         path = folder / f"{name}.env"
         path.write_text(

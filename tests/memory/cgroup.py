@@ -78,13 +78,17 @@ def limited(name: str, mib: int) -> Iterator[Group]:
             time.sleep(0.1)
 
 
-def share(pid: int) -> int | None:
-    """Bytes of a process, each page divided by how many have it mapped (PSS); None for one that is gone."""
+def share(pid: int) -> tuple[int, int] | None:
+    """Bytes of a process, each page divided by how many have it mapped (PSS), and those of them that lie in no file.
+
+    Those alone the system cannot drop. None for a process that is gone.
+    """
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:")), None)
+    rows = dict(line.split()[:2] for line in text.splitlines()[1:])
+    return (int(rows["Pss:"]) * 1024, int(rows["Pss_Anon:"]) * 1024) if "Pss:" in rows else None
 
 
 def words(pid: int) -> str:

@@ -24,7 +24,7 @@ from services import Postgres
 ROOT = Path(__file__).parents[2]
 LOOK_SECONDS, PAGE_SECONDS = 0.2, 2.0
 READY_SECONDS, RUN_SECONDS = 240.0, 900.0
-POSTGRES, CODE, WEB, DAEMON = "PostgreSQL", "code server", "webserver", "daemon"
+POSTGRES, CODE, WEB, DAEMON, TOGETHER = "PostgreSQL", "code server", "webserver", "daemon", "webserver and daemon"
 # In this order: the first word that a command line holds names the process.
 NAMES = (
     ("marketbot_resources.llm_worker", "language model's child"),
@@ -33,6 +33,7 @@ NAMES = (
     ("resource_tracker", "trackers of children"),
     ("spawn_main", "run"),
     ("postgres", POSTGRES),
+    ("together.py", TOGETHER),
     ("dagster-webserver", WEB),
     ("dagster-daemon", DAEMON),
     ("api grpc", CODE),
@@ -76,11 +77,12 @@ class SmallPostgres(Postgres):
 
 @dataclass
 class Seen:
-    """What was seen. Bytes. `peak`: most of each kind of process; `together`: of all at one instant, with its parts."""
+    """What was seen. Bytes: (PSS, of it in no file). `peak`: most of each kind of process; `parts`: of all at the instant at which
+    most lay in no file; `kernel`: what it could not drop, at the most.
+    """
 
-    peak: dict[str, int] = field(default_factory=dict)
-    together: int = 0
-    parts: dict[str, int] = field(default_factory=dict)
+    peak: dict[str, tuple[int, int]] = field(default_factory=dict)
+    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
     kernel: int = 0
 
 
@@ -92,14 +94,15 @@ class Watch:
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def now(self) -> dict[str, int]:
+    def now(self) -> dict[str, tuple[int, int]]:
         """Bytes by kind of process."""
-        found: dict[str, int] = {}
+        found: dict[str, tuple[int, int]] = {}
         for pid in self.group.pids():
             size, line = share(pid), words(pid)
             if size:
                 name = next((name for word, name in NAMES if word in line), "others")
-                found[name] = found.get(name, 0) + size
+                known = found.get(name, (0, 0))
+                found[name] = (known[0] + size[0], known[1] + size[1])
         return found
 
     def fresh(self) -> Seen:
@@ -111,9 +114,10 @@ class Watch:
         while not self._ends.wait(LOOK_SECONDS):
             now, seen = self.now(), self.seen
             for name, size in now.items():
-                seen.peak[name] = max(size, seen.peak.get(name, 0))
-            if sum(now.values()) > seen.together:
-                seen.together, seen.parts = sum(now.values()), now
+                known = seen.peak.get(name, (0, 0))
+                seen.peak[name] = (max(size[0], known[0]), max(size[1], known[1]))
+            if sum(size[1] for size in now.values()) > sum(size[1] for size in seen.parts.values()):
+                seen.parts = now
             seen.kernel = max(seen.kernel, self.group.used())
 
     def __enter__(self) -> "Watch":
@@ -208,20 +212,22 @@ def _files(folder: Path, postgres: Postgres, code_port: int, instruments: int, l
 
 
 def commands(folder: Path, code_port: int, web_port: int) -> dict[str, list[str]]:
-    """The command line of each of Dagster's processes, in the order in which they start."""
+    """The command line of each of Dagster's processes."""
     given = ["-w", str(folder / "workspace.yaml")]
+    page = [*given, "-h", "127.0.0.1", "-p", str(web_port)]
     return {
         CODE: ["dagster", "api", "grpc", "-m", "marketbot_assets.definitions", "-h", "127.0.0.1", "-p", str(code_port)],
-        WEB: ["dagster-webserver", *given, "-h", "127.0.0.1", "-p", str(web_port)],
+        WEB: ["dagster-webserver", *page],
         DAEMON: ["dagster-daemon", "run", *given],
+        TOGETHER: ["python", str(ROOT / "deploy" / "together.py"), *page],
     }
 
 
 @contextlib.contextmanager
 def installed(
-    folder: Path, limit: int, *, web: bool, instruments: int, variables: dict[str, str]
+    folder: Path, limit: int, *, shape: Sequence[str], instruments: int, variables: dict[str, str]
 ) -> Iterator[Installation]:
-    """Everything but the daemon runs, in a group of `limit` MiB; `start_daemon` lets sessions begin."""
+    """PostgreSQL and the processes of `shape` run in a group of `limit` MiB; sessions begin with the daemon, which is its last."""
     code_port, web_port = free_ports(2)
     with contextlib.ExitStack() as stack:
         provider = stack.enter_context(ProviderServer(obliging))
@@ -242,16 +248,14 @@ def installed(
             **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
             **variables,
         }
-        address = f"http://127.0.0.1:{web_port}" if web else None
+        address = f"http://127.0.0.1:{web_port}" if {WEB, TOGETHER} & set(shape) else None
         lines = commands(folder, code_port, web_port)
         made = Installation(folder, group, postgres, address, runs)
         started = stack.enter_context(_started())
-        _start(made, lines[CODE], environment, started)
-        until(lambda: opens(code_port), READY_SECONDS, "the code server", folder)
-        if web:
-            _start(made, lines[WEB], environment, started)
-            until(lambda: opens(web_port), READY_SECONDS, "the webserver", folder)
-        _start(made, lines[DAEMON], environment, started)
+        for name in shape:
+            _start(made, lines[name], environment, started)
+            port = {CODE: code_port, WEB: web_port, TOGETHER: web_port}.get(name)
+            until(lambda port=port: port is None or opens(port), READY_SECONDS, f"the {name}", folder)
         yield made
 
 

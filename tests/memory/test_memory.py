@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DEFINITIONS_MIB, RUN_MIB = 90, 850
+DEFINITIONS_MIB, RUN_MIB = 90, 710
 # VmHWM is of this program alone; getrusage would also tell the most of the process that started it.
 PEAK = """
 import pathlib
@@ -48,8 +48,19 @@ def test_the_model_is_asked_before_the_optimizer_is_there() -> None:
     assert told.stdout.strip() == "set()"
 
 
+def test_opening_the_store_loads_no_arrays() -> None:
+    """Every tick of a sensor opens it and reads no table: pyarrow and numpy would cost the code server 12 MiB for good."""
+    script = "import sys\nimport marketbot_resources.store.lake\n"
+    told = subprocess.run(
+        [sys.executable, "-c", script + 'print({"pyarrow", "numpy", "pandas"} & set(sys.modules))'],
+        cwd=ROOT, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.strip() == "set()"
+
+
 @pytest.mark.long
 def test_a_run_is_bounded(tmp_path: Path) -> None:
-    """The first session of the sample world, which loads the history and simulates the world too."""
+    """The first session of the sample world, which loads the history and simulates the world too; its machine code is there."""
+    subprocess.run([sys.executable, "-m", "marketbot_assets.portfolio.machine_code"], cwd=ROOT, check=True)
     home = {"MARKETBOT_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
     assert peak(RUN, MARKETBOT_MANDATE=str(ROOT / "mandate.yaml"), **home) <= RUN_MIB
