@@ -14,37 +14,23 @@ from services import Postgres
 pytestmark = [pytest.mark.graph, pytest.mark.long]
 
 
-<<<<<<< HEAD
 @pytest.fixture(params=["files", *(pytest.param(name, marks=pytest.mark.postgres) for name in ("postgres", "secrets"))])
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Place":
     """Where databases lie; `secrets`: their addresses stand in a file, not in the environment."""
     server = request.getfixturevalue("postgres") if request.param != "files" else None
     return Place(server, monkeypatch, tmp_path / "secrets" if request.param == "secrets" else None)
-=======
-@pytest.fixture(params=["files", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> "Place":
-    """Where databases lie."""
-    server = request.getfixturevalue("postgres") if request.param == "postgres" else None
-    return Place(server, monkeypatch)
->>>>>>> faults
 
 
 class Place:
     """New databases on demand, which this process and its children use from then on."""
 
-<<<<<<< HEAD
     def __init__(self, server: Postgres | None, monkeypatch: pytest.MonkeyPatch, folder: Path | None) -> None:
         self._server, self._monkeypatch, self._folder = server, monkeypatch, folder
-=======
-    def __init__(self, server: Postgres | None, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._server, self._monkeypatch = server, monkeypatch
->>>>>>> faults
         self.environment: dict[str, str] = {}
 
     def renew(self) -> None:
         if self._server is not None:
             self.environment = addresses(self._server, installed(self._server))
-<<<<<<< HEAD
             if self._folder is not None:
                 self._folder.mkdir(exist_ok=True)
                 file = self._folder / "run.env"
@@ -53,8 +39,6 @@ class Place:
                 )
                 file.chmod(0o600)
                 self.environment = {"MARKETBOT_SECRET_FILES": str(self._folder)}
-=======
->>>>>>> faults
             for name, value in self.environment.items():
                 self._monkeypatch.setenv(name, value)
 
