@@ -17,12 +17,14 @@ from marketbot_resources.governance import admit
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OrderState, utc_text
 from marketbot_resources.processes import myself
+from marketbot_resources.redaction import redactor
 from marketbot_resources.secrets_needed import refuse_without_secrets
 from marketbot_resources.sessions import book_open, check_in_time, cutoff_of, end_state, first_failure
 from marketbot_resources.store.index_opening import has_index
 
 if TYPE_CHECKING:
     import pandas as pd
+    from dagster import DagsterEvent
 
     from marketbot_resources.store.index import IndexRow
     from marketbot_resources.store.lake import Lake
@@ -88,8 +90,23 @@ def run_session(session: dt.date, *, refetch: bool = False, data: bool = False) 
         run = job.execute_in_process(
             partition_key=session.isoformat(), instance=dagster, raise_on_error=False, tags=tags, run_config=QUIET
         )
-    result = result_of(existing_lake(), session, failed=not run.success)
+    lake = existing_lake()
+    result = result_of(lake, session, failed=not run.success)
+    if result.state == "failed" and not lake.ledger.entries("run_failed", f"{session.isoformat()}/{run.run_id}/"):
+        result = replace(result, reason=unrecorded(run.all_events) or result.reason)
     return replace(result, state=DATA, reason="") if data and run.success else result
+
+
+def unrecorded(events: "Sequence[DagsterEvent]") -> str:
+    """Where and why a run ended, by its own events, when the ledger could not be told; "" when no step of it failed."""
+    for event in events:
+        if event.is_step_failure and event.step_failure_data.error is not None:
+            error = event.step_failure_data.error.cause or event.step_failure_data.error
+            said = redactor().text(error.message.strip())  # before it is cut: half a secret is not recognised
+            line = said.partition("\n")[0]
+            told = line.partition(": ")[2] or line  # without the name of its class
+            return f"run ended at {event.step_key}: {told}; it is not recorded: mend that, then give the same command again"
+    return ""
 
 
 def _check_in_time(lake: "Lake | None", mandate: Mandate, session: dt.date) -> None:

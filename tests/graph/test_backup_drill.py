@@ -9,38 +9,60 @@ import pytest
 from graph_invariants import assert_sound
 from graph_world import AFTER, FIRST, NEXT, SECOND, Home, command
 from postgres_world import addresses, installed
+from s3_world import Door, seaweed
 from services import Postgres
 
 pytestmark = [pytest.mark.graph, pytest.mark.long]
 
 
-@pytest.fixture(params=["files", *(pytest.param(name, marks=pytest.mark.postgres) for name in ("postgres", "secrets"))])
+ELSEWHERE = ("postgres", "secrets"), ("s3",)
+PLACES = ["files", *(pytest.param(name, marks=getattr(pytest.mark, names[0])) for names in ELSEWHERE for name in names)]
+
+
+@pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Place":
-    """Where databases lie; `secrets`: their addresses stand in a file, not in the environment."""
-    server = request.getfixturevalue("postgres") if request.param != "files" else None
-    return Place(server, monkeypatch, tmp_path / "secrets" if request.param == "secrets" else None)
+    """Where databases lie; `secrets`: their addresses stand in a file, not in the environment; `s3`: objects lie in a bucket."""
+    found = Place(monkeypatch)
+    if request.param in ELSEWHERE[0]:
+        found.server = request.getfixturevalue("postgres")
+    if request.param == "secrets":
+        found.secrets = tmp_path / "secrets"
+    if request.param == "s3":
+        found.use(seaweed(request.getfixturevalue("s3")))
+    return found
 
 
 class Place:
-    """New databases on demand, which this process and its children use from then on."""
+    """New databases on demand, which this process and its children use from then on; a bucket outlives every home."""
 
-    def __init__(self, server: Postgres | None, monkeypatch: pytest.MonkeyPatch, folder: Path | None) -> None:
-        self._server, self._monkeypatch, self._folder = server, monkeypatch, folder
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self.server: Postgres | None = None
+        self.secrets: Path | None = None
+        self.bucket = ""
         self.environment: dict[str, str] = {}
 
+    def use(self, door: Door) -> None:
+        """Objects lie in a bucket of this store from here on."""
+        self.bucket = door.bucket()
+        self._set(door.environment() | {"MARKETBOT_STORE": f"s3://{self.bucket}/home"})
+
     def renew(self) -> None:
-        if self._server is not None:
-            self.environment = addresses(self._server, installed(self._server))
-            if self._folder is not None:
-                self._folder.mkdir(exist_ok=True)
-                file = self._folder / "run.env"
-                file.write_text(
-                    "".join(f"{name}={value}\n" for name, value in self.environment.items()), encoding="utf-8"
-                )
-                file.chmod(0o600)
-                self.environment = {"MARKETBOT_SECRET_FILES": str(self._folder)}
-            for name, value in self.environment.items():
-                self._monkeypatch.setenv(name, value)
+        if self.server is None:
+            return
+        found = addresses(self.server, installed(self.server))
+        if self.secrets is not None:
+            self.secrets.mkdir(exist_ok=True)
+            file = self.secrets / "run.env"
+            file.write_text("".join(f"{name}={value}\n" for name, value in found.items()), encoding="utf-8")
+            file.chmod(0o600)
+            found = {"MARKETBOT_SECRET_FILES": str(self.secrets)}
+        self._set(found)
+
+    def _set(self, variables: dict[str, str]) -> None:
+        self.environment |= variables
+        for name, value in variables.items():
+            self._monkeypatch.setenv(name, value)
 
     def ask(self, home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
         return command(home.path, *arguments, more=self.environment)
@@ -70,6 +92,8 @@ def test_the_drill(place: Place, tmp_path: Path) -> None:
     done = place.ask(home, "backup", "--to", str(yesterday))
     assert (done.returncode, "verified: the copy is whole" in done.stdout) == (0, True), done.stderr
     assert not list(yesterday.rglob("signer"))
+    assert ("THE STORE'S OBJECTS ARE NOT IN IT" in done.stdout) == bool(place.bucket)
+    assert (yesterday / "home" / "store").exists() == (not place.bucket)
     assert home.run(NEXT)
     assert place.ask(home, "backup", "--to", str(today), "--json").returncode == 0
     sent = home.at_broker()

@@ -1,4 +1,4 @@
-"""F32 on a real file system: a disk that fills up, or has no inode left, at twenty points of a session.
+"""F32 on a real file system: a disk that fills up, or has no inode left, at twenty points of a session, and while orders go out.
 
 The home with store, index, ledger, the paper broker's file and Dagster's runs lies on a file system in memory of a chosen size.
 Mounting needs root; `tests/commands/test_disk_full.py` limits the size of files where nobody may mount.
@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from graph_invariants import assert_sound
 from graph_world import NEXT, Home
 from postgres_world import closing_lakes
 
+from marketbot_resources.ledger.record import SENDING_FENCE, Fence, Receipt
+from marketbot_resources.ledger.sqlite import SqliteLedger
 from marketbot_resources.store.inspection import store_faults
 
 pytestmark = [pytest.mark.graph, pytest.mark.long]
@@ -28,6 +30,11 @@ CHAINS = [
     *([("bytes", (place + 4 * step) / 20) for step in range(5)] for place in range(2)),
     [("bytes", (2 + 4 * step) / 20) for step in range(4)],
     [("bytes", share) for share in (0.15, 0.55, 0.97)],
+]
+# the append at which nothing more fits: what it writes, its number in that run, the session's orders at the broker afterwards
+SENDING = [
+    [("SENDING", 1, 0), ("answer", 1, 1), ("SENDING", 8, 8)],  # the third run looks up one order and sends seven
+    [("answer", 5, 5), ("UNKNOWN", 1, 5), ("session_end", 1, 16)],  # the second one begins with the order in doubt
 ]
 
 
@@ -49,6 +56,10 @@ class Disk:
         """Bytes and files."""
         found = os.statvfs(self.folder)
         return (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree
+
+    def fill(self) -> None:
+        """Not one more page."""
+        self.resize(size=self.used()[0])
 
 
 @pytest.fixture
@@ -123,7 +134,7 @@ def one_point(home: Home) -> str:
     """A run without room."""
     before = len(home.sent(NEXT))
     code, said = command(NEXT)
-    lines = [line for line in said.splitlines() if line.startswith("marketbot: ")]
+    lines = [line for line in said.splitlines() if line.startswith(("marketbot: ", f"{NEXT} failed: "))]
     assert code in (0, 1, 2), said
     assert "Traceback" not in said, said
     assert [str(fault) for fault in store_faults(home.lake, contents=False)] == []
@@ -139,3 +150,72 @@ def goes_on(home: Home, wanted: Seen) -> None:
     assert sent_once(home)
     assert_sound(home)
     assert [str(fault) for fault in store_faults(home.lake, contents=False)] == []
+
+
+def test_a_disk_that_fills_up_while_orders_go_out(
+    base: Home, undisturbed: Home, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ledger, index and store are on the full disk; Dagster's history and the broker, which is outside, are not.
+
+    No order reaches the broker without its SENDING on the disk; one whose answer was not written is looked up and not sent again.
+    """
+    keep_environment(monkeypatch)
+    wanted = seen(undisturbed)
+    for number, points in enumerate(SENDING):
+        with placed(base, disk, monkeypatch) as home:
+            elsewhere(home, tmp_path / f"elsewhere-{number}", "dagster", "broker.sqlite")
+            for what, at, orders in points:
+                with full_at(disk, what, at, monkeypatch) as filled:
+                    told = one_point(home)
+                print(f"no room for {what} {at}: {told}", flush=True)
+                assert filled == [at]
+                assert told.startswith("failed")
+                assert "disk is full; it is not recorded" in told
+                assert len(home.sent(NEXT)) == orders
+                assert written_as_sending(home) == set(home.at_broker())
+                disk.resize()
+            goes_on(home, wanted)
+
+
+def elsewhere(home: Home, folder: Path, *names: str) -> None:
+    """Moves parts of a home to another disk; links stand in their places."""
+    folder.mkdir()
+    for name in names:
+        if (home.path / name).exists():
+            shutil.move(home.path / name, folder / name)
+        elif name == "dagster":
+            (folder / name).mkdir()
+        (home.path / name).symlink_to(folder / name)
+
+
+@contextlib.contextmanager
+def full_at(disk: Disk, what: str, at: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The disk has no room from the append on that is a sender's `at`-th of a kind or order's state; yields [at] once it came."""
+    append, count, sending, filled = SqliteLedger._append, 0, False, list[int]()
+
+    def fills(
+        self: SqliteLedger, records: Sequence[tuple[str, str, bytes]], fence: Fence | None = None
+    ) -> list[Receipt]:
+        nonlocal count, sending
+        for kind, _, data in records:
+            sending |= kind == SENDING_FENCE  # before it the broker's answers to earlier sessions are noted
+            count += sending and what in (kind, said_of_order(data) if kind == "order_event" else "")
+        if count == at and not filled:
+            filled.append(count)
+            disk.fill()
+        return append(self, records, fence)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteLedger, "_append", fills)
+        yield filled
+
+
+def said_of_order(data: bytes) -> str:
+    """SENDING, UNKNOWN, or that it is a broker's answer."""
+    return next((state for state in ("SENDING", "UNKNOWN") if f'"{state}"'.encode() in data), "answer")
+
+
+def written_as_sending(home: Home) -> set[str]:
+    """Client order ids of what the ledger on the disk says of orders that were about to be sent."""
+    entries = SqliteLedger(home.path / "ledger.sqlite", read_only=True).entries("order_event")
+    return {entry.key.split("/")[0] for entry in entries if entry.body["state"] == "SENDING"}

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import pytest
+from command_world import sent_once
 from graph_invariants import assert_sound
 from graph_world import NEXT, ROOT, Home
 
@@ -87,6 +88,4 @@ def test_two_commands_at_once(home: Home, undisturbed: Home) -> None:
         assert code == 0 or sum(LINE in line for line in text.splitlines()) == 1, text
     assert home.at_broker() == undisturbed.at_broker()
     assert home.end(NEXT).state == "sent"
-    events = home.lake.ledger.entries("order_event")
-    sending = [entry.key.split("/")[0] for entry in events if entry.body["state"] == "SENDING"]
-    assert len(sending) == len(set(sending))
+    assert sent_once(home)
