@@ -6,8 +6,8 @@ Not here: the slope on time (`rolling_trend`).
 
 import numpy as np
 
-from marketbot_assets.features.operators.compiled import DIRECT, RESTART, compiled
-from marketbot_assets.features.operators.rolling_sums import FAR, two_sum
+from marketbot_assets.features.operators.compiled import RESTART, compiled
+from marketbot_assets.features.operators.rolling_sums import FAR, slide, slide_product, two_sum
 from marketbot_assets.normalization.window import Floats
 
 PAIR_STATE = 17
@@ -21,67 +21,78 @@ def _both(x: float, y: float) -> bool:
 
 
 @compiled
-def _finish(s: Floats, what: int, least: int, spread_min: float, row: Floats) -> None:
-    """One row of answers from the sums: 0 centre x, 1 centre y, 2 sx, 4 sy, 6 sxx, 8 syy, 10 sxy, 12 count, 13-16 runs."""
-    for j in range(row.shape[0]):
-        c = s[12, j]
-        sx, sy = s[2, j] + s[3, j], s[4, j] + s[5, j]
-        xx, yy = (s[6, j] + s[7, j]) - sx * sx / c, (s[8, j] + s[9, j]) - sy * sy / c
-        xy = (s[10, j] + s[11, j]) - sx * sy / c
-        xx = 0.0 if s[13, j] >= c or not xx > 0.0 else xx
-        yy = 0.0 if s[15, j] >= c or not yy > 0.0 else yy
-        enough = c >= least and c > 1.0
-        if what == CORRELATION:
-            limit = spread_min * spread_min * (c - 1.0)
-            value = xy / np.sqrt(xx * yy) if xx > limit and yy > limit else np.nan
-            value = min(max(value, -1.0), 1.0) if abs(value) < np.inf else np.nan
-        elif what == SLOPE:
-            value = xy / yy if yy > 0.0 else np.nan
-        else:
-            left = xx - xy * xy / yy if yy > 0.0 else np.nan
-            value = np.sqrt((left if left > 0.0 else 0.0) / (c - 2.0)) if yy > 0.0 and c > 2.0 else np.nan
-        row[j] = value if enough else np.nan
+def _spreads(s: Floats, xx: Floats, yy: Floats, xy: Floats) -> None:
+    """Sums about the means: 0 centre x, 1 centre y, 2 sx, 4 sy, 6 sxx, 8 syy, 10 sxy, 12 count, 13-16 runs; one row each."""
+    sx, rx, sy, ry, count, same_x, same_y = s[2], s[3], s[4], s[5], s[12], s[13], s[15]
+    sxx, rxx, syy, ryy, sxy, rxy = s[6], s[7], s[8], s[9], s[10], s[11]
+    for j in range(s.shape[1]):
+        value = (sxx[j] + rxx[j]) - (sx[j] + rx[j]) * (sx[j] + rx[j]) / count[j]
+        xx[j] = 0.0 if same_x[j] >= count[j] or not value > 0.0 else value
+    for j in range(s.shape[1]):
+        value = (syy[j] + ryy[j]) - (sy[j] + ry[j]) * (sy[j] + ry[j]) / count[j]
+        yy[j] = 0.0 if same_y[j] >= count[j] or not value > 0.0 else value
+    for j in range(s.shape[1]):
+        xy[j] = (sxy[j] + rxy[j]) - (sx[j] + rx[j]) * (sy[j] + ry[j]) / count[j]
 
 
 @compiled
-def _slide(x: Floats, y: Floats, t: int, window: int, s: Floats) -> None:
-    """The pair of session t comes, the one of session t - window goes."""
-    n = x.shape[1]
-    p, q = x[t], y[t]
-    nothing = np.full(n, np.nan)
-    u, v = (x[t - window], y[t - window]) if t >= window else (nothing, nothing)
-    cx, cy, sx, rx, sy, ry = s[0], s[1], s[2], s[3], s[4], s[5]
-    xx, rxx, yy, ryy, xy, rxy, count = s[6], s[7], s[8], s[9], s[10], s[11], s[12]
-    for j in range(n):
-        comes, first = _both(p[j], q[j]), count[j] == 0.0
-        cx[j] = p[j] if comes and first else cx[j]
-        cy[j] = q[j] if comes and first else cy[j]
-        s[13, j] = (s[13, j] + 1.0 if p[j] == s[14, j] else 1.0) if comes else s[13, j]
-        s[15, j] = (s[15, j] + 1.0 if q[j] == s[16, j] else 1.0) if comes else s[15, j]
-        s[14, j] = p[j] if comes else s[14, j]
-        s[16, j] = q[j] if comes else s[16, j]
-    for j in range(n):
-        comes, goes = _both(p[j], q[j]), _both(u[j], v[j])
-        many = count[j] + (1.0 if comes else 0.0) - (1.0 if goes else 0.0)
-        d, e = p[j] - cx[j] if comes else 0.0, q[j] - cy[j] if comes else 0.0
-        f, g = u[j] - cx[j] if goes else 0.0, v[j] - cy[j] if goes else 0.0
-        some = many > 0.0
-        a, b = two_sum(sx[j], rx[j], d)
-        a, b = two_sum(a, b, -f)
-        sx[j], rx[j] = a if some else 0.0, b if some else 0.0
-        a, b = two_sum(sy[j], ry[j], e)
-        a, b = two_sum(a, b, -g)
-        sy[j], ry[j] = a if some else 0.0, b if some else 0.0
-        a, b = two_sum(xx[j], rxx[j], d * d)
-        a, b = two_sum(a, b, -(f * f))
-        xx[j], rxx[j] = a if some else 0.0, b if some else 0.0
-        a, b = two_sum(yy[j], ryy[j], e * e)
-        a, b = two_sum(a, b, -(g * g))
-        yy[j], ryy[j] = a if some else 0.0, b if some else 0.0
-        a, b = two_sum(xy[j], rxy[j], d * e)
-        a, b = two_sum(a, b, -(f * g))
-        xy[j], rxy[j] = a if some else 0.0, b if some else 0.0
-        count[j] = many
+def _finish(count: Floats, spreads: Floats, what: int, least: int, spread_min: float, row: Floats) -> None:
+    """One row of answers from the sums about the means."""
+    xx, yy, xy = spreads[0], spreads[1], spreads[2]
+    if what == CORRELATION:
+        for j in range(row.shape[0]):
+            limit = spread_min * spread_min * (count[j] - 1.0)
+            value = xy[j] / np.sqrt(xx[j] * yy[j])
+            there = xx[j] > limit and yy[j] > limit and abs(value) < np.inf and count[j] >= least and count[j] > 1.0
+            value = -1.0 if value < -1.0 else value
+            value = 1.0 if value > 1.0 else value
+            row[j] = value if there else np.nan
+    elif what == SLOPE:
+        for j in range(row.shape[0]):
+            there = yy[j] > 0.0 and count[j] >= least and count[j] > 1.0
+            row[j] = xy[j] / yy[j] if there else np.nan
+    else:
+        for j in range(row.shape[0]):
+            left = xx[j] - xy[j] * xy[j] / yy[j] if yy[j] > 0.0 else np.nan
+            value = np.sqrt((left if left > 0.0 else 0.0) / (count[j] - 2.0))
+            row[j] = value if yy[j] > 0.0 and count[j] >= least and count[j] > 2.0 else np.nan
+
+
+@compiled
+def _same(new: Floats, other: Floats, count: Floats, centre: Floats, run: Floats, newest: Floats) -> None:
+    """Centre, run of equal values and newest value of one of two series whose next pair is new and other."""
+    for j in range(new.shape[0]):
+        centre[j] = new[j] if _both(new[j], other[j]) and count[j] == 0.0 else centre[j]
+    for j in range(new.shape[0]):
+        run[j] = (run[j] + 1.0 if new[j] == newest[j] else 1.0) if _both(new[j], other[j]) else run[j]
+    for j in range(new.shape[0]):
+        newest[j] = new[j] if _both(new[j], other[j]) else newest[j]
+
+
+@compiled
+def _apart(new: Floats, other: Floats, centre: Floats, found: Floats) -> None:
+    """How far a value is from its centre; 0 where the pair is not known."""
+    for j in range(new.shape[0]):
+        found[j] = new[j] - centre[j] if _both(new[j], other[j]) else 0.0
+
+
+@compiled
+def _slide(p: Floats, q: Floats, u: Floats, v: Floats, s: Floats, held: Floats) -> None:
+    """The pair p, q comes, the pair u, v goes. held (4, n): room."""
+    count, d, e, f, g = s[12], held[0], held[1], held[2], held[3]
+    _same(p, q, count, s[0], s[13], s[14])
+    _same(q, p, count, s[1], s[15], s[16])
+    for j in range(p.shape[0]):
+        count[j] += (1.0 if _both(p[j], q[j]) else 0.0) - (1.0 if _both(u[j], v[j]) else 0.0)
+    _apart(p, q, s[0], d)
+    _apart(q, p, s[1], e)
+    _apart(u, v, s[0], f)
+    _apart(v, u, s[1], g)
+    slide(s[2], s[3], d, f, count)
+    slide(s[4], s[5], e, g, count)
+    slide_product(s[6], s[7], d, d, f, f, count)
+    slide_product(s[8], s[9], e, e, g, g, count)
+    slide_product(s[10], s[11], d, e, f, g, count)
 
 
 @compiled
@@ -106,28 +117,16 @@ def _anew(x: Floats, y: Floats, t: int, window: int, s: Floats) -> None:
         cx[j] = cx[j] if cx[j] == cx[j] else 0.0
     for k in range(min(window, t + 1)):
         p, q = x[t - k], y[t - k]
-        if window <= DIRECT:
-            for j in range(n):
-                known = _both(p[j], q[j])
-                d, e = p[j] - cx[j] if known else 0.0, q[j] - cy[j] if known else 0.0
-                sx[j] += d
-                sy[j] += e
-                xx[j] += d * d
-                yy[j] += e * e
-                xy[j] += d * e
-                count[j] += 1.0 if known else 0.0
-        else:
-            for j in range(n):
-                known = _both(p[j], q[j])
-                d, e = p[j] - cx[j] if known else 0.0, q[j] - cy[j] if known else 0.0
-                sx[j], rx[j] = two_sum(sx[j], rx[j], d)
-                sy[j], ry[j] = two_sum(sy[j], ry[j], e)
-                xx[j], rxx[j] = two_sum(xx[j], rxx[j], d * d)
-                yy[j], ryy[j] = two_sum(yy[j], ryy[j], e * e)
-                xy[j], rxy[j] = two_sum(xy[j], rxy[j], d * e)
-                count[j] += 1.0 if known else 0.0
-    if window > DIRECT:
-        _runs(x, y, t, window, s)
+        for j in range(n):
+            known = _both(p[j], q[j])
+            d, e = p[j] - cx[j] if known else 0.0, q[j] - cy[j] if known else 0.0
+            sx[j], rx[j] = two_sum(sx[j], rx[j], d)
+            sy[j], ry[j] = two_sum(sy[j], ry[j], e)
+            xx[j], rxx[j] = two_sum(xx[j], rxx[j], d * d)
+            yy[j], ryy[j] = two_sum(yy[j], ryy[j], e * e)
+            xy[j], rxy[j] = two_sum(xy[j], rxy[j], d * e)
+            count[j] += 1.0 if known else 0.0
+    _runs(x, y, t, window, s)
 
 
 @compiled
@@ -151,6 +150,16 @@ def _far(s: Floats, j: int, at: int) -> bool:
     """Whether the centre of x (at 0) or y (at 1) is far from the mean of its known values."""
     first, square = s[2 + 2 * at, j] + s[3 + 2 * at, j], s[6 + 2 * at, j] + s[7 + 2 * at, j]
     return first * first > FAR * (square * s[12, j] - first * first) and s[13 + 2 * at, j] < s[12, j]
+
+
+@compiled
+def _many_far(total: Floats, rest: Floats, square: Floats, left: Floats, count: Floats, run: Floats) -> int:
+    """Number of columns whose centre is far from the mean."""
+    far = 0
+    for j in range(total.shape[0]):
+        first = (total[j] + rest[j]) * (total[j] + rest[j])
+        far += 1 if first > FAR * ((square[j] + left[j]) * count[j] - first) and run[j] < count[j] else 0
+    return far
 
 
 @compiled
@@ -186,12 +195,19 @@ def rolling_pair(
 ) -> None:
     """What 0: correlation of x and y, NaN where a standard deviation is not above `spread_min`; 1: slope of x on y;
 
-    2: standard deviation of what the slope leaves (n - 2). state (17, n): see `_finish`.
+    2: standard deviation of what the slope leaves (n - 2). state (17, n): see `_spreads`.
     """
+    n = x.shape[1]
+    nothing, held, spreads = np.full(n, np.nan), np.empty((4, n)), np.empty((3, n))
     for t in range(first, x.shape[0]):
-        if t == 0 or window <= DIRECT or (number + t) % RESTART == 0:
+        if t == 0 or (number + t) % RESTART == 0:
             _anew(x, y, t, window, state)
         else:
-            _slide(x, y, t, window, state)
-            _centre_anew(x, y, t, window, state)
-        _finish(state, what, least, spread_min, out[t - first])
+            gone = t - window
+            u, v = (x[gone], y[gone]) if gone >= 0 else (nothing, nothing)
+            _slide(x[t], y[t], u, v, state, held)
+            far = _many_far(state[2], state[3], state[6], state[7], state[12], state[13])
+            if far + _many_far(state[4], state[5], state[8], state[9], state[12], state[15]) > 0:
+                _centre_anew(x, y, t, window, state)
+        _spreads(state, spreads[0], spreads[1], spreads[2])
+        _finish(state[12], spreads, what, least, spread_min, out[t - first])

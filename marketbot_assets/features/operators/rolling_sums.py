@@ -7,7 +7,7 @@ zero. Not here: pairs of series (`rolling_pairs`), higher moments (`rolling_shap
 
 import numpy as np
 
-from marketbot_assets.features.operators.compiled import DIRECT, RESTART, compiled
+from marketbot_assets.features.operators.compiled import RESTART, compiled
 from marketbot_assets.normalization.window import Floats
 
 FAR = 1e6  # squared distance from centre to mean, in variances, at which the centre is moved
@@ -23,41 +23,50 @@ def two_sum(total: float, rest: float, term: float) -> tuple[float, float]:
 
 
 @compiled
+def slide(total: Floats, rest: Floats, comes: Floats, goes: Floats, count: Floats) -> None:
+    """One row of running sums: a term comes, one goes; nothing remains where nothing is counted. Short, so that it vectorizes."""
+    for j in range(total.shape[0]):
+        one, left = two_sum(total[j], rest[j], comes[j])
+        one, left = two_sum(one, left, -goes[j])
+        total[j] = one if count[j] > 0.0 else 0.0
+        rest[j] = left if count[j] > 0.0 else 0.0
+
+
+@compiled
+def slide_product(total: Floats, rest: Floats, a: Floats, b: Floats, c: Floats, d: Floats, count: Floats) -> None:
+    """One row of running sums of products: a * b comes, c * d goes."""
+    for j in range(total.shape[0]):
+        one, left = two_sum(total[j], rest[j], a[j] * b[j])
+        one, left = two_sum(one, left, -(c[j] * d[j]))
+        total[j] = one if count[j] > 0.0 else 0.0
+        rest[j] = left if count[j] > 0.0 else 0.0
+
+
+@compiled
 def rolling_sum(
     x: Floats, first: int, number: int, state: Floats, out: Floats, window: int, least: int, average: bool
 ) -> None:
     """Sum (or mean) of the known values of `window` sessions. state (3, n): sum, what rounding took, count."""
     rows, n = x.shape
     total, rest, count = state[0], state[1], state[2]
-    nothing = np.full(n, np.nan)
+    nothing, comes, goes = np.full(n, np.nan), np.empty(n), np.empty(n)
     for t in range(first, rows):
-        if window <= DIRECT or (number + t) % RESTART == 0:
-            total[:] = 0.0
-            rest[:] = 0.0
-            count[:] = 0.0
+        if (number + t) % RESTART == 0:
+            state[:] = 0.0
             for k in range(min(window, t + 1)):
                 tap = x[t - k]
-                if window <= DIRECT:
-                    for j in range(n):
-                        known = abs(tap[j]) < np.inf
-                        total[j] += tap[j] if known else 0.0
-                        count[j] += 1.0 if known else 0.0
-                else:
-                    for j in range(n):
-                        known = abs(tap[j]) < np.inf
-                        total[j], rest[j] = two_sum(total[j], rest[j], tap[j] if known else 0.0)
-                        count[j] += 1.0 if known else 0.0
+                for j in range(n):
+                    known = abs(tap[j]) < np.inf
+                    total[j], rest[j] = two_sum(total[j], rest[j], tap[j] if known else 0.0)
+                    count[j] += 1.0 if known else 0.0
         else:
             new = x[t]
             old = x[t - window] if t >= window else nothing
             for j in range(n):
-                comes, goes = abs(new[j]) < np.inf, abs(old[j]) < np.inf
-                many = count[j] + (1.0 if comes else 0.0) - (1.0 if goes else 0.0)
-                one, left = two_sum(total[j], rest[j], new[j] if comes else 0.0)
-                one, left = two_sum(one, left, -old[j] if goes else 0.0)
-                total[j] = one if many > 0.0 else 0.0
-                rest[j] = left if many > 0.0 else 0.0
-                count[j] = many
+                one, two = abs(new[j]) < np.inf, abs(old[j]) < np.inf
+                comes[j], goes[j] = new[j] if one else 0.0, old[j] if two else 0.0
+                count[j] += (1.0 if one else 0.0) - (1.0 if two else 0.0)
+            slide(total, rest, comes, goes, count)
         row = out[t - first]
         if average:
             for j in range(n):
@@ -127,74 +136,86 @@ def _centre_anew(x: Floats, t: int, window: int, state: Floats) -> None:
 
 
 @compiled
+def _moments_anew(x: Floats, t: int, window: int, state: Floats) -> None:
+    """All sums of the window that ends at session t, about its newest known value."""
+    n = x.shape[1]
+    centre, s1, r1, s2, r2, count = state[0], state[1], state[2], state[3], state[4], state[5]
+    newest_known(x, t, window, state[7])
+    for j in range(n):
+        centre[j] = state[7, j] if abs(state[7, j]) < np.inf else 0.0
+    state[1:6] = 0.0
+    for k in range(min(window, t + 1)):
+        tap = x[t - k]
+        for j in range(n):
+            known = abs(tap[j]) < np.inf
+            d = tap[j] - centre[j] if known else 0.0
+            s1[j], r1[j] = two_sum(s1[j], r1[j], d)
+            s2[j], r2[j] = two_sum(s2[j], r2[j], d * d)
+            count[j] += 1.0 if known else 0.0
+    equal_run(x, t, window, state[7], state[6])
+
+
+@compiled
+def distances(new: Floats, old: Floats, centre: Floats, comes: Floats, goes: Floats) -> None:
+    """How far the value that comes and the one that goes are from the centre; 0 where unknown."""
+    for j in range(new.shape[0]):
+        comes[j] = new[j] - centre[j] if abs(new[j]) < np.inf else 0.0
+        goes[j] = old[j] - centre[j] if abs(old[j]) < np.inf else 0.0
+
+
+@compiled
+def _moments_slide(new: Floats, old: Floats, state: Floats, comes: Floats, goes: Floats) -> None:
+    """A value comes, one goes."""
+    centre, count, run, newest = state[0], state[5], state[6], state[7]
+    for j in range(new.shape[0]):
+        centre[j] = new[j] if abs(new[j]) < np.inf and count[j] == 0.0 else centre[j]
+    for j in range(new.shape[0]):
+        run[j] = (run[j] + 1.0 if new[j] == newest[j] else 1.0) if abs(new[j]) < np.inf else run[j]
+    for j in range(new.shape[0]):
+        newest[j] = new[j] if abs(new[j]) < np.inf else newest[j]
+    for j in range(new.shape[0]):
+        count[j] += (1.0 if abs(new[j]) < np.inf else 0.0) - (1.0 if abs(old[j]) < np.inf else 0.0)
+    distances(new, old, centre, comes, goes)
+    slide(state[1], state[2], comes, goes, count)
+    slide_product(state[3], state[4], comes, comes, goes, goes, count)
+
+
+@compiled
+def _moments_far(state: Floats) -> int:
+    """Number of columns whose centre is far from the window's mean."""
+    s1, r1, s2, r2, count, run = state[1], state[2], state[3], state[4], state[5], state[6]
+    far = 0
+    for j in range(state.shape[1]):
+        square = (s1[j] + r1[j]) * (s1[j] + r1[j])
+        far += 1 if square > FAR * ((s2[j] + r2[j]) * count[j] - square) and run[j] < count[j] else 0
+    return far
+
+
+@compiled
 def rolling_moments(x: Floats, first: int, number: int, state: Floats, out: Floats, window: int, least: int) -> None:
     """out[0]: mean, out[1]: standard deviation (ddof 1; NaN with one value) of the known values of `window` sessions.
 
     state (8, n): centre, sum and sum of squares about it, each with what rounding took, count, run of equal values, newest value.
     """
     rows, n = x.shape
-    centre, s1, r1, s2, r2, count, run, newest = (
-        state[0], state[1], state[2], state[3], state[4], state[5], state[6], state[7],
-    )  # fmt: skip
-    nothing = np.full(n, np.nan)
+    nothing, comes, goes = np.full(n, np.nan), np.empty(n), np.empty(n)
+    centre, s1, r1, s2, r2, count, run = state[0], state[1], state[2], state[3], state[4], state[5], state[6]
     for t in range(first, rows):
-        if t == 0 or window <= DIRECT or (number + t) % RESTART == 0:
-            newest_known(x, t, window, newest)
-            for j in range(n):
-                centre[j] = newest[j] if abs(newest[j]) < np.inf else 0.0
-                s1[j], r1[j], s2[j], r2[j], count[j] = 0.0, 0.0, 0.0, 0.0, 0.0
-            for k in range(min(window, t + 1)):
-                tap = x[t - k]
-                if window <= DIRECT:
-                    for j in range(n):
-                        known = abs(tap[j]) < np.inf
-                        d = tap[j] - centre[j] if known else 0.0
-                        s1[j] += d
-                        s2[j] += d * d
-                        count[j] += 1.0 if known else 0.0
-                else:
-                    for j in range(n):
-                        known = abs(tap[j]) < np.inf
-                        d = tap[j] - centre[j] if known else 0.0
-                        s1[j], r1[j] = two_sum(s1[j], r1[j], d)
-                        s2[j], r2[j] = two_sum(s2[j], r2[j], d * d)
-                        count[j] += 1.0 if known else 0.0
-            if window > DIRECT:
-                equal_run(x, t, window, newest, run)
+        if t == 0 or (number + t) % RESTART == 0:
+            _moments_anew(x, t, window, state)
         else:
-            new = x[t]
-            old = x[t - window] if t >= window else nothing
-            for j in range(n):
-                comes, goes = abs(new[j]) < np.inf, abs(old[j]) < np.inf
-                centre[j] = new[j] if comes and count[j] == 0.0 else centre[j]
-                run[j] = (run[j] + 1.0 if new[j] == newest[j] else 1.0) if comes else run[j]
-                newest[j] = new[j] if comes else newest[j]
-                many = count[j] + (1.0 if comes else 0.0) - (1.0 if goes else 0.0)
-                d, e = new[j] - centre[j] if comes else 0.0, old[j] - centre[j] if goes else 0.0
-                one, left = two_sum(s1[j], r1[j], d)
-                one, left = two_sum(one, left, -e)
-                s1[j], r1[j] = one if many > 0.0 else 0.0, left if many > 0.0 else 0.0
-                one, left = two_sum(s2[j], r2[j], d * d)
-                one, left = two_sum(one, left, -(e * e))
-                s2[j], r2[j] = one if many > 0.0 else 0.0, left if many > 0.0 else 0.0
-                count[j] = many
-        far = 0
-        if window > DIRECT:
-            for j in range(n):
-                first_sum = s1[j] + r1[j]
-                inner = (s2[j] + r2[j]) * count[j] - first_sum * first_sum
-                far += 1 if first_sum * first_sum > FAR * inner and run[j] < count[j] else 0
-        if far > 0:
+            _moments_slide(x[t], x[t - window] if t >= window else nothing, state, comes, goes)
+        if _moments_far(state) > 0:
             _centre_anew(x, t, window, state)
         mean, deviation = out[0, t - first], out[1, t - first]
         for j in range(n):
-            c = count[j]
-            enough = c >= least and c > 0.0
-            first_sum = s1[j] + r1[j]
-            mean[j] = centre[j] + first_sum / c if enough else np.nan
+            enough = count[j] >= least and count[j] > 0.0
+            mean[j] = centre[j] + (s1[j] + r1[j]) / count[j] if enough else np.nan
+        for j in range(n):
+            c, first_sum = count[j], s1[j] + r1[j]
             square = ((s2[j] + r2[j]) - first_sum * first_sum / c) / (c - 1.0)
             square = 0.0 if run[j] >= c or not square > 0.0 else square
-            deviation[j] = np.sqrt(square) if enough and c > 1.0 else np.nan
+            deviation[j] = np.sqrt(square) if c >= least and c > 1.0 else np.nan
 
 
 @compiled
