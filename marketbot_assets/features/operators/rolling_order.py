@@ -74,7 +74,9 @@ def rolling_place(x: Floats, first: int, out: Floats, window: int, least: int, s
         i, now = t - begin, np.float64(t)
         last = t + 1 == rows
         alone = last or (i + 1) % window == 0
-        _latest(x[t], now, sign, alone, late[i], late_at[i], late[i if alone else i + 1], late_at[i if alone else i + 1])
+        _latest(
+            x[t], now, sign, alone, late[i], late_at[i], late[i if alone else i + 1], late_at[i if alone else i + 1]
+        )
         row, after, tap = known_at[i], known_at[i if last else i + 1], x[t]
         for j in range(n):
             row[j] = now if abs(tap[j]) < np.inf else (np.inf if last else after[j])
@@ -118,7 +120,15 @@ def _latest(
 
 @compiled
 def _earliest(
-    late: Floats, late_at: Floats, best: Floats, best_at: Floats, alone: bool, oldest: Floats, count: Floats, least: int, row: Floats
+    late: Floats,
+    late_at: Floats,
+    best: Floats,
+    best_at: Floats,
+    alone: bool,
+    oldest: Floats,
+    count: Floats,
+    least: int,
+    row: Floats,
 ) -> None:
     """The place of the better of two; the first of them is the earlier one."""
     if alone:
@@ -169,7 +179,16 @@ def rolling_rank(x: Floats, first: int, out: Floats, window: int, least: int) ->
         equal[:] = 0.0
         many, k = min(window, t + 1), 0
         while k + 5 <= many:
-            _five_compared(newest, known[t - k], known[t - k - 1], known[t - k - 2], known[t - k - 3], known[t - k - 4], less, equal)
+            _five_compared(
+                newest,
+                known[t - k],
+                known[t - k - 1],
+                known[t - k - 2],
+                known[t - k - 3],
+                known[t - k - 4],
+                less,
+                equal,
+            )
             k += 5
         for i in range(k, many):
             tap = known[t - i]

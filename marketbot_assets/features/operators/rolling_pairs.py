@@ -17,82 +17,89 @@ CORRELATION, SLOPE, RESIDUAL = 0, 1, 2
 @compiled
 def _both(x: float, y: float) -> bool:
     """Whether both are known."""
-    return abs(x) < np.inf and abs(y) < np.inf
+    return (abs(x) < np.inf) & (abs(y) < np.inf)  # without a branch, so that loops vectorize
 
 
 @compiled
-def _spreads(s: Floats, xx: Floats, yy: Floats, xy: Floats) -> None:
-    """Sums about the means: 0 centre x, 1 centre y, 2 sx, 4 sy, 6 sxx, 8 syy, 10 sxy, 12 count, 13-16 runs; one row each."""
-    sx, rx, sy, ry, count, same_x, same_y = s[2], s[3], s[4], s[5], s[12], s[13], s[15]
-    sxx, rxx, syy, ryy, sxy, rxy = s[6], s[7], s[8], s[9], s[10], s[11]
+def _spreads(s: Floats, held: Floats) -> None:
+    """Sums about the means, of x, of y and of both: rows 0 to 2 of held.
+
+    s: 0 centre x, 1 centre y, 2 sx, 4 sy, 6 sxx, 8 syy, 10 sxy (what rounding took below each), 12 count, 13-16 runs.
+    """
     for j in range(s.shape[1]):
-        value = (sxx[j] + rxx[j]) - (sx[j] + rx[j]) * (sx[j] + rx[j]) / count[j]
-        xx[j] = 0.0 if same_x[j] >= count[j] or not value > 0.0 else value
+        value = (s[6, j] + s[7, j]) - (s[2, j] + s[3, j]) * (s[2, j] + s[3, j]) / s[12, j]
+        held[0, j] = 0.0 if s[13, j] >= s[12, j] or not value > 0.0 else value
     for j in range(s.shape[1]):
-        value = (syy[j] + ryy[j]) - (sy[j] + ry[j]) * (sy[j] + ry[j]) / count[j]
-        yy[j] = 0.0 if same_y[j] >= count[j] or not value > 0.0 else value
+        value = (s[8, j] + s[9, j]) - (s[4, j] + s[5, j]) * (s[4, j] + s[5, j]) / s[12, j]
+        held[1, j] = 0.0 if s[15, j] >= s[12, j] or not value > 0.0 else value
     for j in range(s.shape[1]):
-        xy[j] = (sxy[j] + rxy[j]) - (sx[j] + rx[j]) * (sy[j] + ry[j]) / count[j]
+        held[2, j] = (s[10, j] + s[11, j]) - (s[2, j] + s[3, j]) * (s[4, j] + s[5, j]) / s[12, j]
 
 
 @compiled
-def _finish(count: Floats, spreads: Floats, what: int, least: int, spread_min: float, row: Floats) -> None:
+def _finish(s: Floats, held: Floats, what: int, least: int, spread_min: float, out: Floats, i: int) -> None:
     """One row of answers from the sums about the means."""
-    xx, yy, xy = spreads[0], spreads[1], spreads[2]
     if what == CORRELATION:
-        for j in range(row.shape[0]):
-            limit = spread_min * spread_min * (count[j] - 1.0)
-            value = xy[j] / np.sqrt(xx[j] * yy[j])
-            there = xx[j] > limit and yy[j] > limit and abs(value) < np.inf and count[j] >= least and count[j] > 1.0
+        for j in range(s.shape[1]):
+            count, limit = s[12, j], spread_min * spread_min * (s[12, j] - 1.0)
+            value = held[2, j] / np.sqrt(held[0, j] * held[1, j])
+            there = held[0, j] > limit and held[1, j] > limit and abs(value) < np.inf and count >= least and count > 1.0
             value = -1.0 if value < -1.0 else value
             value = 1.0 if value > 1.0 else value
-            row[j] = value if there else np.nan
+            out[i, j] = value if there else np.nan
     elif what == SLOPE:
-        for j in range(row.shape[0]):
-            there = yy[j] > 0.0 and count[j] >= least and count[j] > 1.0
-            row[j] = xy[j] / yy[j] if there else np.nan
+        for j in range(s.shape[1]):
+            there = held[1, j] > 0.0 and s[12, j] >= least and s[12, j] > 1.0
+            out[i, j] = held[2, j] / held[1, j] if there else np.nan
     else:
-        for j in range(row.shape[0]):
-            left = xx[j] - xy[j] * xy[j] / yy[j] if yy[j] > 0.0 else np.nan
-            value = np.sqrt((left if left > 0.0 else 0.0) / (count[j] - 2.0))
-            row[j] = value if yy[j] > 0.0 and count[j] >= least and count[j] > 2.0 else np.nan
+        for j in range(s.shape[1]):
+            left = held[0, j] - held[2, j] * held[2, j] / held[1, j] if held[1, j] > 0.0 else np.nan
+            value = np.sqrt((left if left > 0.0 else 0.0) / (s[12, j] - 2.0))
+            out[i, j] = value if held[1, j] > 0.0 and s[12, j] >= least and s[12, j] > 2.0 else np.nan
 
 
 @compiled
-def _same(new: Floats, other: Floats, count: Floats, centre: Floats, run: Floats, newest: Floats) -> None:
-    """Centre, run of equal values and newest value of one of two series whose next pair is new and other."""
-    for j in range(new.shape[0]):
-        centre[j] = new[j] if _both(new[j], other[j]) and count[j] == 0.0 else centre[j]
-    for j in range(new.shape[0]):
-        run[j] = (run[j] + 1.0 if new[j] == newest[j] else 1.0) if _both(new[j], other[j]) else run[j]
-    for j in range(new.shape[0]):
-        newest[j] = new[j] if _both(new[j], other[j]) else newest[j]
+def _same(x: Floats, y: Floats, t: int, s: Floats, centre: int, run: int) -> None:
+    """Centre, run of equal values and newest value (the row below the run's) of x, whose next pair is that of session t."""
+    for j in range(x.shape[1]):
+        s[centre, j] = x[t, j] if _both(x[t, j], y[t, j]) and s[12, j] == 0.0 else s[centre, j]
+    for j in range(x.shape[1]):
+        known = _both(x[t, j], y[t, j])
+        longer = s[run, j] + 1.0 if x[t, j] == s[run + 1, j] else 1.0
+        s[run, j] = longer if known else s[run, j]
+        s[run + 1, j] = x[t, j] if known else s[run + 1, j]
 
 
 @compiled
-def _apart(new: Floats, other: Floats, centre: Floats, found: Floats) -> None:
-    """How far a value is from its centre; 0 where the pair is not known."""
-    for j in range(new.shape[0]):
-        found[j] = new[j] - centre[j] if _both(new[j], other[j]) else 0.0
+def _apart(x: Floats, y: Floats, t: int, s: Floats, centre: int, held: Floats, row: int) -> None:
+    """How far x is from its centre; 0 where the pair is not known or there is no such session."""
+    if t < 0:
+        held[row] = 0.0
+        return
+    for j in range(x.shape[1]):
+        held[row, j] = x[t, j] - s[centre, j] if _both(x[t, j], y[t, j]) else 0.0
 
 
 @compiled
-def _slide(p: Floats, q: Floats, u: Floats, v: Floats, s: Floats, held: Floats) -> None:
-    """The pair p, q comes, the pair u, v goes. held (4, n): room."""
-    count, d, e, f, g = s[12], held[0], held[1], held[2], held[3]
-    _same(p, q, count, s[0], s[13], s[14])
-    _same(q, p, count, s[1], s[15], s[16])
-    for j in range(p.shape[0]):
-        count[j] += (1.0 if _both(p[j], q[j]) else 0.0) - (1.0 if _both(u[j], v[j]) else 0.0)
-    _apart(p, q, s[0], d)
-    _apart(q, p, s[1], e)
-    _apart(u, v, s[0], f)
-    _apart(v, u, s[1], g)
-    slide(s[2], s[3], d, f, count)
-    slide(s[4], s[5], e, g, count)
-    slide_product(s[6], s[7], d, d, f, f, count)
-    slide_product(s[8], s[9], e, e, g, g, count)
-    slide_product(s[10], s[11], d, e, f, g, count)
+def _slide(x: Floats, y: Floats, t: int, window: int, s: Floats, held: Floats) -> None:
+    """The pair of session t comes, that of session t - window goes. held (4, n): room."""
+    gone = t - window
+    _same(x, y, t, s, 0, 13)
+    _same(y, x, t, s, 1, 15)
+    for j in range(x.shape[1]):
+        s[12, j] += 1.0 if _both(x[t, j], y[t, j]) else 0.0
+    if gone >= 0:
+        for j in range(x.shape[1]):
+            s[12, j] -= 1.0 if _both(x[gone, j], y[gone, j]) else 0.0
+    _apart(x, y, t, s, 0, held, 0)
+    _apart(y, x, t, s, 1, held, 1)
+    _apart(x, y, gone, s, 0, held, 2)
+    _apart(y, x, gone, s, 1, held, 3)
+    slide(s, 2, held, 0, 2, 12)
+    slide(s, 4, held, 1, 3, 12)
+    slide_product(s, 6, held, 0, 0, 2, 2, 12)
+    slide_product(s, 8, held, 1, 1, 3, 3, 12)
+    slide_product(s, 10, held, 0, 1, 2, 3, 12)
 
 
 @compiled
@@ -153,12 +160,13 @@ def _far(s: Floats, j: int, at: int) -> bool:
 
 
 @compiled
-def _many_far(total: Floats, rest: Floats, square: Floats, left: Floats, count: Floats, run: Floats) -> int:
-    """Number of columns whose centre is far from the mean."""
+def _many_far(s: Floats, at: int) -> int:
+    """Number of columns in which `_far` holds."""
     far = 0
-    for j in range(total.shape[0]):
-        first = (total[j] + rest[j]) * (total[j] + rest[j])
-        far += 1 if first > FAR * ((square[j] + left[j]) * count[j] - first) and run[j] < count[j] else 0
+    for j in range(s.shape[1]):
+        first = s[2 + 2 * at, j] + s[3 + 2 * at, j]
+        rest = (s[6 + 2 * at, j] + s[7 + 2 * at, j]) * s[12, j] - first * first
+        far += 1 if first * first > FAR * rest and s[13 + 2 * at, j] < s[12, j] else 0
     return far
 
 
@@ -197,17 +205,13 @@ def rolling_pair(
 
     2: standard deviation of what the slope leaves (n - 2). state (17, n): see `_spreads`.
     """
-    n = x.shape[1]
-    nothing, held, spreads = np.full(n, np.nan), np.empty((4, n)), np.empty((3, n))
+    held = np.empty((4, x.shape[1]))
     for t in range(first, x.shape[0]):
         if t == 0 or (number + t) % RESTART == 0:
             _anew(x, y, t, window, state)
         else:
-            gone = t - window
-            u, v = (x[gone], y[gone]) if gone >= 0 else (nothing, nothing)
-            _slide(x[t], y[t], u, v, state, held)
-            far = _many_far(state[2], state[3], state[6], state[7], state[12], state[13])
-            if far + _many_far(state[4], state[5], state[8], state[9], state[12], state[15]) > 0:
+            _slide(x, y, t, window, state, held)
+            if _many_far(state, 0) + _many_far(state, 1) > 0:
                 _centre_anew(x, y, t, window, state)
-        _spreads(state, spreads[0], spreads[1], spreads[2])
-        _finish(state[12], spreads, what, least, spread_min, out[t - first])
+        _spreads(state, held)
+        _finish(state, held, what, least, spread_min, out, t - first)

@@ -23,23 +23,44 @@ def two_sum(total: float, rest: float, term: float) -> tuple[float, float]:
 
 
 @compiled
-def slide(total: Floats, rest: Floats, comes: Floats, goes: Floats, count: Floats) -> None:
-    """One row of running sums: a term comes, one goes; nothing remains where nothing is counted. Short, so that it vectorizes."""
-    for j in range(total.shape[0]):
-        one, left = two_sum(total[j], rest[j], comes[j])
-        one, left = two_sum(one, left, -goes[j])
-        total[j] = one if count[j] > 0.0 else 0.0
-        rest[j] = left if count[j] > 0.0 else 0.0
+def slide(s: Floats, at: int, held: Floats, comes: int, goes: int, counted: int) -> None:
+    """One row of running sums (row `at`, what rounding took below it): a term comes, one goes; 0 where nothing is counted.
+
+    Rows are named by number and loops are short: a view of a row costs more than the work on a block's row.
+    """
+    for j in range(s.shape[1]):
+        one, left = two_sum(s[at, j], s[at + 1, j], held[comes, j])
+        one, left = two_sum(one, left, -held[goes, j])
+        s[at, j] = one if s[counted, j] > 0.0 else 0.0
+        s[at + 1, j] = left if s[counted, j] > 0.0 else 0.0
 
 
 @compiled
-def slide_product(total: Floats, rest: Floats, a: Floats, b: Floats, c: Floats, d: Floats, count: Floats) -> None:
-    """One row of running sums of products: a * b comes, c * d goes."""
-    for j in range(total.shape[0]):
-        one, left = two_sum(total[j], rest[j], a[j] * b[j])
-        one, left = two_sum(one, left, -(c[j] * d[j]))
-        total[j] = one if count[j] > 0.0 else 0.0
-        rest[j] = left if count[j] > 0.0 else 0.0
+def slide_product(s: Floats, at: int, held: Floats, a: int, b: int, c: int, d: int, counted: int) -> None:
+    """One row of running sums of products: rows a * b come, rows c * d go."""
+    for j in range(s.shape[1]):
+        one, left = two_sum(s[at, j], s[at + 1, j], held[a, j] * held[b, j])
+        one, left = two_sum(one, left, -(held[c, j] * held[d, j]))
+        s[at, j] = one if s[counted, j] > 0.0 else 0.0
+        s[at + 1, j] = left if s[counted, j] > 0.0 else 0.0
+
+
+@compiled
+def change_count(x: Floats, t: int, by: float, s: Floats, counted: int) -> None:
+    """Counts the known values of a row of x, or takes them off; no row, no change."""
+    if t >= 0:
+        for j in range(x.shape[1]):
+            s[counted, j] += by if abs(x[t, j]) < np.inf else 0.0
+
+
+@compiled
+def known_or_zero(x: Floats, t: int, held: Floats, row: int) -> None:
+    """A row of x, 0 where it is unknown or where there is no such row."""
+    if t < 0:
+        held[row] = 0.0
+        return
+    for j in range(x.shape[1]):
+        held[row, j] = x[t, j] if abs(x[t, j]) < np.inf else 0.0
 
 
 @compiled
@@ -48,32 +69,28 @@ def rolling_sum(
 ) -> None:
     """Sum (or mean) of the known values of `window` sessions. state (3, n): sum, what rounding took, count."""
     rows, n = x.shape
-    total, rest, count = state[0], state[1], state[2]
-    nothing, comes, goes = np.full(n, np.nan), np.empty(n), np.empty(n)
+    held = np.empty((2, n))
     for t in range(first, rows):
         if (number + t) % RESTART == 0:
             state[:] = 0.0
             for k in range(min(window, t + 1)):
-                tap = x[t - k]
                 for j in range(n):
-                    known = abs(tap[j]) < np.inf
-                    total[j], rest[j] = two_sum(total[j], rest[j], tap[j] if known else 0.0)
-                    count[j] += 1.0 if known else 0.0
+                    term = x[t - k, j] if abs(x[t - k, j]) < np.inf else 0.0
+                    state[0, j], state[1, j] = two_sum(state[0, j], state[1, j], term)
+                change_count(x, t - k, 1.0, state, 2)
         else:
-            new = x[t]
-            old = x[t - window] if t >= window else nothing
-            for j in range(n):
-                one, two = abs(new[j]) < np.inf, abs(old[j]) < np.inf
-                comes[j], goes[j] = new[j] if one else 0.0, old[j] if two else 0.0
-                count[j] += (1.0 if one else 0.0) - (1.0 if two else 0.0)
-            slide(total, rest, comes, goes, count)
-        row = out[t - first]
+            known_or_zero(x, t, held, 0)
+            known_or_zero(x, t - window, held, 1)
+            change_count(x, t, 1.0, state, 2)
+            change_count(x, t - window, -1.0, state, 2)
+            slide(state, 0, held, 0, 1, 2)
+        i = t - first
         if average:
             for j in range(n):
-                row[j] = (total[j] + rest[j]) / count[j] if count[j] >= least else np.nan
+                out[i, j] = (state[0, j] + state[1, j]) / state[2, j] if state[2, j] >= least else np.nan
         else:
             for j in range(n):
-                row[j] = total[j] + rest[j] if count[j] >= least else np.nan
+                out[i, j] = state[0, j] + state[1, j] if state[2, j] >= least else np.nan
 
 
 @compiled
@@ -156,38 +173,40 @@ def _moments_anew(x: Floats, t: int, window: int, state: Floats) -> None:
 
 
 @compiled
-def distances(new: Floats, old: Floats, centre: Floats, comes: Floats, goes: Floats) -> None:
-    """How far the value that comes and the one that goes are from the centre; 0 where unknown."""
-    for j in range(new.shape[0]):
-        comes[j] = new[j] - centre[j] if abs(new[j]) < np.inf else 0.0
-        goes[j] = old[j] - centre[j] if abs(old[j]) < np.inf else 0.0
+def _distances(x: Floats, t: int, state: Floats, held: Floats, row: int) -> None:
+    """How far a row of x is from the centre; 0 where it is unknown or where there is no such row."""
+    if t < 0:
+        held[row] = 0.0
+        return
+    for j in range(x.shape[1]):
+        held[row, j] = x[t, j] - state[0, j] if abs(x[t, j]) < np.inf else 0.0
 
 
 @compiled
-def _moments_slide(new: Floats, old: Floats, state: Floats, comes: Floats, goes: Floats) -> None:
-    """A value comes, one goes."""
-    centre, count, run, newest = state[0], state[5], state[6], state[7]
-    for j in range(new.shape[0]):
-        centre[j] = new[j] if abs(new[j]) < np.inf and count[j] == 0.0 else centre[j]
-    for j in range(new.shape[0]):
-        run[j] = (run[j] + 1.0 if new[j] == newest[j] else 1.0) if abs(new[j]) < np.inf else run[j]
-    for j in range(new.shape[0]):
-        newest[j] = new[j] if abs(new[j]) < np.inf else newest[j]
-    for j in range(new.shape[0]):
-        count[j] += (1.0 if abs(new[j]) < np.inf else 0.0) - (1.0 if abs(old[j]) < np.inf else 0.0)
-    distances(new, old, centre, comes, goes)
-    slide(state[1], state[2], comes, goes, count)
-    slide_product(state[3], state[4], comes, comes, goes, goes, count)
+def _moments_slide(x: Floats, t: int, window: int, state: Floats, held: Floats) -> None:
+    """The value of session t comes, that of session t - window goes."""
+    n = x.shape[1]
+    for j in range(n):
+        state[0, j] = x[t, j] if abs(x[t, j]) < np.inf and state[5, j] == 0.0 else state[0, j]
+    for j in range(n):
+        run = state[6, j] + 1.0 if x[t, j] == state[7, j] else 1.0
+        state[6, j] = run if abs(x[t, j]) < np.inf else state[6, j]
+        state[7, j] = x[t, j] if abs(x[t, j]) < np.inf else state[7, j]
+    change_count(x, t, 1.0, state, 5)
+    change_count(x, t - window, -1.0, state, 5)
+    _distances(x, t, state, held, 0)
+    _distances(x, t - window, state, held, 1)
+    slide(state, 1, held, 0, 1, 5)
+    slide_product(state, 3, held, 0, 0, 1, 1, 5)
 
 
 @compiled
-def _moments_far(state: Floats) -> int:
+def _moments_far(s: Floats) -> int:
     """Number of columns whose centre is far from the window's mean."""
-    s1, r1, s2, r2, count, run = state[1], state[2], state[3], state[4], state[5], state[6]
     far = 0
-    for j in range(state.shape[1]):
-        square = (s1[j] + r1[j]) * (s1[j] + r1[j])
-        far += 1 if square > FAR * ((s2[j] + r2[j]) * count[j] - square) and run[j] < count[j] else 0
+    for j in range(s.shape[1]):
+        square = (s[1, j] + s[2, j]) * (s[1, j] + s[2, j])
+        far += 1 if square > FAR * ((s[3, j] + s[4, j]) * s[5, j] - square) and s[6, j] < s[5, j] else 0
     return far
 
 
@@ -198,24 +217,23 @@ def rolling_moments(x: Floats, first: int, number: int, state: Floats, out: Floa
     state (8, n): centre, sum and sum of squares about it, each with what rounding took, count, run of equal values, newest value.
     """
     rows, n = x.shape
-    nothing, comes, goes = np.full(n, np.nan), np.empty(n), np.empty(n)
-    centre, s1, r1, s2, r2, count, run = state[0], state[1], state[2], state[3], state[4], state[5], state[6]
+    held = np.empty((2, n))
     for t in range(first, rows):
         if t == 0 or (number + t) % RESTART == 0:
             _moments_anew(x, t, window, state)
         else:
-            _moments_slide(x[t], x[t - window] if t >= window else nothing, state, comes, goes)
+            _moments_slide(x, t, window, state, held)
         if _moments_far(state) > 0:
             _centre_anew(x, t, window, state)
-        mean, deviation = out[0, t - first], out[1, t - first]
+        i = t - first
         for j in range(n):
-            enough = count[j] >= least and count[j] > 0.0
-            mean[j] = centre[j] + (s1[j] + r1[j]) / count[j] if enough else np.nan
+            c = state[5, j]
+            out[0, i, j] = state[0, j] + (state[1, j] + state[2, j]) / c if c >= least and c > 0.0 else np.nan
         for j in range(n):
-            c, first_sum = count[j], s1[j] + r1[j]
-            square = ((s2[j] + r2[j]) - first_sum * first_sum / c) / (c - 1.0)
-            square = 0.0 if run[j] >= c or not square > 0.0 else square
-            deviation[j] = np.sqrt(square) if c >= least and c > 1.0 else np.nan
+            c, first_sum = state[5, j], state[1, j] + state[2, j]
+            square = ((state[3, j] + state[4, j]) - first_sum * first_sum / c) / (c - 1.0)
+            square = 0.0 if state[6, j] >= c or not square > 0.0 else square
+            out[1, i, j] = np.sqrt(square) if c >= least and c > 1.0 else np.nan
 
 
 @compiled
