@@ -4,6 +4,7 @@ python features_own.py NAME FOLDER ANSWERS; run by `features`. Imports and compi
 """
 
 import json
+import mmap
 import resource
 import sys
 import time
@@ -16,14 +17,16 @@ from feature_peers import Timer
 from feature_task import FIELDS, SAMPLE, SET14, made_up
 from pyarrow import parquet
 
+from marketbot_assets.features import column_file
 from marketbot_assets.features.alpha158 import alpha158, plain_bars
 from marketbot_assets.features.columns import panel_of
 from marketbot_assets.features.engine import Days, State, build, joined
 from marketbot_assets.features.plan import Plan, plan_of
 from marketbot_assets.features.state_file import decode, encode
-from marketbot_assets.features.wide_features import blocks
+from marketbot_assets.features.wide_features import BLOCK, blocks
 
 NUMBER, DAYS = 1000, 40
+MADE_FROM = "store.parquet"
 
 
 def plan_for(names: list[str]) -> Plan:
@@ -31,10 +34,10 @@ def plan_for(names: list[str]) -> Plan:
     return plan_of([every[name] for name in names], frozenset())
 
 
-def over_blocks(plan: Plan, given: Mapping[str, np.ndarray], out: np.ndarray) -> State:
+def over_blocks(plan: Plan, given: Mapping[str, np.ndarray], out: np.ndarray, size: int = BLOCK) -> State:
     states = []
-    for columns in blocks(out.shape[2]):
-        block = {name: np.ascontiguousarray(given[name][:, columns]) for name in plan.inputs}
+    for columns in blocks(out.shape[2], size):
+        block = {name: given[name][:, columns] for name in plan.inputs}
         states.append(build(plan, block, NUMBER, out[:, :, columns]).state)
     return joined(states, plan)
 
@@ -44,30 +47,51 @@ def warm(plan: Plan) -> None:
     out = np.empty((len(plan.own), 300, 3), dtype=np.float32)
     Days(plan, over_blocks(plan, given, out)).next({name: values[-1] for name, values in given.items()})
     small = {"session": pa.array([0], pa.int32()), "instrument": ["A"], "close": [1.0]}
-    panel_of(pa.table(small).column, ["close"])  # pyarrow imports pandas when it first makes an array
+    panel_of([pa.table(small)], 1, ["close"])  # pyarrow imports pandas when it first makes an array
 
 
-def fourteen(folder: Path, answers: Path) -> dict[str, float]:
-    """The store's object to fourteen matrices of 32 bits (sums are of 64)."""
+def from_objects(folder: Path) -> dict[str, np.ndarray]:
+    """The store's object, row group by row group."""
+    with parquet.ParquetFile(folder / "store.parquet", read_dictionary=["instrument"]) as file:
+        columns = ["session", "instrument", *FIELDS[:5]]
+        pieces = (file.read_row_group(n, columns=columns, use_threads=False) for n in range(file.num_row_groups))
+        return panel_of(pieces, file.metadata.num_rows, FIELDS[:5]).given
+
+
+def from_columns(folder: Path) -> dict[str, np.ndarray]:
+    """Matrices made from that object before, each mapped and its hash checked."""
+    given = {}
+    for name in FIELDS[:5]:
+        with (folder / f"{name}.column").open("rb") as file:
+            body = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        given[name] = column_file.decode(memoryview(body), [MADE_FROM])
+    return given
+
+
+def fourteen(folder: Path, answers: Path, columns: bool) -> dict[str, float]:
+    """The store's object, or the columns kept from it, to fourteen matrices of 32 bits (sums are of 64)."""
     plan = plan_for(list(SET14))
     warm(plan)
+    if columns:
+        for name, values in from_objects(folder).items():
+            (folder / f"{name}.column").write_bytes(column_file.encode(values, [MADE_FROM]))
     timer = Timer()
-    with parquet.ParquetFile(folder / "store.parquet", read_dictionary=["instrument"]) as file:
-        panel = panel_of(lambda name: file.read(columns=[name], use_threads=False)[name], FIELDS[:5])
+    given = from_columns(folder) if columns else from_objects(folder)
     read = timer.figures()
-    out = np.empty((len(SET14), len(panel.sessions), len(panel.instruments)), dtype=np.float32)
-    over_blocks(plan, panel.given, out)
+    shape = given["close"].shape
+    out = np.empty((len(SET14), *shape), dtype=np.float32)
+    over_blocks(plan, given, out, shape[1])
     figures = timer.figures()
     again = Timer()
-    over_blocks(plan, panel.given, out)
+    over_blocks(plan, given, out, shape[1])
     kernel = again.figures()
     limit = Timer()
     for name in FIELDS[:5]:
-        panel.given[name].sum()
+        given[name].sum()
     out.fill(1.0)
     least = limit.figures()
-    exact = np.empty((len(SET14), len(panel.sessions), len(panel.instruments)))
-    over_blocks(plan, panel.given, exact)
+    exact = np.empty((len(SET14), *shape))
+    over_blocks(plan, given, exact, shape[1])
     np.save(answers, exact[:, :, ::SAMPLE].transpose(0, 2, 1))
     return {**figures, "read cpu": read["cpu"], "kernel cpu": kernel["cpu"], "limit cpu": least["cpu"]}
 
@@ -141,7 +165,8 @@ def many(count: int) -> dict[str, float]:
 def main() -> None:
     name, folder, answers = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     runs: dict[str, Callable[[], dict[str, float]]] = {
-        "ours": lambda: fourteen(folder, answers),
+        "ours": lambda: fourteen(folder, answers, False),
+        "ours columns": lambda: fourteen(folder, answers, True),
         "ours wide": lambda: wide(folder, answers),
         "ours next day": lambda: next_day(list(SET14), 800),
         "ours wide next day": lambda: next_day(list(alpha158(plain_bars())), 800),

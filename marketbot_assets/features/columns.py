@@ -1,20 +1,18 @@
 """Columns of a long table, as the store keeps it, to matrices of sessions and instruments. Pure.
 
-The store sorts by (session, instrument), so a whole table is a reshape; holes become NaN. Columns are asked for one by one, so
-that no more than one is held twice. Not here: alignment of exchanges and cutoffs (`normalization.build_window`), the reading.
+The store sorts by (session, instrument), so a whole table is a reshape; holes become NaN. A table is taken piece by piece, so
+that none of it is held twice. Not here: alignment of exchanges and cutoffs (`normalization.build_window`), the reading, matrices
+that are kept as files (`column_file`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from marketbot_assets.normalization.window import Floats
-
-Column = Callable[[str], pa.ChunkedArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +24,57 @@ class Panel:
     given: dict[str, Floats]
 
 
-def panel_of(column: Column, names: Sequence[str]) -> Panel:
-    """The panel of a table sorted by its columns `session` and `instrument`. Raises ValueError when it is not."""
-    days = column("session").cast(pa.int32()).combine_chunks().to_numpy(zero_copy_only=False)
-    coded = column("instrument")
-    if not pa.types.is_dictionary(coded.type):
-        coded = coded.dictionary_encode()
-    whole = coded.unify_dictionaries().combine_chunks()
-    instruments = pc.cast(whole.dictionary, pa.string()).to_pylist()
-    codes = whole.indices.to_numpy(zero_copy_only=False)
+def panel_of(pieces: Iterable[pa.Table], rows: int, names: Sequence[str]) -> Panel:
+    """The panel of a table of so many rows, sorted by its columns `session` and `instrument`, that comes in pieces.
+
+    Raises ValueError when the rows are not sorted or not as many.
+    """
+    days, codes = np.empty(rows, dtype=np.int32), np.empty(rows, dtype=np.int32)
+    given = {name: np.empty(rows) for name in names}
+    code_of: dict[str, int] = {}
+    end = 0
+    for piece in pieces:
+        start, end = end, end + piece.num_rows
+        if end > rows:
+            break
+        _fill(days[start:end], piece["session"].cast(pa.int32()))
+        _fill_codes(codes[start:end], piece["instrument"], code_of)
+        for name in names:
+            _fill(given[name][start:end], piece[name])
+    if end != rows:
+        raise ValueError(f"table: expected {rows} rows, found {end}")
+    instruments = list(code_of)
     sessions, cells = _cells(days, codes, instruments)
-    given = {}
-    for name in names:
-        values = column(name).combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
-        if cells is None:
-            given[name] = values.reshape(len(sessions), len(instruments))
-        else:
-            given[name] = np.full((len(sessions), len(instruments)), np.nan)
-            given[name].ravel()[cells] = values
-    return Panel(sessions, tuple(sorted(instruments)), given)
+    shape = (len(sessions), len(instruments))
+    if cells is None:
+        found = {name: values.reshape(shape) for name, values in given.items()}
+    else:
+        found = {name: _scattered(values, cells, shape) for name, values in given.items()}
+    return Panel(sessions, tuple(sorted(instruments)), found)
+
+
+def _fill(out: NDArray[np.float64] | NDArray[np.int32], column: pa.ChunkedArray) -> None:
+    end = 0
+    for chunk in column.chunks:
+        start, end = end, end + len(chunk)
+        out[start:end] = chunk.to_numpy(zero_copy_only=False)
+
+
+def _fill_codes(out: NDArray[np.int32], column: pa.ChunkedArray, code_of: dict[str, int]) -> None:
+    """Codes in the order in which instruments are first met; every piece may have a dictionary of its own."""
+    end = 0
+    for chunk in column.chunks:
+        start, end = end, end + len(chunk)
+        coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+        names = coded.dictionary.cast(pa.string()).to_pylist()
+        code = np.array([code_of.setdefault(name, len(code_of)) for name in names], dtype=np.int32)
+        out[start:end] = code[coded.indices.to_numpy(zero_copy_only=False)]
+
+
+def _scattered(values: Floats, cells: NDArray[np.int64], shape: tuple[int, int]) -> Floats:
+    found = np.full(shape, np.nan)
+    found.ravel()[cells] = values
+    return found
 
 
 def _cells(

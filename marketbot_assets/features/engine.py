@@ -5,7 +5,7 @@ build. Memory of a build is that of its block. Not here: the plan (`plan`), what
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from marketbot_assets.features.plan import Plan, Step
 from marketbot_assets.normalization.window import Floats
 
 Groups = NDArray[np.int64]
+CHUNK = 256  # sessions that are worked on together
+NOTHING = np.zeros((0, 0))
 SPARE_ROWS = 64  # sessions that a kept history grows by before its old rows are dropped
 
 
@@ -49,16 +51,21 @@ def build(plan: Plan, given: Mapping[str, Floats], number: int, out: Floats | No
     shape = _shape(plan, given)
     own = {place: k for k, place in enumerate(plan.own)}
     values = np.empty((len(own), *shape)) if out is None else out
-    work = _Work(plan, shape, {name: np.ascontiguousarray(given[name], dtype=np.float64) for name in plan.inputs})
-    state = State(plan.version, number + shape[0] - 1, shape[1], {}, {})
+    work = _Work(plan, shape[1], number)
     with np.errstate(all="ignore"):
-        for place in [*plan.inputs.values(), *plan.constants]:
-            work.hand_over(place, own, values, state)
-        for step in plan.steps:
-            work.run(step, 0, number, state)
-            work.hand_over(step.place, own, values, state)
-            work.free(step)
-    return Built(values, state)
+        for start in range(0, shape[0], CHUNK):
+            work.begin(start, min(CHUNK, shape[0] - start))
+            part = values[:, start : start + work.rows]
+            for name, place in plan.inputs.items():
+                work.put(place, given[name][start : start + work.rows])
+                work.hand_over(place, own, part)
+            for place in plan.constants:
+                work.hand_over(place, own, part)
+            for step in plan.steps:
+                work.run(step)
+                work.hand_over(step.place, own, part)
+                work.free(step)
+    return Built(values, work.state())
 
 
 def _shape(plan: Plan, given: Mapping[str, Floats]) -> tuple[int, int]:
@@ -74,53 +81,89 @@ def _shape(plan: Plan, given: Mapping[str, Floats]) -> tuple[int, int]:
     return next(iter(shapes)) if shapes else (rows.pop(), 1)
 
 
-@dataclass(slots=True)
 class _Work:
-    """Matrices by place while a block is built; those that are free again are used for the next ones."""
+    """Matrices by place for a run of sessions that fits the processor's caches; what is free again is used for the next.
 
-    plan: Plan
-    shape: tuple[int, int]
-    inputs: dict[str, Floats]
-    at: dict[int, Floats] = field(default_factory=dict)
-    spare: dict[tuple[int, ...], list[Floats]] = field(default_factory=dict)
-    of: dict[int, list[int]] = field(default_factory=dict)
+    A place whose past is needed (`plan.history`) has its rows before the run in front of it, as many as there are.
+    """
 
-    def __post_init__(self) -> None:
-        self.at = {place: self.inputs[name] for name, place in self.plan.inputs.items()}
-        self.at |= {place: np.full((1, 1), value) for place, value in self.plan.constants.items()}
-        for place, (whole, _) in self.plan.parts.items():
-            self.of.setdefault(whole, []).append(place)
+    def __init__(self, plan: Plan, count: int, number: int) -> None:
+        self.plan, self.count, self.number = plan, count, number
+        self.start = self.rows = 0
+        self.at: dict[int, Floats] = {place: np.full((1, 1), value) for place, value in plan.constants.items()}
+        self.spare: dict[tuple[int, ...], list[Floats]] = {}
+        self.of = _parts_of(plan)
+        self.past = {
+            place: np.empty((keep + CHUNK, 1 if place in plan.series else count))
+            for place, keep in plan.history.items()
+            if keep and place not in plan.constants
+        }
+        self.carried = {
+            step.place: np.zeros((step.operator.carried, self._width(step.place)))
+            for step in plan.steps
+            if step.operator.carried
+        }
 
-    def run(self, step: Step, first: int, number: int, state: State) -> None:
-        """One step over all sessions."""
-        width = 1 if step.place in self.plan.series else self.shape[1]
-        rows, operator = self.shape[0], step.operator
-        shape = (operator.parts, rows, width) if operator.parts else (rows, width)
-        free = self.spare.get(shape)
-        out = free.pop() if free else np.empty(shape)
+    def _width(self, place: int) -> int:
+        return 1 if place in self.plan.series else self.count
+
+    def begin(self, start: int, rows: int) -> None:
+        """The next run of sessions: the newest rows of the one before move to the front."""
+        for place, held in self.past.items():
+            keep = self.plan.history[place]
+            if start:
+                held[:keep] = held[self.rows : self.rows + keep].copy()
+        self.start, self.rows = start, rows
+
+    def put(self, place: int, found: Floats) -> None:
+        """An input's rows, of any precision."""
+        if place in self.past:
+            out = self._now(place)
+            np.copyto(out, found)
+            self.at[place] = out
+        else:
+            self.at[place] = np.ascontiguousarray(found, dtype=np.float64)
+
+    def _now(self, place: int) -> Floats:
+        keep = self.plan.history[place]
+        return self.past[place][keep : keep + self.rows]
+
+    def _window(self, place: int, reach: int) -> Floats:
+        """The rows of this run and up to `reach` before it, of every instrument."""
+        before = min(reach, self.start)
+        rows, width = before + self.rows, self._width(place)
+        if place in self.past:
+            keep = self.plan.history[place]
+            return self.past[place][keep - before : keep + self.rows]
+        return _wide(self.at[place], rows, width)
+
+    def run(self, step: Step) -> None:
+        """One step over the sessions of this run."""
+        operator, width = step.operator, self._width(step.place)
+        shape = (operator.parts, self.rows, width) if operator.parts else (self.rows, width)
+        if step.place in self.past:
+            out = self._now(step.place)
+        else:
+            free = self.spare.get(shape)
+            out = free.pop() if free else np.empty(shape)
         if operator.kind == EACH:
             operator.run(*(self.at[place] for place in step.arguments), out=out)
         else:
-            carried = np.zeros((operator.carried, width))
-            wide = [_wide(self.at[place], rows, width) for place in step.arguments]
-            operator.run(wide, first, number, carried, out, step.parameters)
-            if operator.carried:
-                state.carried[step.place] = carried
+            before = min(operator.reach(step.parameters), self.start)
+            wide = [_wide(self._window(place, before), before + self.rows, width) for place in step.arguments]
+            carried = self.carried.get(step.place, NOTHING)
+            operator.run(wide, before, self.number + self.start - before, carried, out, step.parameters)
         self.at[step.place] = out
         for place in self.of.get(step.place, ()):
             self.at[place] = out[self.plan.parts[place][1]]
+            if place in self.past:
+                self._now(place)[:] = self.at[place]
 
-    def hand_over(self, place: int, own: Mapping[int, int], values: Floats, state: State) -> None:
-        """Copies what is wanted of a place: answers, and the rows that the next session needs."""
+    def hand_over(self, place: int, own: Mapping[int, int], values: Floats) -> None:
+        """Copies the answers that are wanted of a place."""
         for one in (place, *self.of.get(place, ())):
             if one in own:
                 take_over(self.at[one], values[own[one]])
-            keep = self.plan.history.get(one, 0)
-            if keep:
-                state.history[one] = _wide(self.at[one], *self._whole(one))[-keep:].copy()
-
-    def _whole(self, place: int) -> tuple[int, int]:
-        return self.shape[0], 1 if place in self.plan.series else self.shape[1]
 
     def free(self, step: Step) -> None:
         """What nobody needs any more may be written over."""
@@ -128,7 +171,26 @@ class _Work:
             matrix = self.at.pop(place)
             for one in self.of.get(place, ()):
                 self.at.pop(one)
-            self.spare.setdefault(matrix.shape, []).append(matrix)
+            if place not in self.past:
+                self.spare.setdefault(matrix.shape, []).append(matrix)
+
+    def state(self) -> State:
+        """What the session after the newest one needs."""
+        end, history = self.start + self.rows, dict[int, Floats]()
+        for place, keep in self.plan.history.items():
+            if place in self.past:
+                history[place] = self.past[place][keep + self.rows - min(keep, end) : keep + self.rows].copy()
+            elif keep:
+                history[place] = _wide(self.at[place], min(keep, end), self._width(place)).copy()
+        return State(self.plan.version, self.number + end - 1, self.count, history, self.carried)
+
+
+def _parts_of(plan: Plan) -> dict[int, list[int]]:
+    """Place of the many -> places of its parts."""
+    found: dict[int, list[int]] = {}
+    for place, (whole, _) in plan.parts.items():
+        found.setdefault(whole, []).append(place)
+    return found
 
 
 def _wide(matrix: Floats, rows: int, width: int) -> Floats:
@@ -155,9 +217,7 @@ class Days:
                 self._rows[place][: len(kept)] = kept
                 self._used[place] = len(kept)
         self._at: dict[int, Floats] = {place: np.full((1, 1), value) for place, value in plan.constants.items()}
-        self._of: dict[int, list[int]] = {}
-        for place, (whole, _) in plan.parts.items():
-            self._of.setdefault(whole, []).append(place)
+        self._of = _parts_of(plan)
         for step in plan.steps:
             parts, width = step.operator.parts, 1 if step.place in plan.series else state.count
             self._at[step.place] = np.empty((parts, 1, width) if parts else (1, width))

@@ -18,7 +18,7 @@ from marketbot_resources.calendars import decision_sessions
 from marketbot_resources.holidays import FIRST
 from marketbot_resources.mandate import Calendar
 
-BLOCK = 64
+BLOCK = 256
 Map = Callable[[Callable[[slice], Built], Sequence[slice]], Iterable[Built]]
 
 

@@ -232,14 +232,18 @@ def test_columns_become_matrices() -> None:
         }
     )
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    panel = panel_of(table.column, ["close"])
+    panel = panel_of([table], 3, ["close"])
     assert panel.instruments == ("A", "B", "C")
     assert panel.sessions.tolist() == [18263, 18264]
     assert panel.given["close"] == pytest.approx(np.array([[1.0, np.nan, 3.0], [np.nan, 2.0, np.nan]]), nan_ok=True)
-    chunks = pa.concat_tables([table.slice(0, 1), table.slice(1)])
-    assert panel_of(chunks.column, ["close"]).given["close"] == pytest.approx(panel.given["close"], nan_ok=True)
+    pieces, chunks = [table.slice(0, 1), table.slice(1)], pa.concat_tables([table.slice(0, 2), table.slice(2)])
+    for taken in (pieces, [chunks], [chunks.set_column(1, "instrument", chunks["instrument"].dictionary_encode())]):
+        assert panel_of(taken, 3, ["close"]).given["close"] == pytest.approx(panel.given["close"], nan_ok=True)
+    for rows_expected in (2, 4):
+        with pytest.raises(ValueError, match="rows"):
+            panel_of(pieces, rows_expected, ["close"])
     whole = table.take([0, 1]).set_column(0, "session", pa.array([1, 1], pa.int32()).cast(pa.date32()))
-    assert panel_of(whole.column, ["close"]).given["close"].tolist() == [[1.0, 3.0]]
+    assert panel_of([whole], 2, ["close"]).given["close"].tolist() == [[1.0, 3.0]]
     for order in ([1, 0, 2], [2, 0, 1], [0, 0, 1]):
         with pytest.raises(ValueError, match="sorted"):
-            panel_of(table.take(order).column, ["close"])
+            panel_of([table.take(order)], 3, ["close"])

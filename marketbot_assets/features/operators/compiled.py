@@ -14,7 +14,6 @@ import numba
 RESTART = (
     256  # running sums are summed anew at session numbers divisible by this: window, build and increment then agree
 )
-DIRECT = 32  # windows up to this length are summed anew at every session
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 

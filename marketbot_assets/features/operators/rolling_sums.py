@@ -7,7 +7,7 @@ zero. Not here: pairs of series (`rolling_pairs`), higher moments (`rolling_shap
 
 import numpy as np
 
-from marketbot_assets.features.operators.compiled import DIRECT, RESTART, compiled
+from marketbot_assets.features.operators.compiled import RESTART, compiled
 from marketbot_assets.normalization.window import Floats
 
 FAR = 1e6  # squared distance from centre to mean, in variances, at which the centre is moved
@@ -23,48 +23,74 @@ def two_sum(total: float, rest: float, term: float) -> tuple[float, float]:
 
 
 @compiled
+def slide(s: Floats, at: int, held: Floats, comes: int, goes: int, counted: int) -> None:
+    """One row of running sums (row `at`, what rounding took below it): a term comes, one goes; 0 where nothing is counted.
+
+    Rows are named by number and loops are short: a view of a row costs more than the work on a block's row.
+    """
+    for j in range(s.shape[1]):
+        one, left = two_sum(s[at, j], s[at + 1, j], held[comes, j])
+        one, left = two_sum(one, left, -held[goes, j])
+        s[at, j] = one if s[counted, j] > 0.0 else 0.0
+        s[at + 1, j] = left if s[counted, j] > 0.0 else 0.0
+
+
+@compiled
+def slide_product(s: Floats, at: int, held: Floats, a: int, b: int, c: int, d: int, counted: int) -> None:
+    """One row of running sums of products: rows a * b come, rows c * d go."""
+    for j in range(s.shape[1]):
+        one, left = two_sum(s[at, j], s[at + 1, j], held[a, j] * held[b, j])
+        one, left = two_sum(one, left, -(held[c, j] * held[d, j]))
+        s[at, j] = one if s[counted, j] > 0.0 else 0.0
+        s[at + 1, j] = left if s[counted, j] > 0.0 else 0.0
+
+
+@compiled
+def change_count(x: Floats, t: int, by: float, s: Floats, counted: int) -> None:
+    """Counts the known values of a row of x, or takes them off; no row, no change."""
+    if t >= 0:
+        for j in range(x.shape[1]):
+            s[counted, j] += by if abs(x[t, j]) < np.inf else 0.0
+
+
+@compiled
+def known_or_zero(x: Floats, t: int, held: Floats, row: int) -> None:
+    """A row of x, 0 where it is unknown or where there is no such row."""
+    if t < 0:
+        held[row] = 0.0
+        return
+    for j in range(x.shape[1]):
+        held[row, j] = x[t, j] if abs(x[t, j]) < np.inf else 0.0
+
+
+@compiled
 def rolling_sum(
     x: Floats, first: int, number: int, state: Floats, out: Floats, window: int, least: int, average: bool
 ) -> None:
     """Sum (or mean) of the known values of `window` sessions. state (3, n): sum, what rounding took, count."""
     rows, n = x.shape
-    total, rest, count = state[0], state[1], state[2]
-    nothing = np.full(n, np.nan)
+    held = np.empty((2, n))
     for t in range(first, rows):
-        if window <= DIRECT or (number + t) % RESTART == 0:
-            total[:] = 0.0
-            rest[:] = 0.0
-            count[:] = 0.0
+        if (number + t) % RESTART == 0:
+            state[:] = 0.0
             for k in range(min(window, t + 1)):
-                tap = x[t - k]
-                if window <= DIRECT:
-                    for j in range(n):
-                        known = abs(tap[j]) < np.inf
-                        total[j] += tap[j] if known else 0.0
-                        count[j] += 1.0 if known else 0.0
-                else:
-                    for j in range(n):
-                        known = abs(tap[j]) < np.inf
-                        total[j], rest[j] = two_sum(total[j], rest[j], tap[j] if known else 0.0)
-                        count[j] += 1.0 if known else 0.0
+                for j in range(n):
+                    term = x[t - k, j] if abs(x[t - k, j]) < np.inf else 0.0
+                    state[0, j], state[1, j] = two_sum(state[0, j], state[1, j], term)
+                change_count(x, t - k, 1.0, state, 2)
         else:
-            new = x[t]
-            old = x[t - window] if t >= window else nothing
-            for j in range(n):
-                comes, goes = abs(new[j]) < np.inf, abs(old[j]) < np.inf
-                many = count[j] + (1.0 if comes else 0.0) - (1.0 if goes else 0.0)
-                one, left = two_sum(total[j], rest[j], new[j] if comes else 0.0)
-                one, left = two_sum(one, left, -old[j] if goes else 0.0)
-                total[j] = one if many > 0.0 else 0.0
-                rest[j] = left if many > 0.0 else 0.0
-                count[j] = many
-        row = out[t - first]
+            known_or_zero(x, t, held, 0)
+            known_or_zero(x, t - window, held, 1)
+            change_count(x, t, 1.0, state, 2)
+            change_count(x, t - window, -1.0, state, 2)
+            slide(state, 0, held, 0, 1, 2)
+        i = t - first
         if average:
             for j in range(n):
-                row[j] = (total[j] + rest[j]) / count[j] if count[j] >= least else np.nan
+                out[i, j] = (state[0, j] + state[1, j]) / state[2, j] if state[2, j] >= least else np.nan
         else:
             for j in range(n):
-                row[j] = total[j] + rest[j] if count[j] >= least else np.nan
+                out[i, j] = state[0, j] + state[1, j] if state[2, j] >= least else np.nan
 
 
 @compiled
@@ -127,74 +153,87 @@ def _centre_anew(x: Floats, t: int, window: int, state: Floats) -> None:
 
 
 @compiled
+def _moments_anew(x: Floats, t: int, window: int, state: Floats) -> None:
+    """All sums of the window that ends at session t, about its newest known value."""
+    n = x.shape[1]
+    centre, s1, r1, s2, r2, count = state[0], state[1], state[2], state[3], state[4], state[5]
+    newest_known(x, t, window, state[7])
+    for j in range(n):
+        centre[j] = state[7, j] if abs(state[7, j]) < np.inf else 0.0
+    state[1:6] = 0.0
+    for k in range(min(window, t + 1)):
+        tap = x[t - k]
+        for j in range(n):
+            known = abs(tap[j]) < np.inf
+            d = tap[j] - centre[j] if known else 0.0
+            s1[j], r1[j] = two_sum(s1[j], r1[j], d)
+            s2[j], r2[j] = two_sum(s2[j], r2[j], d * d)
+            count[j] += 1.0 if known else 0.0
+    equal_run(x, t, window, state[7], state[6])
+
+
+@compiled
+def _distances(x: Floats, t: int, state: Floats, held: Floats, row: int) -> None:
+    """How far a row of x is from the centre; 0 where it is unknown or where there is no such row."""
+    if t < 0:
+        held[row] = 0.0
+        return
+    for j in range(x.shape[1]):
+        held[row, j] = x[t, j] - state[0, j] if abs(x[t, j]) < np.inf else 0.0
+
+
+@compiled
+def _moments_slide(x: Floats, t: int, window: int, state: Floats, held: Floats) -> None:
+    """The value of session t comes, that of session t - window goes."""
+    n = x.shape[1]
+    for j in range(n):
+        state[0, j] = x[t, j] if abs(x[t, j]) < np.inf and state[5, j] == 0.0 else state[0, j]
+    for j in range(n):
+        run = state[6, j] + 1.0 if x[t, j] == state[7, j] else 1.0
+        state[6, j] = run if abs(x[t, j]) < np.inf else state[6, j]
+        state[7, j] = x[t, j] if abs(x[t, j]) < np.inf else state[7, j]
+    change_count(x, t, 1.0, state, 5)
+    change_count(x, t - window, -1.0, state, 5)
+    _distances(x, t, state, held, 0)
+    _distances(x, t - window, state, held, 1)
+    slide(state, 1, held, 0, 1, 5)
+    slide_product(state, 3, held, 0, 0, 1, 1, 5)
+
+
+@compiled
+def _moments_far(s: Floats) -> int:
+    """Number of columns whose centre is far from the window's mean."""
+    far = 0
+    for j in range(s.shape[1]):
+        square = (s[1, j] + s[2, j]) * (s[1, j] + s[2, j])
+        far += 1 if square > FAR * ((s[3, j] + s[4, j]) * s[5, j] - square) and s[6, j] < s[5, j] else 0
+    return far
+
+
+@compiled
 def rolling_moments(x: Floats, first: int, number: int, state: Floats, out: Floats, window: int, least: int) -> None:
     """out[0]: mean, out[1]: standard deviation (ddof 1; NaN with one value) of the known values of `window` sessions.
 
     state (8, n): centre, sum and sum of squares about it, each with what rounding took, count, run of equal values, newest value.
     """
     rows, n = x.shape
-    centre, s1, r1, s2, r2, count, run, newest = (
-        state[0], state[1], state[2], state[3], state[4], state[5], state[6], state[7],
-    )  # fmt: skip
-    nothing = np.full(n, np.nan)
+    held = np.empty((2, n))
     for t in range(first, rows):
-        if t == 0 or window <= DIRECT or (number + t) % RESTART == 0:
-            newest_known(x, t, window, newest)
-            for j in range(n):
-                centre[j] = newest[j] if abs(newest[j]) < np.inf else 0.0
-                s1[j], r1[j], s2[j], r2[j], count[j] = 0.0, 0.0, 0.0, 0.0, 0.0
-            for k in range(min(window, t + 1)):
-                tap = x[t - k]
-                if window <= DIRECT:
-                    for j in range(n):
-                        known = abs(tap[j]) < np.inf
-                        d = tap[j] - centre[j] if known else 0.0
-                        s1[j] += d
-                        s2[j] += d * d
-                        count[j] += 1.0 if known else 0.0
-                else:
-                    for j in range(n):
-                        known = abs(tap[j]) < np.inf
-                        d = tap[j] - centre[j] if known else 0.0
-                        s1[j], r1[j] = two_sum(s1[j], r1[j], d)
-                        s2[j], r2[j] = two_sum(s2[j], r2[j], d * d)
-                        count[j] += 1.0 if known else 0.0
-            if window > DIRECT:
-                equal_run(x, t, window, newest, run)
+        if t == 0 or (number + t) % RESTART == 0:
+            _moments_anew(x, t, window, state)
         else:
-            new = x[t]
-            old = x[t - window] if t >= window else nothing
-            for j in range(n):
-                comes, goes = abs(new[j]) < np.inf, abs(old[j]) < np.inf
-                centre[j] = new[j] if comes and count[j] == 0.0 else centre[j]
-                run[j] = (run[j] + 1.0 if new[j] == newest[j] else 1.0) if comes else run[j]
-                newest[j] = new[j] if comes else newest[j]
-                many = count[j] + (1.0 if comes else 0.0) - (1.0 if goes else 0.0)
-                d, e = new[j] - centre[j] if comes else 0.0, old[j] - centre[j] if goes else 0.0
-                one, left = two_sum(s1[j], r1[j], d)
-                one, left = two_sum(one, left, -e)
-                s1[j], r1[j] = one if many > 0.0 else 0.0, left if many > 0.0 else 0.0
-                one, left = two_sum(s2[j], r2[j], d * d)
-                one, left = two_sum(one, left, -(e * e))
-                s2[j], r2[j] = one if many > 0.0 else 0.0, left if many > 0.0 else 0.0
-                count[j] = many
-        far = 0
-        if window > DIRECT:
-            for j in range(n):
-                first_sum = s1[j] + r1[j]
-                inner = (s2[j] + r2[j]) * count[j] - first_sum * first_sum
-                far += 1 if first_sum * first_sum > FAR * inner and run[j] < count[j] else 0
-        if far > 0:
+            _moments_slide(x, t, window, state, held)
+        if _moments_far(state) > 0:
             _centre_anew(x, t, window, state)
-        mean, deviation = out[0, t - first], out[1, t - first]
+        i = t - first
         for j in range(n):
-            c = count[j]
-            enough = c >= least and c > 0.0
-            first_sum = s1[j] + r1[j]
-            mean[j] = centre[j] + first_sum / c if enough else np.nan
-            square = ((s2[j] + r2[j]) - first_sum * first_sum / c) / (c - 1.0)
-            square = 0.0 if run[j] >= c or not square > 0.0 else square
-            deviation[j] = np.sqrt(square) if enough and c > 1.0 else np.nan
+            c = state[5, j]
+            out[0, i, j] = state[0, j] + (state[1, j] + state[2, j]) / c if c >= least and c > 0.0 else np.nan
+        for j in range(n):
+            c, first_sum = state[5, j], state[1, j] + state[2, j]
+            square = ((state[3, j] + state[4, j]) - first_sum * first_sum / c) / (c - 1.0)
+            square = 0.0 if state[6, j] >= c or not square > 0.0 else square
+            out[1, i, j] = np.sqrt(square) if c >= least and c > 1.0 else np.nan
 
 
 @compiled
