@@ -256,7 +256,7 @@ def main() -> None:
         full, silent = unwritable(error), unreachable(error)
         if not (full or silent):
             raise
-        first = f"{full}; make room" if full else f"{silent}; start it"
+        first = f"{full}; make room" if full else f"{silent}; see that it runs"
         code = _fail(f"{first}, then give the same command again", 1)
     sys.exit(code or 0)
 

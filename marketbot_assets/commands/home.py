@@ -1,5 +1,6 @@
 """Setting up a command: environment, home, mandate, Dagster's instance. Raises SetupError with one line."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -92,7 +93,23 @@ def existing_lake() -> "Lake":
 
 
 def instance() -> "dg.DagsterInstance":
-    """Dagster's instance of this home."""
+    """Dagster's instance of this home, opened by one process at a time: Dagster makes its tables without a lock of its own."""
     import dagster as dg
 
-    return dg.DagsterInstance.get()
+    with _alone(Path(os.environ["DAGSTER_HOME"]) / "opening.lock"):
+        return dg.DagsterInstance.get()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Holds a lock file while another process waits for it; where none can be made nothing else can be, either."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
