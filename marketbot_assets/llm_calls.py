@@ -51,13 +51,13 @@ def ask_models(read: Reader, lake: "Lake", port: LlmPort, keep: Keep, *, fresh: 
     )
     if not chain:
         return Delivery((), refusals=early)
-    desk = desk_of(lake.ledger, lake.objects.get_blob, keep, port, session=read.session, cutoff=read.cutoff, llm=llm)
     pack = read.read("context_pack")
     if not (pack["kind"] == "SUBJECT").any():
         return Delivery((), refusals=(*early, Refusal("pack", "*", "the context pack names nothing to ask about")))
     lake.forget()
     gc.collect()
     rest()  # a model's child is the largest process beside the run
+    desk = desk_of(lake.ledger, lake.objects.get_blob, keep, port, session=read.session, cutoff=read.cutoff, llm=llm)
     walk = Walk(desk, llm, pack, fresh, chain, refusals=[*early])
     for run in range(1, llm.passes + 1):
         if not walk.passes(run):

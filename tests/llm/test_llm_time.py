@@ -69,6 +69,15 @@ def test_when_the_time_is_over_nobody_is_asked_any_more(tmp_path: Path) -> None:
     assert world.incidents() == ["LLM_PROVIDER"]
 
 
+def test_what_a_run_gives_back_first_takes_no_time_of_the_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time begins when memory has been given back: a second of that leaves the whole second for the model."""
+    monkeypatch.setattr("marketbot_assets.llm_calls.rest", lambda: time.sleep(1.1))
+    world = World(tmp_path, mandate_of(seconds_max=1))
+    assert list(world.rows(world.ask(Scripted([said()])))["outcome"]) == ["ACCEPTED"]
+
+
 def test_the_repair_try_and_the_second_pass_count_too(tmp_path: Path) -> None:
     """One bound over all tries of the session."""
     refused = World(tmp_path / "repair", mandate_of(seconds_max=1))

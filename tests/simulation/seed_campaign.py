@@ -1,4 +1,4 @@
-"""A range of seeds as test cases; the four test files share twenty-four of them, so that workers share the time."""
+"""A range of seeds as test cases; the four test files share sixteen of them, so that workers share the time."""
 
 from sim_run import BLOCK, Tally, simulate
 
