@@ -43,6 +43,7 @@ def revise(home: Home, asset: str, part: str, draw: np.random.Generator) -> int:
     return count
 
 
+@pytest.mark.long  # short forms: research/test_revisions.py, graph/test_replay.py
 def test_a_thousand_revisions_change_no_decision_of_the_graph(home: Home) -> None:
     """Every asset from raw rows to orders of two sessions: equal bits after 1,000 revised rows in ten newer versions."""
     draw, told = np.random.default_rng(16), 0
