@@ -103,6 +103,10 @@ class _Work:
             for step in plan.steps
             if step.operator.carried
         }
+        self.room = {
+            step.place: np.zeros((step.operator.room(step.parameters), self._width(step.place)))
+            for step in _roomy(plan)
+        }
 
     def _width(self, place: int) -> int:
         return 1 if place in self.plan.series else self.count
@@ -151,7 +155,7 @@ class _Work:
         else:
             before = min(operator.reach(step.parameters), self.start)
             wide = [_wide(self._window(place, before), before + self.rows, width) for place in step.arguments]
-            carried = self.carried.get(step.place, NOTHING)
+            carried = self.carried.get(step.place, self.room.get(step.place, NOTHING))
             operator.run(wide, before, self.number + self.start - before, carried, out, step.parameters)
         self.at[step.place] = out
         for place in self.of.get(step.place, ()):
@@ -193,6 +197,11 @@ def _parts_of(plan: Plan) -> dict[int, list[int]]:
     return found
 
 
+def _roomy(plan: Plan) -> list[Step]:
+    """Steps that save work by memory of their own."""
+    return [step for step in plan.steps if step.operator.kind != EACH and step.operator.room(step.parameters)]
+
+
 def _wide(matrix: Floats, rows: int, width: int) -> Floats:
     """A contiguous (rows, width) matrix; a series or a number is repeated."""
     return matrix if matrix.shape == (rows, width) else np.ascontiguousarray(np.broadcast_to(matrix, (rows, width)))
@@ -223,6 +232,10 @@ class Days:
             self._at[step.place] = np.empty((parts, 1, width) if parts else (1, width))
             for place in self._of.get(step.place, ()):
                 self._at[place] = self._at[step.place][plan.parts[place][1]]
+        self._room = {
+            step.place: np.zeros((step.operator.room(step.parameters), self._at[step.place].shape[-1]))
+            for step in _roomy(plan)
+        }
         self._none = np.zeros((0, state.count))
 
     def next(self, given: Mapping[str, Floats]) -> Floats:
@@ -251,7 +264,7 @@ class Days:
         views = [self._window(place, reach) for place in step.arguments]
         rows, width = len(views[0]), out.shape[-1]
         wide = [_wide(view, rows, width) for view in views]
-        carried = self._carried.get(step.place, self._none)
+        carried = self._carried.get(step.place, self._room.get(step.place, self._none))
         operator.run(wide, rows - 1, self.number - rows + 1, carried, out, step.parameters)
 
     def _window(self, place: int, reach: int) -> Floats:
