@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from marketbot_assets.features.operators.rows import take_over
+from marketbot_assets.features.operators.rows import RESULTS, take_over, take_over_result
 from marketbot_assets.features.operators.table import EACH
 from marketbot_assets.features.plan import Plan, Step
 from marketbot_assets.normalization.window import Floats
 
 Groups = NDArray[np.int64]
-CHUNK = 256  # sessions that are worked on together
+CHUNK_CELLS = 2**16  # numbers of a matrix that are worked on together: what fits the processor's caches
+CHUNK_LEAST, CHUNK_MOST = 32, 1024  # sessions
 NOTHING = np.zeros((0, 0))
 SPARE_ROWS = 64  # sessions that a kept history grows by before its old rows are dropped
 
@@ -49,23 +50,30 @@ def build(plan: Plan, given: Mapping[str, Floats], number: int, out: Floats | No
     `out` (k, T, m) takes the answers when given, in its own precision. Infinite answers are unknown.
     """
     shape = _shape(plan, given)
-    own = {place: k for k, place in enumerate(plan.own)}
-    values = np.empty((len(own), *shape)) if out is None else out
-    work = _Work(plan, shape[1], number)
+    values = np.empty((len(plan.own), *shape)) if out is None else out
+    work = _Work(plan, shape[1], number, values)
     with np.errstate(all="ignore"):
-        for start in range(0, shape[0], CHUNK):
-            work.begin(start, min(CHUNK, shape[0] - start))
-            part = values[:, start : start + work.rows]
+        for start in range(0, shape[0], work.most):
+            work.begin(start, min(work.most, shape[0] - start))
             for name, place in plan.inputs.items():
                 work.put(place, given[name][start : start + work.rows])
-                work.hand_over(place, own, part)
+                work.hand_over(place)
             for place in plan.constants:
-                work.hand_over(place, own, part)
+                work.hand_over(place)
             for step in plan.steps:
-                work.run(step)
-                work.hand_over(step.place, own, part)
+                if not work.handed_over_at_once(step):
+                    work.run(step)
+                    work.hand_over(step.place)
                 work.free(step)
     return Built(values, work.state())
+
+
+def _in_one_row(matrix: Floats) -> Floats:
+    """The memory from the first to the last number of (T, n); what lies between its rows is never touched."""
+    size, (rows, n) = matrix.itemsize, matrix.shape
+    assert rows < 2 or (matrix.strides[0] % size == 0 and (n < 2 or matrix.strides[1] == size)), "rows of numbers"
+    stride = matrix.strides[0] // size
+    return np.lib.stride_tricks.as_strided(matrix, ((rows - 1) * stride + n,), (size,)) if rows else matrix.ravel()
 
 
 def _shape(plan: Plan, given: Mapping[str, Floats]) -> tuple[int, int]:
@@ -87,14 +95,18 @@ class _Work:
     A place whose past is needed (`plan.history`) has its rows before the run in front of it, as many as there are.
     """
 
-    def __init__(self, plan: Plan, count: int, number: int) -> None:
+    def __init__(self, plan: Plan, count: int, number: int, values: Floats) -> None:
         self.plan, self.count, self.number = plan, count, number
+        self.most = min(max(CHUNK_CELLS // max(count, 1), CHUNK_LEAST), CHUNK_MOST)
         self.start = self.rows = 0
+        self.own = {place: _in_one_row(values[k]) for k, place in enumerate(plan.own)}
+        self.stride = values.strides[1] // values.itemsize
+        self.lent: set[int] = set()
         self.at: dict[int, Floats] = {place: np.full((1, 1), value) for place, value in plan.constants.items()}
         self.spare: dict[tuple[int, ...], list[Floats]] = {}
         self.of = _parts_of(plan)
         self.past = {
-            place: np.empty((keep + CHUNK, 1 if place in plan.series else count))
+            place: np.full((keep + self.most, 1 if place in plan.series else count), np.nan)
             for place, keep in plan.history.items()
             if keep and place not in plan.constants
         }
@@ -144,6 +156,11 @@ class _Work:
     def run(self, step: Step) -> None:
         """One step over the sessions of this run."""
         operator, width = step.operator, self._width(step.place)
+        if operator.name == "lag" and step.arguments[0] in self.past and step.place not in self.past:
+            at = self.plan.history[step.arguments[0]] - int(step.parameters[0])
+            self.at[step.place] = self.past[step.arguments[0]][at : at + self.rows]
+            self.lent.add(step.place)
+            return
         shape = (operator.parts, self.rows, width) if operator.parts else (self.rows, width)
         if step.place in self.past:
             out = self._now(step.place)
@@ -163,19 +180,30 @@ class _Work:
             if place in self.past:
                 self._now(place)[:] = self.at[place]
 
-    def hand_over(self, place: int, own: Mapping[int, int], values: Floats) -> None:
+    def hand_over(self, place: int) -> None:
         """Copies the answers that are wanted of a place."""
         for one in (place, *self.of.get(place, ())):
-            if one in own:
-                take_over(self.at[one], values[own[one]])
+            if one in self.own:
+                take_over(self.at[one], self.own[one], self.start * self.stride, self.stride, self.rows, self.count)
+
+    def handed_over_at_once(self, step: Step) -> bool:
+        """Works out a step whose result is an answer that nothing else needs, right into the answers' memory."""
+        if step.operator.name not in RESULTS or step.place not in self.own or step.place not in step.unused_after:
+            return False
+        x, y = (self.at[place] for place in step.arguments)
+        if x.shape != (self.rows, self.count) or y.shape not in (x.shape, (1, 1)):
+            return False
+        own, what = self.own[step.place], RESULTS[step.operator.name]
+        take_over_result(x, y, what, own, self.start * self.stride, self.stride, self.rows, self.count)
+        return True
 
     def free(self, step: Step) -> None:
         """What nobody needs any more may be written over."""
         for place in step.unused_after:
-            matrix = self.at.pop(place)
+            matrix = self.at.pop(place, None)
             for one in self.of.get(place, ()):
                 self.at.pop(one)
-            if place not in self.past:
+            if matrix is not None and place not in self.past and place not in self.lent:
                 self.spare.setdefault(matrix.shape, []).append(matrix)
 
     def state(self) -> State:
