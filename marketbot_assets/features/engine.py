@@ -57,8 +57,7 @@ def build(plan: Plan, given: Mapping[str, Floats], number: int, out: Floats | No
             work.begin(start, min(work.most, shape[0] - start))
             for name, place in plan.inputs.items():
                 work.put(place, given[name][start : start + work.rows])
-                work.hand_over(place)
-            for place in plan.constants:
+            for place in (*plan.inputs.values(), *plan.constants):
                 work.hand_over(place)
             for step in plan.steps:
                 if not work.handed_over_at_once(step):
@@ -102,9 +101,17 @@ class _Work:
         self.own = {place: _in_one_row(values[k]) for k, place in enumerate(plan.own)}
         self.stride = values.strides[1] // values.itemsize
         self.lent: set[int] = set()
+        self.at_once = {
+            step.place: RESULTS[step.operator.name]
+            for step in plan.steps
+            if step.operator.name in RESULTS and step.place in self.own and step.place in step.unused_after
+        }
         self.at: dict[int, Floats] = {place: np.full((1, 1), value) for place, value in plan.constants.items()}
         self.spare: dict[tuple[int, ...], list[Floats]] = {}
         self.of = _parts_of(plan)
+        self.wanted = {
+            place: [one for one in (place, *self.of.get(place, ())) if one in self.own] for place in self._all()
+        }
         self.past = {
             place: np.full((keep + self.most, 1 if place in plan.series else count), np.nan)
             for place, keep in plan.history.items()
@@ -119,6 +126,9 @@ class _Work:
             step.place: np.zeros((step.operator.room(step.parameters), self._width(step.place)))
             for step in _roomy(plan)
         }
+
+    def _all(self) -> list[int]:
+        return [*self.plan.inputs.values(), *self.plan.constants, *(step.place for step in self.plan.steps)]
 
     def _width(self, place: int) -> int:
         return 1 if place in self.plan.series else self.count
@@ -182,18 +192,17 @@ class _Work:
 
     def hand_over(self, place: int) -> None:
         """Copies the answers that are wanted of a place."""
-        for one in (place, *self.of.get(place, ())):
-            if one in self.own:
-                take_over(self.at[one], self.own[one], self.start * self.stride, self.stride, self.rows, self.count)
+        for one in self.wanted[place]:
+            take_over(self.at[one], self.own[one], self.start * self.stride, self.stride, self.rows, self.count)
 
     def handed_over_at_once(self, step: Step) -> bool:
         """Works out a step whose result is an answer that nothing else needs, right into the answers' memory."""
-        if step.operator.name not in RESULTS or step.place not in self.own or step.place not in step.unused_after:
+        if step.place not in self.at_once:
             return False
         x, y = (self.at[place] for place in step.arguments)
         if x.shape != (self.rows, self.count) or y.shape not in (x.shape, (1, 1)):
             return False
-        own, what = self.own[step.place], RESULTS[step.operator.name]
+        own, what = self.own[step.place], self.at_once[step.place]
         take_over_result(x, y, what, own, self.start * self.stride, self.stride, self.rows, self.count)
         return True
 

@@ -16,6 +16,7 @@ from marketbot_assets.features.operators import (
     elementwise,
     rolling_order,
     rolling_pairs,
+    rolling_rank,
     rolling_shape,
     rolling_sums,
     rolling_trend,
@@ -99,11 +100,11 @@ def _place(sign: float) -> Run:
 
 
 def _rank(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
-    rolling_order.rolling_rank(xs[0], first, out, int(p[0]), int(p[1]))
+    rolling_rank.rolling_rank(xs[0], first, out, int(p[0]), int(p[1]))
 
 
 def _quantiles(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
-    rolling_order.rolling_quantiles(xs[0], first, out, int(p[0]), int(p[1]), float(p[2]), float(p[3]))
+    rolling_rank.rolling_quantiles(xs[0], first, out, int(p[0]), int(p[1]), float(p[2]), float(p[3]))
 
 
 def _shape(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
@@ -120,7 +121,7 @@ def _basis(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Fl
 
 def _windows() -> list[Operator]:
     sums, pairs = rolling_sums.__name__, rolling_pairs.__name__
-    order, shape = rolling_order.__name__, rolling_shape.__name__
+    order, ranks, shape = rolling_order.__name__, rolling_rank.__name__, rolling_shape.__name__
     return [
         Operator("mean", WINDOW, 1, sums, _sums(rolling_sums.MEAN), _window, room=_room(rolling_sums.sums_room)),
         Operator("sum", WINDOW, 1, sums, _sums(rolling_sums.SUM), _window, room=_room(rolling_sums.sums_room)),
@@ -155,8 +156,8 @@ def _windows() -> list[Operator]:
         Operator("min", WINDOW, 1, order, _extreme(-1.0), _window),
         Operator("argmax", WINDOW, 1, order, _place(1.0), _window),
         Operator("argmin", WINDOW, 1, order, _place(-1.0), _window),
-        Operator("rank", WINDOW, 1, order, _rank, _window),
-        Operator("quantiles", WINDOW, 1, order, _quantiles, _window, 0, 2),
+        Operator("rank", WINDOW, 1, ranks, _rank, _window),
+        Operator("quantiles", WINDOW, 1, ranks, _quantiles, _window, 0, 2),
         Operator("shape", WINDOW, 1, shape, _shape, _window, 0, 2),
         Operator("lag", WINDOW, 1, rows.__name__, _lag, _window),
         Operator("basis", WINDOW, 2, rows.__name__, _basis, lambda p: 0, rows.BASIS_STATE),
