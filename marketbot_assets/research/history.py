@@ -17,9 +17,14 @@ from marketbot_assets.features.past import INDEX_SERIES, RATES_SERIES, Past, uni
 from marketbot_assets.features.registry import LOOKBACK_SESSIONS
 from marketbot_assets.features.scenarios import scenario_returns
 from marketbot_assets.features.shares import with_filed_shares
+from marketbot_assets.normalization.action_book import ActionBook
+from marketbot_assets.normalization.bar_index import BarIndex
 from marketbot_assets.normalization.build_window import build_base_returns, build_macro, build_rates, build_window
+from marketbot_assets.normalization.currencies import Fixings
 from marketbot_assets.normalization.freshness import BarAges
+from marketbot_assets.normalization.listings import Listings
 from marketbot_assets.normalization.window import Flags, Floats, MacroWindow, MarketWindow
+from marketbot_assets.risk.feature_drift import Section, section_of
 from marketbot_resources.calendars import cutoffs, decision_sessions
 from marketbot_resources.errors import UsageError
 from marketbot_resources.holidays import FIRST
@@ -53,9 +58,11 @@ class Known:
     features: pd.DataFrame
     factor_model: FactorModel
     training: MarketWindow
-    fx: pd.DataFrame
+    fx: Fixings
     quarantined: frozenset[str]
     ages: BarAges
+    listings: Listings
+    section: Section
 
 
 class History:
@@ -86,6 +93,11 @@ class History:
         self._rates: Floats = build_rates(tables.fx, self._foreign, base, self._cutoffs)
         self._macro = build_macro(tables.macro, every, self._cutoffs)
         self._ages: dict[tuple[str, ...], BarAges] = {}
+        self.actions, self.bars, self._fixings = (
+            ActionBook(tables.corporate_actions),
+            BarIndex(tables.prices),
+            Fixings(tables.fx),
+        )
         bad = tables.prices[tables.prices["quarantine"]]
         self._rejected = list(zip(bad["known_at"], bad["instrument"], strict=True))
 
@@ -121,9 +133,11 @@ class History:
             features=features,
             factor_model=self._model(window, place, features, instruments, kept),
             training=training,
-            fx=self.tables.fx[self.tables.fx["known_at"] <= cutoff],
+            fx=self._fixings.known_by(cutoff),
             quarantined=frozenset(name for at, name in self._rejected if before < at <= cutoff),
             ages=self._ages_of(instruments),
+            listings=Listings(instruments),
+            section=section_of(features),
         )
 
     def _model(
