@@ -141,16 +141,16 @@ def liquidity(read: Reader, known: "Market") -> tuple[dict[str, float], dict[str
 
 def _prices(read: Reader, known: "Market", orders: Sequence[Order], fills: "Sequence[Execution]") -> "Prices":
     from marketbot_assets.execution.shortfall_frame import Prices, last_day
-    from marketbot_assets.risk.operation_build import split_ratio
+    from marketbot_assets.risk.operation_build import split_ratio, splits_of
 
     closed, window = known.mandate.calendar.closed, known.window
     ends = {o.client_order_id: last_day(o, closed) for o in orders if o.kind is Kind.EQUITY}
     wanted = {(o.instrument, ends[o.client_order_id]) for o in orders if o.client_order_id in ends}
     wanted |= {(fill.instrument, day) for fill, day in dated(fills, known, closed)}
     adv, sigma, funds = liquidity(read, known)
-    actions = read.as_of("corporate_actions")
+    splits = splits_of(read.as_of("corporate_actions"))
     ratio = {
-        o.client_order_id: split_ratio(actions, o.instrument, o.session, ends[o.client_order_id])
+        o.client_order_id: split_ratio(splits, o.instrument, o.session, ends[o.client_order_id])
         for o in orders
         if o.client_order_id in ends
     }

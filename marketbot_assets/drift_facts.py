@@ -31,18 +31,19 @@ def drifted(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """DRIFT: what earlier forecasts said and what became of it, and every measure of the session with its state."""
     from marketbot_assets.audit import drift_parts
     from marketbot_assets.audit.drift_measures import measured
-    from marketbot_assets.risk.feature_drift import compared_features
+    from marketbot_assets.risk.feature_drift import compared_features, section_of
 
     before, mandate = read.previous("drift"), read.mandate()
     known = market(read, DRIFT_SESSIONS + HORIZON_SESSIONS)
     judged = _judged(read, before)
     features = read.read("features")
     past = [frame for _, frame in read.each("features", FEATURES_COMPARED, with_session=False)]
+    compared = compared_features(section_of(features), [section_of(frame) for frame in past])
     universe = known.instruments["in_universe"].to_numpy(dtype=bool)
     shortfalls = [frame for _, frame in [*ended_before(read), (read.session, read.read("shortfall"))]]
     measures = [
         *drift_parts.forecast_measures(judged, _volatilities(read), HORIZON_SESSIONS),
-        *drift_parts.feature_measures(compared_features(features, past), len(past), len(features), mandate),
+        *drift_parts.feature_measures(compared, len(past), len(features), mandate),
         *drift_parts.data_measures(known.window, universe, features, past),
         *drift_parts.execution_measures(shortfalls, environment_told(read), _waits(read, ledger), mandate),
         *drift_parts.llm_measures(read.each("llm_answers", ANSWER_SESSIONS), read.read("llm_evidence"), mandate),

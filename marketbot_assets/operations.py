@@ -46,7 +46,7 @@ def operation_facts(read: Reader, ledger: Ledger) -> "OperationFacts":
 def traded(read: Reader, ledger: Ledger, mandate: Mandate) -> "Traded":
     """Fills of the last sessions with the orders that led to them and what the plans expected of them."""
     from marketbot_assets.book.fills import executions_of
-    from marketbot_assets.risk.operation_build import Traded
+    from marketbot_assets.risk.operation_build import Traded, bars_of, splits_of
 
     fills = executions_of(read.read("fills"))
     # What a skipped session was told is told again.
@@ -57,14 +57,15 @@ def traded(read: Reader, ledger: Ledger, mandate: Mandate) -> "Traded":
     expected: dict[str, float] = {}
     for _, plan in read.each("order_plan", PLANS_WATCHED, with_session=False):
         expected |= dict(zip(plan["client_order_id"], map(float, plan["cost_bps"]), strict=True))
+    orders, closed = recorded_orders(ledger, asked), mandate.calendar.closed
     return Traded(
         fills=fills,
         recent=tuple(recent.values()),
-        orders=recorded_orders(ledger, asked),
+        orders=orders,
         expected_bps=expected,
-        actions=read.as_of("corporate_actions"),
-        prices=read.as_of("prices"),
-        closed=mandate.calendar.closed,
+        splits=splits_of(read.as_of("corporate_actions")),
+        bars=bars_of(read.as_of("prices"), fills, orders, closed),
+        closed=closed,
     )
 
 
@@ -80,6 +81,7 @@ def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
     from marketbot_assets.insight.return_model import from_frame
     from marketbot_assets.insight.view_weight import counted
     from marketbot_assets.risk.breaches import breaches_of
+    from marketbot_assets.risk.feature_drift import section_of
     from marketbot_assets.risk.operation_build import Sources
     from marketbot_assets.risk.verdict_frame import trades_of
 
@@ -105,8 +107,8 @@ def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
         answers=answers(read, ledger, mandate),
         model_spec=model.spec_sha256,
         model_scores=model.scores,
-        features=read.read("features"),
-        past_features=[frame for _, frame in read.each("features", DRIFT_SESSIONS, with_session=False)],
+        features=section_of(read.read("features")),
+        past_features=[section_of(frame) for _, frame in read.each("features", DRIFT_SESSIONS, with_session=False)],
         permitted_environment=permitted(read, ledger, mandate),
         llm=(0, 0) if mandate.llm is None else counted(read.read("llm_answers")),
         alerts_unheard=alerts_unheard(read, ledger, mandate),

@@ -9,13 +9,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import CASH, EVENT, POSITION, POSITIONS
+from marketbot_assets.normalization.action_book import ActionBook, ToldAction, book_of
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import (
@@ -67,7 +69,7 @@ class Valuation:
 
 
 def effective_actions(
-    actions: pd.DataFrame,
+    actions: pd.DataFrame | ActionBook,
     mics: Mapping[str, str],
     *,
     after: dt.datetime,
@@ -79,23 +81,24 @@ def effective_actions(
     An ex date on which the exchange is closed counts from the next session on (`off`: closures); which version counts: `tellings`.
     `mics`: instrument -> exchange; a missing one raises HaltError.
     """
-    ex = actions["ex_session"]
-    first = (after - dt.timedelta(days=CLOSED_DAYS_MAX)).date()
-    near = (ex >= pd.Timestamp(first)) | actions["kind"].isin(sorted(ENDS))  # an end may become known late
-    near &= ex <= pd.Timestamp(until.date() + dt.timedelta(days=1))
+    book, last = book_of(actions), until.date() + dt.timedelta(days=1)
+    near = book.near((after - dt.timedelta(days=CLOSED_DAYS_MAX)).date(), last)
+    ends = [row for row in book.of(ENDS) if row.ex_session <= last]  # an end may become known late
     told = []
-    for row in actions[near & (actions["known_at"] <= until)].itertuples(index=False):
+    for row in sorted({*near, *ends}) if ends else near:
+        if row.known_at > until:
+            continue
         if row.instrument not in mics:
             raise HaltError(f"corporate_actions: expected a known listing, found {row.instrument}")
         action = _action(row, mics, off)
         if action is not None:
-            told.append((row.known_at.to_pydatetime(), action))
+            told.append((row.known_at, action))
     return tuple(action for _, action in tellings(told) if after < action.effective_at <= until)
 
 
 def silent_delistings(
-    actions: pd.DataFrame,
-    instruments: pd.DataFrame,
+    actions: pd.DataFrame | ActionBook,
+    instruments: pd.DataFrame | Listings,
     *,
     after: dt.datetime,
     until: dt.datetime,
@@ -105,27 +108,30 @@ def silent_delistings(
 
     `actions`: CORPORATE_ACTIONS rows; `instruments`: INSTRUMENTS of the session.
     """
-    told = set(actions.loc[actions["kind"].isin(sorted(ENDS)) & (actions["known_at"] <= until), "instrument"])
+    listed = listings_of(instruments)
+    if not listed.ends:
+        return ()
+    told = {row.instrument for row in book_of(actions).of(ENDS) if row.known_at <= until}
     found = []
-    for row in instruments[instruments["delisted_on"].notna()].itertuples(index=False):
-        if row.instrument in told:
+    for name, last in listed.ends:
+        if name in told:
             continue
-        day = row.delisted_on.date() + dt.timedelta(days=1)
-        at = first_open(row.mic, day, off) if (until.date() - day).days <= CLOSED_DAYS_MAX else None
+        day, mic = last + dt.timedelta(days=1), listed.mics[name]
+        at = first_open(mic, day, off) if (until.date() - day).days <= CLOSED_DAYS_MAX else None
         if at is not None and after < at <= until:
-            numbers = (math.nan, 0.0, row.currency, at, UNKNOWN, row.mic)
-            found.append(CorporateAction(row.instrument, day, DELISTING, *numbers))
+            numbers = (math.nan, 0.0, listed.currencies[name], at, UNKNOWN, mic)
+            found.append(CorporateAction(name, day, DELISTING, *numbers))
     return tuple(sorted(found, key=lambda action: action.order))
 
 
-def _action(row: Any, mics: Mapping[str, str], off: Closed) -> CorporateAction | None:
+def _action(row: ToldAction, mics: Mapping[str, str], off: Closed) -> CorporateAction | None:
     mic = mics[row.instrument]
-    at = first_open(mic, row.ex_session.date(), off)
+    at = first_open(mic, row.ex_session, off)
     if at is None:
         return None  # beyond the end of the calendar, hence never effective
     other = row.other if row.kind in (DELISTING, RENAME) or row.other in mics else ""
-    day, numbers = row.ex_session.date(), (float(row.amount), float(row.ratio), row.currency)
-    return CorporateAction(row.instrument, day, row.kind, *numbers, at, other, mic)
+    numbers = (row.amount, row.ratio, row.currency)
+    return CorporateAction(row.instrument, row.ex_session, row.kind, *numbers, at, other, mic)
 
 
 def timeline(fills: Iterable[Execution], actions: Iterable[CorporateAction]) -> list[Execution | CorporateAction]:
@@ -244,21 +250,36 @@ def _known(key: str, now: Mapping[str, float], last: Mapping[str, float] | None)
     return math.nan
 
 
-def positions_frame(valuation: Valuation, events: Iterable[AccountEvent] = ()) -> pd.DataFrame:
+class PositionRow(NamedTuple):
+    """One POSITIONS row without its frame. `quantity` shares, `amount` cash; None where a kind has none of it."""
+
+    kind: str
+    key: str
+    instrument: str
+    currency: str
+    quantity: Decimal | None
+    amount: Decimal | None
+    price: float
+    fx: float
+    value_base: float
+
+
+def position_rows(valuation: Valuation, events: Iterable[AccountEvent] = ()) -> list[PositionRow]:
     """A valuation as POSITIONS rows, with the events that the session booked."""
-    rows: list[dict[str, object]] = []
+    nan, rows = math.nan, list[PositionRow]()
     for name, quantity in valuation.holdings.shares.items():
         currency = valuation.currencies.get(name, "")
-        row = {"kind": POSITION, "key": name, "instrument": name, "currency": currency, "quantity": quantity}
-        fx = valuation.rates.get(currency, math.nan)
-        price, value = valuation.prices[name], valuation.values[name]
-        rows.append({**row, "amount": None, "price": price, "fx": fx, "value_base": value})
+        fx, price, value = valuation.rates.get(currency, nan), valuation.prices[name], valuation.values[name]
+        rows.append(PositionRow(POSITION, name, name, currency, quantity, None, price, fx, value))
     for currency, amount in valuation.holdings.cash.items():
         fx = valuation.rates[currency]
-        row = {"kind": CASH, "key": currency, "instrument": "", "currency": currency, "quantity": None}
-        rows.append({**row, "amount": amount, "price": math.nan, "fx": fx, "value_base": float(amount) * fx})
+        rows.append(PositionRow(CASH, currency, "", currency, None, amount, nan, fx, float(amount) * fx))
     for event in events:
-        row = {"kind": EVENT, "key": event.event_id, "instrument": event.instrument, "currency": event.currency}
-        numbers = {"quantity": event.quantity, "amount": event.amount, "price": math.nan}
-        rows.append({**row, **numbers, "fx": math.nan, "value_base": math.nan})
-    return rows_frame(POSITIONS, rows)
+        place, moved = (event.event_id, event.instrument, event.currency), (event.quantity, event.amount)
+        rows.append(PositionRow(EVENT, *place, *moved, nan, nan, nan))
+    return rows
+
+
+def positions_frame(valuation: Valuation, events: Iterable[AccountEvent] = ()) -> pd.DataFrame:
+    """`position_rows` as a POSITIONS frame."""
+    return rows_frame(POSITIONS, [row._asdict() for row in position_rows(valuation, events)])

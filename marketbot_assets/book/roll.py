@@ -22,6 +22,8 @@ from marketbot_assets.book.positions import (
     silent_delistings,
     value_positions,
 )
+from marketbot_assets.normalization.action_book import ActionBook, book_of
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import CorporateAction
@@ -66,10 +68,10 @@ def session_rates(window: MarketWindow, currencies: Sequence[str], base: str) ->
 def roll(
     before: Held,
     fills: Sequence[Execution],
-    actions: pd.DataFrame,
+    actions: pd.DataFrame | ActionBook,
     window: MarketWindow,
     *,
-    instruments: pd.DataFrame,
+    instruments: pd.DataFrame | Listings,
     base: str,
     after: dt.datetime,
     until: dt.datetime,
@@ -81,11 +83,10 @@ def roll(
     `instruments`: INSTRUMENTS of the session. A held name whose bar did not land keeps its last price, after the actions that
     took effect since; of a delisted name whose final value is unknown, less the loss of the rule (`delisting_return`).
     """
-    mics, currencies = (
-        dict(zip(instruments["instrument"], instruments[name], strict=True)) for name in ("mic", "currency")
-    )
-    told = effective_actions(actions, mics, after=after, until=until, off=off)
-    silent = silent_delistings(actions, instruments, after=after, until=until, off=off)
+    book, listed = book_of(actions), listings_of(instruments)
+    mics, currencies = listed.mics, listed.currencies
+    told = effective_actions(book, mics, after=after, until=until, off=off)
+    silent = silent_delistings(book, listed, after=after, until=until, off=off)
     applied = tuple(sorted((*told, *silent), key=lambda action: action.order))
     holdings, events = roll_positions(before.holdings, fills, applied, base_currency=base, closes_before=before.prices)
     valuation = value_positions(
@@ -102,6 +103,6 @@ def roll(
 
 def atr_levels(features: pd.DataFrame, window: MarketWindow) -> dict[str, float]:
     """ATR20 per name in price units: the feature (fraction of the close) times the last close; NaN when unknown."""
-    fraction = features.set_index("instrument")["atr_20d"].reindex(list(window.instruments)).to_numpy(dtype=float)
-    level = np.asarray(fraction * window.close[-1])
-    return {name: float(value) for name, value in zip(window.instruments, level, strict=True)}
+    found = dict(zip(features["instrument"].tolist(), features["atr_20d"].tolist(), strict=True))
+    fraction = np.array([found.get(name, np.nan) for name in window.instruments], dtype=float)
+    return dict(zip(window.instruments, (fraction * window.close[-1]).tolist(), strict=True))

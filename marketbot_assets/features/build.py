@@ -1,35 +1,46 @@
 """The feature matrix of one session. Pure. It slices the window to LOOKBACK_SESSIONS first, so a longer window changes no bit."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from marketbot_assets.features.price_features import price_features
 from marketbot_assets.features.registry import LOOKBACK_SESSIONS, NAMES, REQUIRED
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.window import Floats, MacroWindow, MarketWindow
 
+Figures: TypeAlias = Mapping[str, Floats]
 FILED_FIELDS = ("EQUITY", "NET_INCOME", "GROSS_PROFIT", "TOTAL_ASSETS", "TOTAL_DEBT")
 
 
 def build_features(
-    window: MarketWindow, macro: MacroWindow, fundamentals: pd.DataFrame, instruments: pd.DataFrame, session: dt.date
+    window: MarketWindow,
+    macro: MacroWindow,
+    fundamentals: pd.DataFrame | Figures,
+    instruments: pd.DataFrame | Listings,
+    session: dt.date,
 ) -> pd.DataFrame:
     """One row per instrument in the FEATURES columns.
 
-    `fundamentals`: figures known at the cutoff; `instruments`: the INSTRUMENTS table, sorted like the window's columns.
+    `fundamentals`: rows known at the cutoff, or the figures of them; `instruments`: the INSTRUMENTS table, sorted like the window's
+    columns.
     """
-    assert tuple(instruments["instrument"]) == window.instruments, "instruments must be the window's, in its order"
+    listed = listings_of(instruments)
+    assert listed.instrument == window.instruments, "instruments must be the window's, in its order"
     end = len(window.sessions) - 1
     recent, world = window.upto(end, LOOKBACK_SESSIONS), macro.upto(end, LOOKBACK_SESSIONS)
     columns = price_features(recent, world.series["SP500"])
-    columns |= sector_features(columns, list(instruments["sector"]))
-    columns |= filed_features(fundamentals, instruments, recent.close[-1] * recent.fx[-1], recent.fx[-1])
+    columns |= sector_features(columns, listed.texts("sector"))
+    columns |= filed_features(fundamentals, listed, recent.close[-1] * recent.fx[-1], recent.fx[-1])
     columns |= macro_features(world, len(window.instruments))
-    frame = pd.DataFrame({"session": pd.Timestamp(session), "instrument": list(window.instruments)})
-    frame = pd.concat([frame, pd.DataFrame({name: clean(columns[name]) for name in NAMES})], axis=1)
-    frame["complete"] = np.isfinite(frame[list(REQUIRED)].to_numpy(dtype=float)).all(axis=1)
+    values = np.array([clean(columns[name]) for name in NAMES])
+    frame = pd.DataFrame(values.T, columns=list(NAMES))
+    frame.insert(0, "session", pd.Timestamp(session))
+    frame.insert(1, "instrument", pd.Series(list(window.instruments)))
+    frame["complete"] = np.isfinite(values[[NAMES.index(name) for name in REQUIRED]]).all(axis=0)
     return frame
 
 
@@ -52,19 +63,25 @@ def sector_features(columns: dict[str, Floats], sectors: Sequence[str]) -> dict[
     return out
 
 
-def filed_features(
-    fundamentals: pd.DataFrame, instruments: pd.DataFrame, price_base: Floats, rate: Floats
-) -> dict[str, Floats]:
-    """Value, quality and size from the newest period's newest filing; unknown when in another currency than the listing."""
+def filed_figures(fundamentals: pd.DataFrame, instruments: Listings) -> dict[str, Floats]:
+    """Field -> (n,) the newest period's newest filing; unknown when in another currency than the listing."""
     ordered = fundamentals.sort_values(["instrument", "field", "period_end", "known_at"])
     newest = ordered.drop_duplicates(["instrument", "field"], keep="last")
-    listed = newest["instrument"].map(instruments.set_index("instrument")["currency"])
+    listed = newest["instrument"].map(instruments.currencies)
     same = newest[newest["currency"].to_numpy() == listed.to_numpy()]
     wide = same.pivot(index="instrument", columns="field", values="value").reindex(
-        index=list(instruments["instrument"]), columns=list(FILED_FIELDS)
+        index=list(instruments.instrument), columns=list(FILED_FIELDS)
     )
-    figures = {name: wide[name].to_numpy(dtype=float) for name in FILED_FIELDS}
-    value = price_base * instruments["shares_outstanding"].to_numpy(dtype=float)
+    return {name: wide[name].to_numpy(dtype=float) for name in FILED_FIELDS}
+
+
+def filed_features(
+    fundamentals: pd.DataFrame | Figures, instruments: pd.DataFrame | Listings, price_base: Floats, rate: Floats
+) -> dict[str, Floats]:
+    """Value, quality and size from FUNDAMENTALS rows, or from the `filed_figures` of them."""
+    listed = listings_of(instruments)
+    figures = filed_figures(fundamentals, listed) if isinstance(fundamentals, pd.DataFrame) else fundamentals
+    value = price_base * listed.shares_outstanding
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             "book_to_price": figures["EQUITY"] * rate / value,

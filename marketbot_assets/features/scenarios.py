@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketbot_assets.features.past import Past, Universe, plain_universe
+from marketbot_assets.features.scenario_memory import ScenarioMemory
 from marketbot_assets.features.stress_factors import (
     RATES,
     StressFactors,
@@ -56,6 +57,15 @@ class ScenarioReturns:
 
 
 @dataclass(frozen=True, slots=True)
+class _Own:
+    """What the names did in one window: whether enough of it is known (n,), their return (n,), the walk to it (P, n) or None."""
+
+    covered: Flags
+    replayed: Floats
+    walked: Floats | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     name: str
     kind: str
@@ -66,13 +76,20 @@ class _Row:
     years: float
 
 
-def scenario_returns(past: Past, beta: Floats, session: dt.date, universe: Universe | None = None) -> ScenarioReturns:
+def scenario_returns(
+    past: Past,
+    beta: Floats,
+    session: dt.date,
+    universe: Universe | None = None,
+    memory: ScenarioMemory | None = None,
+) -> ScenarioReturns:
     """Every window that ended before `session`, then the shocks without a date.
 
     `beta` (n,): to the index, used for proxies; `universe`: nothing is known of the names when it is None. The worst five index
-    sessions in a row of the last 20 years are the scenario WORST5. Y2 is left out where no yields are known.
+    sessions in a row of the last 20 years are the scenario WORST5. Y2 is left out where no yields are known. `memory`: of earlier
+    sessions of the same past and names; it changes no bit.
     """
-    count = past.base_returns.shape[1]
+    count, memory = past.base_returns.shape[1], memory or ScenarioMemory()
     known = plain_universe(count) if universe is None else universe
     due = [window for window in WINDOWS if window.end < session]
     worst = _worst_run(past, session)
@@ -80,9 +97,12 @@ def scenario_returns(past: Past, beta: Floats, session: dt.date, universe: Unive
     places = [_inside(past, window) for window in due]
     needed = [rows for rows in places if rows is not None]
     union = np.unique(np.concatenate(needed)) if needed else np.empty(0, dtype=np.intp)
-    factors = estimate_stress_factors(past, known, beta, union)
+    factors = estimate_stress_factors(past, known, beta, union, memory)
     groups = [known.in_sector(sector) for sector in known.sectors()]
-    rows = [_window_row(past, groups, beta, factors, window, place) for window, place in zip(due, places, strict=True)]
+    rows = [
+        _window_row(past, groups, beta, factors, window, place, memory)
+        for window, place in zip(due, places, strict=True)
+    ]
     return _stacked([*rows, *_shocks(past, known, factors)], count)
 
 
@@ -108,17 +128,24 @@ def _inside(past: Past, window: Window) -> Places | None:
 
 
 def _window_row(
-    past: Past, groups: Groups, beta: Floats, factors: StressFactors, window: Window, rows: Places | None
+    past: Past,
+    groups: Groups,
+    beta: Floats,
+    factors: StressFactors,
+    window: Window,
+    rows: Places | None,
+    memory: ScenarioMemory,
 ) -> _Row:
     index = _index_path(past, window, rows)
-    replayed, proxied = _replay(past, groups, beta, index[-1], rows)
+    own = memory.fact((window.start, window.end, rows is None), lambda: _own(past, rows))
+    replayed, proxied = _replay(own, groups, beta, index[-1])
     return _Row(
         name=window.name,
         kind=window.kind,
         returns=replayed,
         proxied=proxied,
         factor_returns=by_factors(factors, window, index[-1], rows),
-        path=_path(past, replayed, proxied, index, rows),
+        path=_path(own, replayed, proxied, index),
         years=window.years,
     )
 
@@ -137,12 +164,18 @@ def _index_path(past: Past, window: Window, rows: Places | None) -> Floats:
     return np.full(PATH_POINTS, window.index_return)
 
 
-def _replay(past: Past, groups: Groups, beta: Floats, index_return: float, rows: Places | None) -> tuple[Floats, Flags]:
-    """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
+def _own(past: Past, rows: Places | None) -> _Own:
     own = past.base_returns[:0] if rows is None else past.base_returns[rows]
     known = np.isfinite(own)
+    steps = 1.0 + np.where(known, own, 0.0)
+    walked = None if rows is None else np.cumprod(steps, axis=0)[_points(rows)] - 1.0
     covered = known.sum(axis=0) >= COVERAGE_MIN * max(len(own), 1)
-    replayed = np.prod(1.0 + np.where(known, own, 0.0), axis=0) - 1.0
+    return _Own(np.asarray(covered), np.asarray(np.prod(steps, axis=0) - 1.0), walked)
+
+
+def _replay(own: _Own, groups: Groups, beta: Floats, index_return: float) -> tuple[Floats, Flags]:
+    """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
+    covered, replayed = own.covered, own.replayed
     proxy = beta * index_return
     for group in groups:
         peers = group & covered
@@ -166,16 +199,13 @@ def by_factors(factors: StressFactors, window: Window, index_return: float, rows
     return np.asarray(np.maximum(np.expm1(factors.filled(move, known) @ factors.betas.T)[0], LOSS_FLOOR))
 
 
-def _path(past: Past, replayed: Floats, proxied: Flags, index: Floats, rows: Places | None) -> Floats:
+def _path(own: _Own, replayed: Floats, proxied: Flags, index: Floats) -> Floats:
     """(P, n) cumulative replay; a proxy moves with the index, a window before our own sessions has its end alone."""
-    flat = np.tile(replayed, (PATH_POINTS, 1))
-    if rows is None:
-        return flat
-    own = past.base_returns[rows]
-    walked = np.cumprod(1.0 + np.where(np.isfinite(own), own, 0.0), axis=0)[_points(rows)] - 1.0
+    if own.walked is None:
+        return np.tile(replayed, (PATH_POINTS, 1))
     shape = index / index[-1] if abs(index[-1]) > LEVEL_MIN else np.ones(PATH_POINTS)
     stand_in = np.maximum(shape[:, None] * replayed, LOSS_FLOOR)
-    return np.where(proxied, stand_in, walked)
+    return np.where(proxied, stand_in, own.walked)
 
 
 def _shocks(past: Past, universe: Universe, factors: StressFactors) -> list[_Row]:

@@ -18,13 +18,12 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from marketbot_assets.features.past import Past, Universe, changes
+from marketbot_assets.features.scenario_memory import Rows, ScenarioMemory
 from marketbot_assets.features.stress_windows import MARKET, SIZE, VALUE
 from marketbot_assets.normalization.window import Flags, Floats
 
-Rows = NDArray[np.intp]
 ESTIMATION_SESSIONS, OVERLAP = 500, 3
 OBSERVATIONS_MIN = 60
 RIDGE, MACRO_RIDGE = 1.0, 0.1
@@ -74,11 +73,13 @@ class StressFactors:
         return self.names.index(name) if name in self.names else None
 
 
-def estimate_stress_factors(past: Past, universe: Universe, beta: Floats, rows: Rows) -> StressFactors:
+def estimate_stress_factors(
+    past: Past, universe: Universe, beta: Floats, rows: Rows, memory: ScenarioMemory | None = None
+) -> StressFactors:
     """Factor returns of the sessions `rows` and today's betas. `beta` (n,): to the index, where nothing can be estimated."""
     last = np.arange(max(1, len(past.sessions) - ESTIMATION_SESSIONS), len(past.sessions))
     every = np.union1d(rows, last).astype(np.intp)
-    names, series = _series(past, universe, every)
+    names, series = _series(past, universe, every, memory or ScenarioMemory())
     recent = series[np.searchsorted(every, last)]
     kept = (
         np.isfinite(recent).mean(axis=0) >= KNOWN_MIN if len(recent) >= OBSERVATIONS_MIN else np.zeros(len(names), bool)
@@ -149,16 +150,15 @@ def _centres(names: tuple[str, ...], universe: Universe) -> Floats:
     ).reshape(len(own), len(names))
 
 
-def _series(past: Past, universe: Universe, rows: Rows) -> tuple[tuple[str, ...], Floats]:
+def _series(past: Past, universe: Universe, rows: Rows, memory: ScenarioMemory) -> tuple[tuple[str, ...], Floats]:
     """Names and (R, k) returns of every factor."""
     market = past.index_returns()[rows]
-    returns = past.base_returns[rows]
     sorted_from = universe.equity & universe.home
     pool = sorted_from if sorted_from.sum() >= HOME_MIN else universe.equity
     columns = {MARKET: market}
-    columns[SIZE] = _spread(returns, *_legs(-universe.log_market_value, pool))
-    columns[VALUE] = _spread(returns, *_legs(universe.book_to_price, pool))
-    columns[MOMENTUM], columns[LOW_VOLATILITY] = _monthly_spreads(past, pool, rows)
+    for name, scores in ((SIZE, -universe.log_market_value), (VALUE, universe.book_to_price)):
+        columns[name] = _held_constant(past, name, *_legs(scores, pool), rows, memory)
+    columns |= _monthly_spreads(past, pool, rows, memory)
     yields = np.full(len(past.sessions), np.nan)
     yields[1:] = np.diff(past.rates) / 100.0
     columns[RATES] = yields[rows]
@@ -168,8 +168,20 @@ def _series(past: Past, universe: Universe, rows: Rows) -> tuple[tuple[str, ...]
         home = every & universe.home
         members = home if home.sum() >= MEMBERS_MIN else every
         if members.sum() >= MEMBERS_MIN:
-            columns[f"sector {sector}"] = _mean(returns[:, members], MEMBERS_MIN) - market
+            columns[f"sector {sector}"] = _basket(past, f"sector {sector}", members, rows, memory) - market
     return tuple(columns), np.column_stack(list(columns.values()))
+
+
+def _held_constant(past: Past, name: str, high: Flags, low: Flags, rows: Rows, memory: ScenarioMemory) -> Floats:
+    """(R,) spread of legs (n,) that are the same throughout."""
+    members = (high.tobytes(), low.tobytes())
+    return memory.series(name, members, rows, lambda some: _spread(past.base_returns[some], high, low))
+
+
+def _basket(past: Past, name: str, members: Flags, rows: Rows, memory: ScenarioMemory) -> Floats:
+    """(R,) mean of the members' known returns."""
+    key = members.tobytes()
+    return memory.series(name, key, rows, lambda some: _mean(past.base_returns[some][:, members], MEMBERS_MIN))
 
 
 def _mean(values: Floats, least: int = 1, members: Flags | None = None) -> Floats:
@@ -196,9 +208,26 @@ def _spread(returns: Floats, high: Flags, low: Flags) -> Floats:
     return _mean(returns, LEG_MIN, high) - _mean(returns, LEG_MIN, low)
 
 
-def _monthly_spreads(past: Past, pool: Flags, rows: Rows) -> tuple[Floats, Floats]:
-    """(momentum, low volatility): sorted on returns before each calendar month's first session."""
-    own = np.ascontiguousarray(past.base_returns[:, pool])
+def _monthly_spreads(past: Past, pool: Flags, rows: Rows, memory: ScenarioMemory) -> dict[str, Floats]:
+    """Momentum and low volatility: sorted on returns before each calendar month's first session."""
+    made: dict[bytes, tuple[Floats, Floats]] = {}
+
+    def spread(place: int, some: Rows) -> Floats:
+        if some.tobytes() not in made:
+            made[some.tobytes()] = _sorted_monthly(past, pool, some)
+        return made[some.tobytes()][place]
+
+    return {
+        MOMENTUM: memory.series(MOMENTUM, pool.tobytes(), rows, lambda some: spread(0, some)),
+        LOW_VOLATILITY: memory.series(LOW_VOLATILITY, pool.tobytes(), rows, lambda some: spread(1, some)),
+    }
+
+
+def _sorted_monthly(past: Past, pool: Flags, rows: Rows) -> tuple[Floats, Floats]:
+    """(momentum, low volatility) on sessions `rows`, which ascend."""
+    month = past.after(past.sessions[rows[0]].replace(day=1) - dt.timedelta(days=1))
+    begin = max(0, month - MOMENTUM_SESSIONS)
+    own = np.ascontiguousarray(past.base_returns[begin : rows[-1] + 1, pool])
     everybody = np.ones(own.shape[1], dtype=bool)
     members = np.zeros((4, len(rows), own.shape[1]), dtype=bool)
     days = [past.sessions[row] for row in rows]
@@ -207,9 +236,9 @@ def _monthly_spreads(past: Past, pool: Flags, rows: Rows) -> tuple[Floats, Float
     for first, last in itertools.pairwise(edges.tolist()):
         start = past.after(days[first].replace(day=1) - dt.timedelta(days=1))
         inside = slice(first, last)
-        members[0, inside], members[1, inside] = _legs(momentum_of(own, start), everybody)
+        members[0, inside], members[1, inside] = _legs(momentum_of(own, start - begin), everybody)
         if start >= VOLATILITY_SESSIONS:
-            calm = -own[start - VOLATILITY_SESSIONS : start].std(axis=0)
+            calm = -own[start - begin - VOLATILITY_SESSIONS : start - begin].std(axis=0)
             members[2, inside], members[3, inside] = _legs(calm, everybody)
-    returns = own[rows]
+    returns = own[rows - begin]
     return _spread(returns, members[0], members[1]), _spread(returns, members[2], members[3])

@@ -8,19 +8,56 @@ from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from marketbot_assets.normalization.build_window import cutoff_micros, micros
 from marketbot_resources.currencies import target_days
 
 
-def newest_fixings(fx: pd.DataFrame, last: dt.date) -> dict[str, dt.date]:
-    """Currency -> date of its newest usable fixing up to `last`; a rate that is not finite and positive is no rate."""
-    rate = fx["rate"].to_numpy(dtype=float)
-    usable = fx[np.isfinite(rate) & (rate > 0.0) & (fx["session"] <= pd.Timestamp(last)).to_numpy()]
-    return {str(name): day.date() for name, day in usable.groupby("currency")["session"].max().items()}
+class Fixings:
+    """The days of usable rates in FX rows, by currency; a rate that is not finite and positive is no rate.
+
+    Built once for a whole range; `known_by` is what a cutoff knows of it.
+    """
+
+    def __init__(self, fx: pd.DataFrame) -> None:
+        rate = fx["rate"].to_numpy(dtype=float)
+        usable = np.flatnonzero(np.isfinite(rate) & (rate > 0.0))
+        codes, names = pd.factorize(fx["currency"].iloc[usable])
+        days = fx["session"].to_numpy().astype("datetime64[D]")[usable]
+        known = micros(fx["known_at"])[usable] if "known_at" in fx else np.full(len(usable), np.iinfo(np.int64).min)
+        self._days: dict[str, tuple[NDArray[np.datetime64], NDArray[np.int64]]] = {}
+        self._limit = np.iinfo(np.int64).max
+        for code, name in enumerate(names):
+            own = np.flatnonzero(codes == code)
+            own = own[np.argsort(days[own], kind="stable")]
+            self._days[str(name)] = days[own], known[own]
+
+    def known_by(self, cutoff: dt.datetime) -> "Fixings":
+        """The rows that were known at an instant."""
+        found = object.__new__(Fixings)
+        found._days, found._limit = self._days, int(cutoff_micros([cutoff])[0])
+        return found
+
+    def newest(self, last: dt.date) -> dict[str, dt.date]:
+        """Currency -> date of its newest usable fixing up to `last`."""
+        found = {}
+        for name, (days, known) in self._days.items():
+            place = int(np.searchsorted(days, np.datetime64(last, "D"), side="right")) - 1
+            while place >= 0 and known[place] > self._limit:
+                place -= 1
+            if place >= 0:
+                found[name] = days[place].item()
+        return found
+
+
+def newest_fixings(fx: pd.DataFrame | Fixings, last: dt.date) -> dict[str, dt.date]:
+    """Currency -> date of its newest usable fixing up to `last`. `fx`: FX rows known by then."""
+    return (fx if isinstance(fx, Fixings) else Fixings(fx)).newest(last)
 
 
 def stale_currencies(
-    fx: pd.DataFrame, currencies: Collection[str], session: dt.date, limit: int
+    fx: pd.DataFrame | Fixings, currencies: Collection[str], session: dt.date, limit: int
 ) -> dict[str, int | None]:
     """Currencies without a rate that is at most `limit` TARGET days old, each with the age of its newest fixing.
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from marketbot_assets.normalization.action_book import ActionBook, book_of
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_resources.calendars import next_open
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import ACQUIRED, DELISTING, ENDS, TRANSFER
@@ -30,20 +32,18 @@ NO_ENDS = ListingEnds()
 
 
 def listing_ends(
-    actions: pd.DataFrame, instruments: pd.DataFrame, cutoff: dt.datetime, off: Closed = NO_CLOSURES
+    actions: pd.DataFrame | ActionBook,
+    instruments: pd.DataFrame | Listings,
+    cutoff: dt.datetime,
+    off: Closed = NO_CLOSURES,
 ) -> ListingEnds:
     """Ends known at the cutoff. `actions`: CORPORATE_ACTIONS rows; `instruments`: INSTRUMENTS of the session; `off`: closures."""
-    rows = actions[actions["kind"].isin(sorted(ENDS)) & (actions["known_at"] <= cutoff)]
-    out = {
-        row.instrument: row.ex_session.date()
-        for row in rows.sort_values("known_at", kind="stable").itertuples(index=False)
-    }
-    dated = instruments[instruments["delisted_on"].notna()]
-    last = zip(dated["instrument"], dated["delisted_on"], strict=True)
-    out = {**{name: day.date() + dt.timedelta(days=1) for name, day in last}, **out}
-    mics = dict(zip(instruments["instrument"], instruments["mic"], strict=True))
+    rows, listed = [row for row in book_of(actions).of(ENDS) if row.known_at <= cutoff], listings_of(instruments)
+    told = {row.instrument: row.ex_session for row in sorted(rows, key=lambda row: row.known_at)}
+    out = {**{name: day + dt.timedelta(days=1) for name, day in listed.ends}, **told}
+    mics = listed.mics if out else {}
     opens = {mic: next_open(mic, cutoff, off)[0] for mic in sorted({mics[name] for name in out if name in mics})}
     ended = frozenset(name for name, day in out.items() if name in mics and day <= opens[mics[name]])
     ending = frozenset(out) - ended
-    paid = rows.loc[(rows["kind"] != DELISTING) | rows["other"].isin([ACQUIRED, TRANSFER]), "instrument"]
-    return ListingEnds(ended, ending, ending - set(paid))
+    paid = {row.instrument for row in rows if row.kind != DELISTING or row.other in (ACQUIRED, TRANSFER)}
+    return ListingEnds(ended, ending, ending - paid)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from marketbot_assets.normalization.action_book import ActionBook, book_of, newest_versions
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_resources.calendars import is_session, last_closed, next_open, sessions
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import CLOSED_DAYS_MAX, DELISTING, MERGER, RENAME, SPLIT
 
-GUARDED_KINDS = (SPLIT, RENAME, MERGER, DELISTING)
+GUARDED_KINDS = frozenset({SPLIT, RENAME, MERGER, DELISTING})
 LEAD = dt.timedelta(minutes=10)  # an auction closer than this is missed: the order is for the one after it
 
 
@@ -34,28 +36,28 @@ class NearEvent:
 
 
 def near_events(
-    actions: pd.DataFrame, instruments: pd.DataFrame, cutoff: dt.datetime, off: Closed = NO_CLOSURES
+    actions: pd.DataFrame | ActionBook,
+    instruments: pd.DataFrame | Listings,
+    cutoff: dt.datetime,
+    off: Closed = NO_CLOSURES,
 ) -> tuple[NearEvent, ...]:
     """Events known at the cutoff, sorted. `actions`: CORPORATE_ACTIONS rows; `instruments`: INSTRUMENTS; `off`: closures.
 
     Of several versions the last that was known counts; an ex date on which the exchange is closed counts on its next session.
     """
     day, span = cutoff.date(), dt.timedelta(days=CLOSED_DAYS_MAX)
-    ex = actions["ex_session"]
-    near = actions["kind"].isin(GUARDED_KINDS) & (ex >= pd.Timestamp(day - span)) & (ex <= pd.Timestamp(day + span))
-    rows = actions[near & (actions["known_at"] <= cutoff)].sort_values("known_at", kind="stable")
-    rows = rows.drop_duplicates(["instrument", "ex_session", "kind"], keep="last")
-    mics = dict(zip(instruments["instrument"], instruments["mic"], strict=True))
+    rows = newest_versions(book_of(actions).near(day - span, day + span, GUARDED_KINDS), cutoff)
+    mics = listings_of(instruments).mics if rows else {}
     found = []
-    for row in rows.itertuples(index=False):
+    for row in rows:
         mic = mics.get(row.instrument)
         if mic is None:
             continue
         first, last = _bounds(mic, cutoff, off)
-        ex_session = _counted(mic, row.ex_session.date(), last, off)
+        ex_session = _counted(mic, row.ex_session, last, off)
         if first <= ex_session <= last:
             applied = ex_session < last
-            found.append(NearEvent(str(row.instrument), str(row.kind), ex_session, float(row.ratio), applied))
+            found.append(NearEvent(str(row.instrument), str(row.kind), ex_session, row.ratio, applied))
     return tuple(sorted(found, key=lambda event: (event.instrument, event.ex_session, event.kind)))
 
 

@@ -6,20 +6,21 @@ Not here: its return in the report (`audit.benchmark`), the cap on the distance 
 import numpy as np
 import pandas as pd
 
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.inputs import Flags, Floats
 
 UNKNOWN: Floats = np.zeros(0)
 
 
-def market_weights(window: MarketWindow, instruments: pd.DataFrame) -> Floats:
+def market_weights(window: MarketWindow, instruments: pd.DataFrame | Listings) -> Floats:
     """(n,) weights that sum to 1: last close * rate * shares outstanding over names of the universe whose value is known.
 
     Empty when no value is known. `instruments`: INSTRUMENTS rows in the window's order.
     """
-    shares = instruments["shares_outstanding"].to_numpy(dtype=float)
-    value = window.close[-1] * window.fx[-1] * shares
-    counted = instruments["in_universe"].to_numpy(dtype=bool) & np.isfinite(value) & (value > 0.0)
+    listed = listings_of(instruments)
+    value = window.close[-1] * window.fx[-1] * listed.shares_outstanding
+    counted = listed.in_universe & np.isfinite(value) & (value > 0.0)
     value = np.where(counted, value, 0.0)
     return value / value.sum() if counted.any() else UNKNOWN
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.portfolio.inputs import Flags, ProtectiveWindow, SliceWindow
 from marketbot_assets.portfolio.slicing import slice_windows
 from marketbot_assets.portfolio.windows import SEND_WINDOW, Windows, first_open, windows_of
@@ -41,10 +42,11 @@ class BrokerWindows:
 
 
 def broker_windows(
-    instruments: pd.DataFrame, currencies: Sequence[str], mandate: Mandate, cutoff: dt.datetime
+    instruments: pd.DataFrame | Listings, currencies: Sequence[str], mandate: Mandate, cutoff: dt.datetime
 ) -> BrokerWindows:
     """The windows of the listings of `instruments`, in its order."""
-    mics, steps = tuple(instruments["mic"]), tuple(instruments["quantity_step"])
+    listed = listings_of(instruments)
+    mics, steps = listed.texts("mic"), listed.quantity_step
     terms, rules, off = BROKERS[mandate.broker.name], mandate.execution, mandate.calendar.closed
     targets, exits = (
         windows_of(kind, mics, steps, cutoff, terms, off) for kind in (rules.target_type, rules.exit_type)

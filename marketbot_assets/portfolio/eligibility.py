@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import isfinite, nan
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from marketbot_assets.book.stops import stop_levels
 from marketbot_assets.features.liquidity import traded_value
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.normalization.listing_ends import NO_ENDS, ListingEnds
+from marketbot_assets.normalization.listings import Listings
 from marketbot_assets.normalization.near_events import NearEvent
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.benchmark import market_weights
@@ -30,6 +32,7 @@ from marketbot_resources.jurisdictions import Product, product_rule
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import BASIS_POINT
 
+HELD_UNPRICED = "a held name has no price"
 US_MICS = frozenset({"XNYS", "XNAS", "BATS", "ARCX"})
 
 
@@ -41,7 +44,8 @@ class Market:
     a quality rule rejected. `price_age`: (n,) own sessions since the last bar, 0 when fresh, NaN when there is none.
     `stale_currencies`: currencies whose newest rate is too old. `ends`: listings that are over or known to end.
     `forecasts_before`: the forecasts of the newest session before, None when there is none.
-    `events`: splits, renames and ends close to the next auction.
+    `events`: splits, renames and ends close to the next auction. `listings`: the columns of `instruments`, from which they are
+    taken when they are not given.
     """
 
     instruments: pd.DataFrame
@@ -57,6 +61,17 @@ class Market:
     ends: ListingEnds = NO_ENDS
     forecasts_before: pd.DataFrame | None = None
     events: tuple[NearEvent, ...] = ()
+    listings: Listings | None = None
+
+    def __post_init__(self) -> None:
+        if self.listings is None or self.listings.rows is not self.instruments:
+            object.__setattr__(self, "listings", Listings(self.instruments))
+
+    @property
+    def listed(self) -> Listings:
+        """The columns of `instruments`."""
+        assert self.listings is not None
+        return self.listings
 
     @property
     def guarded(self) -> frozenset[str]:
@@ -129,56 +144,55 @@ def newest_moves(window: MarketWindow) -> Floats:
     return np.asarray(window.total_return[-1])
 
 
-def issuers(instruments: pd.DataFrame) -> tuple[str, ...]:
-    """(n,) ultimate issuer, empty where it is not known; a fund is its own issuer, its sponsor is not."""
-    return tuple(
-        str(row.instrument) if row.kind == "FUND" else str(row.issuer) for row in instruments.itertuples(index=False)
-    )
-
-
-def barred_products(instruments: pd.DataFrame, mandate: Mandate, session: dt.date) -> list[str]:
+def barred_products(listed: Listings, mandate: Mandate, session: dt.date) -> list[str]:
     """Per instrument the rule of the mandate's jurisdiction that bars a buy of it (RC-03); empty text when none does."""
     where, tax_mode = mandate.jurisdiction, mandate.account.tax_mode
+    if where is None:
+        return [""] * len(listed.instrument)
+    columns = (listed.texts(name) for name in ("mic", "country", "name", "kind"))
     found = (
-        product_rule(where, Product(row.mic, row.country, row.name, row.kind != "EQUITY"), session, tax_mode)
-        for row in instruments.itertuples(index=False)
+        product_rule(where, Product(mic, country, name, kind != "EQUITY"), session, tax_mode)
+        for mic, country, name, kind in zip(*columns, strict=True)
     )
     return [str(rule) if rule is not None and rule.bars else "" for rule in found]
 
 
 def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt.date) -> list[str]:
     """Per instrument why it may not be bought; empty text when it may."""
-    rows, window, floor = market.instruments, market.window, mandate.universe.floor
-    adv, _ = traded_value(window)
-    complete = dict(zip(market.features["instrument"], market.features["complete"], strict=True))
-    expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
-    blocked = dict(account.book.blocked)
-    price, level, fx = window.close[-1], window.price_level[-1], window.fx[-1]
-    moves, barred = newest_moves(window), barred_products(rows, mandate, session)
+    listed, window, floor = market.listed, market.window, mandate.universe.floor
+    complete = dict(zip(market.features["instrument"].tolist(), market.features["complete"].tolist(), strict=True))
+    expected = expected_returns(market.forecasts)
+    blocked, guarded, stale = dict(account.book.blocked), market.guarded, mandate.limits.price_freshness.stale_sessions
+    price, level, fx, moves, ages, history, adv = (
+        np.asarray(values, dtype=float).tolist()
+        for values in (
+            *(window.close[-1], window.price_level[-1], window.fx[-1], newest_moves(window)),
+            *(market.price_age, market.history_sessions, traded_value(window)[0]),
+        )
+    )
+    barred, columns = barred_products(listed, mandate, session), (listed.texts("currency"), listed.texts("mic"))
+    universe, steps = listed.in_universe.tolist(), listed.quantity_step
     reasons = []
-    for n, row in enumerate(rows.itertuples(index=False)):
-        name, lot_value = row.instrument, float(row.quantity_step) * price[n] * fx[n]
+    for n, (name, currency, mic) in enumerate(zip(listed.instrument, *columns, strict=True)):
+        lot_value = float(steps[n]) * price[n] * fx[n]
         tests = (
-            (not row.in_universe, "not in the universe"),
-            (not (np.isfinite(price[n]) and np.isfinite(fx[n])), "no price or no rate"),
-            (not market.price_age[n] < mandate.limits.price_freshness.stale_sessions, "RC-05 stale price"),
+            (not universe[n], "not in the universe"),
+            (not (isfinite(price[n]) and isfinite(fx[n])), "no price or no rate"),
+            (not ages[n] < stale, "RC-05 stale price"),
             (name in market.ends.ended, "RC-24 the listing has ended"),
             (name in market.ends.ending, "RC-24 the listing is known to end"),
-            (name in market.guarded, "RC-24 an event takes effect with the next session"),
+            (name in guarded, "RC-24 an event takes effect with the next session"),
             (not abs(moves[n]) <= mandate.limits.event_guard.jump, "RC-24 the price jumped without an event"),
             (bool(barred[n]), f"RC-03 {barred[n]}"),
-            (row.currency in market.stale_currencies, f"stale rate of {row.currency}"),
+            (currency in market.stale_currencies, f"stale rate of {currency}"),
             (name in market.quarantined, "quarantined by data quality"),
             (not bool(complete.get(name, False)), "a required feature is missing"),
-            (not np.isfinite(expected.get(name, np.nan)), "no forecast"),
+            (not isfinite(expected.get(name, nan)), "no forecast"),
             (name in blocked and session < blocked[name], "RC-64 stopped out, blocked"),
             (not adv[n] >= floor.adv_usd, "traded value below the floor"),
-            (not market.history_sessions[n] >= floor.age_sessions, "too young"),
+            (not history[n] >= floor.age_sessions, "too young"),
             (not lot_value <= floor.max_lot_value_fraction * account.nav, "a lot is too big"),
-            (
-                row.mic in US_MICS and not level[n] >= floor.min_price_usd_us_listings,
-                "price level below the floor",
-            ),
+            (mic in US_MICS and not level[n] >= floor.min_price_usd_us_listings, "price level below the floor"),
             (bool(account.book.no_buys), account.book.no_buys),
         )
         reasons.append(next((text for fails, text in tests if fails), ""))
@@ -209,16 +223,16 @@ def portfolio_inputs(
     batch_no: int = 1,
 ) -> PortfolioInputs:
     """What the optimizer and the order plan need; `decided`: as in `is_rebalance`. A held name without price refuses every buy."""
-    rows, window = market.instruments, market.window
-    names, currencies = tuple(rows["instrument"]), tuple(rows["currency"])
+    listed, window = market.listed, market.window
+    names, currencies, is_fund = listed.instrument, listed.texts("currency"), listed.is_fund
     assert names == window.instruments == market.factor_model.instruments, "instruments must agree everywhere"
-    is_fund = np.asarray(rows["kind"] == "FUND")
     (adv, counts), (buy, sell) = traded_value(window), linear_costs(mandate, currencies, is_fund)
-    terms, refused = broker_windows(rows, currencies, mandate, cutoff), buy_refusals(market, account, mandate, session)
-    held = "a held name has no price" if unpriced_held else ""
-    reasons = [reason or held or why for reason, why in zip(refused, terms.buy_refusals, strict=True)]
+    terms, held = broker_windows(listed, currencies, mandate, cutoff), HELD_UNPRICED if unpriced_held else ""
+    refused = zip(buy_refusals(market, account, mandate, session), terms.buy_refusals, strict=True)
+    reasons = [reason or held or why for reason, why in refused]
     can_trade = tradable(market, currencies, mandate) & terms.can_exit()
-    expected = dict(zip(market.forecasts["instrument"], market.forecasts["expected_return"], strict=True))
+    waiting = unsettled(account.book.unsettled, listed.mics, cutoff, mandate.calendar.closed)
+    expected = expected_returns(market.forecasts)
     enough = counts >= mandate.limits.participation.min_observations
     return PortfolioInputs(
         session=session,
@@ -226,14 +240,14 @@ def portfolio_inputs(
         account=mandate.account.id,
         batch_no=batch_no,
         instruments=names,
-        sector=tuple(rows["sector"]),
-        country=tuple(rows["country"]),
+        sector=listed.texts("sector"),
+        country=listed.texts("country"),
         currency=currencies,
-        issuer=issuers(rows),
-        mic=tuple(rows["mic"]),
+        issuer=listed.issuers,
+        mic=listed.texts("mic"),
         is_fund=is_fund,
-        quantity_step=tuple(rows["quantity_step"]),
-        tick_size=tuple(rows["tick_size"]),
+        quantity_step=listed.quantity_step,
+        tick_size=listed.tick_size,
         price=window.close[-1],
         fx=window.fx[-1],
         adv=np.where(enough, adv, np.nan),
@@ -244,7 +258,7 @@ def portfolio_inputs(
         factor_model=market.factor_model,
         positions=tuple(account.shares.get(name, Decimal(0)) for name in names),
         open_quantity=tuple(account.open_quantity.get(name, Decimal(0)) for name in names),
-        cash=free_cash(account, mandate, _unsettled(account, rows, cutoff, mandate)),
+        cash=free_cash(account, mandate, waiting),
         fx_rates=market.fx_rates,
         nav=account.nav,
         can_buy=np.array([not reason for reason in reasons]) & can_trade & enough,
@@ -257,7 +271,7 @@ def portfolio_inputs(
         fx_send_until=terms.legs_until,
         rebalance=is_rebalance(mandate, session, decided),
         book=account.book,
-        benchmark=market_weights(window, rows),
+        benchmark=market_weights(window, listed),
         exit_send_from=terms.exits.send_from,
         exit_send_until=terms.exits.send_until,
         target_refusals=terms.target_refusals,
@@ -268,17 +282,17 @@ def portfolio_inputs(
     )
 
 
+def expected_returns(forecasts: pd.DataFrame) -> dict[str, float]:
+    """Instrument -> expected return per year."""
+    return dict(zip(forecasts["instrument"].tolist(), forecasts["expected_return"].tolist(), strict=True))
+
+
 def llm_tilts(forecasts: pd.DataFrame, names: Sequence[str]) -> Floats:
     """(n,) what views of a language model add per year, 0 for a name without forecast; empty when FORECASTS has no such column."""
     if "llm_tilt" not in forecasts:
         return np.zeros(0)
     found = dict(zip(forecasts["instrument"], forecasts["llm_tilt"], strict=True))
     return np.array([float(found.get(name, 0.0)) for name in names])
-
-
-def _unsettled(account: Account, rows: pd.DataFrame, cutoff: dt.datetime, mandate: Mandate) -> dict[str, Decimal]:
-    mics = dict(zip(rows["instrument"], rows["mic"], strict=True))
-    return unsettled(account.book.unsettled, mics, cutoff, mandate.calendar.closed)
 
 
 def stop_level(market: Market, account: Account, mandate: Mandate) -> Floats:

@@ -12,9 +12,11 @@ import pandas as pd
 from marketbot_assets.book.positions import Valuation
 from marketbot_assets.book.state import BookState
 from marketbot_assets.features.model import FactorModel
-from marketbot_assets.normalization.currencies import stale_currencies
+from marketbot_assets.normalization.action_book import ActionBook, book_of
+from marketbot_assets.normalization.currencies import Fixings, stale_currencies
 from marketbot_assets.normalization.freshness import BarAges
 from marketbot_assets.normalization.listing_ends import listing_ends
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.near_events import near_events
 from marketbot_assets.normalization.window import MarketWindow
 from marketbot_assets.portfolio.eligibility import Account, Market
@@ -32,15 +34,15 @@ def quarantined_names(quality: pd.DataFrame, instruments: Collection[str]) -> fr
 
 def market_facts(
     *,
-    instruments: pd.DataFrame,
+    instruments: pd.DataFrame | Listings,
     window: MarketWindow,
     features: pd.DataFrame,
     forecasts: pd.DataFrame,
     factor_model: FactorModel,
     ages: BarAges,
     quarantined: Collection[str],
-    fx: pd.DataFrame,
-    actions: pd.DataFrame,
+    fx: pd.DataFrame | Fixings,
+    actions: pd.DataFrame | ActionBook,
     mandate: Mandate,
     session: dt.date,
     cutoff: dt.datetime,
@@ -50,13 +52,13 @@ def market_facts(
 
     `forecasts_before`: FORECASTS of the newest session before; None when there is none.
     """
-    base = mandate.base_currency
-    currencies = set(instruments["currency"]) - {base}
-    stale = stale_currencies(fx, currencies, session, mandate.limits.fx_stale_sessions)
+    base, listed, book = mandate.base_currency, listings_of(instruments), book_of(actions)
+    currencies = listed.texts("currency")
+    stale = stale_currencies(fx, set(currencies) - {base}, session, mandate.limits.fx_stale_sessions)
     age, history = ages.at(cutoff)
-    rates = {currency: float(rate) for currency, rate in zip(instruments["currency"], window.fx[-1], strict=True)}
+    rates = dict(zip(currencies, window.fx[-1].tolist(), strict=True))
     return Market(
-        instruments=instruments,
+        instruments=listed.rows,
         window=window,
         features=features,
         forecasts=forecasts,
@@ -66,9 +68,10 @@ def market_facts(
         history_sessions=history,
         fx_rates={**dict(sorted(rates.items())), base: 1.0},
         stale_currencies=frozenset(stale),
-        ends=listing_ends(actions, instruments, cutoff, mandate.calendar.closed),
+        ends=listing_ends(book, listed, cutoff, mandate.calendar.closed),
         forecasts_before=forecasts_before,
-        events=near_events(actions, instruments, cutoff, mandate.calendar.closed),
+        events=near_events(book, listed, cutoff, mandate.calendar.closed),
+        listings=listed,
     )
 
 
@@ -90,8 +93,8 @@ def unpriced_held(market: Market, shares: Mapping[str, object], mandate: Mandate
 
     Shares of a listing that has ended are valued by rule until they are paid: they do not count.
     """
-    held = [name in shares and name not in market.ends.ended for name in market.window.instruments]
-    fresh = market.price_age < mandate.limits.price_freshness.stale_sessions
-    rejected = [name in market.quarantined for name in market.window.instruments]
-    known = set(market.window.instruments)
-    return any(h and (not f or r) for h, f, r in zip(held, fresh, rejected, strict=True)) or not set(shares) <= known
+    fresh = (market.price_age < mandate.limits.price_freshness.stale_sessions).tolist()
+    priced = {
+        name: own and name not in market.quarantined for name, own in zip(market.window.instruments, fresh, strict=True)
+    }
+    return any(not priced.get(name, False) and not (name in priced and name in market.ends.ended) for name in shares)

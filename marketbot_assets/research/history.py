@@ -5,27 +5,43 @@ session alone. Not here: the loop over sessions (`loop`), the broker's market (`
 """
 
 import datetime as dt
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from marketbot_assets.features.build import build_features
+from marketbot_assets.features.build import Figures, build_features, filed_figures
 from marketbot_assets.features.factor_model import estimate_factor_model, shrunk_beta
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.features.past import INDEX_SERIES, RATES_SERIES, Past, universe_of
 from marketbot_assets.features.registry import LOOKBACK_SESSIONS
+from marketbot_assets.features.scenario_memory import ScenarioMemory
 from marketbot_assets.features.scenarios import scenario_returns
 from marketbot_assets.features.shares import with_filed_shares
-from marketbot_assets.normalization.build_window import build_base_returns, build_macro, build_rates, build_window
+from marketbot_assets.normalization.action_book import ActionBook
+from marketbot_assets.normalization.bar_index import BarIndex
+from marketbot_assets.normalization.build_window import (
+    build_base_returns,
+    build_macro,
+    build_rates,
+    build_window,
+    cutoff_micros,
+    micros,
+)
+from marketbot_assets.normalization.currencies import Fixings
 from marketbot_assets.normalization.freshness import BarAges
+from marketbot_assets.normalization.listings import Listings
 from marketbot_assets.normalization.window import Flags, Floats, MacroWindow, MarketWindow
+from marketbot_assets.risk.feature_drift import Section, section_of
 from marketbot_resources.calendars import cutoffs, decision_sessions
 from marketbot_resources.errors import UsageError
 from marketbot_resources.holidays import FIRST
 from marketbot_resources.mandate import Mandate
 
 MODEL_SESSIONS, TRAINING_SESSIONS = 760, 1010
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +69,11 @@ class Known:
     features: pd.DataFrame
     factor_model: FactorModel
     training: MarketWindow
-    fx: pd.DataFrame
+    fx: Fixings
     quarantined: frozenset[str]
     ages: BarAges
+    listings: Listings
+    section: Section
 
 
 class History:
@@ -85,7 +103,16 @@ class History:
         self._foreign = sorted(set(currencies.values()) - {base})
         self._rates: Floats = build_rates(tables.fx, self._foreign, base, self._cutoffs)
         self._macro = build_macro(tables.macro, every, self._cutoffs)
-        self._ages: dict[tuple[str, ...], BarAges] = {}
+        self._ends, self._begins = (self._listings[name].to_numpy() for name in ("delisted_on", "listed_on"))
+        self._named = (self._listings["named_as"] != "").to_numpy(dtype=bool)
+        self.actions, self.bars, self._fixings = (
+            ActionBook(tables.corporate_actions),
+            BarIndex(tables.prices),
+            Fixings(tables.fx),
+        )
+        self._kept: dict[object, tuple[Hashable, object]] = {}
+        self._listed_at = micros(self._listings["known_at"])
+        self._filed_at = np.sort(micros(tables.fundamentals["known_at"]))
         bad = tables.prices[tables.prices["quarantine"]]
         self._rejected = list(zip(bad["known_at"], bad["instrument"], strict=True))
 
@@ -101,16 +128,14 @@ class History:
         """What was known at a session's computed cutoff."""
         place = self.days.index(session)
         end, cutoff, before = place - self._start, self._cutoffs[place], self._cutoffs[place - 1]
-        kept = (self._listings["known_at"] <= cutoff).to_numpy()
-        instruments = self._instruments(session, kept)
+        kept = self._listed_at <= int(cutoff_micros([cutoff])[0])
+        listings = self._instruments(session, kept)
+        instruments = listings.rows
         training = _only(self._window.upto(end, TRAINING_SESSIONS), kept)
         last = len(training.sessions) - 1
         window, recent = training.upto(last, MODEL_SESSIONS), training.upto(last, LOOKBACK_SESSIONS)
         world = self._macro.upto(place, LOOKBACK_SESSIONS)
-        filed = self.tables.fundamentals[self.tables.fundamentals["known_at"] <= cutoff]
-        told = self.tables.corporate_actions
-        listed = with_filed_shares(instruments, filed, told[told["known_at"] <= cutoff], session)
-        features = build_features(recent, world, filed, listed, session)
+        features = build_features(recent, world, *self._filed(listings, kept, cutoff, session), session)
         return Known(
             session=session,
             cutoff=cutoff,
@@ -121,9 +146,11 @@ class History:
             features=features,
             factor_model=self._model(window, place, features, instruments, kept),
             training=training,
-            fx=self.tables.fx[self.tables.fx["known_at"] <= cutoff],
+            fx=self._fixings.known_by(cutoff),
             quarantined=frozenset(name for at, name in self._rejected if before < at <= cutoff),
-            ages=self._ages_of(instruments),
+            ages=self._ages_of(listings),
+            listings=listings,
+            section=section_of(features),
         )
 
     def _model(
@@ -132,7 +159,9 @@ class History:
         macro = self._macro.upto(place, MODEL_SESSIONS)
         beta = shrunk_beta(window.base_return, macro.series[INDEX_SERIES])
         universe = universe_of(features, instruments, self.mandate.base_currency)
-        stress = scenario_returns(self._past(place, kept, instruments), beta, self.days[place], universe)
+        past = self._past(place, kept, instruments)
+        memory = self._newest(ScenarioMemory, kept.tobytes(), ScenarioMemory)
+        stress = scenario_returns(past, beta, self.days[place], universe, memory)
         return estimate_factor_model(window, macro, features, instruments, self.mandate, stress)
 
     def _past(self, place: int, kept: Flags, instruments: pd.DataFrame) -> Past:
@@ -146,20 +175,49 @@ class History:
             fx=_columns(self._rates[until], np.array([name in used for name in self._foreign], dtype=bool)),
         )
 
-    def _instruments(self, session: dt.date, kept: Flags) -> pd.DataFrame:
-        """The listings as of a session: those that died later are alive, and nobody knows that they will."""
-        rows, day = self._listings[kept].reset_index(drop=True), pd.Timestamp(session)
-        dead = (rows["delisted_on"] < day).to_numpy()
-        named = (rows["named_as"] != "").to_numpy() & (rows["listed_on"] <= day).to_numpy()
-        return rows.assign(in_universe=np.asarray(named & ~dead), delisted_on=rows["delisted_on"].where(dead))
+    def _newest(self, what: object, key: Hashable, make: Callable[[], Value]) -> Value:
+        """What was made for the newest key; the sessions of a range change keys rarely, and never back."""
+        if what not in self._kept or self._kept[what][0] != key:
+            self._kept[what] = key, make()
+        return self._kept[what][1]  # type: ignore[return-value]
 
-    def _ages_of(self, instruments: pd.DataFrame) -> BarAges:
-        names = tuple(instruments["instrument"])
-        if names not in self._ages:
+    def _instruments(self, session: dt.date, kept: Flags) -> Listings:
+        """The listings as of a session: those that died later are alive, and nobody knows that they will."""
+        day = np.datetime64(session)
+        dead = np.asarray(self._ends < day)
+        named = self._named & np.asarray(self._begins <= day) & ~dead
+
+        def made() -> Listings:
+            rows = self._listings[kept].reset_index(drop=True)
+            over = pd.Series(dead[kept])
+            return Listings(rows.assign(in_universe=named[kept], delisted_on=rows["delisted_on"].where(over)))
+
+        return self._newest(Listings, (kept.tobytes(), dead.tobytes(), named.tobytes()), made)
+
+    def _filed(
+        self, listings: Listings, kept: Flags, cutoff: dt.datetime, session: dt.date
+    ) -> tuple[Figures, Listings]:
+        """(newest filed figures, listings with filed shares where their source tells none)."""
+
+        def filed() -> pd.DataFrame:
+            return self.tables.fundamentals[self.tables.fundamentals["known_at"] <= cutoff]
+
+        count = int(np.searchsorted(self._filed_at, cutoff_micros([cutoff])[0], side="right"))
+        figures = self._newest(filed_figures, (kept.tobytes(), count), lambda: filed_figures(filed(), listings))
+        if np.isfinite(listings.shares_outstanding).all():
+            return figures, listings
+        told = self.tables.corporate_actions
+        return figures, Listings(with_filed_shares(listings.rows, filed(), told[told["known_at"] <= cutoff], session))
+
+    def _ages_of(self, listings: Listings) -> BarAges:
+        names, mics = listings.instrument, listings.texts("mic")
+
+        def made() -> BarAges:
             bars = self.tables.prices
             own = bars if len(names) == len(self._listings) else bars[bars["instrument"].isin(names)]
-            self._ages[names] = BarAges(own, names, tuple(instruments["mic"]), self.mandate.calendar.closed)
-        return self._ages[names]
+            return BarAges(own, names, mics, self.mandate.calendar.closed)
+
+        return self._newest(BarAges, names, made)
 
 
 def _columns(values: Floats, kept: Flags) -> Floats:

@@ -125,7 +125,7 @@ def _session(
         environment=environment,
         days=history.days_to(session),
         market=market_facts(
-            instruments=known.instruments,
+            instruments=known.listings,
             window=known.window,
             features=known.features,
             forecasts=forecasts,
@@ -134,7 +134,7 @@ def _session(
             ages=known.ages,
             quarantined=known.quarantined,
             fx=known.fx,
-            actions=history.tables.corporate_actions,
+            actions=history.actions,
             mandate=mandate,
             session=session,
             cutoff=known.cutoff,
@@ -163,9 +163,9 @@ def _rolled(history: History, mandate: Mandate, held: Held, report: AccountRepor
     rolled = roll(
         held,
         report.executions,
-        history.tables.corporate_actions,
+        history.actions,
         known.window,
-        instruments=known.instruments,
+        instruments=known.listings,
         base=mandate.base_currency,
         off=mandate.calendar.closed,
         after=known.previous_cutoff,
@@ -201,7 +201,7 @@ def _stepped(mandate: Mandate, now: _Running, rolled: Rolled, fills: tuple[Execu
         before=now.held,
         rolled=rolled,
         model=known.factor_model,
-        currencies=dict(zip(known.instruments["instrument"], known.instruments["currency"], strict=True)),
+        currencies=known.listings.currencies,
         follows=True,
         mandate=mandate,
     )

@@ -6,14 +6,13 @@ Not here: the facts themselves (`risk.operation_build`), the loop (`loop`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
-from marketbot_assets.book.positions import positions_frame
+from marketbot_assets.book.positions import position_rows
 from marketbot_assets.book.roll import Held, Rolled
 from marketbot_assets.decision import Decision
 from marketbot_assets.insight.return_model import ReturnModel, spec_sha256
 from marketbot_assets.research.history import History, Known
-from marketbot_assets.risk.operation_build import Sources, Traded, operation_facts
+from marketbot_assets.risk.feature_drift import Section
+from marketbot_assets.risk.operation_build import Sources, Traded, operation_facts, splits_of
 from marketbot_assets.risk.operation_facts import Breach, OperationFacts, TradeCost
 from marketbot_assets.risk.verdict_frame import register_after
 from marketbot_resources.mandate import Mandate
@@ -34,7 +33,7 @@ class Past:
     expected: tuple[dict[str, float], ...] = ()
     fills: tuple[tuple[Execution, ...], ...] = ()
     answers: tuple[bool, ...] = ()
-    features: tuple[pd.DataFrame, ...] = ()
+    features: tuple[Section, ...] = ()
     breaches: tuple[Breach, ...] = ()
     trades: tuple[TradeCost, ...] = ()
     days: int = 0
@@ -51,15 +50,14 @@ def facts_of_day(
     rolled: Rolled,
 ) -> OperationFacts:
     """The facts of one session. Book and broker are compared exactly by the loop; there is one run and no operator."""
-    prices, actions = history.tables.prices, history.tables.corporate_actions
     recent = [*past.fills[1 - PLANS_WATCHED :], report.executions]
     traded = Traded(
         fills=report.executions,
         recent=tuple({fill.execution_id: fill for fills in recent for fill in fills}.values()),
         orders={order.client_order_id: order for batch in past.batches for order in batch},
         expected_bps={name: cost for costs in past.expected for name, cost in costs.items()},
-        actions=actions[actions["known_at"] <= known.cutoff],
-        prices=prices[prices["known_at"] <= known.cutoff],
+        splits=splits_of(history.actions, known.cutoff),
+        bars=history.bars.known_by(known.cutoff),
         closed=mandate.calendar.closed,
     )
     value = rolled.valuation
@@ -69,7 +67,7 @@ def facts_of_day(
         environment=report.environment,
         broker_at=report.broker_at,
         before=before,
-        positions=positions_frame(value, rolled.events),
+        positions=position_rows(value, rolled.events),
         rates=value.rates,
         reconciliation=None,
         open_orders=report.open_orders,
@@ -81,7 +79,7 @@ def facts_of_day(
         answers=past.answers,
         model_spec=model.spec_sha256,
         model_scores=model.scores,
-        features=known.features,
+        features=known.section,
         past_features=past.features,
     )
     return operation_facts(sources, traded, mandate, spec_sha256(mandate))
@@ -104,7 +102,7 @@ def past_after(
         expected=(*past.expected, expected)[-PLANS_WATCHED:],
         fills=(*past.fills, report.executions)[-PLANS_WATCHED:],
         answers=tuple(answer.state is OrderState.REJECTED for answer in answers),
-        features=(*past.features, known.features)[-DRIFT_SESSIONS:],
+        features=(*past.features, known.section)[-DRIFT_SESSIONS:],
         breaches=register_after(decision.judgement, decision.risk, mandate).open,
         trades=() if facts is None else facts.trades,
         days=past.days + 1,

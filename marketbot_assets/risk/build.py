@@ -101,10 +101,10 @@ def valid_prices(market: Market, mandate: Mandate) -> Floats:
 
 def mature(market: Market, days: Sequence[dt.date]) -> Flags:
     """(n,) universe names listed long enough that every required feature can exist. `days`: decision sessions, this one last."""
-    rows, start = market.instruments, pd.Timestamp(days[-MATURE_SESSIONS]) if len(days) >= MATURE_SESSIONS else None
-    if start is None:
-        return np.zeros(len(rows), dtype=bool)
-    return np.asarray(rows["in_universe"].to_numpy(dtype=bool) & (rows["listed_on"] < start).to_numpy(dtype=bool))
+    listed = market.listed
+    if len(days) < MATURE_SESSIONS:
+        return np.zeros(len(listed.in_universe), dtype=bool)
+    return np.asarray(listed.in_universe & (listed.listed_days < np.datetime64(days[-MATURE_SESSIONS])))
 
 
 def coverage(
@@ -143,7 +143,7 @@ def risk_inputs(
     multiples: CostMultiples = NO_MULTIPLES,
 ) -> RiskInputs:
     """The facts of one judgement, in the order of the window's instruments. `days`: decision sessions up to this one."""
-    rows, names = market.instruments, market.window.instruments
+    listed, names = market.listed, market.window.instruments
     price, zero = valid_prices(market, mandate), Decimal(0)
     adv, observations = liquidity(market.window)
     covered, held = coverage(market, account.shares, price, days)
@@ -152,14 +152,14 @@ def risk_inputs(
         session=session,
         mandate_sha256=mandate.sha256,
         instruments=names,
-        known=frozenset(rows["instrument"]),
-        mic=tuple(rows["mic"]),
-        currency=tuple(rows["currency"]),
-        sector=tuple(rows["sector"]),
-        country=tuple(rows["country"]),
-        is_fund=np.asarray(rows["kind"] == "FUND"),
-        quantity_step=tuple(rows["quantity_step"]),
-        tick_size=tuple(rows["tick_size"]),
+        known=frozenset(listed.instrument),
+        mic=listed.texts("mic"),
+        currency=listed.texts("currency"),
+        sector=listed.texts("sector"),
+        country=listed.texts("country"),
+        is_fund=listed.is_fund,
+        quantity_step=listed.quantity_step,
+        tick_size=listed.tick_size,
         price=price,
         price_age_sessions=market.price_age,
         fx_rates=market.fx_rates,

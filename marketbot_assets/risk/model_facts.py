@@ -10,6 +10,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.portfolio.eligibility import Market
 from marketbot_assets.portfolio.target import Target
 from marketbot_resources.model import Order
@@ -43,10 +44,10 @@ def scores_of(forecasts: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     return np.array([float(found.get(name, np.nan)) for name in names], dtype=float)
 
 
-def benchmark_weights(features: pd.DataFrame, instruments: pd.DataFrame) -> np.ndarray:
+def benchmark_weights(features: pd.DataFrame, instruments: pd.DataFrame | Listings) -> np.ndarray:
     """(n,) the universe weighted by market value, sum 1; NaN when no market value is known. Frames in the same order."""
     value = np.exp(features["log_market_value"].to_numpy(dtype=float))
-    counted = instruments["in_universe"].to_numpy(dtype=bool) & np.isfinite(value)
+    counted = listings_of(instruments).in_universe & np.isfinite(value)
     if not counted.any():
         return np.full(len(value), np.nan)
     weights = np.where(counted, value, 0.0)
@@ -80,5 +81,5 @@ def model_facts(market: Market, target: Target) -> ModelFacts:
         scores_before=None if before is None else scores_of(before, names),
         llm_tilt=tilts_of(market.forecasts, names),
         llm_influence=moved_by_views(target),
-        benchmark=benchmark_weights(market.features, market.instruments),
+        benchmark=benchmark_weights(market.features, market.listed),
     )

@@ -10,13 +10,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from marketbot_assets.book.fills import is_bust
+from marketbot_assets.book.positions import PositionRow
 from marketbot_assets.book.roll import Held
 from marketbot_assets.book.schema import BREAK, CASH, EVENT
-from marketbot_assets.risk.feature_drift import feature_drift
+from marketbot_assets.normalization.action_book import ActionBook, book_of
+from marketbot_assets.normalization.bar_index import Bar, BarIndex
+from marketbot_assets.risk.feature_drift import Section, feature_drift
 from marketbot_assets.risk.operation_facts import UNREGISTERED, Breach, FillQuality, OperationFacts, TradeCost
 from marketbot_resources.calendars import close_at, next_open, session_at
 from marketbot_resources.closures import NO_CLOSURES, Closed
@@ -29,6 +33,11 @@ from marketbot_resources.order_types import UNLIMITED, Phase, phase_of
 SHARES_TOLERANCE = Decimal("1e-9")
 BAR_GRACE = dt.timedelta(minutes=15)
 NAN = math.nan
+NO_BAR = (NAN, NAN, NAN, NAN)
+SPLITS = frozenset({SPLIT})
+Splits: TypeAlias = Mapping[str, Sequence[tuple[dt.date, Decimal]]]
+Bars: TypeAlias = Mapping[tuple[str, dt.date], Bar] | BarIndex
+Positions: TypeAlias = pd.DataFrame | Sequence[PositionRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +45,15 @@ class Traded:
     """What was filled and what had been ordered. `recent`: fills of the last sessions with this one; `fills`: this session's.
 
     `orders`: client order id -> the order as recorded before it was sent; `expected_bps`: id -> cost that its plan expected, NaN
-    when unknown. `actions`: CORPORATE_ACTIONS rows known at the cutoff; `prices`: PRICES rows known at the cutoff.
+    when unknown. `splits` and `bars`: as known at the cutoff, see `splits_of` and `bars_of`.
     """
 
     fills: tuple[Execution, ...]
     recent: tuple[Execution, ...]
     orders: Mapping[str, Order]
     expected_bps: Mapping[str, float]
-    actions: pd.DataFrame
-    prices: pd.DataFrame
+    splits: Splits
+    bars: Bars
     closed: Closed
 
 
@@ -54,15 +63,18 @@ def auction_session(order: Order, closed: Closed) -> dt.date:
     return within or next_open(order.mic, order.send_until, closed)[0]
 
 
-def split_ratio(actions: pd.DataFrame, instrument: str, after: dt.date, until: dt.date) -> Decimal:
+def splits_of(actions: pd.DataFrame | ActionBook, until: dt.datetime | None = None) -> Splits:
+    """Instrument -> (ex session, new shares per old one) of every split in CORPORATE_ACTIONS rows, those known at `until`."""
+    found: dict[str, list[tuple[dt.date, Decimal]]] = {}
+    for row in book_of(actions).of(SPLITS):
+        if until is None or row.known_at <= until:
+            found.setdefault(row.instrument, []).append((row.ex_session, Decimal(repr(row.ratio))))
+    return found
+
+
+def split_ratio(splits: Splits, instrument: str, after: dt.date, until: dt.date) -> Decimal:
     """New shares per old one from splits with ex session in (after, until]."""
-    rows = actions[(actions["instrument"] == instrument) & (actions["kind"] == SPLIT)]
-    days = rows["ex_session"].dt.date if len(rows) else []
-    ratio = Decimal(1)
-    for day, each in zip(days, rows["ratio"], strict=True):
-        if after < day <= until:
-            ratio *= Decimal(repr(float(each)))
-    return ratio
+    return math.prod((ratio for day, ratio in splits.get(instrument, ()) if after < day <= until), start=Decimal(1))
 
 
 def fill_breaks(traded: Traded) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -92,13 +104,13 @@ def fill_breaks(traded: Traded) -> tuple[tuple[str, ...], tuple[str, ...]]:
         allowed = order.quantity
         if order.kind is Kind.EQUITY:
             day = auction_session(order, traded.closed)
-            allowed *= split_ratio(traded.actions, order.instrument, order.session, day)
+            allowed *= split_ratio(traded.splits, order.instrument, order.session, day)
         if not quantity <= allowed + SHARES_TOLERANCE:
             over.append(f"order {name}: filled {plain(quantity)} of {plain(allowed)}")
     for name, (order, total) in beyond_parents(traded.orders, filled).items():
         if name != order.client_order_id:
             continue
-        ratio = split_ratio(traded.actions, order.instrument, order.session, auction_session(order, traded.closed))
+        ratio = split_ratio(traded.splits, order.instrument, order.session, auction_session(order, traded.closed))
         if not total <= order.quantity * ratio + SHARES_TOLERANCE:
             over.append(f"order {name}: with its slices filled {plain(total)} of {plain(order.quantity)}")
     return tuple(sorted(over)), tuple(sorted(unknown))
@@ -106,7 +118,6 @@ def fill_breaks(traded: Traded) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def fill_qualities(traded: Traded) -> tuple[FillQuality, ...]:
     """Each fill in shares of this session against its order's limit and the bar of its auction's session, sorted by id."""
-    bars = _bars(traded)
     found = []
     for fill in traded.fills:
         if fill.kind is not Kind.EQUITY or is_bust(fill.execution_id):
@@ -116,9 +127,9 @@ def fill_qualities(traded: Traded) -> tuple[FillQuality, ...]:
         opened, low, high = NAN, NAN, NAN
         if order is not None and (order.limit_price is not None or order.type in UNLIMITED):
             day = auction_session(order, traded.closed)
-            ratio = float(split_ratio(traded.actions, fill.instrument, order.session, day))
+            ratio = float(split_ratio(traded.splits, fill.instrument, order.session, day))
             limit = float(fill.price) if order.limit_price is None else float(order.limit_price) / ratio
-            opened, low, high, closing = bars.get((fill.instrument, day), (NAN, NAN, NAN, NAN))
+            opened, low, high, closing = traded.bars.get((fill.instrument, day), NO_BAR)
             opened = closing if phase_of(order.type) is Phase.CLOSE else opened
         found.append(
             FillQuality(
@@ -132,14 +143,15 @@ def fill_qualities(traded: Traded) -> tuple[FillQuality, ...]:
     return tuple(sorted(found, key=lambda quality: quality.execution_id))
 
 
-def _bars(traded: Traded) -> dict[tuple[str, dt.date], tuple[float, float, float, float]]:
-    """(instrument, session) -> (open, low, high, close) of this session's fills."""
-    names = {fill.instrument for fill in traded.fills if fill.kind is Kind.EQUITY}
+def bars_of(
+    prices: pd.DataFrame, fills: Sequence[Execution], orders: Mapping[str, Order], closed: Closed
+) -> dict[tuple[str, dt.date], Bar]:
+    """(instrument, session) -> (open, low, high, close) of the auctions of a session's fills, from PRICES rows."""
+    names = {fill.instrument for fill in fills if fill.kind is Kind.EQUITY}
     if not names:
         return {}
-    orders = [traded.orders[f.client_order_id] for f in traded.fills if f.client_order_id in traded.orders]
-    days = {auction_session(order, traded.closed) for order in orders if order.kind is Kind.EQUITY}
-    prices = traded.prices
+    asked = [orders[f.client_order_id] for f in fills if f.client_order_id in orders]
+    days = {auction_session(order, closed) for order in asked if order.kind is Kind.EQUITY}
     rows = prices[prices["session"].isin([pd.Timestamp(day) for day in sorted(days)])]
     rows = rows[rows["instrument"].isin(names)]
     return {
@@ -168,14 +180,17 @@ def trade_costs(
     return (*before, *new)[-most:]
 
 
-def pnl_unexplained(before: Held, fills: Iterable[Execution], positions: pd.DataFrame, base: str) -> float:
-    """NAV of POSITIONS less what the book before, fills and booked events make of it at its prices and rates; base currency.
+def pnl_unexplained(before: Held, fills: Iterable[Execution], positions: Positions, base: str) -> float:
+    """NAV of POSITIONS rows less what the book before, fills and booked events make of it at its prices and rates; base currency.
 
     A value that is not known counts as none on both sides. NaN when shares that should be there have no row at all.
     """
-    shares, cash = _flowed(before, fills, positions[positions["kind"] == EVENT], base)
+    rows: list[Any] = list(positions.itertuples(index=False) if isinstance(positions, pd.DataFrame) else positions)
+    shares, cash = _flowed(before, fills, [row for row in rows if row.kind == EVENT], base)
     rates, parts = {base: 1.0, **before.rates}, []
-    for row in positions[positions["kind"] != EVENT].itertuples(index=False):
+    for row in rows:
+        if row.kind == EVENT:
+            continue
         rates[row.currency] = float(row.fx)
         amount = (cash if row.kind == CASH else shares).pop(row.key, Decimal(0))
         if math.isfinite(row.value_base):
@@ -192,7 +207,7 @@ def pnl_unexplained(before: Held, fills: Iterable[Execution], positions: pd.Data
 
 
 def _flowed(
-    before: Held, fills: Iterable[Execution], events: pd.DataFrame, base: str
+    before: Held, fills: Iterable[Execution], events: Iterable[Any], base: str
 ) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
     """(shares, cash) of the book before after fills and booked events, amounts as they come, not rounded."""
     shares, cash = defaultdict(Decimal, before.holdings.shares), defaultdict(Decimal, before.holdings.cash)
@@ -204,7 +219,7 @@ def _flowed(
         else:
             cash[fill.currency] += signed - fill.tax
             cash[base] -= signed * fill.price + fill.fee
-    for row in events.itertuples(index=False):
+    for row in events:
         shares[row.instrument] += row.quantity or Decimal(0)
         cash[row.currency] += row.amount or Decimal(0)
     return shares, cash
@@ -249,8 +264,9 @@ class Sources:
 
     `reconciliation`: None where book and broker are compared exactly elsewhere. `previous`: what the verdict before carries.
     `broker_at`: the broker's clock at the cutoff, None = not told. `answers`: refusals of the batch before, in order of sending.
-    `past_features`: FEATURES of the sessions before. `permitted_environment`: whose money may be moved, PAPER or another word.
-    `llm`: (answers of language models in this run, those that the gate refused). `alerts_unheard`, `beats_unheard`: see the facts.
+    `features`, `past_features`: of this session and of those before.
+    `permitted_environment`: whose money may be moved, PAPER or another word. `llm`: (answers of language models in this run,
+    those that the gate refused). `alerts_unheard`, `beats_unheard`: see the facts.
     """
 
     session: dt.date
@@ -258,7 +274,7 @@ class Sources:
     environment: str
     broker_at: dt.datetime | None
     before: Held
-    positions: pd.DataFrame
+    positions: Positions
     rates: Mapping[str, float]
     reconciliation: pd.DataFrame | None
     open_orders: tuple[OpenOrder, ...]
@@ -270,8 +286,8 @@ class Sources:
     answers: Sequence[bool]
     model_spec: str
     model_scores: tuple[str, ...]
-    features: pd.DataFrame
-    past_features: Sequence[pd.DataFrame]
+    features: Section
+    past_features: Sequence[Section]
     permitted_environment: str = PAPER
     llm: tuple[int, int] = (0, 0)
     alerts_unheard: tuple[str, ...] = ()
@@ -307,7 +323,7 @@ def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_sp
         model_spec=known.model_spec,
         mandate_spec=mandate_spec,
         model_scores=known.model_scores,
-        features=tuple(known.features.columns),
+        features=known.features.columns,
         drift=feature_drift(known.features, known.past_features),
         drift_sessions=len(known.past_features),
         permitted_environment=known.permitted_environment,

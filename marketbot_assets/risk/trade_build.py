@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.normalization.near_events import LEAD
-from marketbot_assets.portfolio.eligibility import Account, Market, issuers, newest_moves
+from marketbot_assets.portfolio.eligibility import Account, Market, newest_moves
 from marketbot_assets.portfolio.inputs import Floats
 from marketbot_assets.portfolio.settlement import unsettled
 from marketbot_assets.risk.trade_facts import Filled, NextSession, SentOrder, TradeFacts
@@ -50,14 +50,14 @@ def trade_facts(
     cutoff: dt.datetime,
 ) -> TradeFacts:
     """The facts of one judgement. `target` (n,): weights, NaN for a held name without price."""
-    rows, off = market.instruments, mandate.calendar.closed
-    following = {mic: next_session(mic, cutoff, off) for mic in sorted(set(rows["mic"]))}
+    listed, off = market.listed, mandate.calendar.closed
+    following = {mic: next_session(mic, cutoff, off) for mic in sorted(set(listed.texts("mic")))}
     return TradeFacts(
         cutoff=cutoff,
-        listed_on=tuple(day.date() for day in rows["listed_on"]),
-        ticker=tuple(map(str, rows["ticker"])),
-        name=tuple(map(str, rows["name"])),
-        issuer=issuers(rows),
+        listed_on=listed.listed_on,
+        ticker=listed.texts("ticker"),
+        name=listed.texts("name"),
+        issuer=listed.issuers,
         ended=frozenset(market.ends.ended),
         ending=frozenset(market.ends.ending),
         price_level=np.asarray(market.window.price_level[-1]),
@@ -71,9 +71,7 @@ def trade_facts(
         open_orders=tuple(open_orders),
         sent=traffic.sent,
         fills=filled(traffic, market),
-        unsettled=unsettled(
-            account.book.unsettled, dict(zip(rows["instrument"], rows["mic"], strict=True)), cutoff, off
-        ),
+        unsettled=unsettled(account.book.unsettled, listed.mics, cutoff, off),
     )
 
 

@@ -17,7 +17,7 @@ from marketbot_assets.audit.report_drift import counts, drift_page
 from marketbot_assets.audit.schema import DRIFT
 from marketbot_assets.execution.schema import SHORTFALL
 from marketbot_assets.insight.schema import LLM_ANSWERS
-from marketbot_assets.risk.feature_drift import compared_features, has_drifted, population_stability
+from marketbot_assets.risk.feature_drift import compared_features, has_drifted, population_stability, section_of
 
 NAN = math.nan
 MANDATE = the_mandate()
@@ -41,7 +41,7 @@ def test_ks_is_the_largest_distance_of_the_two_distributions() -> None:
     """A slow walk over all points finds the same distance, and the p is that of Kolmogorov's distribution."""
     draws = np.random.default_rng(3)
     now, past = draws.normal(size=40), [draws.exponential(size=40) for _ in range(3)]
-    (found,) = compared_features(features(list(now)), [features(list(x)) for x in past])
+    (found,) = compared_features(section_of(features(list(now))), [section_of(features(list(x))) for x in past])
     z = [(x - x.mean()) / x.std() for x in (now, *past)]
     before = np.concatenate(z[1:])
     slow = max(abs(sum(v <= x for v in z[0]) / 40 - sum(v <= x for v in before) / 120) for x in [*z[0], *before])
@@ -100,7 +100,7 @@ def test_features_and_rc_89_say_the_same() -> None:
     base = features([0.0] * 50).drop(columns="a")
     past = [base.assign(**{k: draws.permutation(v) for k, v in shape.items()}) for _ in range(5)]
     now = base.assign(**{**shape, "d": np.r_[np.full(49, 0.0), 1.0]})
-    found = compared_features(now, past)
+    found = compared_features(section_of(now), [section_of(one) for one in past])
     rows = drift_parts.feature_measures(found, 5, 50, MANDATE)
     states = {one.measure.name: one.state for one in rows if isinstance(one, FeatureMeasure)}
     rules = MANDATE.limits.drift

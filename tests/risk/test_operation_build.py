@@ -11,15 +11,17 @@ import pytest
 
 from marketbot_assets.book.positions import Holdings, positions_frame, value_positions
 from marketbot_assets.book.roll import Held
-from marketbot_assets.risk.feature_drift import feature_drift, population_stability
+from marketbot_assets.risk.feature_drift import Section, feature_drift, population_stability, section_of
 from marketbot_assets.risk.operation_build import (
     Traded,
+    bars_of,
     cash_differences,
     fill_breaks,
     fill_qualities,
     overdue_orders,
     pnl_unexplained,
     refusals,
+    splits_of,
     trade_costs,
 )
 from marketbot_assets.risk.operation_facts import FillQuality, TradeCost
@@ -54,6 +56,7 @@ def fill(
 ACTIONS = pd.DataFrame(
     {"instrument": ["MBA"], "kind": ["SPLIT"], "ex_session": [pd.Timestamp(TUESDAY)], "ratio": [4.0]}
 )
+SPLITS = splits_of(ACTIONS)
 BARS = pd.DataFrame(
     {
         "session": [pd.Timestamp(TUESDAY)],
@@ -69,7 +72,7 @@ BARS = pd.DataFrame(
 def traded(*fills: Execution, orders: tuple[Order, ...] = (order(),), **changes: object) -> Traded:
     made = Traded(
         fills=fills, recent=fills, orders={o.client_order_id: o for o in orders}, expected_bps={"a": 12.0},
-        actions=ACTIONS.iloc[:0], prices=BARS, closed=NO_CLOSURES,
+        splits={}, bars=bars_of(BARS, fills, {o.client_order_id: o for o in orders}, NO_CLOSURES), closed=NO_CLOSURES,
     )  # fmt: skip
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -93,7 +96,7 @@ def traded(*fills: Execution, orders: tuple[Order, ...] = (order(),), **changes:
 )
 def test_overfills_and_strangers(fills: tuple[Execution, ...], split: bool, over: int, unknown: int) -> None:
     """RC-66: the sum of fills is at most the order, after a 4:1 split four times it; a fill is of an order of ours."""
-    found = fill_breaks(traded(*fills, actions=ACTIONS if split else ACTIONS.iloc[:0]))
+    found = fill_breaks(traded(*fills, splits=SPLITS if split else {}))
     assert tuple(map(len, found)) == (over, unknown)
 
 
@@ -120,7 +123,7 @@ def test_a_fill_against_limit_auction_and_range() -> None:
 
 def test_a_split_makes_the_limit_one_of_new_shares() -> None:
     """RC-65: a limit of 42 before a 4:1 split is 10.5 after it."""
-    (seen,) = fill_qualities(traded(fill(), orders=(order(limit_price=D(42)),), actions=ACTIONS))
+    (seen,) = fill_qualities(traded(fill(), orders=(order(limit_price=D(42)),), splits=SPLITS))
     assert seen.beyond_limit == pytest.approx(-0.48 / 10.5)
 
 
@@ -128,7 +131,7 @@ def test_without_order_or_bar_nothing_is_known() -> None:
     """G3: NaN, which the control does not let buy."""
     (lost,) = fill_qualities(traded(fill("b")))
     assert all(map(math.isnan, (lost.slippage_bps, lost.beyond_limit, lost.beyond_range)))
-    (bare,) = fill_qualities(traded(fill(), prices=BARS.iloc[:0]))
+    (bare,) = fill_qualities(traded(fill(), bars={}))
     assert math.isnan(bare.slippage_bps)
     assert math.isfinite(bare.beyond_limit)
     assert fill_qualities(traded(fill(kind=Kind.FX, instrument="FX:EUR"))) == ()
@@ -254,8 +257,8 @@ def test_psi_by_hand() -> None:
     assert population_stability(before, before) == pytest.approx(0.0)
 
 
-def features(values: np.ndarray, **columns: object) -> pd.DataFrame:
-    return pd.DataFrame(
+def features(values: np.ndarray, **columns: object) -> Section:
+    frame = pd.DataFrame(
         {
             "session": pd.Timestamp(TUESDAY),
             "instrument": [f"MB{n:03d}" for n in range(len(values))],
@@ -264,6 +267,7 @@ def features(values: np.ndarray, **columns: object) -> pd.DataFrame:
             **columns,
         }
     )
+    return section_of(frame)
 
 
 def test_drift_sees_shape_and_not_the_markets_move() -> None:

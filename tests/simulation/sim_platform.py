@@ -31,8 +31,9 @@ from marketbot_assets.operations import answers, flight, recorded_orders
 from marketbot_assets.portfolio.market_facts import account_facts
 from marketbot_assets.portfolio.order_frame import orders_frame
 from marketbot_assets.risk.build import Platform, breaks_of, strangers
+from marketbot_assets.risk.feature_drift import section_of
 from marketbot_assets.risk.forecasting import with_record
-from marketbot_assets.risk.operation_build import Sources, Traded, operation_facts
+from marketbot_assets.risk.operation_build import Sources, Traded, bars_of, operation_facts, splits_of
 from marketbot_assets.risk.operation_facts import Breach, OperationFacts
 from marketbot_assets.risk.trade_build import Traffic
 from marketbot_assets.risk.verdict_frame import register_after, verdict_frame
@@ -275,14 +276,15 @@ class Simulated:
         broker = snapshot[snapshot["kind"] == "BROKER"]
         recent = {f.execution_id: f for f in (*(before.fills if before else ()), *fills)}
         asked = {f.client_order_id for f in recent.values()} | {o.client_order_id for o in opens}
+        orders, closed = recorded_orders(self.ledger, asked), self.mandate.calendar.closed
         traded = Traded(
             fills=fills,
             recent=tuple(recent.values()),
-            orders=recorded_orders(self.ledger, asked),
+            orders=orders,
             expected_bps={},
-            actions=self.world.actions,
-            prices=self._bars(fills),
-            closed=self.mandate.calendar.closed,
+            splits=splits_of(self.world.actions),
+            bars=bars_of(self._bars(fills), fills, orders, closed),
+            closed=closed,
         )
         others, silence = flight(reader, self.ledger, self.mandate)  # type: ignore[arg-type]
         sources = Sources(
@@ -303,7 +305,7 @@ class Simulated:
             answers=answers(reader, self.ledger, self.mandate),  # type: ignore[arg-type]
             model_spec=SPEC,
             model_scores=tuple(sorted(self.mandate.portfolio.score_weights)),
-            features=self.world.market(reader.session).features,
+            features=section_of(self.world.market(reader.session).features),
             past_features=(),
         )
         return operation_facts(sources, traded, self.mandate, SPEC)
