@@ -5,6 +5,7 @@ session alone. Not here: the loop over sessions (`loop`), the broker's market (`
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,11 @@ MODEL_SESSIONS, TRAINING_SESSIONS = 760, 1010
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Normalized rows up to the end of a range, in the columns of the normalization stage's tables."""
+    """Normalized rows up to the end of a range, in the columns of the normalization stage's tables.
+
+    `listings`: session -> INSTRUMENTS as they were described then, of every session that is asked for; None where only the newest
+    description is known, which then counts from the day on which it became known.
+    """
 
     instruments: pd.DataFrame
     prices: pd.DataFrame
@@ -38,6 +43,7 @@ class Tables:
     fx: pd.DataFrame
     macro: pd.DataFrame
     fundamentals: pd.DataFrame
+    listings: Mapping[dt.date, pd.DataFrame] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +65,30 @@ class Known:
 
 
 class History:
-    """The panel of `tables` for the sessions first..last of the mandate's decision calendar."""
+    """The panel of `tables` for the sessions first..last of the mandate's decision calendar.
 
-    def __init__(self, tables: Tables, mandate: Mandate, first: dt.date, last: dt.date) -> None:
+    `recorded`: of a range of one session, the instants at which the book's session before and this one were really cut off.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        mandate: Mandate,
+        first: dt.date,
+        last: dt.date,
+        recorded: tuple[dt.datetime, dt.datetime] | None = None,
+    ) -> None:
         self.tables, self.mandate = tables, mandate
         every = decision_sessions(mandate.calendar, FIRST, last)
         self.sessions = tuple(day for day in every if day >= first)
         if not self.sessions:
             raise UsageError(f"expected sessions of {mandate.calendar.mic} in {first} .. {last}, found none")
         self.days = every
+        if recorded is not None and first != last:
+            raise UsageError(f"expected one session beside recorded cutoffs, found {first} .. {last}")
         self._cutoffs = cutoffs(mandate.calendar, mandate.schedule, every)
+        self._after = None if recorded is None else recorded[0]
+        self._cutoffs = self._cutoffs if recorded is None else (*self._cutoffs[:-1], recorded[1])
         self._start = max(0, len(every) - len(self.sessions) - TRAINING_SESSIONS)
         self._listings = tables.instruments.sort_values("instrument", ignore_index=True)
         names = tuple(self._listings["instrument"])
@@ -100,9 +120,8 @@ class History:
     def at(self, session: dt.date) -> Known:
         """What was known at a session's computed cutoff."""
         place = self.days.index(session)
-        end, cutoff, before = place - self._start, self._cutoffs[place], self._cutoffs[place - 1]
-        kept = (self._listings["known_at"] <= cutoff).to_numpy()
-        instruments = self._instruments(session, kept)
+        end, cutoff, before = place - self._start, self._cutoffs[place], self._after or self._cutoffs[place - 1]
+        instruments, kept = self._instruments(session, cutoff)
         training = _only(self._window.upto(end, TRAINING_SESSIONS), kept)
         last = len(training.sessions) - 1
         window, recent = training.upto(last, MODEL_SESSIONS), training.upto(last, LOOKBACK_SESSIONS)
@@ -146,12 +165,17 @@ class History:
             fx=_columns(self._rates[until], np.array([name in used for name in self._foreign], dtype=bool)),
         )
 
-    def _instruments(self, session: dt.date, kept: Flags) -> pd.DataFrame:
-        """The listings as of a session: those that died later are alive, and nobody knows that they will."""
+    def _instruments(self, session: dt.date, cutoff: dt.datetime) -> tuple[pd.DataFrame, Flags]:
+        """(the listings as of a session: those that died later are alive, and nobody knows that they will; (n,) which of all)."""
+        if self.tables.listings is not None:
+            told = self.tables.listings[session].sort_values("instrument", ignore_index=True)
+            return told, self._listings["instrument"].isin(told["instrument"]).to_numpy()
+        kept = (self._listings["known_at"] <= cutoff).to_numpy()
         rows, day = self._listings[kept].reset_index(drop=True), pd.Timestamp(session)
         dead = (rows["delisted_on"] < day).to_numpy()
         named = (rows["named_as"] != "").to_numpy() & (rows["listed_on"] <= day).to_numpy()
-        return rows.assign(in_universe=np.asarray(named & ~dead), delisted_on=rows["delisted_on"].where(dead))
+        found = rows.assign(in_universe=np.asarray(named & ~dead), delisted_on=rows["delisted_on"].where(dead))
+        return found, kept
 
     def _ages_of(self, instruments: pd.DataFrame) -> BarAges:
         names = tuple(instruments["instrument"])
