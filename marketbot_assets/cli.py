@@ -23,6 +23,7 @@ from marketbot_assets.commands.live_cli import live
 from marketbot_assets.commands.llm_cli import llm
 from marketbot_assets.commands.mandate_cli import mandate
 from marketbot_assets.commands.models_cli import models
+from marketbot_assets.commands.parity_cli import parity
 from marketbot_assets.commands.publish_cli import publish
 from marketbot_assets.commands.signals_cli import signals
 from marketbot_assets.commands.store_cli import store
@@ -210,6 +211,7 @@ for _view in (
     llm,
     models,
     factors,
+    parity,
     alerts,
     digest,
     signals,

@@ -1,5 +1,5 @@
 """Jobs: `daily` runs one session through the whole graph in one process, `data` its data alone, `backtest_range` and `factor_range`
-a past range.
+a past range, `parity` compares live sessions with their backtest.
 
 `intraday` asks for quotes of held names while exchanges trade, `order_following` what became of the orders, `later_window` sends
 what waited for its window.
@@ -53,7 +53,7 @@ def note_failure(context: dg.HookContext) -> None:
 
 TRADING = ["book", "portfolio", "risk", "execution", "audit"]
 QUOTED = ("intraday_quotes", "intraday_exits")
-RANGES = ("backtest", "factor_evaluation")
+RANGES = ("backtest", "factor_evaluation", "parity_check")
 everything = dg.AssetSelection.all() - dg.AssetSelection.assets(*RANGES, *QUOTED)
 
 daily = dg.define_asset_job(
@@ -83,6 +83,12 @@ factor_range = dg.define_asset_job(
     selection=dg.AssetSelection.assets("factor_evaluation"),
     executor_def=dg.in_process_executor,
     description="What every score was worth over a past range. Nothing is decided.",
+)
+parity = dg.define_asset_job(
+    "parity",
+    selection=dg.AssetSelection.assets("parity_check"),
+    executor_def=dg.in_process_executor,
+    description="Live sessions against their backtest on the data as known now. Nothing is decided.",
 )
 intraday = dg.define_asset_job(
     "intraday",
@@ -134,6 +140,7 @@ JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     data,
     backtest_range,
     factor_range,
+    parity,
     intraday,
     later_window,
     order_following,

@@ -39,6 +39,7 @@ RECORDS = {
     "submissions": "what the broker acknowledged",
     "replay_check": "what the run's own replay found",
     "proof": "what the store held when the run ended",
+    "parity_check": "what a later backtest found",
 }
 AFTERWARDS = (
     "opening_balance",

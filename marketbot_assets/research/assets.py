@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from marketbot_assets import pages, rebuild_data
+from marketbot_assets import pages, parity_facts, parity_pages, parity_reads, rebuild_data
 from marketbot_assets.lineage import code_of, materialized, stage_asset, stored
 from marketbot_assets.research import schema
 from marketbot_resources.ledger.record import Json
@@ -92,4 +92,24 @@ def factor_evaluation(
     return materialized(context, store, found.frame, table, blobs=found.blobs, facts=facts, shows=shows)
 
 
-ASSETS = [opening_balance, backtest, factor_evaluation]
+class ParitySince(dg.Config):
+    """First session that is compared; empty: the first that no check has compared yet."""
+
+    since: str = ""
+
+
+@stage_asset(schema.PARITY_CHECK, stage=STAGE, deps=parity_reads.PARITY_DEPS, carries=True, domain="control")
+def parity_check(context: dg.AssetExecutionContext, config: ParitySince, store: StoreResource) -> dg.MaterializeResult:
+    """Each live session up to this one beside what the backtest makes of the data as known now: every field equal bit for bit, or
+    why not. Nothing of a decision depends on it; what nothing explains is an alert.
+    """
+    from marketbot_resources.store.resource import session_from_key
+
+    read, lake = store.reader(context), store.lake
+    frame = parity_facts.compared(read, lake, session_from_key(config.since) if config.since else None)
+    parity_facts.tell_unexplained(frame, lake.ledger)
+    shows = parity_pages.parity(frame, parity_facts.with_earlier(lake, frame))
+    return materialized(context, store, frame, schema.PARITY_CHECK, shows=shows)
+
+
+ASSETS = [opening_balance, backtest, factor_evaluation, parity_check]
