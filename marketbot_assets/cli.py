@@ -121,17 +121,24 @@ def backfill(first: str, last: str, data: bool, as_json: bool) -> int:
 @commands.command()
 @click.argument("first")
 @click.argument("last")
+@click.option("--html", "page", metavar="FILE", help="Write the report to this file, one page.")
+@click.option(
+    "--signals", is_flag=True, help="Decide the range anew with every subset of the scores: what each brought."
+)
 @JSON
-def backtest(first: str, last: str, as_json: bool) -> int:
+def backtest(first: str, last: str, page: str | None, signals: bool, as_json: bool) -> int:
     """Decide every session of a past range from cash, with the paper broker's fills; stores and prints the table."""
     from marketbot_assets.commands.backtest import backtest as play
     from marketbot_assets.commands.sessions import sessions_from
+    from marketbot_assets.commands.tear_sheet import shares_of_signals, tear_sheet_lines, write_tear_sheet
     from marketbot_assets.commands.text import backtest_text
 
     days = sessions_from(first, last)
     writable_home()
     view = play(days[0], days[-1])
-    click.echo(json.dumps(view, sort_keys=True) if as_json else backtest_text(view))
+    report = write_tear_sheet(view, page, shares_of_signals(days[0], days[-1]) if signals else None)
+    told = "\n".join([backtest_text(view), *tear_sheet_lines(report)])
+    click.echo(json.dumps({**view, **report}, sort_keys=True) if as_json else told)
     return 0
 
 

@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from marketbot_assets import pages, parity_facts, parity_pages, parity_reads, rebuild_data
+from marketbot_assets import backtest_details, parity_facts, parity_pages, parity_reads, rebuild_data
 from marketbot_assets.lineage import code_of, materialized, stage_asset, stored
 from marketbot_assets.research import schema
 from marketbot_resources.ledger.record import Json
@@ -55,12 +55,12 @@ def backtest(
     from marketbot_assets.model_trials import record_backtest
     from marketbot_resources.store.resource import session_from_key
 
-    first, last = session_from_key(config.first), session_from_key(config.last)
-    mandate = mandate_file.load()
-    frame, blobs = play(context, store, ports, mandate, first, last)
+    first, last, mandate = session_from_key(config.first), session_from_key(config.last), mandate_file.load()
+    details = backtest_details.collected(mandate)
+    frame, blobs = play(context, store, ports, mandate, first, last, details=details)
     record_backtest(store.lake, frame, blobs, mandate, code_version=code_of(STAGE))
-    facts: dict[str, Json] = {"mandate_content_sha256": mandate.sha256, "first": config.first, "last": config.last}
-    return materialized(context, store, frame, schema.BACKTEST, blobs=blobs, facts=facts, shows=pages.backtest(frame))
+    facts, shows = backtest_details.told(store.lake, frame, details, mandate, first, last)
+    return materialized(context, store, frame, schema.BACKTEST, blobs=blobs, facts=facts, shows=shows)
 
 
 class EvaluationRange(BacktestRange):
