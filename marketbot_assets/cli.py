@@ -18,6 +18,7 @@ from marketbot_assets.commands.audit_ui_cli import audit_ui
 from marketbot_assets.commands.backup_cli import backup, restore
 from marketbot_assets.commands.digest_cli import digest
 from marketbot_assets.commands.factors_cli import factors
+from marketbot_assets.commands.features_cli import features
 from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.live_cli import live
 from marketbot_assets.commands.llm_cli import llm
@@ -219,6 +220,7 @@ for _view in (
     models,
     factors,
     parity,
+    features,
     alerts,
     digest,
     signals,

@@ -57,6 +57,14 @@ def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     return pd.concat([to_frame(model), told], ignore_index=True) if len(told) else to_frame(model)
 
 
+def wide_features(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """WIDE_FEATURES as known at the cutoff, built in full."""
+    from marketbot_assets.declared_features import in_full, work_of
+
+    work = work_of(read, "")
+    return work.frame([own for own, _ in in_full(work)])
+
+
 def context_pack(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """CONTEXT_PACK of what was known at the cutoff."""
     from marketbot_assets.insight.context_pack import build_pack
@@ -337,6 +345,7 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
     for function in (
         features,
         factor_model,
+        wide_features,
         context_pack,
         llm_context,
         llm_evidence,

@@ -46,6 +46,7 @@ AFTERWARDS = (
     "execution_costs",
     "shortfall",
     "intraday_exits",
+    "wide_features",
 )  # unpartitioned; made beside the daily check, or before
 DAILY = tuple(
     x for x in (*rebuild_data.RAW, "llm_answers", *rebuild_data.REBUILDS, *rebuild.REBUILDS) if x not in AFTERWARDS
