@@ -26,10 +26,9 @@ from marketbot_resources.errors import StoreError
 from marketbot_resources.ledger.port import Ledger
 from marketbot_resources.ledger.record import Entry
 from marketbot_resources.mandate import Mandate
-from marketbot_resources.model import AccountReport, Order, order_from_record
+from marketbot_resources.model import AccountReport, Order, OrderState, order_from_record
 from marketbot_resources.sessions import (
     book_cutoff_before,
-    cutoff_of,
     decided_before,
     frozen_batch,
     is_skipped,
@@ -54,6 +53,7 @@ LIVE = (
 )
 PARITY_DEPS = tuple(dict.fromkeys((*MARKET_DEPS, "instrument_history", "fundamentals", "fundamentals_history", *LIVE)))
 BATCHES_KEPT = 30  # as the loop
+LIVE_CLOCK, MOMENT = "live", dt.timedelta(microseconds=1)
 Pins = dict[tuple[str, str], str]
 
 
@@ -124,7 +124,6 @@ def recorded_report(read: Reader) -> AccountReport:
 def account_before(read: Reader, ledger: Ledger, mandate: Mandate, tables: "Tables") -> "PaperAccount":
     """A paper account that holds what the broker held after the session before, with the orders that it worked then."""
     from marketbot_assets.book.reconciliation import broker_holdings
-    from marketbot_assets.research.loop import SEND_DELAY
     from marketbot_resources.model import order_record, plain, utc_text
     from marketbot_resources.paper import PaperAccount
     from marketbot_resources.paper_market import TabularMarket
@@ -147,11 +146,11 @@ def account_before(read: Reader, ledger: Ledger, mandate: Mandate, tables: "Tabl
     for open_order in facts.open_orders(snapshot):
         entry = ledger.get("order_intent", open_order.client_order_id)
         order = None if entry is None else order_from_record(entry.body)
-        at = None if order is None else cutoff_of(ledger, order.session)
+        at = None if order is None else sent_at(ledger, order)
         if order is None or at is None:
             continue  # by nobody's intent: the recorded account has it, the model has not
-        session, due = due_in(order, at + SEND_DELAY, mandate.calendar.closed)
-        worked = WorkingOrder(order, at + SEND_DELAY, session, due)
+        session, due = due_in(order, at, mandate.calendar.closed)
+        worked = WorkingOrder(order, at, session, due)
         told = working_record(worked) | {"quantity": str(open_order.remaining)}
         told |= {} if open_order.limit_price is None else {"limit_price": str(open_order.limit_price)}
         working[order.client_order_id] = told
@@ -164,17 +163,26 @@ def account_before(read: Reader, ledger: Ledger, mandate: Mandate, tables: "Tabl
         "orders": orders,
     }
     account = PaperAccount.from_record(record, mandate, market)
-    account.advance(opened + SEND_DELAY)
-    for order in sent_before(read, ledger, mandate):
-        account.submit(order, opened + SEND_DELAY)
+    before = MOMENT if mandate.providers.clock == LIVE_CLOCK else MOMENT * 0
+    for at, order in sent_before(read, ledger, mandate):
+        account.advance(at - before)  # the gate looks at the account, on the live clock earlier than it sends
+        account.submit(order, at)
     return account
 
 
-def sent_before(read: Reader, ledger: Ledger, mandate: Mandate) -> list[Order]:
-    """The orders that the decided session before handed to the broker, in the order of its batch."""
+def sent_before(read: Reader, ledger: Ledger, mandate: Mandate) -> list[tuple[dt.datetime, Order]]:
+    """(when, order) of what the decided session before handed to the broker, by time and then in the order of its batch."""
     before = decided_before(ledger, read.session)
     batch = None if before is None else frozen_batch(ledger, mandate.account.id, dt.date.fromisoformat(before.key))
-    return [order for order in orders_of(ledger, batch) if order_events(ledger, order.client_order_id)]
+    sent = [(sent_at(ledger, order), order) for order in orders_of(ledger, batch)]
+    return sorted(((at, order) for at, order in sent if at is not None), key=lambda pair: pair[0])
+
+
+def sent_at(ledger: Ledger, order: Order) -> dt.datetime | None:
+    """When an order was first handed to the broker; None when it never was."""
+    events = order_events(ledger, order.client_order_id)
+    sent = [str(event.body["at"]) for event in events if event.body["state"] == OrderState.SENDING.value]
+    return dt.datetime.fromisoformat(sent[0]) if sent else None
 
 
 def orders_of(ledger: Ledger, batch: Entry | None) -> list[Order]:
@@ -193,6 +201,7 @@ def running_before(read: Reader, ledger: Ledger, mandate: Mandate, history: "His
     from marketbot_assets.research.loop import Running
     from marketbot_assets.research.operations import Past
     from marketbot_assets.risk.breaches import breaches_of
+    from marketbot_assets.risk.feature_drift import section_of
     from marketbot_assets.risk.verdict_frame import trades_of
 
     previous, verdict = read.previous("return_model"), read.previous("risk_verdict")
@@ -217,7 +226,7 @@ def running_before(read: Reader, ledger: Ledger, mandate: Mandate, history: "His
             ),
             fills=tuple(executions_of(frame) for frame in told),
             answers=tuple(answers(read, ledger, mandate)),
-            features=tuple(frame for _, frame in read.each("features", DRIFT_SESSIONS, with_session=False)),
+            features=tuple(section_of(frame) for _, frame in read.each("features", DRIFT_SESSIONS, with_session=False)),
             breaches=() if verdict is None else breaches_of(verdict),
             trades=() if verdict is None else trades_of(verdict),
             days=0 if verdict is None else 1,
@@ -228,6 +237,7 @@ def running_before(read: Reader, ledger: Ledger, mandate: Mandate, history: "His
 def circumstances_of(read: Reader, ledger: Ledger, mandate: Mandate, spec_sha256: str) -> "Circumstances":
     """What was recorded of the session beside data and account. `mandate`: of the backtest; `spec_sha256`: of its model."""
     from marketbot_assets.book.reconciliation import is_clean, locked_names
+    from marketbot_assets.insight.lead import lead_of
     from marketbot_assets.insight.view_weight import NO_LEANING, counted, leaning_of
     from marketbot_assets.portfolio.market_facts import quarantined_names
     from marketbot_assets.research.circumstances import Circumstances
@@ -237,6 +247,7 @@ def circumstances_of(read: Reader, ledger: Ledger, mandate: Mandate, spec_sha256
     snapshot, quality = read.read("account_snapshot"), read.read("data_quality")
     compared, listed = read.read("reconciliation"), read.read("instruments")
     others, silence = flight(read, ledger, mandate)
+    lead = lead_of(read.read("return_model"))
     asks = mandate.llm is not None and read.mandate().llm is not None
     leaning = leaning_of(weighed_views(read), read.read("llm_context"), listed, mandate) if asks else NO_LEANING
     _, _, sent = facts.order_record_of(read, ledger, snapshot)
@@ -263,6 +274,8 @@ def circumstances_of(read: Reader, ledger: Ledger, mandate: Mandate, spec_sha256
         alerts_unheard=alerts_unheard(read, ledger, mandate),
         beats_unheard=beats_unheard(read, ledger, mandate),
         model_state=state_of_model(read, ledger, mandate, spec_sha256),
+        lead=lead,
+        champion_state=state_of_model(read, ledger, mandate, "" if lead is None else lead.spec),
     )
 
 

@@ -176,15 +176,17 @@ class Parity:
     def _live(self, read: Reader, pins: Mapping[tuple[str, str], str]) -> parity.Side:
         from marketbot_assets.book.fills import executions_of
         from marketbot_assets.book.frames import state_frame, state_of
+        from marketbot_assets.insight.lead import baseline_rows
         from marketbot_assets.portfolio.order_frame import orders_from_frame
 
         fills, state = executions_of(read.read("fills")), state_of(read.read("book_state"))
         gained = state.nav / previous_state(read).nav - 1.0
-        stored = ("positions", "features", "return_model", "forecasts", "risk_verdict", "orders")
+        stored = ("positions", "features", "forecasts", "risk_verdict", "orders")
         fields = {name: reads.stored_content(self.lake, pins, name, read.part) for name in stored}
         fields |= {
             "fills": parity.digest_of(parity.fill_lines(fills)),
             "book_state": content_of("book_state", state_frame(state)),
+            "return_model": content_of("return_model", baseline_rows(read.read("return_model"))),
             "target_portfolio": _weights(reads.weights_of(read.read("target_portfolio"))),
             "return": repr(gained),
         }

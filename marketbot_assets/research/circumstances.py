@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from marketbot_assets.book.state import StopHit
+from marketbot_assets.insight.lead import Lead
 from marketbot_assets.insight.view_weight import NO_LEANING, Leaning
 from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.risk.inputs import ReconciliationBreak
@@ -26,7 +27,8 @@ class Circumstances:
     `reconciliation`: None where the loop itself compares book and account, exactly. `clean`: book and broker agreed; `operator`: an
     operator re-armed; `quoted`: stops that quotes broke. `closed`: names that rules on whole tables closed beside those whose bar
     was rejected. `heartbeat_sessions`: None where the loop counts its own days. `decided`: the newest session decided before, where
-    one may have been missed. The rest as `Platform`, `Sources`, `Situation` and the forecasts name it.
+    one may have been missed; `lead`: what the registry's champion said. The rest as `Platform`, `Sources`, `Situation` and the
+    forecasts name it.
     """
 
     reconciliation: pd.DataFrame | None = None
@@ -51,6 +53,8 @@ class Circumstances:
     alerts_unheard: tuple[str, ...] = ()
     beats_unheard: tuple[str, ...] = ()
     model_state: str = UNREGISTERED
+    lead: Lead | None = None
+    champion_state: str = UNREGISTERED
 
 
 NOTHING_HAPPENED = Circumstances()

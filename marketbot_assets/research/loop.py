@@ -145,7 +145,7 @@ def decide_session(
     state = _stepped(history, mandate, now, rolled, report.executions, known, told)
     _refit(now, mandate, known, history.sessions.index(session))
     assert now.model is not None
-    forecasts = forecast(now.model, known.features, known.factor_model, mandate, told.leaning)
+    forecasts = forecast(now.model, known.features, known.factor_model, mandate, told.leaning, told.lead)
     situation = Situation(
         session=session,
         cutoff=known.cutoff,

@@ -88,6 +88,8 @@ def facts_of_day(
         alerts_unheard=told.alerts_unheard,
         beats_unheard=told.beats_unheard,
         model_state=told.model_state,
+        lead=told.lead,
+        champion_state=told.champion_state,
     )
     return operation_facts(sources, traded, mandate, spec_sha256(mandate))
 
