@@ -179,7 +179,8 @@ def _replay(own: _Own, groups: Groups, beta: Floats, index_return: float) -> tup
     proxy = beta * index_return
     for group in groups:
         peers = group & covered
-        middle = float(np.median(beta[peers])) if peers.sum() >= PEERS_MIN else float("nan")
+        stood_in = bool((group & ~covered).any()) and int(peers.sum()) >= PEERS_MIN
+        middle = float(np.median(beta[peers])) if stood_in else float("nan")
         if middle > 0.0:
             ratio = np.clip(beta / middle, RATIO_MIN, RATIO_MAX)
             proxy = np.where(group, ratio * np.median(replayed[peers]), proxy)

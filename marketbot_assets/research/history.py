@@ -144,7 +144,7 @@ class History:
             window=recent,
             macro=world,
             features=features,
-            factor_model=self._model(window, place, features, instruments, kept),
+            factor_model=self._model(window, place, features, listings, kept),
             training=training,
             fx=self._fixings.known_by(cutoff),
             quarantined=frozenset(name for at, name in self._rejected if before < at <= cutoff),
@@ -154,7 +154,7 @@ class History:
         )
 
     def _model(
-        self, window: MarketWindow, place: int, features: pd.DataFrame, instruments: pd.DataFrame, kept: Flags
+        self, window: MarketWindow, place: int, features: pd.DataFrame, instruments: Listings, kept: Flags
     ) -> FactorModel:
         macro = self._macro.upto(place, MODEL_SESSIONS)
         beta = shrunk_beta(window.base_return, macro.series[INDEX_SERIES])
@@ -164,9 +164,9 @@ class History:
         stress = scenario_returns(past, beta, self.days[place], universe, memory)
         return estimate_factor_model(window, macro, features, instruments, self.mandate, stress)
 
-    def _past(self, place: int, kept: Flags, instruments: pd.DataFrame) -> Past:
+    def _past(self, place: int, kept: Flags, instruments: Listings) -> Past:
         """Every session up to one; yields and rates of the currencies of the instruments known by then."""
-        until, series, used = slice(place + 1), self._macro.series, set(instruments["currency"])
+        until, series, used = slice(place + 1), self._macro.series, set(instruments.texts("currency"))
         return Past(
             sessions=self.days[until],
             base_returns=_columns(self._returns[until], kept),
