@@ -82,6 +82,7 @@ bench: install
 	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/optimizer.py
 	$(BIN)/python benchmarks/features.py
+	$(BIN)/python benchmarks/backtest.py
 
 clean:
 	find dagster_home -mindepth 1 ! -name dagster.yaml -delete

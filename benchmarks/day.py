@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from measure import CHECKOUT, Sample, median_said, middle, run_child, say, table
+from measure import CHECKOUT, GROWTH, Sample, median_said, middle, run_child, say, section, table
 
 STANDARD, LARGE = 65, 500
 SESSION = "2018-11-28"
@@ -498,7 +498,7 @@ def main() -> None:
         text = written(rows, repetitions, min(repetitions, given.described))
         print(text, *lines_of(rows), sep="\n")
         if not given.quick:
-            RESULTS.write_text(text, encoding="utf-8")
+            RESULTS.write_text("\n".join([text, section(RESULTS, GROWTH)]).rstrip() + "\n", encoding="utf-8")
     finally:
         if given.keep is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[1]
 ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 SAID = "figures: "
+GROWTH = "## A backtest as instruments and years grow"  # a section of RESULTS.md beside that of a day
 
 
 class ChildFailed(Exception):
@@ -64,6 +65,20 @@ def middle(samples: Sequence[Sample]) -> Sample:
 def median_said(samples: Sequence[Sample], name: str) -> float:
     """The median of one figure that each child said."""
     return statistics.median(float(str(sample.said[name])) for sample in samples)
+
+
+def section(file: Path, head: str) -> str:
+    """The section of a Markdown file that begins with this `## ` heading, to the next one; empty where there is none."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    _, found, after = f"\n{text}".partition(f"\n{head}\n")
+    return f"{head}\n{after.partition(chr(10) + '## ')[0]}".rstrip() + "\n" if found else ""
+
+
+def with_section(file: Path, head: str, text: str) -> None:
+    """Writes a section of a Markdown file in the place of its earlier self, or at the end."""
+    whole, old = file.read_text(encoding="utf-8"), section(file, head)
+    body = f"{head}\n\n{text.strip()}\n"
+    file.write_text(whole.replace(old, body) if old else f"{whole.rstrip()}\n\n{body}", encoding="utf-8")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

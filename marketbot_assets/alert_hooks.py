@@ -7,7 +7,16 @@ import dagster as dg
 
 # What other steps find shows in these, or as a failure.
 TOLD_AFTER = frozenset(
-    {"account_snapshot", "llm_answers", "reconciliation", "book_state", "risk_verdict", "submissions", "proof"}
+    {
+        "account_snapshot",
+        "llm_answers",
+        "reconciliation",
+        "book_state",
+        "risk_verdict",
+        "submissions",
+        "proof",
+        "parity_check",
+    }
 )
 
 

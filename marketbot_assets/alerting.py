@@ -54,6 +54,7 @@ TELLING = frozenset(
         "order_event",
         "order_stray",
         "order_incident",
+        "parity_difference",
     }
 )
 

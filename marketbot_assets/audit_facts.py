@@ -4,8 +4,10 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from marketbot_assets.champion_facts import told
 from marketbot_assets.cost_facts import ended_before
 from marketbot_assets.drift_facts import DRIFT_SESSIONS, HORIZON_SESSIONS, drifted
+from marketbot_assets.model_watch_facts import watched
 from marketbot_assets.panels import MARKET_DEPS, market, rate_moves
 from marketbot_assets.session_facts import NEAR_SESSIONS, OPENING, ROLL_DEPS, rates_of, rolled
 from marketbot_resources.halt import HaltSwitch
@@ -61,9 +63,11 @@ REPORTED = (
 def recorded(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     """DECISION_RECORD: every object behind the session's orders, by content."""
     from marketbot_assets.audit.record import record_frame
+    from marketbot_assets.insight.lead import baseline_rows
 
     rows = [(link.row.asset, link.row.part, link.row.content_sha256) for link in read.behind("orders")]
-    model, verdict = read.read("return_model").iloc[0], read.read("risk_verdict")
+    models, verdict = read.read("return_model"), read.read("risk_verdict")
+    model = baseline_rows(models).iloc[0]
     facts = {
         "cutoff": str(read.cutoff.isoformat()),
         "mandate_sha256": read.mandate().sha256,
@@ -72,6 +76,7 @@ def recorded(read: Reader, ledger: Ledger) -> "pd.DataFrame":
         "method": str(read.read("target_portfolio")["method"].iloc[0]),
         "batch_sha256": str(verdict["batch_approved_sha256"].iloc[0]),
         "orders": str(len(read.read("orders"))),
+        **{name: str(value) for name, value in told(models).items()},
     }
     return record_frame(sorted(set(rows)), read.part, facts)
 
@@ -266,5 +271,6 @@ REBUILDS: Mapping[str, "Callable[[Reader, Ledger], pd.DataFrame]"] = {
     "attribution": attributed,
     "drift": drifted,
     "shadow_book": shadowed,
+    "model_watch": lambda read, ledger: watched(read, ledger)[0],
     "daily_report": reported,
 }

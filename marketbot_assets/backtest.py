@@ -22,6 +22,7 @@ from marketbot_resources.wiring import Ports
 if TYPE_CHECKING:
     import pandas as pd
 
+    from marketbot_assets.research.details import Details
     from marketbot_assets.research.history import Tables
     from marketbot_assets.research.loop import Day
 
@@ -33,8 +34,10 @@ def play(
     mandate: Mandate,
     first: dt.date,
     last: dt.date,
+    *,
+    details: "Details | None" = None,
 ) -> "tuple[pd.DataFrame, list[str]]":
-    """(BACKTEST rows of the sessions first..last, hashes of the bodies they rest on)."""
+    """(BACKTEST rows of the sessions first..last, hashes of the bodies they rest on). `details` sees every day on its way."""
     from tqdm import tqdm
 
     from marketbot_assets.research.history import History
@@ -49,13 +52,15 @@ def play(
         return blobs[-1]
 
     history = History(tables_until(ports, mandate, until, keep), mandate, first, last)
+    if details is not None:
+        details.synthetic = bool(history.tables.prices["synthetic"].any())
     with tqdm(total=len(history.sessions), unit="session", desc="backtest", disable=not sys.stderr.isatty()) as bar:
 
         def seen(day: "Day") -> None:
             bar.update()
 
         days = run_days(history, mandate, opening_account(mandate, history), seen=seen)
-        return outcomes(days, mark_of(mandate)), blobs
+        return outcomes(days if details is None else details.watching(days), mark_of(mandate)), blobs
 
 
 def tables_until(ports: Ports, mandate: Mandate, until: dt.datetime, keep: Callable[[Body], str]) -> "Tables":

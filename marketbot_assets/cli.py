@@ -18,11 +18,13 @@ from marketbot_assets.commands.audit_ui_cli import audit_ui
 from marketbot_assets.commands.backup_cli import backup, restore
 from marketbot_assets.commands.digest_cli import digest
 from marketbot_assets.commands.factors_cli import factors
+from marketbot_assets.commands.features_cli import features
 from marketbot_assets.commands.home import prepare_environment, writable_home
 from marketbot_assets.commands.live_cli import live
 from marketbot_assets.commands.llm_cli import llm
 from marketbot_assets.commands.mandate_cli import mandate
 from marketbot_assets.commands.models_cli import models
+from marketbot_assets.commands.parity_cli import parity
 from marketbot_assets.commands.publish_cli import publish
 from marketbot_assets.commands.signals_cli import signals
 from marketbot_assets.commands.store_cli import store
@@ -120,17 +122,24 @@ def backfill(first: str, last: str, data: bool, as_json: bool) -> int:
 @commands.command()
 @click.argument("first")
 @click.argument("last")
+@click.option("--html", "page", metavar="FILE", help="Write the report to this file, one page.")
+@click.option(
+    "--signals", is_flag=True, help="Decide the range anew with every subset of the scores: what each brought."
+)
 @JSON
-def backtest(first: str, last: str, as_json: bool) -> int:
+def backtest(first: str, last: str, page: str | None, signals: bool, as_json: bool) -> int:
     """Decide every session of a past range from cash, with the paper broker's fills; stores and prints the table."""
     from marketbot_assets.commands.backtest import backtest as play
     from marketbot_assets.commands.sessions import sessions_from
+    from marketbot_assets.commands.tear_sheet import shares_of_signals, tear_sheet_lines, write_tear_sheet
     from marketbot_assets.commands.text import backtest_text
 
     days = sessions_from(first, last)
     writable_home()
     view = play(days[0], days[-1])
-    click.echo(json.dumps(view, sort_keys=True) if as_json else backtest_text(view))
+    report = write_tear_sheet(view, page, shares_of_signals(days[0], days[-1]) if signals else None)
+    told = "\n".join([backtest_text(view), *tear_sheet_lines(report)])
+    click.echo(json.dumps({**view, **report}, sort_keys=True) if as_json else told)
     return 0
 
 
@@ -210,6 +219,8 @@ for _view in (
     llm,
     models,
     factors,
+    parity,
+    features,
     alerts,
     digest,
     signals,

@@ -1,5 +1,5 @@
 """Jobs: `daily` runs one session through the whole graph in one process, `data` its data alone, `backtest_range` and `factor_range`
-a past range.
+a past range, `parity` compares live sessions with their backtest, `declared` the declared features of a session that has its data.
 
 `intraday` asks for quotes of held names while exchanges trade, `order_following` what became of the orders, `later_window` sends
 what waited for its window.
@@ -53,8 +53,9 @@ def note_failure(context: dg.HookContext) -> None:
 
 TRADING = ["book", "portfolio", "risk", "execution", "audit"]
 QUOTED = ("intraday_quotes", "intraday_exits")
-RANGES = ("backtest", "factor_evaluation")
-everything = dg.AssetSelection.all() - dg.AssetSelection.assets(*RANGES, *QUOTED)
+RANGES = ("backtest", "factor_evaluation", "parity_check")
+DECLARED = ("wide_features",)
+everything = dg.AssetSelection.all() - dg.AssetSelection.assets(*RANGES, *QUOTED, *DECLARED)
 
 daily = dg.define_asset_job(
     "daily",
@@ -83,6 +84,18 @@ factor_range = dg.define_asset_job(
     selection=dg.AssetSelection.assets("factor_evaluation"),
     executor_def=dg.in_process_executor,
     description="What every score was worth over a past range. Nothing is decided.",
+)
+parity = dg.define_asset_job(
+    "parity",
+    selection=dg.AssetSelection.assets("parity_check"),
+    executor_def=dg.in_process_executor,
+    description="Live sessions against their backtest on the data as known now. Nothing is decided.",
+)
+declared = dg.define_asset_job(
+    "declared",
+    selection=dg.AssetSelection.assets(*DECLARED),
+    executor_def=dg.in_process_executor,
+    description="The declared features of a session whose data are there. Nothing of a decision waits for it.",
 )
 intraday = dg.define_asset_job(
     "intraday",
@@ -134,6 +147,8 @@ JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     data,
     backtest_range,
     factor_range,
+    parity,
+    declared,
     intraday,
     later_window,
     order_following,

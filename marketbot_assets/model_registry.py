@@ -30,6 +30,7 @@ KIND = "model_event"
 RETURN_MODEL = "return_model"
 SLOT = re.compile(r"[a-z][a-z0-9_]{0,39}")
 TRIES = 20
+SINCE = "the registry changed after the cutoff of its session"
 NEXT = {State.CANDIDATE: State.SHADOW, State.SHADOW: State.CHAMPION}
 
 
@@ -47,6 +48,14 @@ def state_of(entries: Sequence[Entry], spec_sha256: str) -> str:
     """Where a specification stands after these events of a slot; empty when it is not registered."""
     standing = _folded(events(entries)).standings.get(spec_sha256)
     return "" if standing is None else standing.state.value
+
+
+def definition(entries: Sequence[Entry], spec_sha256: str) -> ModelSpec:
+    """A specification as it was registered among these entries. Raises UsageError for one that was not."""
+    for entry in entries:
+        if entry.body["what"] == What.REGISTERED.value and entry.body["spec"] == spec_sha256:
+            return _defined(entry, spec_sha256)
+    raise UsageError(f"specification: expected a registered one, found {spec_sha256[:12]}")
 
 
 class ModelRegistry:
@@ -67,10 +76,7 @@ class ModelRegistry:
 
     def spec(self, spec_sha256: str) -> ModelSpec:
         """A registered specification."""
-        for entry in self._entries():
-            if entry.body["what"] == What.REGISTERED.value and entry.body["spec"] == spec_sha256:
-                return _defined(entry, spec_sha256)
-        raise UsageError(f"specification: expected a registered one, found {spec_sha256[:12]}")
+        return definition(self._entries(), spec_sha256)
 
     def register(self, spec: ModelSpec, session: dt.date) -> None:
         """Makes a specification a candidate."""
@@ -139,21 +145,33 @@ class ModelRegistry:
 
     def record_fit(self, fit: Fit, judgement: FitJudgement, *, session: dt.date, at: dt.datetime) -> str:
         """Keeps a fit and whether the gate took it; returns its hash. An accepted one is used from now on."""
+        name = self._kept(fit, at)
+        event = _fitted(fit, name, judgement, session)
+        self._append(event, {}, lambda slot: name in dict(slot.standings[fit.spec_sha256].fits))
+        return name
+
+    def record_refit(
+        self, fit: Fit, judgement: FitJudgement, then: Standing, *, session: dt.date, at: dt.datetime
+    ) -> None:
+        """Keeps a fit that a session made and judged by what stood there at its cutoff: `then`.
+
+        When the specification was refitted, moved or rolled back since, the fit is recorded as refused: what came later stands.
+        """
+        name = self._kept(fit, at)
+
+        def event(slot: Slot) -> Event:
+            now = slot.standings[fit.spec_sha256]
+            same = (now.fits, now.state) == (then.fits, then.state)
+            late = judgement if same else replace(judgement, refusals=(*judgement.refusals, SINCE))
+            return _fitted(fit, name, late, session)
+
+        self._append(event, {}, lambda slot: name in dict(slot.standings[fit.spec_sha256].fits))
+
+    def _kept(self, fit: Fit, at: dt.datetime) -> str:
         self._known(fit.spec_sha256)
         if not set(fit.card.features) <= set(self.spec(fit.spec_sha256).features):
             raise UsageError("fit: expected features of the specification alone, found others in its card")
-        name = keep_file(self.lake, fit.to_bytes(), at)
-        event = Event(
-            0,
-            What.FIT,
-            session,
-            fit.spec_sha256,
-            blob=name,
-            accepted=judgement.accepted,
-            reasons=(*judgement.refusals, *judgement.notes),
-        )
-        self._append(event, {}, lambda slot: name in dict(slot.standings[fit.spec_sha256].fits))
-        return name
+        return keep_file(self.lake, fit.to_bytes(), at)
 
     def refit(self, fit: Fit, scores: "Callable[[Fit], Floats]", *, session: dt.date, at: dt.datetime) -> FitJudgement:
         """Judges a new fit against the accepted ones, records it, and uses it when it is accepted.
@@ -242,13 +260,17 @@ class ModelRegistry:
 
         self._append(Event(0, what, session, spec_sha256, blob=name), {}, there)
 
-    def _append(self, event: Event, facts: Mapping[str, Json], there: Callable[[Slot], bool]) -> Slot:
-        """Appends an event with the next number, unless `there` says that it stands there; returns the state after it."""
+    def _append(
+        self, event: Event | Callable[[Slot], Event], facts: Mapping[str, Json], there: Callable[[Slot], bool]
+    ) -> Slot:
+        """Appends an event, or what is made of the state before it, with the next number, unless `there` says that it stands
+        there; returns the state after it.
+        """
         for _ in range(TRIES):
             slot = self.state()
             if there(slot):
                 return slot
-            numbered = replace(event, number=slot.number + 1)
+            numbered = replace(event if isinstance(event, Event) else event(slot), number=slot.number + 1)
             try:
                 made = applied(slot, numbered)
             except ValueError as error:
@@ -272,6 +294,11 @@ def _defined(entry: Entry, spec_sha256: str) -> ModelSpec:
     if found.sha256 != spec_sha256:
         raise LedgerError(f"ledger: expected the definition of {spec_sha256[:12]} under {entry.key}, found another")
     return found
+
+
+def _fitted(fit: Fit, name: str, judgement: FitJudgement, session: dt.date) -> Event:
+    told = (*judgement.refusals, *judgement.notes)
+    return Event(0, What.FIT, session, fit.spec_sha256, blob=name, accepted=judgement.accepted, reasons=told)
 
 
 def _noted_drift(slot: Slot, spec: str, session: dt.date) -> bool:

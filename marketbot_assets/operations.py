@@ -78,6 +78,7 @@ def recorded_orders(ledger: Ledger, names: Iterable[str]) -> dict[str, Order]:
 def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
     """Everything else that the facts are made of."""
     from marketbot_assets.book.frames import last_rates_of
+    from marketbot_assets.insight.lead import lead_of
     from marketbot_assets.insight.return_model import from_frame
     from marketbot_assets.insight.view_weight import counted
     from marketbot_assets.risk.breaches import breaches_of
@@ -87,7 +88,8 @@ def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
 
     snapshot, before = read.read("account_snapshot"), read.previous("risk_verdict")
     broker = snapshot[snapshot["kind"] == "BROKER"]
-    model, positions = from_frame(read.read("return_model")), read.read("positions")
+    models, positions = read.read("return_model"), read.read("positions")
+    model, lead = from_frame(models), lead_of(models)
     others, silence = flight(read, ledger, mandate)
     return Sources(
         session=read.session,
@@ -114,11 +116,13 @@ def sources(read: Reader, ledger: Ledger, mandate: Mandate) -> "Sources":
         alerts_unheard=alerts_unheard(read, ledger, mandate),
         beats_unheard=beats_unheard(read, ledger, mandate),
         model_state=model_state(read, ledger, mandate, model.spec_sha256),
+        lead=lead,
+        champion_state=model_state(read, ledger, mandate, "" if lead is None else lead.spec),
     )
 
 
 def model_state(read: Reader, ledger: Ledger, mandate: Mandate, spec_sha256: str) -> str:
-    """Where the registry had the specification in force before the batch was frozen (RC-88)."""
+    """Where the registry had a specification before the batch was frozen (RC-88)."""
     from marketbot_assets.model_registry import KIND, RETURN_MODEL, state_of
     from marketbot_assets.risk.operation_facts import UNREGISTERED
 

@@ -12,10 +12,12 @@ from marketbot_assets.markdown_text import cell
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
+
+    from marketbot_assets.normalization.window import Floats
 
 Shows = dict[str, dg.MetadataValue | str | int | float]
 BARS_SHOWN, ROWS_SHOWN = 12, 15
@@ -241,8 +243,11 @@ def dossiers(index: "Path", orders: "pd.DataFrame", instruments: "pd.DataFrame")
     return {"dossiers": dg.MetadataValue.path(str(index)), "orders": markdown(table if lines else ["no orders"])}
 
 
-def backtest(frame: "pd.DataFrame") -> Shows:
-    """NAV and drawdown over the range, and how often each control spoke."""
+def backtest(frame: "pd.DataFrame", tables: "Mapping[str, pd.DataFrame]", base: str) -> Shows:
+    """NAV over the range, growth against the benchmark, drawdown, sectors, limits, and how often each control spoke.
+
+    `tables`: the details; `base`: the base currency. The whole report: `marketbot backtest A B --html FILE`.
+    """
     from marketbot_assets.audit.charts import line_chart
     from marketbot_assets.research.outcomes import how_often
 
@@ -256,7 +261,37 @@ def backtest(frame: "pd.DataFrame") -> Shows:
         "approved": int((frame["verdict"] == "APPROVED").sum()),
         "language models": str(frame["llm"].iloc[0]) if len(frame) else "none",
         "controls": markdown(table),
+        **(_tear_sheet(frame, tables, base) if len(frame) > 1 else {}),
     }
+
+
+def _tear_sheet(frame: "pd.DataFrame", tables: "Mapping[str, pd.DataFrame]", base: str) -> Shows:
+    from marketbot_assets.research.tear_sheet import tear_sheet, wealth
+    from marketbot_assets.research.tear_sheet_charts import thinned
+    from marketbot_assets.research.tear_sheet_trades import limits, over_time
+
+    sheet = tear_sheet(frame, tables, base)
+    mine, labels = wealth(sheet.returns), sheet.labels
+    both = {"backtest": mine - 1.0, "benchmark": wealth(sheet.benchmark) - 1.0}
+    lines = [
+        f"| {row['control']} | {row['mean']:.0%} | {row['largest']:.0%} | {cell(str(row['item']))} | {row['bound']} |"
+        for row in limits(sheet)
+    ]
+    heads = ["| control | mean use | largest | of | sessions it bound |", "|---|---|---|---|---|"]
+    told = {"return": "total_return", "benchmark": "benchmark_return", "excess": "excess", "volatility": "volatility"}
+    return {
+        **{name: sheet.numbers[key] for name, key in told.items()},
+        "growth": picture(thinned("Return since the start", labels, both)),
+        "falls": picture(thinned("Fall below the last high", labels, {"drawdown": _fall(mine)}, invert=True)),
+        "sectors": picture(thinned("Largest sectors, of NAV", labels, over_time(sheet, "sector", 4))),
+        "limits": markdown([*heads, *lines]),
+    }
+
+
+def _fall(wealth: "Floats") -> "Floats":
+    import numpy as np
+
+    return np.asarray(1.0 - wealth / np.maximum.accumulate(wealth))
 
 
 def labels_of(instruments: "pd.DataFrame") -> dict[str, str]:

@@ -42,7 +42,7 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
     """Rows known at the session's cutoff and the grid of sessions that they are aligned on."""
 
     since: int
@@ -64,19 +64,20 @@ class _Known:
         return dict(zip(self.instruments["instrument"], self.instruments["currency"], strict=True))
 
 
-def _known(read: Reader, lookback_sessions: int) -> _Known:
+def known_rows(read: Reader, lookback_sessions: int) -> Known:
+    """What `market` is made of: rows known at the cutoff, and the last `lookback_sessions` sessions with their cutoffs."""
     since, mandate, instruments = len(read.reads), read.mandate(), read.read("instruments")
     days = last_sessions(mandate, read.session, lookback_sessions)
     limits = (*cutoffs(mandate.calendar, mandate.schedule, days[:-1]), read.cutoff)
     frames = (read.as_of("prices"), read.as_of("corporate_actions"), read.as_of("fx"))
-    return _Known(since, mandate, instruments, frames, read.as_of("macro"), days, limits)
+    return Known(since, mandate, instruments, frames, read.as_of("macro"), days, limits)
 
 
 def market(read: Reader, lookback_sessions: int) -> Market:
     """The last `lookback_sessions` decision sessions (fewer at the start of the data) as known at the session's cutoff."""
     from marketbot_assets.normalization.build_window import build_macro, build_window
 
-    known = _known(read, lookback_sessions)
+    known = known_rows(read, lookback_sessions)
 
     def build() -> Market:
         window = build_window(
@@ -109,7 +110,7 @@ def long_past(read: Reader) -> "Past":
     from marketbot_assets.features.past import INDEX_SERIES, RATES_SERIES, Past
     from marketbot_assets.normalization.build_window import build_base_returns, build_macro, build_rates
 
-    known = _known(read, ALL_SESSIONS)
+    known = known_rows(read, ALL_SESSIONS)
 
     def build() -> Past:
         base = known.mandate.base_currency

@@ -18,6 +18,7 @@ from marketbot_resources.store.reader import Reader
 if TYPE_CHECKING:
     import pandas as pd
 
+    from marketbot_assets.insight.champion import Chosen
     from marketbot_assets.insight.view_weight import ViewWeight
     from marketbot_assets.portfolio.inputs import PortfolioInputs
 
@@ -54,6 +55,14 @@ def factor_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
     model = estimate_factor_model(known.window, known.macro, features, instruments, known.mandate, stress)
     told = bias_frame(known.window, model, features, instruments, known.mandate)
     return pd.concat([to_frame(model), told], ignore_index=True) if len(told) else to_frame(model)
+
+
+def wide_features(read: Reader, ledger: Ledger) -> "pd.DataFrame":
+    """WIDE_FEATURES as known at the cutoff, built in full."""
+    from marketbot_assets.declared_features import in_full, work_of
+
+    work = work_of(read, "")
+    return work.frame([own for own, _ in in_full(work)])
 
 
 def context_pack(read: Reader, ledger: Ledger) -> "pd.DataFrame":
@@ -97,7 +106,16 @@ def llm_evidence(read: Reader, ledger: Ledger) -> "pd.DataFrame":
 
 
 def return_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """RETURN_MODEL: the model before, or a new fit when that is five sessions old or of another specification."""
+    """RETURN_MODEL: the mandate's model, and what the registry's champion says of the session, where there is one."""
+    return models_in_force(read, ledger)[0]
+
+
+def models_in_force(read: Reader, ledger: Ledger) -> "tuple[pd.DataFrame, Chosen | None]":
+    """(RETURN_MODEL, what became of the champion): the model before, or a new fit when that is due; then the registry's."""
+    import pandas as pd
+
+    from marketbot_assets.champion_facts import champion
+    from marketbot_assets.insight.lead import baseline_rows
     from marketbot_assets.insight.return_model import (
         fit_return_model,
         from_frame,
@@ -115,21 +133,29 @@ def return_model(read: Reader, ledger: Ledger) -> "pd.DataFrame":
         sessions_since_fit=age,
         spec=spec_sha256(mandate),
     )
-    return previous if previous is not None and made is known else to_frame(made)
+    own = baseline_rows(previous) if previous is not None and made is known else to_frame(made)
+    found = champion(read, ledger)
+    if found is None:
+        return own, None
+    from marketbot_assets.insight.champion import chosen_row
+
+    return pd.concat([own, chosen_row(found, made.fitted_on)], ignore_index=True), found
 
 
 def forecasts(read: Reader, ledger: Ledger) -> "pd.DataFrame":
-    """FORECASTS: the equilibrium prior tilted by the model in force, and by views as far as they have earned it."""
+    """FORECASTS: the equilibrium prior tilted by the models in force, and by views as far as they have earned it."""
     from marketbot_assets.features.factor_model import from_frame as factor_model_of
     from marketbot_assets.insight.forecasts import forecast
+    from marketbot_assets.insight.lead import lead_of
     from marketbot_assets.insight.return_model import from_frame as return_model_of
     from marketbot_assets.insight.view_weight import NO_LEANING, leaning_of
 
-    model, mandate, leaning = return_model_of(read.read("return_model")), read.mandate(), NO_LEANING
+    models, mandate, leaning = read.read("return_model"), read.mandate(), NO_LEANING
     if mandate.llm is not None:
         weighed = weighed_views(read)
         leaning = leaning_of(weighed, read.read("llm_context"), read.read("instruments"), mandate)
-    return forecast(model, read.read("features"), factor_model_of(read.read("factor_model")), mandate, leaning)
+    known = (read.read("features"), factor_model_of(read.read("factor_model")))
+    return forecast(return_model_of(models), *known, mandate, leaning, lead_of(models))
 
 
 def weighed_views(read: Reader) -> "ViewWeight":
@@ -319,6 +345,7 @@ REBUILDS: dict[str, Callable[[Reader, Ledger], "pd.DataFrame"]] = {
     for function in (
         features,
         factor_model,
+        wide_features,
         context_pack,
         llm_context,
         llm_evidence,

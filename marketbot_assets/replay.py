@@ -39,12 +39,14 @@ RECORDS = {
     "submissions": "what the broker acknowledged",
     "replay_check": "what the run's own replay found",
     "proof": "what the store held when the run ended",
+    "parity_check": "what a later backtest found",
 }
 AFTERWARDS = (
     "opening_balance",
     "execution_costs",
     "shortfall",
     "intraday_exits",
+    "wide_features",
 )  # unpartitioned; made beside the daily check, or before
 DAILY = tuple(
     x for x in (*rebuild_data.RAW, "llm_answers", *rebuild_data.REBUILDS, *rebuild.REBUILDS) if x not in AFTERWARDS

@@ -264,6 +264,10 @@ class Mended:
         except StoreError as error:
             raise AlteredInput(f"{row.asset} {row.part}") from error
 
+    def blob(self, name: str) -> bytes:
+        """As the lake."""
+        return self._lake.blob(name)
+
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """As the lake."""
         return self._lake.remember(key, make)

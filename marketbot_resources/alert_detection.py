@@ -114,6 +114,8 @@ def _of_entry(entry: Entry) -> Iterator[Alert]:
         yield raised("HALT_FLAG", str(body.get("level", "halt")), f"entry {entry.seq}", told)
     elif entry.kind == "breach":
         yield raised("REPLAY_DIFFERS", parts[0], parts[1] if len(parts) > 1 else entry.key, str(body.get("why", "")))
+    elif entry.kind == "parity_difference":
+        yield raised("PARITY_DIFFERS", "parity", parts[0], str(body.get("why", "")))
     elif entry.kind == "order_stray":
         yield raised("HALT_C", "order stray", f"entry {entry.seq}", entry.key)
     elif entry.kind == "order_incident":

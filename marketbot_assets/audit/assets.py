@@ -4,7 +4,7 @@ import json
 
 import dagster as dg
 
-from marketbot_assets import audit_facts, drift_facts, drift_pages, replay
+from marketbot_assets import audit_facts, champion_facts, drift_facts, drift_pages, model_watch_facts, replay
 from marketbot_assets.audit import schema
 from marketbot_assets.lineage import materialized, stage_asset
 from marketbot_assets.source import keep_versions
@@ -57,6 +57,18 @@ def shadow_book(context: dg.AssetExecutionContext, store: StoreResource) -> dg.M
     return materialized(context, store, frame, schema.SHADOW_BOOK, shows=shows)
 
 
+@stage_asset(
+    schema.MODEL_WATCH, stage=STAGE, deps=[*model_watch_facts.WATCH_DEPS, "submissions"], carries=True, domain="model"
+)
+def model_watch(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    """What the registry's shadows and champion said of each name, what it earned and how far it was off; by rule they move on."""
+    read, lake = store.reader(context), store.lake
+    frame, watched = model_watch_facts.watched(read, lake.ledger)
+    told = model_watch_facts.record(read, lake, frame, watched)
+    used = champion_facts.used(read, lake, [one.chosen for one in watched])
+    return materialized(context, store, frame, schema.MODEL_WATCH, blobs=used, shows={"registry": "; ".join(told)})
+
+
 @stage_asset(schema.DAILY_REPORT, stage=STAGE, deps=audit_facts.REPORTED, kinds=("html",), domain="report")
 def daily_report(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """The session for people: one self-contained page, and its headline numbers. `marketbot report` writes it to a file."""
@@ -74,4 +86,4 @@ def proof(context: dg.AssetExecutionContext, store: StoreResource, notary: Notar
     return result._replace(metadata={**(result.metadata or {}), **audit_facts.signed(lake, read.part, signing)})
 
 
-ASSETS = [decision_record, replay_check, attribution, drift, shadow_book, daily_report, proof]
+ASSETS = [decision_record, replay_check, attribution, drift, shadow_book, model_watch, daily_report, proof]

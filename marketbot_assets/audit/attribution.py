@@ -15,6 +15,7 @@ import pandas as pd
 
 from marketbot_assets.audit.schema import ATTRIBUTION, COSTS, CURRENCY, GROUP, INSTRUMENT, PARTS, SECTOR, TOTAL
 from marketbot_assets.book.fills import executions_of
+from marketbot_assets.book.positions import Valuation
 from marketbot_assets.book.rows import rows_frame
 from marketbot_assets.book.schema import CASH, POSITION
 from marketbot_resources.corporate_actions import ENDS, SPIN_OFF, CorporateAction, value_received
@@ -30,8 +31,10 @@ Amount = float | Decimal
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """One side of a POSITIONS frame; numbers are floats, unknown ones NaN."""
+class BookSide:
+    """The book before or after a session; numbers are floats, unknown ones NaN. `cash`: amounts in their own currency, `values` and
+    `worth`: shares and cash in base currency, `rates`: base per unit.
+    """
 
     shares: Mapping[str, float]
     prices: Mapping[str, float]
@@ -72,8 +75,8 @@ class _Trades:
 class _Change:
     """Everything that happened between the two sides."""
 
-    before: _Held
-    after: _Held
+    before: BookSide
+    after: BookSide
     shares: Mapping[str, _Trades]
     conversions: Mapping[str, _Trades]
     dividends: Mapping[str, float]
@@ -127,28 +130,48 @@ def attribute(
         str(name): (str(sector), str(currency))
         for name, sector, currency in zip(*(instruments[c] for c in ("instrument", "sector", "currency")), strict=True)
     }
-    shares, conversions = _trades(executions_of(fills))
-    change = _Change(
-        before=_held(before),
-        after=_held(after),
-        shares=shares,
-        conversions=conversions,
+    sides = side_of(before), side_of(after)
+    rows = attributed_rows(
+        *sides,
+        executions_of(fills),
         dividends={name: float(amount) for name, amount in dividends.items() if amount != 0},
         splits=dict(splits),
+        listings=listings,
+        base_currency=base_currency,
         exchanged=exchanged,
         closes=closes,
         rates=rates,
-        base_currency=base_currency,
     )
+    return rows_frame(ATTRIBUTION, _with_sums(rows, sides[0].nav, sides[1].nav))
+
+
+def attributed_rows(
+    before: BookSide,
+    after: BookSide,
+    fills: Sequence[Execution],
+    *,
+    dividends: Mapping[str, float],
+    splits: Mapping[str, float],
+    listings: Mapping[str, tuple[str, str]],
+    base_currency: str,
+    exchanged: Exchanged = NOTHING,
+    closes: Mapping[str, float] = NO_PRICES,
+    rates: Mapping[str, float] = NO_PRICES,
+) -> list[dict[str, object]]:
+    """The rows of instruments and cash of `attribute`, without a frame and without sums.
+
+    `listings`: instrument -> (sector, currency); `fills`: executions of the session; the rest as in `attribute`.
+    """
+    shares, conversions = _trades(fills)
+    change = _Change(before, after, shares, conversions, dividends, splits, exchanged, closes, rates, base_currency)
     currencies = {name: currency for name, (_, currency) in listings.items()}
-    currencies.update({**change.before.currencies, **change.after.currencies})
-    currencies.update({fill.instrument: fill.currency for fill in executions_of(fills) if fill.kind is Kind.EQUITY})
-    names = sorted({*change.before.shares, *change.after.shares, *shares, *change.dividends, *exchanged})
+    currencies.update({**before.currencies, **after.currencies})
+    currencies.update({fill.instrument: fill.currency for fill in fills if fill.kind is Kind.EQUITY})
+    names = sorted({*before.shares, *after.shares, *shares, *dividends, *exchanged})
     rows = [_name_row(change, name, listings.get(name, (UNKNOWN, ""))[0], currencies.get(name, "")) for name in names]
     flows = _flows(change, names, currencies)
-    money = sorted({*change.before.cash, *change.after.cash, *flows})
-    rows += [_cash_row(change, currency, flows.get(currency, [])) for currency in money]
-    return rows_frame(ATTRIBUTION, _with_sums(rows, change.before.nav, change.after.nav))
+    money = sorted({*before.cash, *after.cash, *flows})
+    return rows + [_cash_row(change, currency, flows.get(currency, [])) for currency in money]
 
 
 def exchanges(
@@ -182,14 +205,30 @@ def exchanges(
     return found
 
 
-def _held(frame: pd.DataFrame) -> _Held:
+def valued_side(value: Valuation) -> BookSide:
+    """A valuation as one side of a session."""
+    held, cash = value.holdings.shares, value.holdings.cash
+    return BookSide(
+        shares={name: float(quantity) for name, quantity in held.items()},
+        prices=value.prices,
+        values=value.values,
+        cash=cash,
+        worth={currency: float(amount) * value.rates[currency] for currency, amount in cash.items()},
+        rates=value.rates,
+        currencies=value.currencies,
+        nav=value.nav,
+    )
+
+
+def side_of(frame: pd.DataFrame) -> BookSide:
+    """A POSITIONS frame as one side of a session."""
     held, money = frame[frame["kind"] == POSITION], frame[frame["kind"] == CASH]
     values = [float(value) for value in frame["value_base"]]
 
     def numbers(column: str) -> dict[str, float]:
         return {str(name): float(number) for name, number in zip(held["key"], held[column], strict=True)}
 
-    return _Held(
+    return BookSide(
         shares=numbers("quantity"),
         prices=numbers("price"),
         values=numbers("value_base"),

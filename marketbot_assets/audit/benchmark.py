@@ -32,6 +32,39 @@ def benchmark_sectors(window: MarketWindow, instruments: pd.DataFrame) -> dict[s
     return parts
 
 
+def benchmark_markets(window: MarketWindow, instruments: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float]]:
+    """(sector, currency) -> (weight before, simple return in that currency) of the same names. Empty where the return is NaN.
+
+    The local return of a name is that of its base-currency return and of its currency's rate, so that the two say the same.
+    """
+    found = _weighed(window, instruments)
+    if found is None:
+        return {}
+    value, move, counted = found
+    local = (1.0 + move) * window.fx[-2][counted] / window.fx[-1][counted] - 1.0
+    if not np.isfinite(local).all():
+        return {}
+    keys = list(
+        zip(*(instruments[name].astype(str).to_numpy()[counted] for name in ("sector", "currency")), strict=True)
+    )
+    whole, rows = math.fsum(value), {}
+    for key in sorted(set(keys)):
+        own = np.array([one == key for one in keys])
+        size = math.fsum(value[own])
+        rows[key] = (size / whole, math.fsum(value[own] * local[own]) / size)
+    return rows
+
+
+def benchmark_weights(window: MarketWindow, instruments: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Instrument -> (weight before, simple return in base currency) of the same names; weights add up to 1."""
+    found = _weighed(window, instruments)
+    if found is None:
+        return {}
+    value, move, counted = found
+    names = [name for name, known in zip(window.instruments, counted, strict=True) if known]
+    return dict(zip(names, zip((value / math.fsum(value)).tolist(), move.tolist(), strict=True), strict=True))
+
+
 def _weighed(
     window: MarketWindow, instruments: pd.DataFrame
 ) -> tuple[Floats, Floats, "np.ndarray[tuple[int], np.dtype[np.bool_]]"] | None:

@@ -155,6 +155,26 @@ SHADOW_BOOK = Table(
     ),
 )
 
+MODEL_WATCH = Table(
+    "model_watch",
+    "one session of a registered model that is shadow or champion (DAY), or what it said of one name then (FORECAST)",
+    ("kind", "spec_sha256", "session", "instrument"),
+    (
+        Column("kind", "text", "DAY or FORECAST", one_of=("DAY", "FORECAST")),
+        Column("spec_sha256", "text", "specification"),
+        Column("session", "date", "session of the forecasts"),
+        Column("instrument", "text", "internal id; empty for a DAY"),
+        Column("state", "text", "shadow or champion at that cutoff; empty for a FORECAST"),
+        Column("fit_sha256", "text", "fit that it was forecast with; empty for a FORECAST"),
+        Column("names", "integer", "names forecast; 0 for a FORECAST", at_least=0),
+        Column("expected", "number", "expected label, cross-sectional deviations of the forward return", nullable=True),
+        Column("earned", "number", "of its book of ranks in the next session, after costs, fraction", nullable=True),
+        Column("remade", "number", "the same made again from what was known a session later", nullable=True),
+        Column("ic", "number", "rank correlation of forecast and label", nullable=True, at_least=-1, at_most=1),
+        Column("squared_error", "number", "mean squared difference of label and forecast", nullable=True, at_least=0),
+    ),
+)
+
 DAILY_REPORT = Table(
     "daily_report",
     "the session's report for people, and its headline numbers",
@@ -177,4 +197,4 @@ PROOF = Table(
     ),
 )
 
-TABLES = (DECISION_RECORD, REPLAY_CHECK, ATTRIBUTION, DRIFT, SHADOW_BOOK, DAILY_REPORT, PROOF)
+TABLES = (DECISION_RECORD, REPLAY_CHECK, ATTRIBUTION, DRIFT, SHADOW_BOOK, MODEL_WATCH, DAILY_REPORT, PROOF)

@@ -38,7 +38,7 @@ def backtest(first: dt.date, last: dt.date) -> View:
         "summary": summary(frame, last),
         "content_sha256": row.content_sha256,
         "file_sha256": row.file_sha256,
-        "synthetic": True,
+        "synthetic": bool(lake.manifest(row).get("synthetic", True)),
     }
 
 

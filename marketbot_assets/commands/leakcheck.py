@@ -45,15 +45,17 @@ def leakcheck(cuts: int, feature: str | None, session: str | None, *, quiet: boo
     from marketbot_assets.features.catalogue import names
     from marketbot_assets.features.registry import NAMES
     from marketbot_assets.research.embargo import known_at_respects_embargo
-    from marketbot_assets.research.leak_campaign import Reached, examine, feature_plan, plan
+    from marketbot_assets.research.leak_campaign import DECLARED, Reached, declared_plan_of, examine, feature_plan, plan
 
-    every = (*NAMES, *names())
+    every = (*NAMES, *names(), DECLARED)
     if feature is not None and feature not in every:
         raise UsageError(f"feature {feature}: expected one of {', '.join(every)}")
     found, reached = _rows(), Reached()
     day = None if session is None else _session(session, found)
     if feature is None:
         steps = plan(found.raw, found.tidy, found.mandate, found.last, reached, cuts=cuts, session=day)
+    elif feature == DECLARED:
+        steps = declared_plan_of(found.tidy, found.mandate, found.last, cuts=cuts, session=day)
     else:
         steps = feature_plan(found.tidy, found.mandate, found.last, feature, cuts=cuts, session=day)
     total = sum(len(step.ground.cuts) for step in steps)
@@ -66,7 +68,7 @@ def leakcheck(cuts: int, feature: str | None, session: str | None, *, quiet: boo
     if feature is None:
         results += [*reached.results(), *known_at_respects_embargo(found.tidy)]
         results += graph_results(found.lake, day) if found.lake is not None else []
-    else:
+    elif feature != DECLARED:
         wanted = (f"features.{feature}", f"wide_features.{feature}", "market", "wide_features")
         results = [result for result in results if result.output in wanted]
     return view_of(results, found, feature, sorted({cut for step in steps for cut in step.ground.cuts}))

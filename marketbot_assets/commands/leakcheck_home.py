@@ -75,6 +75,10 @@ class Before:
         """The manifest of a version."""
         return self.lake.manifest(row)
 
+    def blob(self, name: str) -> bytes:
+        """The body with this hash."""
+        return self.lake.blob(name)
+
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """Nothing is remembered: what the whole home has computed must not answer for this one."""
         return make()

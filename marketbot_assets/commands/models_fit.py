@@ -33,7 +33,7 @@ def fit_now(family: str, slot: str, window_rows: int | None, seed: int) -> View:
     from marketbot_assets.insight.training import TrainingRule
     from marketbot_assets.lineage import code_of
     from marketbot_assets.model_registry import ModelRegistry
-    from marketbot_assets.research.forecast_trial import evaluate_forecasts
+    from marketbot_assets.research.forecast_trial import cost_bps_of, evaluate_forecasts
     from marketbot_resources.store.reader import Reader
 
     lake, session = existing_lake(), newest_session()
@@ -43,7 +43,7 @@ def fit_now(family: str, slot: str, window_rows: int | None, seed: int) -> View:
     spec, code = _spec(family, mandate, rule), code_of("insight")
     try:
         panel = _panel(read, mandate, rule)
-        trial = evaluate_forecasts(spec, panel, cost_bps=_cost_bps(mandate))
+        trial = evaluate_forecasts(spec, panel, cost_bps=cost_bps_of(mandate))
         fit = fit_model(spec, panel, half_width=trial.half_width, metrics=trial.metrics, code_version=code)
     except (ValueError, FloatingPointError) as error:
         raise UsageError(f"models fit {family}: {error}; nothing was tried: the home's past is too short") from error
@@ -114,11 +114,6 @@ def _panel(read: "Reader", mandate: "Mandate", rule: "TrainingRule") -> "Panel":
         number=number_of(mandate.calendar, days[0]),
         horizon_rows=rule.horizon_rows,
     )
-
-
-def _cost_bps(mandate: "Mandate") -> float:
-    """What a trade costs at most by the mandate, without taxes and impact: one number for every name, the strict one."""
-    return max(mandate.costs_bps.half_spread_and_fee.values()) + mandate.costs_bps.fx
 
 
 def _scores(spec: "ModelSpec", fit: "Fit", panel: "Panel") -> "Floats":

@@ -3,6 +3,7 @@
 Not here: which objects are on the way (`evidence`).
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -144,6 +145,11 @@ def _held(row: Row) -> str:
 
 
 def _model(row: Row) -> str:
+    """The mandate's model alone; where the registry has a champion its row stands before that one."""
+    if row["name"] == "champion":
+        body = json.loads(str(row["model_json"]))
+        fit = f"fit {str(body['fit_sha256'])[:16] or 'none'} of {str(row['fitted_on'])[:10]}"
+        return f"champion {str(row['spec_sha256'])[:16]}, {fit}, weight {number(body['weight'], 'g')}: {body['why']}"
     return f"{row['name']} fitted on {str(row['fitted_on'])[:10]}, specification {str(row['spec_sha256'])[:16]}"
 
 

@@ -123,6 +123,7 @@ def backtest_text(view: Mapping[str, object]) -> str:
             *_table(("control", "warned", "shrank", "rejected", ""), told, 1),
             "",
             str(view["summary"]),
-            "partly simulated data and survivors: a demonstration, not evidence of returns",
+            f"{'partly simulated data and survivors' if view['synthetic'] else 'names as they are today, survivors'}: "
+            "a demonstration, not evidence of returns",
         ]
     )

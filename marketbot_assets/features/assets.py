@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from marketbot_assets import pages, rebuild
+from marketbot_assets import declared_pages, pages, rebuild
 from marketbot_assets.features import schema
-from marketbot_assets.lineage import materialized, stage_asset
+from marketbot_assets.lineage import code_of, materialized, stage_asset
 from marketbot_assets.panels import MARKET_DEPS
 from marketbot_resources.store.resource import StoreResource
 
@@ -31,4 +31,31 @@ def factor_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
     return materialized(context, store, frame, schema.FACTOR_MODEL, shows={"scenarios": ", ".join(scenarios)})
 
 
-ASSETS = [features, factor_model]
+class Workers(dg.Config):
+    """Where a full build runs: local, processes:N, dask:N, tcp://HOST:PORT or tls://HOST:PORT."""
+
+    workers: str = "local"
+
+
+@stage_asset(
+    schema.WIDE_FEATURES,
+    stage=STAGE,
+    deps=[*MARKET_DEPS, "fundamentals", "fundamentals_history"],
+    kinds=("parquet", "numba"),
+    carries=True,
+)
+def wide_features(context: dg.AssetExecutionContext, config: Workers, store: StoreResource) -> dg.MaterializeResult:
+    """Every declared feature (Alpha158 and our own) per instrument as known at the cutoff, on from a kept state or built in full,
+    with the same bits. Job `declared`; nothing of a decision waits for it. Units stand in the columns. NaN is unknown.
+    """
+    from marketbot_assets.declared_features import make
+
+    read, stamp = store.reader(context), f"{code_of('normalization')} {code_of(STAGE)}"
+    made = make(read, store.lake, run_id=context.run.run_id, stamp=stamp, where=config.workers)
+    shows = declared_pages.declared(made)
+    return materialized(
+        context, store, made.frame, schema.WIDE_FEATURES, blobs=made.blobs, facts=made.facts, shows=shows
+    )
+
+
+ASSETS = [features, factor_model, wide_features]

@@ -10,20 +10,12 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from marketbot_assets.features import build, coverage, liquidity, price_features
-from marketbot_assets.features.alpha158 import alpha158
-from marketbot_assets.features.bar_set import bar_set
 from marketbot_assets.features.declaration import INPUTS, SERIES_INPUTS, Declared
-from marketbot_assets.features.filed_set import across_set, filed_set
-from marketbot_assets.features.macro_set import macro_set
+from marketbot_assets.features.declared_set import declared as declared
 from marketbot_assets.features.plan import Plan, inputs_of, operators_of, plan_of, reach_of, version_of
-from marketbot_assets.features.price_set import adjusted_bars, price_set
 from marketbot_assets.features.registry import FEATURES, Feature
-
-QLIB = "Yang, Liu, Zhou, Bian and Liu 2020 (Qlib, Alpha158)"
-_ALPHA_UNIT = "number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +33,6 @@ class Entry:
     known: tuple[str, ...]
     references: tuple[str, ...]
     version: str
-
-
-@lru_cache(maxsize=1)
-def declared() -> tuple[Declared, ...]:
-    """Every declared feature: Alpha158 in Qlib's order, then our own."""
-    alphas = (
-        Declared(name, "alpha158", _ALPHA_UNIT, f"Alpha158 {name}", tree, (QLIB,))
-        for name, tree in alpha158(adjusted_bars()).items()
-    )
-    return (*alphas, *price_set(), *bar_set(), *filed_set(), *across_set(), *macro_set())
 
 
 def names() -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import compute
 
 from marketbot_assets.normalization.window import Floats
 
@@ -66,9 +67,12 @@ def _fill_codes(out: NDArray[np.int32], column: pa.ChunkedArray, code_of: dict[s
     for chunk in column.chunks:
         start, end = end, end + len(chunk)
         coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-        names = coded.dictionary.cast(pa.string()).to_pylist()
-        code = np.array([code_of.setdefault(name, len(code_of)) for name in names], dtype=np.int32)
-        out[start:end] = code[coded.indices.to_numpy(zero_copy_only=False)]
+        names = coded.dictionary.cast(pa.string())
+        code = compute.index_in(names, value_set=pa.array(code_of, pa.string()))
+        if code.null_count:
+            met = [code_of.setdefault(name, len(code_of)) for name in names.to_pylist()]
+            code = pa.array(met, pa.int32())
+        np.take(code.to_numpy(), coded.indices.to_numpy(zero_copy_only=False), out=out[start:end], mode="clip")
 
 
 def _scattered(values: Floats, cells: NDArray[np.int64], shape: tuple[int, int]) -> Floats:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from marketbot_assets.features.operators.rows import take_over
+from marketbot_assets.features.operators.rows import RESULTS, take_over, take_over_result
 from marketbot_assets.features.operators.table import EACH
 from marketbot_assets.features.plan import Plan, Step
 from marketbot_assets.normalization.window import Floats
 
 Groups = NDArray[np.int64]
-CHUNK = 256  # sessions that are worked on together
+CHUNK_CELLS = 2**16  # numbers of a matrix that are worked on together: what fits the processor's caches
+CHUNK_LEAST, CHUNK_MOST = 32, 1024  # sessions
 NOTHING = np.zeros((0, 0))
 SPARE_ROWS = 64  # sessions that a kept history grows by before its old rows are dropped
 
@@ -49,23 +50,29 @@ def build(plan: Plan, given: Mapping[str, Floats], number: int, out: Floats | No
     `out` (k, T, m) takes the answers when given, in its own precision. Infinite answers are unknown.
     """
     shape = _shape(plan, given)
-    own = {place: k for k, place in enumerate(plan.own)}
-    values = np.empty((len(own), *shape)) if out is None else out
-    work = _Work(plan, shape[1], number)
+    values = np.empty((len(plan.own), *shape)) if out is None else out
+    work = _Work(plan, shape[1], number, values)
     with np.errstate(all="ignore"):
-        for start in range(0, shape[0], CHUNK):
-            work.begin(start, min(CHUNK, shape[0] - start))
-            part = values[:, start : start + work.rows]
+        for start in range(0, shape[0], work.most):
+            work.begin(start, min(work.most, shape[0] - start))
             for name, place in plan.inputs.items():
                 work.put(place, given[name][start : start + work.rows])
-                work.hand_over(place, own, part)
-            for place in plan.constants:
-                work.hand_over(place, own, part)
+            for place in (*plan.inputs.values(), *plan.constants):
+                work.hand_over(place)
             for step in plan.steps:
-                work.run(step)
-                work.hand_over(step.place, own, part)
+                if not work.handed_over_at_once(step):
+                    work.run(step)
+                    work.hand_over(step.place)
                 work.free(step)
     return Built(values, work.state())
+
+
+def _in_one_row(matrix: Floats) -> Floats:
+    """The memory from the first to the last number of (T, n); what lies between its rows is never touched."""
+    size, (rows, n) = matrix.itemsize, matrix.shape
+    assert rows < 2 or (matrix.strides[0] % size == 0 and (n < 2 or matrix.strides[1] == size)), "rows of numbers"
+    stride = matrix.strides[0] // size
+    return np.lib.stride_tricks.as_strided(matrix, ((rows - 1) * stride + n,), (size,)) if rows else matrix.ravel()
 
 
 def _shape(plan: Plan, given: Mapping[str, Floats]) -> tuple[int, int]:
@@ -87,14 +94,26 @@ class _Work:
     A place whose past is needed (`plan.history`) has its rows before the run in front of it, as many as there are.
     """
 
-    def __init__(self, plan: Plan, count: int, number: int) -> None:
+    def __init__(self, plan: Plan, count: int, number: int, values: Floats) -> None:
         self.plan, self.count, self.number = plan, count, number
+        self.most = min(max(CHUNK_CELLS // max(count, 1), CHUNK_LEAST), CHUNK_MOST)
         self.start = self.rows = 0
+        self.own = {place: _in_one_row(values[k]) for k, place in enumerate(plan.own)}
+        self.stride = values.strides[1] // values.itemsize
+        self.lent: set[int] = set()
+        self.at_once = {
+            step.place: RESULTS[step.operator.name]
+            for step in plan.steps
+            if step.operator.name in RESULTS and step.place in self.own and step.place in step.unused_after
+        }
         self.at: dict[int, Floats] = {place: np.full((1, 1), value) for place, value in plan.constants.items()}
         self.spare: dict[tuple[int, ...], list[Floats]] = {}
         self.of = _parts_of(plan)
+        self.wanted = {
+            place: [one for one in (place, *self.of.get(place, ())) if one in self.own] for place in self._all()
+        }
         self.past = {
-            place: np.empty((keep + CHUNK, 1 if place in plan.series else count))
+            place: np.full((keep + self.most, 1 if place in plan.series else count), np.nan)
             for place, keep in plan.history.items()
             if keep and place not in plan.constants
         }
@@ -103,6 +122,13 @@ class _Work:
             for step in plan.steps
             if step.operator.carried
         }
+        self.room = {
+            step.place: np.zeros((step.operator.room(step.parameters), self._width(step.place)))
+            for step in _roomy(plan)
+        }
+
+    def _all(self) -> list[int]:
+        return [*self.plan.inputs.values(), *self.plan.constants, *(step.place for step in self.plan.steps)]
 
     def _width(self, place: int) -> int:
         return 1 if place in self.plan.series else self.count
@@ -140,6 +166,11 @@ class _Work:
     def run(self, step: Step) -> None:
         """One step over the sessions of this run."""
         operator, width = step.operator, self._width(step.place)
+        if operator.name == "lag" and step.arguments[0] in self.past and step.place not in self.past:
+            at = self.plan.history[step.arguments[0]] - int(step.parameters[0])
+            self.at[step.place] = self.past[step.arguments[0]][at : at + self.rows]
+            self.lent.add(step.place)
+            return
         shape = (operator.parts, self.rows, width) if operator.parts else (self.rows, width)
         if step.place in self.past:
             out = self._now(step.place)
@@ -151,7 +182,7 @@ class _Work:
         else:
             before = min(operator.reach(step.parameters), self.start)
             wide = [_wide(self._window(place, before), before + self.rows, width) for place in step.arguments]
-            carried = self.carried.get(step.place, NOTHING)
+            carried = self.carried.get(step.place, self.room.get(step.place, NOTHING))
             operator.run(wide, before, self.number + self.start - before, carried, out, step.parameters)
         self.at[step.place] = out
         for place in self.of.get(step.place, ()):
@@ -159,19 +190,29 @@ class _Work:
             if place in self.past:
                 self._now(place)[:] = self.at[place]
 
-    def hand_over(self, place: int, own: Mapping[int, int], values: Floats) -> None:
+    def hand_over(self, place: int) -> None:
         """Copies the answers that are wanted of a place."""
-        for one in (place, *self.of.get(place, ())):
-            if one in own:
-                take_over(self.at[one], values[own[one]])
+        for one in self.wanted[place]:
+            take_over(self.at[one], self.own[one], self.start * self.stride, self.stride, self.rows, self.count)
+
+    def handed_over_at_once(self, step: Step) -> bool:
+        """Works out a step whose result is an answer that nothing else needs, right into the answers' memory."""
+        if step.place not in self.at_once:
+            return False
+        x, y = (self.at[place] for place in step.arguments)
+        if x.shape != (self.rows, self.count) or y.shape not in (x.shape, (1, 1)):
+            return False
+        own, what = self.own[step.place], self.at_once[step.place]
+        take_over_result(x, y, what, own, self.start * self.stride, self.stride, self.rows, self.count)
+        return True
 
     def free(self, step: Step) -> None:
         """What nobody needs any more may be written over."""
         for place in step.unused_after:
-            matrix = self.at.pop(place)
+            matrix = self.at.pop(place, None)
             for one in self.of.get(place, ()):
                 self.at.pop(one)
-            if place not in self.past:
+            if matrix is not None and place not in self.past and place not in self.lent:
                 self.spare.setdefault(matrix.shape, []).append(matrix)
 
     def state(self) -> State:
@@ -191,6 +232,11 @@ def _parts_of(plan: Plan) -> dict[int, list[int]]:
     for place, (whole, _) in plan.parts.items():
         found.setdefault(whole, []).append(place)
     return found
+
+
+def _roomy(plan: Plan) -> list[Step]:
+    """Steps that save work by memory of their own."""
+    return [step for step in plan.steps if step.operator.kind != EACH and step.operator.room(step.parameters)]
 
 
 def _wide(matrix: Floats, rows: int, width: int) -> Floats:
@@ -223,6 +269,10 @@ class Days:
             self._at[step.place] = np.empty((parts, 1, width) if parts else (1, width))
             for place in self._of.get(step.place, ()):
                 self._at[place] = self._at[step.place][plan.parts[place][1]]
+        self._room = {
+            step.place: np.zeros((step.operator.room(step.parameters), self._at[step.place].shape[-1]))
+            for step in _roomy(plan)
+        }
         self._none = np.zeros((0, state.count))
 
     def next(self, given: Mapping[str, Floats]) -> Floats:
@@ -251,7 +301,7 @@ class Days:
         views = [self._window(place, reach) for place in step.arguments]
         rows, width = len(views[0]), out.shape[-1]
         wide = [_wide(view, rows, width) for view in views]
-        carried = self._carried.get(step.place, self._none)
+        carried = self._carried.get(step.place, self._room.get(step.place, self._none))
         operator.run(wide, rows - 1, self.number - rows + 1, carried, out, step.parameters)
 
     def _window(self, place: int, reach: int) -> Floats:

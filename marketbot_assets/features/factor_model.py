@@ -6,6 +6,7 @@ Not here: the result type (`model`), stress windows (`scenarios`).
 """
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ def estimate_factor_model(
     names, exposures = exposures_of(features, instruments)
     covariance, specific = estimated_risk(raw, exposures, names, features, instruments, mandate.volatility)
     shrinkage, target = ledoit_wolf(returns[-mandate.volatility.ledoit_wolf_sessions :])
-    return FactorModel(
+    model = FactorModel(
         session=session,
         instruments=window.instruments,
         factors=names,
@@ -73,6 +74,33 @@ def estimate_factor_model(
         scenario_factor_returns=scenarios.factor_returns,
         scenario_paths=scenarios.paths,
         scenario_years=scenarios.years,
+    )
+    return laid_out_as_stored(model)
+
+
+def laid_out_as_stored(model: FactorModel) -> FactorModel:
+    """The model with its numbers in memory as `from_frame` lays them out.
+
+    Sums over rows and over columns differ in their last bits: who has just estimated a model and who reads it get the same ones.
+    """
+    facts = np.column_stack(
+        (model.specific_variance, model.observations, model.beta, model.sigma_daily, model.exposures)
+    )
+    by_factors = np.column_stack((model.scenario_years, model.scenario_factor_returns))
+    return replace(
+        model,
+        exposures=facts[:, 4:],
+        factor_covariance=np.ascontiguousarray(model.factor_covariance),
+        specific_variance=facts[:, 0],
+        observations=facts[:, 1],
+        beta=facts[:, 2],
+        sigma_daily=facts[:, 3],
+        returns=np.ascontiguousarray(model.returns.T).T,
+        scenario_returns=np.ascontiguousarray(model.scenario_returns),
+        scenario_proxied=np.ascontiguousarray(model.scenario_proxied),
+        scenario_factor_returns=by_factors[:, 1:],
+        scenario_paths=np.ascontiguousarray(model.scenario_paths),
+        scenario_years=by_factors[:, 0],
     )
 
 

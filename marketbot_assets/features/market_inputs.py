@@ -56,9 +56,34 @@ def feature_inputs(
     unknown = np.full(len(window.sessions), np.nan)
     given |= {name: macro.series.get(name, unknown)[:, None] for name in SERIES}
     given[DOLLAR] = strength(window.fx, list(instruments["currency"]), base)[:, None]
+    return FeatureInputs(window.instruments, given, sector_numbers(instruments))
+
+
+def block_inputs(
+    window: MarketWindow,
+    macro: MacroWindow,
+    fundamentals: pd.DataFrame,
+    instruments: pd.DataFrame,
+    cutoffs: Sequence[dt.datetime],
+    base: str,
+    *,
+    columns: slice,
+) -> dict[str, Floats]:
+    """What `feature_inputs(...).block(columns)` gives, to the bit, without the matrices of the other instruments.
+
+    `fundamentals` may be those of the block's instruments alone.
+    """
+    own, listed = window.of(columns), instruments.iloc[columns].reset_index(drop=True)
+    given = feature_inputs(own, macro, fundamentals, listed, cutoffs, base).given
+    given[DOLLAR] = strength(window.fx, list(instruments["currency"]), base)[:, None]
+    return given
+
+
+def sector_numbers(instruments: pd.DataFrame) -> NDArray[np.int64]:
+    """(n,): the place of each instrument's sector among those that there are, sorted."""
     sectors = list(instruments["sector"])
     number = {sector: n for n, sector in enumerate(sorted(set(sectors)))}
-    return FeatureInputs(window.instruments, given, np.array([number[s] for s in sectors], dtype=np.int64))
+    return np.array([number[s] for s in sectors], dtype=np.int64)
 
 
 def filed_matrices(

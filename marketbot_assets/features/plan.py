@@ -120,7 +120,7 @@ def plan_of(trees: Sequence[Node], series: frozenset[str], inputs: Mapping[str, 
     Raises ValueError for an unknown operator, a wrong number of arguments, and a window over something across instruments.
     """
     places = _Places()
-    outputs = tuple(places.add(tree) for tree in trees)
+    outputs = tuple(places.add(tree) for tree in _without_unused(trees))
     crossed, shared = _across_and_series(places.order, places.place, series)
     after = _last_uses(places, crossed)
     steps: list[Step] = []
@@ -154,6 +154,36 @@ def plan_of(trees: Sequence[Node], series: frozenset[str], inputs: Mapping[str, 
         outputs=outputs,
         version=hashlib.sha256("\n".join(versions).encode()).hexdigest(),
     )
+
+
+def _without_unused(trees: Sequence[Node]) -> list[Node]:
+    """The same formulas, where `moments` of which only the mean is asked for is the mean: it has the same bits."""
+    asked: set[tuple[Node, int]] = set()
+    seen: set[Node] = set()
+
+    def look(tree: Node) -> None:
+        if tree not in seen:
+            seen.add(tree)
+            if tree.operator == PART:
+                asked.add((tree.arguments[0], int(tree.parameters[0])))
+            for argument in tree.arguments:
+                look(argument)
+
+    for tree in trees:
+        look(tree)
+    done: dict[Node, Node] = {}
+
+    def leaner(tree: Node) -> Node:
+        if tree not in done:
+            arguments = tuple(leaner(argument) for argument in tree.arguments)
+            only_mean = tree.operator == PART and tree.arguments[0].operator == "moments"
+            if only_mean and (tree.arguments[0], 1) not in asked:
+                done[tree] = Node("mean", arguments[0].arguments, arguments[0].parameters)
+            else:
+                done[tree] = Node(tree.operator, arguments, tree.parameters)
+        return done[tree]
+
+    return [leaner(tree) for tree in trees]
 
 
 def _across_and_series(

@@ -1,5 +1,6 @@
-"""Tables of the features stage: the feature matrix and the factor model."""
+"""Tables of the features stage: the feature matrix, the declared features and the factor model."""
 
+from marketbot_assets.features.declared_set import declared
 from marketbot_assets.features.registry import FEATURES as REGISTERED
 from marketbot_resources.store.table import Column, Table
 
@@ -26,4 +27,14 @@ FACTOR_MODEL = Table(
         Column("values", "numbers", "numbers of the row, in the order of the block's axis"),
     ),
 )
-TABLES = (FEATURES, FACTOR_MODEL)
+WIDE_FEATURES = Table(
+    "wide_features",
+    "one instrument with every declared feature as known at the cutoff",
+    ("instrument",),
+    (
+        Column("session", "date", "decision session"),
+        Column("instrument", "text", "internal id"),
+        *(Column(f.name, "number", f"{f.description} [{f.unit}]", nullable=True) for f in declared()),
+    ),
+)
+TABLES = (FEATURES, FACTOR_MODEL, WIDE_FEATURES)

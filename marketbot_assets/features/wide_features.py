@@ -5,11 +5,13 @@ A block is built by `build_block` alone, so blocks can be handed to any map; the
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
-from marketbot_assets.features.engine import Built, Days, State, build, features_of, joined
+from marketbot_assets.features.engine import Built, Days, Groups, State, build, features_of, joined
 from marketbot_assets.features.market_inputs import FeatureInputs
 from marketbot_assets.features.operators.compiled import RESTART
 from marketbot_assets.features.plan import Plan
@@ -46,6 +48,39 @@ def build_features(
     )
     own = np.concatenate([block.values for block in built], axis=2)
     return features_of(plan, own, inputs.groups), joined([block.state for block in built], plan)
+
+
+def build_newest(plan: Plan, given: Mapping[str, Floats], number: int) -> tuple[Floats, State]:
+    """((k, n) own matrices of the newest session, the state after it) of a block; `build` to the bit, without the other answers."""
+    rows = len(next(iter(given.values())))
+    if rows == 1:
+        built = build(plan, given, number)
+        return built.values[:, -1], built.state
+    silent = replace(plan, outputs=(), stems=())
+    before = build(silent, {name: values[:-1] for name, values in given.items()}, number).state
+    return follow(plan, before, {name: values[-1:] for name, values in given.items()})
+
+
+def follow(plan: Plan, state: State, given: Mapping[str, Floats]) -> tuple[Floats, State]:
+    """The same from the state before the rows of `given`, at least one, which are worked on one after the other."""
+    days = Days(plan, state)
+    for row in range(len(next(iter(given.values())))):
+        own = days.next({name: values[row] for name, values in given.items()})
+    return own, days.state()
+
+
+def frame_of(
+    plan: Plan,
+    own: Sequence[Floats],
+    groups: Groups,
+    session: dt.date,
+    instruments: Sequence[str],
+    names: Sequence[str],
+) -> pd.DataFrame:
+    """WIDE_FEATURES of a session. `own`: (k, n) matrices of the blocks, side by side; `names`: of the features, as in the plan."""
+    values = features_of(plan, np.concatenate(own, axis=1)[:, None, :], groups)[:, 0]
+    keys = {"session": pd.Timestamp(session), "instrument": list(instruments)}
+    return pd.DataFrame({**keys, **dict(zip(names, values, strict=True))})
 
 
 def next_session(plan: Plan, days: Days, inputs: FeatureInputs) -> Floats:

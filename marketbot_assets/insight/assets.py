@@ -4,7 +4,7 @@ from functools import partial
 
 import dagster as dg
 
-from marketbot_assets import llm_pages, rebuild
+from marketbot_assets import champion_facts, llm_pages, model_pages, rebuild
 from marketbot_assets.insight import schema
 from marketbot_assets.lineage import asks_again, ingest, keep_body, materialized, stage_asset
 from marketbot_assets.llm_calls import ask_models
@@ -28,6 +28,7 @@ FORECAST_DEPS = [
     "llm_answers",
     "llm_evidence",
 ]
+MODEL_DEPS = [*MARKET_DEPS, "fundamentals", "fundamentals_history"]
 VIEW_DEPS = ["mandate", "context_pack", "llm_answers", "features", "instruments", "news", "news_history"]
 
 
@@ -70,26 +71,23 @@ def llm_evidence(context: dg.AssetExecutionContext, store: StoreResource) -> dg.
     return materialized(context, store, frame, schema.LLM_EVIDENCE, shows=llm_pages.evidence(frame, read.mandate()))
 
 
-@stage_asset(schema.RETURN_MODEL, stage=STAGE, deps=MARKET_DEPS, carries=True, domain="model")
+@stage_asset(schema.RETURN_MODEL, stage=STAGE, deps=MODEL_DEPS, carries=True, domain="model")
 def return_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    """The ridge model in force and its card; fitted anew when five sessions old or its specification changed, else handed on."""
-    from marketbot_assets.insight.return_model import refit_word
-
-    read = store.reader(context)
-    frame = rebuild.return_model(read, store.lake.ledger)
-    fitted_on = frame["fitted_on"].iloc[0].date()
-    age = read.sessions_since(read.mandate().calendar, fitted_on)
-    shows: dict[str, str | int] = {"refitted": str(age == 0), "sessions since fit": age, "refit": refit_word(age)}
-    return materialized(context, store, frame, schema.RETURN_MODEL, shows=shows)
+    """The mandate's ridge model, fitted every five sessions, and the registry's champion where there is one, with its forecasts."""
+    read, lake = store.reader(context), store.lake
+    frame, chosen = rebuild.models_in_force(read, lake.ledger)
+    used = champion_facts.keep_refit(read, lake, chosen)
+    shows = model_pages.models(frame, read)
+    return materialized(context, store, frame, schema.RETURN_MODEL, blobs=used, shows=shows)
 
 
 @stage_asset(schema.FORECASTS, stage=STAGE, deps=FORECAST_DEPS, domain="model")
 def forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     """Expected excess return per year and risk of each instrument: an equilibrium prior tilted by model and by proven views."""
     read = store.reader(context)
-    spec = str(read.read("return_model")["spec_sha256"].iloc[0])
+    models = read.read("return_model")
     frame, views = rebuild.forecasts(read, store.lake.ledger), rebuild.weighed_views(read).facts()
-    facts: dict[str, Json] = {"model_spec_sha256": spec, **views}
+    facts: dict[str, Json] = {"model_spec_sha256": model_pages.spec_of(models), **champion_facts.told(models), **views}
     return materialized(context, store, frame, schema.FORECASTS, facts=facts, shows=views)
 
 

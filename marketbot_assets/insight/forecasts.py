@@ -1,9 +1,10 @@
-"""Expected return and risk per instrument: an equilibrium prior, tilted by the return model and by views that earned it. Pure."""
+"""Expected return and risk per instrument: an equilibrium prior, tilted by models in force and by views that earned it. Pure."""
 
 import numpy as np
 import pandas as pd
 
 from marketbot_assets.features.model import FactorModel
+from marketbot_assets.insight.lead import Lead
 from marketbot_assets.insight.return_model import ReturnModel, standardize
 from marketbot_assets.insight.view_weight import NO_LEANING, Leaning
 from marketbot_assets.normalization.window import Floats
@@ -19,10 +20,12 @@ def forecast(
     factor_model: FactorModel,
     mandate: Mandate,
     leaning: Leaning = NO_LEANING,
+    lead: Lead | None = None,
 ) -> pd.DataFrame:
     """FORECASTS rows in the factor model's order. A name that lacks a required feature has no expected return; no view adds one.
 
     `leaning`: what a language model's views add; without it the expected returns are the return model's, bit for bit.
+    `lead`: the registry's champion, which takes the return model's place as far as its weight says; None changes no bit, either.
     """
     assert tuple(features["instrument"]) == factor_model.instruments, "features must be in the model's order"
     complete = features["complete"].to_numpy(dtype=bool)
@@ -30,12 +33,15 @@ def forecast(
     prior = equilibrium(factor_model, volatility, complete, mandate.portfolio.prior_excess_return_per_year)
     raw = features[list(model.scores)].to_numpy(dtype=float)
     z = standardize(np.where(complete[:, None], raw, np.nan))
-    score = combined(z @ np.array(model.coefficients))
+    score, residual_sd = combined(z @ np.array(model.coefficients)), model.residual_sd
+    if lead is not None:
+        score = lead.mixed(score, factor_model.instruments, complete)
+        residual_sd = lead.residual(residual_sd)
     tilt = mandate.portfolio.forecast_tilt_per_sd_per_year * score
     expected = np.where(complete, prior + tilt, np.nan)
     by_views = np.where(np.isfinite(expected), leaning.tilt_of(factor_model.instruments), 0.0)
     expected = np.where(by_views != 0.0, expected + by_views, expected)
-    uncertainty = mandate.portfolio.forecast_tilt_per_sd_per_year * model.residual_sd + 0.1 * volatility
+    uncertainty = mandate.portfolio.forecast_tilt_per_sd_per_year * residual_sd + 0.1 * volatility
     return pd.DataFrame(
         {
             "instrument": list(factor_model.instruments),

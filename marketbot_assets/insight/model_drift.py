@@ -7,7 +7,6 @@ after CLEAN_SESSIONS in a row, one step at a time. Not here: how the numbers are
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -108,18 +107,3 @@ def after(state: DriftState, level: Trust) -> DriftState:
     else:
         trust, clean = state.trust, state.clean + 1
     return DriftState(trust, clean, state.fallen + 1 if trust is Trust.FALLBACK else 0)
-
-
-def drift_state(levels: Iterable[Trust]) -> DriftState:
-    """The state after sessions of these levels, oldest first."""
-    state = DriftState()
-    for level in levels:
-        state = after(state, level)
-    return state
-
-
-def blended(model: float, baseline: float, trust: Trust) -> float:
-    """A forecast as far as the model is trusted; a model's number that is not finite counts as the baseline's."""
-    if trust is Trust.FALLBACK or not math.isfinite(model):
-        return baseline
-    return trust.weight * model + (1.0 - trust.weight) * baseline

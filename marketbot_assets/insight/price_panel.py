@@ -5,6 +5,7 @@ Not here: the formulas (`features.catalogue`), what is learnt (`families`).
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -33,10 +34,15 @@ DECLARED = (
 FEATURES = (*SCORES, *DECLARED, EWMA_MOMENTUM)
 
 
-def feature_versions() -> dict[str, str]:
-    """Feature -> version, in the panel's order: hash of declaration and code as the feature registry has it."""
-    known = {entry.name: entry.version for entry in registry()}
-    return {**{name: known[name] for name in (*SCORES, *DECLARED)}, EWMA_MOMENTUM: f"half life {EWMA_HALF_LIFE}"}
+@lru_cache(maxsize=1)
+def _versions() -> Mapping[str, str]:
+    return {**{entry.name: entry.version for entry in registry()}, EWMA_MOMENTUM: f"half life {EWMA_HALF_LIFE}"}
+
+
+def feature_versions(features: Sequence[str] = FEATURES) -> dict[str, str]:
+    """Feature -> version, in this order: hash of declaration and code as the feature registry has it; unknown ones left out."""
+    known = _versions()
+    return {name: known[name] for name in features if name in known}
 
 
 def price_panel(
@@ -49,21 +55,29 @@ def price_panel(
     base: str,
     number: int,
     horizon_rows: int,
+    features: tuple[str, ...] = FEATURES,
 ) -> Panel:
-    """FEATURES of a window's sessions from the first that any name knows all of; labels over `horizon_rows` sessions.
+    """Features of a window's sessions from the first that any name knows all of; labels over `horizon_rows` sessions.
 
-    Arguments but the last as for `feature_inputs` and `build_features`. Raises ValueError when no session knows them all.
+    Arguments but the last two as for `feature_inputs` and `build_features`; `features`: any of SCORES, declared ones and
+    EWMA_MOMENTUM. Raises ValueError for another one, and when no session knows them all.
     """
     trees = {feature.name: feature.tree for feature in declared()}
-    plan = plan_of([trees[name] for name in DECLARED], SERIES_INPUTS)
-    built, _ = build_features(plan, feature_inputs(window, macro, filed, instruments, cutoffs, base), number)
-    columns: Mapping[str, Floats] = {
-        **dict(zip(SCORES, scores_of(window.base_return), strict=True)),
-        **dict(zip(DECLARED, built, strict=True)),
-        EWMA_MOMENTUM: ewma_momentum(window.base_return),
-    }
-    values = np.stack([columns[name] for name in FEATURES], axis=2)
-    whole = panel_of(window, FEATURES, values, horizon_rows)
+    own = tuple(name for name in features if name not in (*SCORES, EWMA_MOMENTUM))
+    unknown = sorted(set(own) - set(trees))
+    if unknown:
+        raise ValueError(f"panel: expected declared features, found {', '.join(unknown)}")
+    columns: dict[str, Floats] = {}
+    if own:
+        plan = plan_of([trees[name] for name in own], SERIES_INPUTS)
+        built, _ = build_features(plan, feature_inputs(window, macro, filed, instruments, cutoffs, base), number)
+        columns |= zip(own, built, strict=True)
+    if set(SCORES) & set(features):
+        columns |= zip(SCORES, scores_of(window.base_return), strict=True)
+    if EWMA_MOMENTUM in features:
+        columns[EWMA_MOMENTUM] = ewma_momentum(window.base_return)
+    values = np.stack([columns[name] for name in features], axis=2)
+    whole = panel_of(window, features, values, horizon_rows)
     rows = np.flatnonzero(whole.known.any(axis=1))
     if not len(rows):
         raise ValueError("panel: expected a session that knows every feature of a name, found none")

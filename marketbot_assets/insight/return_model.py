@@ -196,8 +196,8 @@ def to_frame(model: ReturnModel) -> pd.DataFrame:
 
 
 def from_frame(frame: pd.DataFrame) -> ReturnModel:
-    """The model from its row."""
-    row = frame.iloc[0]
+    """The mandate's model from RETURN_MODEL rows; a champion of the registry has a row of its own (`champion`)."""
+    row = frame[frame["name"] == NAME].iloc[0]
     body = json.loads(row["model_json"])
     return ReturnModel(
         fitted_on=row["fitted_on"].date(),

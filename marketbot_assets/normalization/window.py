@@ -63,6 +63,12 @@ class MarketWindow:
             fresh=self.fresh[rows],
         )
 
+    def of(self, columns: slice) -> "MarketWindow":
+        """Some of the instruments, copied, in their order."""
+        names = ("open", "high", "low", "close", "volume", "price_level", "total_return", "base_return", "fx", "fresh")
+        own = {name: np.ascontiguousarray(getattr(self, name)[:, columns]) for name in names}
+        return MarketWindow(sessions=self.sessions, instruments=self.instruments[columns], **own)
+
 
 @dataclass(frozen=True, slots=True)
 class MacroWindow:

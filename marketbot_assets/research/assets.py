@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from marketbot_assets import pages, rebuild_data
+from marketbot_assets import backtest_details, parity_facts, parity_pages, parity_reads, rebuild_data
 from marketbot_assets.lineage import code_of, materialized, stage_asset, stored
 from marketbot_assets.research import schema
 from marketbot_resources.ledger.record import Json
@@ -55,12 +55,12 @@ def backtest(
     from marketbot_assets.model_trials import record_backtest
     from marketbot_resources.store.resource import session_from_key
 
-    first, last = session_from_key(config.first), session_from_key(config.last)
-    mandate = mandate_file.load()
-    frame, blobs = play(context, store, ports, mandate, first, last)
+    first, last, mandate = session_from_key(config.first), session_from_key(config.last), mandate_file.load()
+    details = backtest_details.collected(mandate)
+    frame, blobs = play(context, store, ports, mandate, first, last, details=details)
     record_backtest(store.lake, frame, blobs, mandate, code_version=code_of(STAGE))
-    facts: dict[str, Json] = {"mandate_content_sha256": mandate.sha256, "first": config.first, "last": config.last}
-    return materialized(context, store, frame, schema.BACKTEST, blobs=blobs, facts=facts, shows=pages.backtest(frame))
+    facts, shows = backtest_details.told(store.lake, frame, details, mandate, first, last)
+    return materialized(context, store, frame, schema.BACKTEST, blobs=blobs, facts=facts, shows=shows)
 
 
 class EvaluationRange(BacktestRange):
@@ -92,4 +92,24 @@ def factor_evaluation(
     return materialized(context, store, found.frame, table, blobs=found.blobs, facts=facts, shows=shows)
 
 
-ASSETS = [opening_balance, backtest, factor_evaluation]
+class ParitySince(dg.Config):
+    """First session that is compared; empty: the first that no check has compared yet."""
+
+    since: str = ""
+
+
+@stage_asset(schema.PARITY_CHECK, stage=STAGE, deps=parity_reads.PARITY_DEPS, carries=True, domain="control")
+def parity_check(context: dg.AssetExecutionContext, config: ParitySince, store: StoreResource) -> dg.MaterializeResult:
+    """Each live session up to this one beside what the backtest makes of the data as known now: every field equal bit for bit, or
+    why not. Nothing of a decision depends on it; what nothing explains is an alert.
+    """
+    from marketbot_resources.store.resource import session_from_key
+
+    read, lake = store.reader(context), store.lake
+    frame = parity_facts.compared(read, lake, session_from_key(config.since) if config.since else None)
+    parity_facts.tell_unexplained(frame, lake.ledger)
+    shows = parity_pages.parity(frame, parity_facts.with_earlier(lake, frame))
+    return materialized(context, store, frame, schema.PARITY_CHECK, shows=shows)
+
+
+ASSETS = [opening_balance, backtest, factor_evaluation, parity_check]

@@ -19,9 +19,11 @@ from marketbot_assets.insight.training import TrainingRule, rule_of
 from marketbot_assets.insight.walk_forward import Split, out_of_fold, walk_forward
 from marketbot_assets.normalization.window import Floats
 from marketbot_assets.research.cross_validation import combinatorial_splits, embargo_of, path_returns, path_sharpes
+from marketbot_assets.research.null_tests import null_order
 from marketbot_assets.research.promotion import COST_MULTIPLE, Evidence
 from marketbot_assets.research.sharpe_statistics import moments, per_year
 from marketbot_assets.research.signal_trial import GROUPS, TEST_GROUPS, book_of
+from marketbot_resources.mandate import Mandate
 
 CALIBRATION_ROWS = 252
 
@@ -74,6 +76,11 @@ def evaluate_forecasts(spec: ModelSpec, panel: Panel, *, cost_bps: float) -> For
     )
 
 
+def cost_bps_of(mandate: Mandate) -> float:
+    """What a trade costs at most by the mandate, without taxes and impact, in bps: one number for every name, the strict one."""
+    return max(mandate.costs_bps.half_spread_and_fee.values()) + mandate.costs_bps.fx
+
+
 def _ruled(spec: ModelSpec, panel: Panel) -> TrainingRule:
     """The specification's rule with an embargo of at least 1 % of the rows."""
     rule = rule_of(spec)
@@ -122,12 +129,8 @@ def _paths(spec: ModelSpec, panel: Panel, rule: TrainingRule, rows: int, cost_bp
 
 
 def _shuffled(spec: ModelSpec, panel: Panel, rule: TrainingRule, rows: int) -> float:
-    """Ratio per year before costs of the whole procedure on sessions in another order, each turned round or not.
-
-    Turned, because a name that rises throughout would rise in any order: what is left after that is a leak.
-    """
-    chance = np.random.default_rng(rule.seed)
-    order, sign = chance.permutation(rows), chance.choice([-1.0, 1.0], (rows, 1))
+    """Ratio per year before costs of the whole procedure on sessions in another order, each turned round or not."""
+    order, sign = null_order(rows, rule.seed)
     labels, returns = (np.full_like(part, np.nan) for part in (panel.labels, panel.returns))
     labels[:rows], returns[:rows] = sign * panel.labels[order], sign * panel.returns[order]
     mixed = replace(panel, labels=labels, returns=returns)

@@ -5,7 +5,7 @@ session alone. Not here: the loop over sessions (`loop`), the broker's market (`
 """
 
 import datetime as dt
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -46,7 +46,11 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Normalized rows up to the end of a range, in the columns of the normalization stage's tables."""
+    """Normalized rows up to the end of a range, in the columns of the normalization stage's tables.
+
+    `listings`: session -> INSTRUMENTS as they were described then, of every session that is asked for; None where only the newest
+    description is known, which then counts from the day on which it became known.
+    """
 
     instruments: pd.DataFrame
     prices: pd.DataFrame
@@ -54,6 +58,7 @@ class Tables:
     fx: pd.DataFrame
     macro: pd.DataFrame
     fundamentals: pd.DataFrame
+    listings: Mapping[dt.date, pd.DataFrame] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +82,30 @@ class Known:
 
 
 class History:
-    """The panel of `tables` for the sessions first..last of the mandate's decision calendar."""
+    """The panel of `tables` for the sessions first..last of the mandate's decision calendar.
 
-    def __init__(self, tables: Tables, mandate: Mandate, first: dt.date, last: dt.date) -> None:
+    `recorded`: of a range of one session, the instants at which the book's session before and this one were really cut off.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        mandate: Mandate,
+        first: dt.date,
+        last: dt.date,
+        recorded: tuple[dt.datetime, dt.datetime] | None = None,
+    ) -> None:
         self.tables, self.mandate = tables, mandate
         every = decision_sessions(mandate.calendar, FIRST, last)
         self.sessions = tuple(day for day in every if day >= first)
         if not self.sessions:
             raise UsageError(f"expected sessions of {mandate.calendar.mic} in {first} .. {last}, found none")
         self.days = every
+        if recorded is not None and first != last:
+            raise UsageError(f"expected one session beside recorded cutoffs, found {first} .. {last}")
         self._cutoffs = cutoffs(mandate.calendar, mandate.schedule, every)
+        self._after = None if recorded is None else recorded[0]
+        self._cutoffs = self._cutoffs if recorded is None else (*self._cutoffs[:-1], recorded[1])
         self._start = max(0, len(every) - len(self.sessions) - TRAINING_SESSIONS)
         self._listings = tables.instruments.sort_values("instrument", ignore_index=True)
         names = tuple(self._listings["instrument"])
@@ -127,9 +146,8 @@ class History:
     def at(self, session: dt.date) -> Known:
         """What was known at a session's computed cutoff."""
         place = self.days.index(session)
-        end, cutoff, before = place - self._start, self._cutoffs[place], self._cutoffs[place - 1]
-        kept = self._listed_at <= int(cutoff_micros([cutoff])[0])
-        listings = self._instruments(session, kept)
+        end, cutoff, before = place - self._start, self._cutoffs[place], self._after or self._cutoffs[place - 1]
+        listings, kept = self._instruments(session, cutoff)
         instruments = listings.rows
         training = _only(self._window.upto(end, TRAINING_SESSIONS), kept)
         last = len(training.sessions) - 1
@@ -181,9 +199,13 @@ class History:
             self._kept[what] = key, make()
         return self._kept[what][1]  # type: ignore[return-value]
 
-    def _instruments(self, session: dt.date, kept: Flags) -> Listings:
-        """The listings as of a session: those that died later are alive, and nobody knows that they will."""
-        day = np.datetime64(session)
+    def _instruments(self, session: dt.date, cutoff: dt.datetime) -> tuple[Listings, Flags]:
+        """(the listings as of a session: those that died later are alive, and nobody knows that they will; (n,) which of all)."""
+        if self.tables.listings is not None:
+            told = self.tables.listings[session].sort_values("instrument", ignore_index=True)
+            kept = self._listings["instrument"].isin(told["instrument"]).to_numpy()
+            return self._newest(Listings, session, lambda: Listings(told)), kept
+        kept, day = self._listed_at <= int(cutoff_micros([cutoff])[0]), np.datetime64(session)
         dead = np.asarray(self._ends < day)
         named = self._named & np.asarray(self._begins <= day) & ~dead
 
@@ -192,7 +214,7 @@ class History:
             over = pd.Series(dead[kept])
             return Listings(rows.assign(in_universe=named[kept], delisted_on=rows["delisted_on"].where(over)))
 
-        return self._newest(Listings, (kept.tobytes(), dead.tobytes(), named.tobytes()), made)
+        return self._newest(Listings, (kept.tobytes(), dead.tobytes(), named.tobytes()), made), kept
 
     def _filed(
         self, listings: Listings, kept: Flags, cutoff: dt.datetime, session: dt.date
@@ -203,7 +225,9 @@ class History:
             return self.tables.fundamentals[self.tables.fundamentals["known_at"] <= cutoff]
 
         count = int(np.searchsorted(self._filed_at, cutoff_micros([cutoff])[0], side="right"))
-        figures = self._newest(filed_figures, (kept.tobytes(), count), lambda: filed_figures(filed(), listings))
+        told_on = session if self.tables.listings is not None else None
+        key = (kept.tobytes(), count, told_on)
+        figures = self._newest(filed_figures, key, lambda: filed_figures(filed(), listings))
         if np.isfinite(listings.shares_outstanding).all():
             return figures, listings
         told = self.tables.corporate_actions
@@ -217,7 +241,7 @@ class History:
             own = bars if len(names) == len(self._listings) else bars[bars["instrument"].isin(names)]
             return BarAges(own, names, mics, self.mandate.calendar.closed)
 
-        return self._newest(BarAges, names, made)
+        return self._newest(BarAges, (names, mics), made)
 
 
 def _columns(values: Floats, kept: Flags) -> Floats:

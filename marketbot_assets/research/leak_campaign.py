@@ -37,9 +37,17 @@ from marketbot_resources.model import Side
 SEED = 20181224
 CUT_SESSIONS, LAST_SESSIONS, HISTORY_SESSIONS = 2000, 5, 1100
 MARKET_ROWS, DECISION_ROWS, FALL_SESSIONS = 3, 4, 12
-FUTURES, DEAR, DEARER = 3, 10, 20
+FUTURES, DEAR, DEARER, FEWER_FUTURES = 3, 10, 20, 10
 FALL, FALLS = 4, (0.8, 0.7, 0.6)
 RARE = ("corporate_actions", "fundamentals", "news")
+DECLARED = "declared"  # stands for all declared features
+READ_BY_DECLARED = (
+    "corporate_actions",
+    "fundamentals",
+    "fx",
+    "instruments",
+    "prices",
+)  # macro series and news, which no feature reads, have a release every day
 VERDICTS = ("APPROVED", "REJECTED", "HALT")
 PRICES = ("open", "high", "low", "close", "price_level")
 
@@ -140,6 +148,27 @@ def feature_plan(
     steps = plan({}, tidy, mandate, last, Reached(), cuts=cuts, session=session)
     wanted = (GROUP,) if name in names() else ("market", f"warm-up {WARM_SESSIONS[name]}")
     return [step for step in steps if step.name in wanted]
+
+
+def declared_plan_of(
+    tidy: World, mandate: Mandate, last: dt.date, *, cuts: int, session: dt.date | None = None
+) -> list[Step]:
+    """All declared features at `cuts` random sessions and at every gap and event; order and warm-up at the random ones."""
+    limits = sessions_of(mandate, last)
+    if session is not None:
+        drawn = every = [session]
+    else:
+        days = list(limits)
+        usable = days[HISTORY_SESSIONS:-LAST_SESSIONS][-CUT_SESSIONS:]
+        drawn, read = random_cuts(usable, cuts, SEED), {name: tidy[name] for name in READ_BY_DECLARED}
+        after = event_cuts(
+            read, days, list(limits.values()), first=usable[0], most=len(READ_BY_DECLARED) * len(days), seed=SEED
+        )
+        every = sorted({*drawn, *(day for day in after if day <= usable[-1])})
+    ground = Ground(tidy, limits, every, rows=1, futures=FEWER_FUTURES, seed=SEED)
+    at_all, *others = _wide(mandate, ground)
+    futures = replace(at_all.ground, futures=FEWER_FUTURES)
+    return [replace(at_all, ground=futures), *(replace(step, ground=replace(ground, cuts=drawn)) for step in others)]
 
 
 def _cuts(tidy: World, limits: Mapping[dt.date, dt.datetime], count: int) -> list[dt.date]:

@@ -24,9 +24,14 @@ def random_signals(seed: int, sessions: int, instruments: int) -> Floats:
     return np.random.default_rng(seed).standard_normal((sessions, instruments))
 
 
-def shuffled(labels: Floats, seed: int) -> Floats:
-    """Rows of (T, n) labels in another order of time: what instruments share in a session stays together."""
-    return np.asarray(labels[np.random.default_rng(seed).permutation(len(labels))])
+def null_order(rows: int, seed: int) -> tuple[NDArray[np.int64], Floats]:
+    """((rows,) another order of sessions, (rows, 1) signs): each session is taken as it was or turned round, by chance.
+
+    Turned, because a name that rises throughout would rise in any order: what is left after that is a leak.
+    """
+    chance = np.random.default_rng(seed)
+    order = np.asarray(chance.permutation(rows), dtype=np.int64)
+    return order, np.asarray(chance.choice([-1.0, 1.0], (rows, 1)))
 
 
 def rank_weights(scores: Floats) -> Floats:

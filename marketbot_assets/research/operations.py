@@ -10,6 +10,7 @@ from marketbot_assets.book.positions import position_rows
 from marketbot_assets.book.roll import Held, Rolled
 from marketbot_assets.decision import Decision
 from marketbot_assets.insight.return_model import ReturnModel, spec_sha256
+from marketbot_assets.research.circumstances import NOTHING_HAPPENED, Circumstances
 from marketbot_assets.research.history import History, Known
 from marketbot_assets.risk.feature_drift import Section
 from marketbot_assets.risk.operation_build import Sources, Traded, operation_facts, splits_of
@@ -48,8 +49,9 @@ def facts_of_day(
     report: AccountReport,
     before: Held,
     rolled: Rolled,
+    told: Circumstances = NOTHING_HAPPENED,
 ) -> OperationFacts:
-    """The facts of one session. Book and broker are compared exactly by the loop; there is one run and no operator."""
+    """The facts of one session. A backtest knows of no operator and of one run alone, and compares book and broker itself."""
     recent = [*past.fills[1 - PLANS_WATCHED :], report.executions]
     traded = Traded(
         fills=report.executions,
@@ -69,18 +71,23 @@ def facts_of_day(
         before=before,
         positions=position_rows(value, rolled.events),
         rates=value.rates,
-        reconciliation=None,
+        reconciliation=told.reconciliation,
         open_orders=report.open_orders,
         breaches=past.breaches,
         trades=past.trades,
-        operator=False,
-        other_sessions=(),
-        heartbeat_sessions=min(past.days, 1),
+        operator=told.operator,
+        other_sessions=told.other_sessions,
+        heartbeat_sessions=min(past.days, 1) if told.heartbeat_sessions is None else told.heartbeat_sessions,
         answers=past.answers,
         model_spec=model.spec_sha256,
         model_scores=model.scores,
         features=known.section,
         past_features=past.features,
+        permitted_environment=told.permitted_environment,
+        llm=told.llm,
+        alerts_unheard=told.alerts_unheard,
+        beats_unheard=told.beats_unheard,
+        model_state=told.model_state,
     )
     return operation_facts(sources, traded, mandate, spec_sha256(mandate))
 

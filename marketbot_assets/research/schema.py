@@ -70,4 +70,32 @@ FACTOR_EVALUATION = Table(
         Column("message", "text", "why it is not known; empty when it is"),
     ),
 )
-TABLES = (OPENING_BALANCE, BACKTEST, FACTOR_EVALUATION)
+
+PARITY_CHECK = Table(
+    "parity_check",
+    "one field of one live session, or one order that differs, beside what the backtest makes of the data as they are known now",
+    ("session", "field", "item"),
+    (
+        Column("session", "date", "live session that is compared"),
+        Column("field", "text", "table or number that is compared, in the order of the pipeline; order: one order"),
+        Column("item", "text", "of an order: instrument, leg and client order id; empty for whole tables"),
+        Column("live", "text", "hash, number or order as the live session had it"),
+        Column("backtest", "text", "the same as the backtest has it"),
+        Column("same", "flag", "whether both are equal, bit for bit"),
+        Column(
+            "cause",
+            "text",
+            "why they differ; empty where they are equal",
+            one_of=("", "data", "mandate", "code", "environment", "fill", "unexplained"),
+        ),
+        Column("reason", "text", "what exactly changed; empty where they are equal"),
+        Column(
+            "value_live",
+            "number",
+            "of the field return: return of the live book since the session before",
+            nullable=True,
+        ),
+        Column("value_backtest", "number", "the same with the fills of the model", nullable=True),
+    ),
+)
+TABLES = (OPENING_BALANCE, BACKTEST, FACTOR_EVALUATION, PARITY_CHECK)

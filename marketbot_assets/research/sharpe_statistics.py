@@ -14,7 +14,6 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from marketbot_assets.insight.evidence import newey_west_error
 from marketbot_resources.model import SESSIONS_PER_YEAR
 
 Floats = NDArray[np.float64]
@@ -115,12 +114,6 @@ def minimum_backtest_years(trials: float, sharpe_per_year: float = 1.0) -> float
 def per_year(ratio: float) -> float:
     """A ratio per session as one per year, for independent returns."""
     return ratio * math.sqrt(SESSIONS_PER_YEAR)
-
-
-def newey_west_t(values: Floats, lag: int) -> float:
-    """The t statistic of the mean of (n,) values in order, with the error of Newey and West; NaN without one."""
-    error = newey_west_error(values, lag)
-    return float(values.mean()) / error if math.isfinite(error) and error > 0.0 else NAN
 
 
 def correlations(returns: Floats) -> Floats:

@@ -18,7 +18,7 @@ from marketbot_assets.research.cross_validation import (
     path_sharpes,
     walk_forward,
 )
-from marketbot_assets.research.null_tests import rank_weights, shuffled
+from marketbot_assets.research.null_tests import null_order, rank_weights
 from marketbot_assets.research.promotion import COST_MULTIPLE, Evidence
 from marketbot_assets.research.sharpe_statistics import moments, per_year
 
@@ -104,8 +104,10 @@ def _paths(book: Book, cost_bps: float, horizon: int, embargo: int) -> Floats:
 
 
 def _shuffled(scores: Floats, returns: Floats, seed: int) -> float:
-    """The whole procedure on labels in another order: its ratio per year before costs."""
-    book, rows = book_of(scores, shuffled(returns, seed)), len(returns)
+    """The whole procedure on sessions in another order, each turned round or not: its ratio per year before costs."""
+    rows = len(returns)
+    order, way = null_order(rows, seed)
+    book = book_of(scores, way * returns[order])
     first = max(2, round(rows * FIRST_SHARE))
     sign = np.zeros(rows)
     for split in walk_forward(rows, first, REFIT_ROWS, 1, embargo_of(rows)):

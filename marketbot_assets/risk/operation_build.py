@@ -18,10 +18,19 @@ from marketbot_assets.book.fills import is_bust
 from marketbot_assets.book.positions import PositionRow
 from marketbot_assets.book.roll import Held
 from marketbot_assets.book.schema import BREAK, CASH, EVENT
+from marketbot_assets.insight.lead import Lead
 from marketbot_assets.normalization.action_book import ActionBook, book_of
 from marketbot_assets.normalization.bar_index import Bar, BarIndex
 from marketbot_assets.risk.feature_drift import Section, feature_drift
-from marketbot_assets.risk.operation_facts import UNREGISTERED, Breach, FillQuality, OperationFacts, TradeCost
+from marketbot_assets.risk.operation_facts import (
+    NO_CHAMPION,
+    UNREGISTERED,
+    Breach,
+    ChampionFacts,
+    FillQuality,
+    OperationFacts,
+    TradeCost,
+)
 from marketbot_resources.calendars import close_at, next_open, session_at
 from marketbot_resources.closures import NO_CLOSURES, Closed
 from marketbot_resources.corporate_actions import SPLIT
@@ -267,6 +276,7 @@ class Sources:
     `features`, `past_features`: of this session and of those before.
     `permitted_environment`: whose money may be moved, PAPER or another word. `llm`: (answers of language models in this run,
     those that the gate refused). `alerts_unheard`, `beats_unheard`: see the facts.
+    `lead`: the registry's champion in RETURN_MODEL; `champion_state`: where the registry had it.
     """
 
     session: dt.date
@@ -293,6 +303,8 @@ class Sources:
     alerts_unheard: tuple[str, ...] = ()
     beats_unheard: tuple[str, ...] = ()
     model_state: str = UNREGISTERED
+    lead: Lead | None = None
+    champion_state: str = UNREGISTERED
 
 
 def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_spec: str) -> OperationFacts:
@@ -334,4 +346,15 @@ def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_sp
         watched=mandate.notification is not None and mandate.notification.heartbeat is not None,
         beats_unheard=known.beats_unheard,
         model_state=known.model_state,
+        champion=_champion(known.lead, known.champion_state),
+    )
+
+
+def _champion(lead: Lead | None, state: str) -> ChampionFacts:
+    if lead is None:
+        return NO_CHAMPION
+    return (
+        ChampionFacts("", 0.0, state, lead.why)
+        if lead.weight == 0.0
+        else ChampionFacts(lead.spec, lead.weight, state, "")
     )

@@ -72,6 +72,21 @@ class FeatureDrift:
 
 
 @dataclass(frozen=True, slots=True)
+class ChampionFacts:
+    """The registry's champion. `spec`: specification that moves the forecasts, empty without one; `weight`: how far, above 0 to 1;
+    `state`: where the registry had it when the batch was frozen; `silent`: why one moves nothing, empty where none is silent.
+    """
+
+    spec: str
+    weight: float
+    state: str
+    silent: str
+
+
+NO_CHAMPION = ChampionFacts("", 0.0, UNREGISTERED, "")
+
+
+@dataclass(frozen=True, slots=True)
 class OperationFacts:
     """One session's facts of operation.
 
@@ -88,7 +103,8 @@ class OperationFacts:
     `drift_sessions`: how many sessions it is compared with. `llm_answers`, `llm_refused`: answers of language models in this run,
     and those that the gate refused. `alert_channels`: channels of the mandate; `alerts_unheard`: alerts of sessions before that
     none of them acknowledged; `watched`: whether a watcher outside is told of ends; `beats_unheard`: the session of whose end it
-    did not hear. `model_state`: where the registry has the specification in force, or that it does not know it.
+    did not hear. `model_state`: where the registry has the mandate's specification, or that it does not know it. `champion`: what
+    the forecasts took from the registry.
     """
 
     session: dt.date
@@ -122,3 +138,4 @@ class OperationFacts:
     watched: bool = False
     beats_unheard: tuple[str, ...] = ()
     model_state: str = UNREGISTERED
+    champion: ChampionFacts = NO_CHAMPION

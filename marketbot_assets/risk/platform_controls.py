@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from marketbot_assets.risk.control import ControlResult, Rule, within
 from marketbot_assets.risk.feature_drift import has_drifted
-from marketbot_assets.risk.operation_facts import CHAMPION, UNREGISTERED
+from marketbot_assets.risk.operation_facts import CHAMPION, UNREGISTERED, ChampionFacts
 from marketbot_assets.risk.post_trade_controls import SHOWN, finite, operations_of, whole
 from marketbot_assets.risk.projection import Projection, members
 from marketbot_resources.model import PAPER, Status
@@ -50,7 +50,8 @@ MODEL = Rule(
     "model gate",
     Status.REDUCE_ONLY,
     "models not as specified",
-    formula="specification in force = the mandate's, its scores all among the features; champion, where the registry knows it",
+    formula="baseline = the mandate's specification, its scores all among the features; what else moves forecasts is the "
+    "registry's champion, by a weight above 0 to 1",
     answers="SR 26-2 (inventory); RTS 6 Art. 8",
 )
 DRIFT = Rule(
@@ -140,9 +141,10 @@ def heartbeat(p: Projection) -> tuple[ControlResult, ...]:
 
 
 def model_gate(p: Projection) -> tuple[ControlResult, ...]:
-    """RC-88: the model in force is the one that the mandate specifies, and every score that it reads is there; else no buys.
+    """RC-88: the baseline is the one that the mandate specifies, and every score that it reads is there; else no buys.
 
-    A specification that the model registry knows must be its champion: a candidate, a shadow or a retired one buys nothing.
+    What moves forecasts beside it must be the registry's champion: a candidate, a shadow or a retired one buys nothing. A champion
+    that moves nothing is noted, with why: the baseline decides then.
     """
     facts = operations_of(p)
     same = (
@@ -154,6 +156,7 @@ def model_gate(p: Projection) -> tuple[ControlResult, ...]:
     missing = sorted({*wanted, *scores} - set(members(facts.features)))
     approved = facts.model_state in (UNREGISTERED, CHAMPION)
     good = same and approved and scores == wanted and not missing
+    led, silent = _led(facts.champion)
     text = (
         ""
         if good
@@ -161,9 +164,25 @@ def model_gate(p: Projection) -> tuple[ControlResult, ...]:
         f"{facts.mandate_spec!s:.12} with {', '.join(wanted)}; not among the features: {', '.join(missing) or 'none'}; "
         f"registry: {facts.model_state!s:.12}"
     )
-    ids = () if good else p.increasing_ids
-    status = Status.PASS if good else MODEL.fail if ids else Status.WARN
-    return (MODEL.result(status, text, observed=float(not good), limit=0, order_ids=ids, keep=0.0),)
+    ids = () if good and not led else p.increasing_ids
+    fine = good and not led and not silent
+    status = Status.PASS if fine else MODEL.fail if ids else Status.WARN
+    told = "; ".join(part for part in (text, led, f"the champion moves nothing: {silent}" if silent else "") if part)
+    return (MODEL.result(status, told, observed=float(not good) + float(bool(led)), limit=0, order_ids=ids, keep=0.0),)
+
+
+def _led(champion: object) -> tuple[str, str]:
+    """(what is wrong with the champion that moves the forecasts, why one moves nothing); both empty when all is right."""
+    if not isinstance(champion, ChampionFacts) or not isinstance(champion.silent, str):
+        raise ValueError(f"the registry's champion is {champion!r}")
+    if champion.spec == "":
+        return "", champion.silent
+    named = isinstance(champion.spec, str) and len(champion.spec) == HASH_LENGTH
+    weight = finite(champion.weight, "the champion's weight")
+    if named and champion.state == CHAMPION and 0.0 < weight <= 1.0:
+        return "", ""
+    state = f"the registry has it as {champion.state!s:.12}"
+    return f"specification {champion.spec!s:.12} moves the forecasts by {weight:g}: {state}", ""
 
 
 def drift(p: Projection) -> tuple[ControlResult, ...]:

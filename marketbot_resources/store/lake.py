@@ -175,6 +175,10 @@ class Lake:
         assert isinstance(parsed, dict)
         return parsed
 
+    def blob(self, name: str) -> bytes:
+        """The body with this hash. Raises StoreError when it is missing or altered."""
+        return self.objects.get_blob(name)
+
     def environment_body(self) -> bytes:
         """The versions that may change floats, as JSON; its hash stands in the ledger beside a decision."""
         return json.dumps(environment(), sort_keys=True).encode()

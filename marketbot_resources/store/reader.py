@@ -77,6 +77,10 @@ class Versions(Protocol):
         """The manifest of one version. Raises StoreError when it is missing or altered."""
         ...
 
+    def blob(self, name: str) -> bytes:
+        """The body with this hash. Raises StoreError when it is missing or altered."""
+        ...
+
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives for a key that names all its inputs."""
         ...
@@ -200,6 +204,13 @@ class Reader:
         """`make()`, computed once per run for the same `name`, cutoff and everything read since `reads[since:]`."""
         versions = tuple((read.asset, read.part, read.file_sha256) for read in self.reads[since:])
         return self._lake.remember((name, self.part, self.cutoff, versions), make)
+
+    def blob(self, name: str) -> bytes:
+        """A body by its hash, which an entry of the ledger from before the cutoff names; whoever reads it names it in `blobs`.
+
+        Raises StoreError when it is missing or altered.
+        """
+        return self._lake.blob(name)
 
     def mandate(self) -> Mandate:
         """The mandate as materialized."""

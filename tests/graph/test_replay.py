@@ -13,7 +13,7 @@ from graph_world import FIRST, NEXT, ROOT, SECOND, EditedPorts, Home, command
 from replay_world import Attack, body, cell, index_row, lost, lost_object, lost_row, manifest, newest, version
 
 from marketbot_assets.commands.replay_text import replay_lines
-from marketbot_assets.jobs import QUOTED, RANGES
+from marketbot_assets.jobs import DECLARED, QUOTED, RANGES
 from marketbot_assets.replay import Replay, Replayed, tables
 
 pytestmark = pytest.mark.graph
@@ -53,7 +53,7 @@ def test_every_asset_of_every_session_is_rebuilt_bit_for_bit(base: Home) -> None
     view = told(base.path)
     assert (view["fine"], view["proved"], view["first"]) == (True, "bits", None)
     assert [session["session"] for session in view["sessions"]] == [FIRST, SECOND]
-    every = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()} - {*RANGES, *QUOTED}
+    every = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()} - {*RANGES, *QUOTED, *DECLARED}
     for session in view["sessions"]:
         assert outcomes(session, "record") == RECORDS
         unread = set() if session["session"] == FIRST else {"opening_balance"}
@@ -225,7 +225,7 @@ def test_the_daily_check_covers_the_way_from_raw_tables_to_orders(base: Home) ->
         if graph.get(key).group_name in stages and graph.get(key).is_partitioned
     ]
     check = base.frame("replay_check", SECOND)
-    assert set(check["asset"]) == {key.to_user_string() for key in keys} - RECORDS - set(QUOTED) | {"orders"}
+    assert set(check["asset"]) == {key.to_user_string() for key in keys} - RECORDS - {*QUOTED, *DECLARED} | {"orders"}
     assert (check["stored_content_sha256"] == check["rebuilt_content_sha256"]).all()
     assert check["same"].all()
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -16,10 +17,13 @@ from marketbot_assets.insight.model_drift import (
     DriftState,
     Trust,
     after,
-    blended,
-    drift_state,
     judge_drift,
 )
+
+
+def drift_state(levels: list[Trust]) -> DriftState:
+    return reduce(after, levels, DriftState())
+
 
 SCORES = np.arange(10, dtype=float)
 DAY = dt.date(2018, 10, 1)
@@ -177,8 +181,7 @@ def test_trust_is_lost_at_once_and_regained_step_by_step() -> None:
     assert drift_state([f, *[n] * 40]).trust is n
     assert drift_state([f, *[n] * 19, f, *[n] * 19]).trust is f
     assert drift_state([f, *[s] * 20, *[s] * 40]).trust is s
-    assert [blended(0.3, 0.1, trust) for trust in (n, s, f)] == [0.3, pytest.approx(0.2), 0.1]
-    assert blended(math.nan, 0.1, n) == 0.1
+    assert [trust.weight for trust in (n, s, f)] == [1.0, 0.5, 0.0]
 
 
 def test_a_champion_without_trust_for_sixty_sessions_is_spent() -> None:

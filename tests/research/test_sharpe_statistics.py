@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from marketbot_assets.insight.evidence import newey_west_error
 from marketbot_assets.research import sharpe_statistics as ss
 
 MET = ss.Moments(2.5 / math.sqrt(250), -3.0, 10.0, 1250)
@@ -166,9 +167,9 @@ def test_trials_that_are_not_known_are_no_count() -> None:
     assert ss.variance_of_trials([0.1, 0.3]) == pytest.approx(0.02)
 
 
-def test_the_t_statistic_with_overlapping_labels() -> None:
-    """Lag 0: mean over deviation (divided by n) times the root of n - 1; a longer lag on lasting values lowers it."""
+def test_the_error_with_overlapping_labels() -> None:
+    """Lag 0: the deviation (divided by n) over the root of n - 1; a longer lag on lasting values raises it."""
     values = np.repeat([1.0, 3.0, 2.0, 4.0], 5)
-    assert ss.newey_west_t(values, 0) == pytest.approx(2.5 / math.sqrt(1.25) * math.sqrt(19))
-    assert ss.newey_west_t(values, 4) < ss.newey_west_t(values, 0)
-    assert math.isnan(ss.newey_west_t(np.array([1.0]), 0))
+    assert newey_west_error(values, 0) == pytest.approx(math.sqrt(1.25 / 19))
+    assert newey_west_error(values, 4) > newey_west_error(values, 0)
+    assert math.isnan(newey_west_error(np.array([1.0]), 0))

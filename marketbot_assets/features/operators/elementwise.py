@@ -1,10 +1,11 @@
-"""Operators that look at one session and one instrument alone. Pure numpy; unknown in, unknown out, unless said."""
+"""Operators that look at one session and one instrument alone. Pure; unknown in, unknown out, unless said."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from marketbot_assets.features.operators.compiled import compiled
 from marketbot_assets.normalization.window import Floats
 
 Each = Callable[..., Any]
@@ -12,16 +13,31 @@ Each = Callable[..., Any]
 
 def greater(x: Floats, y: Floats, out: Floats) -> Floats:
     """1 where x > y, else 0; unknown where x is, 0 where only y is."""
-    np.greater(x, y, out=out, casting="unsafe")
-    np.copyto(out, np.nan, where=np.isnan(x))
+    _compare(x, y, 1.0, out)
     return out
 
 
 def less(x: Floats, y: Floats, out: Floats) -> Floats:
     """1 where x < y, else 0; unknown where x is, 0 where only y is."""
-    np.less(x, y, out=out, casting="unsafe")
-    np.copyto(out, np.nan, where=np.isnan(x))
+    _compare(x, y, -1.0, out)
     return out
+
+
+@compiled
+def _compare(x: Floats, y: Floats, sign: float, out: Floats) -> None:
+    """Matrices of one shape, or with one column or one row, which is repeated."""
+    rows, n = out.shape
+    for t in range(rows):
+        i, k = t if x.shape[0] == rows else 0, t if y.shape[0] == rows else 0
+        if x.shape[1] == n and y.shape[1] == n:
+            for j in range(n):
+                found = 1.0 if sign * x[i, j] > sign * y[k, j] else 0.0
+                out[t, j] = found if x[i, j] == x[i, j] else np.nan
+        else:
+            for j in range(n):
+                one, other = x[i, j if x.shape[1] == n else 0], y[k, j if y.shape[1] == n else 0]
+                found = 1.0 if sign * one > sign * other else 0.0
+                out[t, j] = found if one == one else np.nan
 
 
 def only_where(x: Floats, flag: Floats, out: Floats) -> Floats:

@@ -1,8 +1,15 @@
 """Rolling sum, mean, count, standard deviation and exponentially weighted mean. Pure; see `compiled` for the common rules.
 
-Running sums carry what rounding took (Knuth's two-sum), so a bad tick leaves no trace when it leaves the window; second moments
-are taken about a value of the window, anew when that has become far, and a window of equal values has a deviation of exactly
-zero. Not here: pairs of series (`rolling_pairs`), higher moments (`rolling_shape`).
+Sessions are taken in runs of one window, which begin at session numbers divisible by it. Every window is the end of one run and
+the begin of the next: sums from a session to its run's end and from a run's begin on give those of every window between them, and
+nothing is ever taken off a sum. So a bad tick leaves no trace, no state is needed, and the work of a session does not depend on
+the window. Distances are taken from a value of the window itself, so that rounding errors stay below the window's length times
+its square in units of the last place, and a window of equal values has a deviation of exactly zero.
+
+`room`: memory for a run, handed over from call to call to save the work of beginning it again; it names the session for which it
+is good, and without one the same bits come from the rows alone. Its rows are in `_SUM`. While all values are known, counts are
+not kept and loops have no conditions; the sums have the same bits either way.
+Not here: pairs of series (`rolling_pairs`), higher moments (`rolling_shape`).
 """
 
 import numpy as np
@@ -10,87 +17,202 @@ import numpy as np
 from marketbot_assets.features.operators.compiled import RESTART, compiled
 from marketbot_assets.normalization.window import Floats
 
-FAR = 1e6  # squared distance from centre to mean, in variances, at which the centre is moved
-SUM_STATE, COUNT_STATE, MOMENT_STATE, EWMA_STATE = 3, 1, 8, 3
+COUNT_STATE, EWMA_STATE = 1, 3
+SUM, MEAN, MOMENTS = 0, 1, 2
+NEXT, UNKNOWN, MODE = (
+    0,
+    1,
+    2,
+)  # rows of a room: session it is good for, after the last unknown one, 1 where counts are kept
+_SUM = 10  # 3 centre, 4 sum, 5 squares, 6 count, 7 centre of the run before, 8 and 9 for answers; then by distance: the same three
+
+
+def sums_room(window: int) -> int:
+    """Rows of memory that rolling_sums needs for a run."""
+    return _SUM + 3 * window
 
 
 @compiled
-def two_sum(total: float, rest: float, term: float) -> tuple[float, float]:
-    """(sum, what rounding took) after one more term; the value is their sum (Knuth 1969, Neumaier 1974)."""
-    new = total + term
-    part = new - total
-    return new, rest + ((total - (new - part)) + (term - part))
-
-
-@compiled
-def slide(s: Floats, at: int, held: Floats, comes: int, goes: int, counted: int) -> None:
-    """One row of running sums (row `at`, what rounding took below it): a term comes, one goes; 0 where nothing is counted.
-
-    Rows are named by number and loops are short: a view of a row costs more than the work on a block's row.
-    """
-    for j in range(s.shape[1]):
-        one, left = two_sum(s[at, j], s[at + 1, j], held[comes, j])
-        one, left = two_sum(one, left, -held[goes, j])
-        s[at, j] = one if s[counted, j] > 0.0 else 0.0
-        s[at + 1, j] = left if s[counted, j] > 0.0 else 0.0
-
-
-@compiled
-def slide_product(s: Floats, at: int, held: Floats, a: int, b: int, c: int, d: int, counted: int) -> None:
-    """One row of running sums of products: rows a * b come, rows c * d go."""
-    for j in range(s.shape[1]):
-        one, left = two_sum(s[at, j], s[at + 1, j], held[a, j] * held[b, j])
-        one, left = two_sum(one, left, -(held[c, j] * held[d, j]))
-        s[at, j] = one if s[counted, j] > 0.0 else 0.0
-        s[at + 1, j] = left if s[counted, j] > 0.0 else 0.0
-
-
-@compiled
-def change_count(x: Floats, t: int, by: float, s: Floats, counted: int) -> None:
-    """Counts the known values of a row of x, or takes them off; no row, no change."""
-    if t >= 0:
-        for j in range(x.shape[1]):
-            s[counted, j] += by if abs(x[t, j]) < np.inf else 0.0
-
-
-@compiled
-def known_or_zero(x: Floats, t: int, held: Floats, row: int) -> None:
-    """A row of x, 0 where it is unknown or where there is no such row."""
-    if t < 0:
-        held[row] = 0.0
-        return
+def unknown_in(x: Floats, t: int) -> bool:
+    """Whether a row has a value that is not known."""
+    many = 0
     for j in range(x.shape[1]):
-        held[row, j] = x[t, j] if abs(x[t, j]) < np.inf else 0.0
+        many += 0 if abs(x[t, j]) < np.inf else 1
+    return many > 0
 
 
 @compiled
-def rolling_sum(
-    x: Floats, first: int, number: int, state: Floats, out: Floats, window: int, least: int, average: bool
+def _begin_known(x: Floats, begin: int, back: int, room: Floats, what: int) -> None:
+    """A run in which all values are known so far; sums of the rows before it by their distance, up to `back`."""
+    for j in range(x.shape[1]):
+        room[3, j] = 0.0 if what == SUM else x[begin, j]
+    room[4:6] = 0.0
+    room[_SUM : _SUM + 3] = 0.0
+    for distance in range(1, back + 1):
+        i, at = begin - distance, _SUM + 3 * distance
+        for j in range(x.shape[1]):
+            room[at, j] = (x[i, j] - room[3, j]) + room[at - 3, j]
+        if what == MOMENTS:
+            for j in range(x.shape[1]):
+                room[at + 1, j] = (x[i, j] - room[3, j]) * (x[i, j] - room[3, j]) + room[at - 2, j]
+
+
+@compiled
+def _begin_counted(x: Floats, begin: int, back: int, room: Floats, what: int) -> None:
+    """The same where some are not known. The centre is the run's first value, else the newest one before it, else zero."""
+    n = x.shape[1]
+    for j in range(n):
+        room[7, j] = x[begin, j] if begin >= 0 and what != SUM else 0.0 if what == SUM else np.nan
+    for distance in range(1, min(back, begin) + 1):
+        missing = 0
+        for j in range(n):
+            known = abs(room[7, j]) < np.inf
+            room[7, j] = room[7, j] if known else x[begin - distance, j]
+            missing += 0 if known else 1
+        if missing == 0:
+            break
+    for j in range(n):
+        room[7, j] = room[7, j] if abs(room[7, j]) < np.inf else 0.0
+        room[3, j] = room[7, j]
+    room[4:7] = 0.0
+    room[_SUM : _SUM + 3] = 0.0
+    for distance in range(1, back + 1):
+        i, at = begin - distance, _SUM + 3 * distance
+        if i < 0:
+            room[at : at + 3] = room[at - 3 : at]
+            continue
+        for j in range(n):
+            d = x[i, j] - room[7, j] if abs(x[i, j]) < np.inf else 0.0
+            room[at, j] = d + room[at - 3, j]
+            room[at + 1, j] = d * d + room[at - 2, j]
+        for j in range(n):
+            room[at + 2, j] = room[at - 1, j] + (1.0 if abs(x[i, j]) < np.inf else 0.0)
+
+
+@compiled
+def _count_from_now_on(room: Floats, place: int, window: int) -> None:
+    """Counts of a run in which all values were known until now."""
+    room[7] = room[3]
+    room[6] = np.float64(place)
+    for distance in range(window):
+        room[_SUM + 3 * distance + 2] = np.float64(distance)
+
+
+@compiled
+def _take_known(x: Floats, t: int, room: Floats, what: int) -> None:
+    """One session more of the run."""
+    for j in range(x.shape[1]):
+        room[4, j] += x[t, j] - room[3, j]
+    if what == MOMENTS:
+        for j in range(x.shape[1]):
+            room[5, j] += (x[t, j] - room[3, j]) * (x[t, j] - room[3, j])
+
+
+@compiled
+def _take_counted(x: Floats, t: int, room: Floats, what: int) -> None:
+    """The same where some are not known; the first known one of a run becomes its centre."""
+    if what != SUM:
+        for j in range(x.shape[1]):
+            room[3, j] = x[t, j] if abs(x[t, j]) < np.inf and room[6, j] == 0.0 else room[3, j]
+    for j in range(x.shape[1]):
+        d = x[t, j] - room[3, j] if abs(x[t, j]) < np.inf else 0.0
+        room[4, j] += d
+        room[5, j] += d * d
+    for j in range(x.shape[1]):
+        room[6, j] += 1.0 if abs(x[t, j]) < np.inf else 0.0
+
+
+@compiled
+def _answer_known(room: Floats, at: int, count: float, out: Floats, i: int, what: int) -> None:
+    """One row of answers from the run's sums and those of the rows before it (`at`)."""
+    one, less = 1.0 / count, 1.0 / (count - 1.0)
+    if what == SUM:
+        for j in range(room.shape[1]):
+            out[0, i, j] = room[4, j] + room[at, j]
+        return
+    for j in range(room.shape[1]):
+        out[0, i, j] = room[3, j] + (room[4, j] + room[at, j]) * one
+    if what == MEAN:
+        return
+    for j in range(room.shape[1]):
+        total = room[4, j] + room[at, j]
+        square = ((room[5, j] + room[at + 1, j]) - total * total * one) * less
+        out[1, i, j] = np.sqrt(0.0 if square <= 0.0 else square)
+
+
+@compiled
+def _answer_counted(room: Floats, at: int, least: int, out: Floats, i: int, what: int) -> None:
+    """The same by counts. Sums of the rows before are brought to the run's own centre first."""
+    for j in range(room.shape[1]):
+        before = room[at + 2, j]
+        shift = room[7, j] - room[3, j] if before > 0.0 else 0.0
+        room[8, j] = room[4, j] + (room[at, j] + before * shift)
+        room[9, j] = room[5, j] + (room[at + 1, j] + shift * (2.0 * room[at, j] + before * shift))
+    if what == SUM:
+        for j in range(room.shape[1]):
+            out[0, i, j] = room[8, j] if room[6, j] + room[at + 2, j] >= least else np.nan
+        return
+    for j in range(room.shape[1]):
+        count = room[6, j] + room[at + 2, j]
+        mean = room[3, j] + room[8, j] * (1.0 / count)
+        out[0, i, j] = mean if count >= least and count > 0.0 else np.nan
+    if what == MEAN:
+        return
+    for j in range(room.shape[1]):
+        count = room[6, j] + room[at + 2, j]
+        square = (room[9, j] - room[8, j] * room[8, j] * (1.0 / count)) * (1.0 / (count - 1.0))
+        square = 0.0 if square <= 0.0 else square
+        out[1, i, j] = np.sqrt(square) if count >= least and count > 1.0 else np.nan
+
+
+@compiled
+def last_unknown(x: Floats, t: int, window: int, number: int) -> float:
+    """Session number after the last row before t, of its window, with an unknown value; what is before the matrix is unknown."""
+    for i in range(t - 1, max(t - window, -1), -1):
+        if unknown_in(x, i):
+            return np.float64(number + i + 1)
+    return np.float64(number) if t - window + 1 < 0 else 0.0
+
+
+@compiled
+def rolling_sums(
+    x: Floats, first: int, number: int, state: Floats, out: Floats, window: int, least: int, what: int
 ) -> None:
-    """Sum (or mean) of the known values of `window` sessions. state (3, n): sum, what rounding took, count."""
-    rows, n = x.shape
-    held = np.empty((2, n))
-    for t in range(first, rows):
-        if (number + t) % RESTART == 0:
-            state[:] = 0.0
-            for k in range(min(window, t + 1)):
-                for j in range(n):
-                    term = x[t - k, j] if abs(x[t - k, j]) < np.inf else 0.0
-                    state[0, j], state[1, j] = two_sum(state[0, j], state[1, j], term)
-                change_count(x, t - k, 1.0, state, 2)
+    """Of the known values of `window` sessions, out[0]: what 0: the sum; 1: the mean; 2: the mean,
+
+    and in out[1] the standard deviation (ddof 1; NaN with one value). state: a room, or nothing.
+    """
+    room = state if state.shape[0] > 0 else np.zeros((_SUM + 3 * window, x.shape[1]))
+    for t in range(first, x.shape[0]):
+        place = (number + t) % window
+        begin, resumed = t - place, room[NEXT, 0] != number + t
+        if resumed:
+            room[UNKNOWN, 0] = last_unknown(x, t, window, number)
+        if unknown_in(x, t):
+            room[UNKNOWN, 0] = np.float64(number + t + 1)
+        counted = room[UNKNOWN, 0] > number + begin - window + 1 or window < least or window < 2
+        if resumed or place == 0:
+            room[MODE, 0] = 1.0 if counted else 0.0
+            if counted:
+                _begin_counted(x, begin, window - 1 - place, room, what)
+            else:
+                _begin_known(x, begin, window - 1 - place, room, what)
+            for i in range(max(begin, 0), t):
+                if counted:
+                    _take_counted(x, i, room, what)
+                else:
+                    _take_known(x, i, room, what)
+        elif counted and room[MODE, 0] == 0.0:
+            room[MODE, 0] = 1.0
+            _count_from_now_on(room, place, window)
+        at = _SUM + 3 * (window - 1 - place)
+        if counted:
+            _take_counted(x, t, room, what)
+            _answer_counted(room, at, least, out, t - first, what)
         else:
-            known_or_zero(x, t, held, 0)
-            known_or_zero(x, t - window, held, 1)
-            change_count(x, t, 1.0, state, 2)
-            change_count(x, t - window, -1.0, state, 2)
-            slide(state, 0, held, 0, 1, 2)
-        i = t - first
-        if average:
-            for j in range(n):
-                out[i, j] = (state[0, j] + state[1, j]) / state[2, j] if state[2, j] >= least else np.nan
-        else:
-            for j in range(n):
-                out[i, j] = state[0, j] + state[1, j] if state[2, j] >= least else np.nan
+            _take_known(x, t, room, what)
+            _answer_known(room, at, np.float64(window), out, t - first, what)
+        room[NEXT, 0] = np.float64(number + t + 1)
 
 
 @compiled
@@ -120,120 +242,6 @@ def newest_known(x: Floats, t: int, window: int, found: Floats) -> None:
             missing += 0 if abs(value) < np.inf else 1
         if missing == 0:
             break
-
-
-@compiled
-def equal_run(x: Floats, t: int, window: int, newest: Floats, run: Floats) -> None:
-    """How many known values in a row, from the newest one back, equal it; (n,)."""
-    n = x.shape[1]
-    going = np.ones(n)
-    run[:] = 0.0
-    for k in range(min(window, t + 1)):
-        tap = x[t - k]
-        for j in range(n):
-            known = abs(tap[j]) < np.inf
-            going[j] = 0.0 if known and tap[j] != newest[j] else going[j]
-            run[j] += going[j] if known else 0.0
-
-
-@compiled
-def _centre_anew(x: Floats, t: int, window: int, state: Floats) -> None:
-    """Sums of rolling_moments about the newest value, for the columns whose centre is far from the window's mean."""
-    for j in range(x.shape[1]):
-        first_sum = state[1, j] + state[2, j]
-        inner = (state[3, j] + state[4, j]) * state[5, j] - first_sum * first_sum
-        if first_sum * first_sum > FAR * inner and state[6, j] < state[5, j]:
-            state[0, j] = state[7, j]
-            state[1:5, j] = 0.0
-            for k in range(min(window, t + 1)):
-                if abs(x[t - k, j]) < np.inf:
-                    d = x[t - k, j] - state[0, j]
-                    state[1, j], state[2, j] = two_sum(state[1, j], state[2, j], d)
-                    state[3, j], state[4, j] = two_sum(state[3, j], state[4, j], d * d)
-
-
-@compiled
-def _moments_anew(x: Floats, t: int, window: int, state: Floats) -> None:
-    """All sums of the window that ends at session t, about its newest known value."""
-    n = x.shape[1]
-    centre, s1, r1, s2, r2, count = state[0], state[1], state[2], state[3], state[4], state[5]
-    newest_known(x, t, window, state[7])
-    for j in range(n):
-        centre[j] = state[7, j] if abs(state[7, j]) < np.inf else 0.0
-    state[1:6] = 0.0
-    for k in range(min(window, t + 1)):
-        tap = x[t - k]
-        for j in range(n):
-            known = abs(tap[j]) < np.inf
-            d = tap[j] - centre[j] if known else 0.0
-            s1[j], r1[j] = two_sum(s1[j], r1[j], d)
-            s2[j], r2[j] = two_sum(s2[j], r2[j], d * d)
-            count[j] += 1.0 if known else 0.0
-    equal_run(x, t, window, state[7], state[6])
-
-
-@compiled
-def _distances(x: Floats, t: int, state: Floats, held: Floats, row: int) -> None:
-    """How far a row of x is from the centre; 0 where it is unknown or where there is no such row."""
-    if t < 0:
-        held[row] = 0.0
-        return
-    for j in range(x.shape[1]):
-        held[row, j] = x[t, j] - state[0, j] if abs(x[t, j]) < np.inf else 0.0
-
-
-@compiled
-def _moments_slide(x: Floats, t: int, window: int, state: Floats, held: Floats) -> None:
-    """The value of session t comes, that of session t - window goes."""
-    n = x.shape[1]
-    for j in range(n):
-        state[0, j] = x[t, j] if abs(x[t, j]) < np.inf and state[5, j] == 0.0 else state[0, j]
-    for j in range(n):
-        run = state[6, j] + 1.0 if x[t, j] == state[7, j] else 1.0
-        state[6, j] = run if abs(x[t, j]) < np.inf else state[6, j]
-        state[7, j] = x[t, j] if abs(x[t, j]) < np.inf else state[7, j]
-    change_count(x, t, 1.0, state, 5)
-    change_count(x, t - window, -1.0, state, 5)
-    _distances(x, t, state, held, 0)
-    _distances(x, t - window, state, held, 1)
-    slide(state, 1, held, 0, 1, 5)
-    slide_product(state, 3, held, 0, 0, 1, 1, 5)
-
-
-@compiled
-def _moments_far(s: Floats) -> int:
-    """Number of columns whose centre is far from the window's mean."""
-    far = 0
-    for j in range(s.shape[1]):
-        square = (s[1, j] + s[2, j]) * (s[1, j] + s[2, j])
-        far += 1 if square > FAR * ((s[3, j] + s[4, j]) * s[5, j] - square) and s[6, j] < s[5, j] else 0
-    return far
-
-
-@compiled
-def rolling_moments(x: Floats, first: int, number: int, state: Floats, out: Floats, window: int, least: int) -> None:
-    """out[0]: mean, out[1]: standard deviation (ddof 1; NaN with one value) of the known values of `window` sessions.
-
-    state (8, n): centre, sum and sum of squares about it, each with what rounding took, count, run of equal values, newest value.
-    """
-    rows, n = x.shape
-    held = np.empty((2, n))
-    for t in range(first, rows):
-        if t == 0 or (number + t) % RESTART == 0:
-            _moments_anew(x, t, window, state)
-        else:
-            _moments_slide(x, t, window, state, held)
-        if _moments_far(state) > 0:
-            _centre_anew(x, t, window, state)
-        i = t - first
-        for j in range(n):
-            c = state[5, j]
-            out[0, i, j] = state[0, j] + (state[1, j] + state[2, j]) / c if c >= least and c > 0.0 else np.nan
-        for j in range(n):
-            c, first_sum = state[5, j], state[1, j] + state[2, j]
-            square = ((state[3, j] + state[4, j]) - first_sum * first_sum / c) / (c - 1.0)
-            square = 0.0 if state[6, j] >= c or not square > 0.0 else square
-            out[1, i, j] = np.sqrt(square) if c >= least and c > 1.0 else np.nan
 
 
 @compiled

@@ -6,6 +6,8 @@ from marketbot_assets.features.operators.compiled import compiled
 from marketbot_assets.normalization.window import Floats
 
 BASIS_STATE = 3
+RESULTS = {"add": 0, "subtract": 1, "multiply": 2, "divide": 3}
+RESULTS_DIVIDE = 3
 EVENT_MIN = 1e-9  # a return that differs from the price move by less is the price move
 
 
@@ -46,15 +48,48 @@ def basis(x: Floats, close: Floats, first: int, state: Floats, out: Floats, paus
 
 
 @compiled
-def take_over(found: Floats, out: Floats) -> None:
-    """Copies a matrix into an answer of any precision; infinities are unknown, a series is repeated for every instrument."""
-    rows, n = out.shape
+def take_over(found: Floats, answers: Floats, begin: int, stride: int, rows: int, n: int) -> None:
+    """Copies a matrix into (rows, n) answers of any precision; infinities are unknown, a series is repeated for every instrument.
+
+    answers: memory in one row, in which the first answer is at `begin` and every session `stride` after the one before.
+    """
     if found.shape[0] == rows and found.shape[1] == n:
         for t in range(rows):
+            row = answers[begin + t * stride : begin + t * stride + n]
             for j in range(n):
-                out[t, j] = found[t, j] if abs(found[t, j]) < np.inf else np.nan
+                row[j] = found[t, j] if abs(found[t, j]) < np.inf else np.nan
         return
     for t in range(rows):
+        row = answers[begin + t * stride : begin + t * stride + n]
         value = found[t if found.shape[0] == rows else 0, 0]
         for j in range(n):
-            out[t, j] = value if abs(value) < np.inf else np.nan
+            row[j] = value if abs(value) < np.inf else np.nan
+
+
+@compiled
+def take_over_result(
+    x: Floats, y: Floats, what: int, answers: Floats, begin: int, stride: int, rows: int, n: int
+) -> None:
+    """The same of x + y (what 0), x - y (1), x * y (2) or x / y (3), worked out on the way. y may be one number, (1, 1)."""
+    for t in range(rows):
+        row = answers[begin + t * stride : begin + t * stride + n]
+        if y.shape[0] != rows or y.shape[1] != n:
+            number = y[0, 0]
+            for j in range(n):
+                value = _result(x[t, j], number, what)
+                row[j] = value if abs(value) < np.inf else np.nan
+        elif what == RESULTS_DIVIDE:
+            for j in range(n):
+                value = x[t, j] / y[t, j]
+                row[j] = value if abs(value) < np.inf else np.nan
+        else:
+            for j in range(n):
+                value = _result(x[t, j], y[t, j], what)
+                row[j] = value if abs(value) < np.inf else np.nan
+
+
+@compiled
+def _result(x: float, y: float, what: int) -> float:
+    if what == RESULTS_DIVIDE:
+        return x / y
+    return x + y if what == 0 else x - y if what == 1 else x * y

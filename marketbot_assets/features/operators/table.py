@@ -16,6 +16,7 @@ from marketbot_assets.features.operators import (
     elementwise,
     rolling_order,
     rolling_pairs,
+    rolling_rank,
     rolling_shape,
     rolling_sums,
     rolling_trend,
@@ -34,6 +35,7 @@ class Operator:
 
     `reach`: sessions before the newest that are read; `carried`: rows of state; `parts`: matrices it gives (0: one);
     `run(arguments, first, number, state, out, parameters)` of a window; `module`: where its code stands.
+    `room`: rows of memory that save work from call to call, handed over as the state where there is none, zeros at first.
     """
 
     name: str
@@ -44,26 +46,27 @@ class Operator:
     reach: Callable[[Parameters], int] = lambda p: 0
     carried: int = 0
     parts: int = 0
+    room: Callable[[Parameters], int] = lambda p: 0
 
 
 def _window(parameters: Parameters) -> int:
     return int(parameters[0])
 
 
-def _mean(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
-    rolling_sums.rolling_sum(xs[0], first, number, state, out, int(p[0]), int(p[1]), True)
+def _room(rows: Callable[[int], int]) -> Callable[[Parameters], int]:
+    return lambda parameters: rows(_window(parameters))
 
 
-def _sum(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
-    rolling_sums.rolling_sum(xs[0], first, number, state, out, int(p[0]), int(p[1]), False)
+def _sums(what: int) -> Run:
+    def run(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
+        whole = out if out.ndim == 3 else out[None]
+        rolling_sums.rolling_sums(xs[0], first, number, state, whole, int(p[0]), int(p[1]), what)
+
+    return run
 
 
 def _count(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
     rolling_sums.rolling_count(xs[0], first, number, state, out, int(p[0]))
-
-
-def _moments(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
-    rolling_sums.rolling_moments(xs[0], first, number, state, out, int(p[0]), int(p[1]))
 
 
 def _ewma(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
@@ -79,7 +82,7 @@ def _pair(what: int) -> Run:
 
 
 def _trend(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
-    rolling_trend.rolling_trend(xs[0], first, out, int(p[0]), int(p[1]), float(p[2]))
+    rolling_trend.rolling_trend(xs[0], first, number, state, out, int(p[0]), int(p[1]), float(p[2]))
 
 
 def _extreme(sign: float) -> Run:
@@ -97,11 +100,11 @@ def _place(sign: float) -> Run:
 
 
 def _rank(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
-    rolling_order.rolling_rank(xs[0], first, out, int(p[0]), int(p[1]))
+    rolling_rank.rolling_rank(xs[0], first, out, int(p[0]), int(p[1]))
 
 
 def _quantiles(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
-    rolling_order.rolling_quantiles(xs[0], first, out, int(p[0]), int(p[1]), float(p[2]), float(p[3]))
+    rolling_rank.rolling_quantiles(xs[0], first, out, int(p[0]), int(p[1]), float(p[2]), float(p[3]))
 
 
 def _shape(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Floats, p: Parameters) -> None:
@@ -118,23 +121,43 @@ def _basis(xs: Sequence[Floats], first: int, number: int, state: Floats, out: Fl
 
 def _windows() -> list[Operator]:
     sums, pairs = rolling_sums.__name__, rolling_pairs.__name__
-    order, shape = rolling_order.__name__, rolling_shape.__name__
+    order, ranks, shape = rolling_order.__name__, rolling_rank.__name__, rolling_shape.__name__
     return [
-        Operator("mean", WINDOW, 1, sums, _mean, _window, rolling_sums.SUM_STATE),
-        Operator("sum", WINDOW, 1, sums, _sum, _window, rolling_sums.SUM_STATE),
+        Operator("mean", WINDOW, 1, sums, _sums(rolling_sums.MEAN), _window, room=_room(rolling_sums.sums_room)),
+        Operator("sum", WINDOW, 1, sums, _sums(rolling_sums.SUM), _window, room=_room(rolling_sums.sums_room)),
         Operator("count", WINDOW, 1, sums, _count, _window, rolling_sums.COUNT_STATE),
-        Operator("moments", WINDOW, 1, sums, _moments, _window, rolling_sums.MOMENT_STATE, 2),
+        Operator("moments", WINDOW, 1, sums, _sums(rolling_sums.MOMENTS), _window, 0, 2, _room(rolling_sums.sums_room)),
         Operator("ewma", WINDOW, 1, sums, _ewma, _window, rolling_sums.EWMA_STATE),
-        Operator("corr", WINDOW, 2, pairs, _pair(rolling_pairs.CORRELATION), _window, rolling_pairs.PAIR_STATE),
-        Operator("beta", WINDOW, 2, pairs, _pair(rolling_pairs.SLOPE), _window, rolling_pairs.PAIR_STATE),
-        Operator("residual_std", WINDOW, 2, pairs, _pair(rolling_pairs.RESIDUAL), _window, rolling_pairs.PAIR_STATE),
-        Operator("trend", WINDOW, 1, rolling_trend.__name__, _trend, _window, 0, rolling_trend.TREND_PARTS),
+        Operator(
+            "corr", WINDOW, 2, pairs, _pair(rolling_pairs.CORRELATION), _window, room=_room(rolling_pairs.pair_room)
+        ),
+        Operator("beta", WINDOW, 2, pairs, _pair(rolling_pairs.SLOPE), _window, room=_room(rolling_pairs.pair_room)),
+        Operator(
+            "residual_std",
+            WINDOW,
+            2,
+            pairs,
+            _pair(rolling_pairs.RESIDUAL),
+            _window,
+            room=_room(rolling_pairs.pair_room),
+        ),
+        Operator(
+            "trend",
+            WINDOW,
+            1,
+            rolling_trend.__name__,
+            _trend,
+            _window,
+            0,
+            rolling_trend.TREND_PARTS,
+            _room(rolling_trend.trend_room),
+        ),
         Operator("max", WINDOW, 1, order, _extreme(1.0), _window),
         Operator("min", WINDOW, 1, order, _extreme(-1.0), _window),
         Operator("argmax", WINDOW, 1, order, _place(1.0), _window),
         Operator("argmin", WINDOW, 1, order, _place(-1.0), _window),
-        Operator("rank", WINDOW, 1, order, _rank, _window),
-        Operator("quantiles", WINDOW, 1, order, _quantiles, _window, 0, 2),
+        Operator("rank", WINDOW, 1, ranks, _rank, _window),
+        Operator("quantiles", WINDOW, 1, ranks, _quantiles, _window, 0, 2),
         Operator("shape", WINDOW, 1, shape, _shape, _window, 0, 2),
         Operator("lag", WINDOW, 1, rows.__name__, _lag, _window),
         Operator("basis", WINDOW, 2, rows.__name__, _basis, lambda p: 0, rows.BASIS_STATE),

@@ -1,0 +1,199 @@
+"""A backtest's report as one self-contained page: no scripts, no fonts or pictures from elsewhere. Pure.
+
+Its first line says whether the result went through the tests against overfitting. Not here: the numbers (`tear_sheet`), the
+sections (`tear_sheet_returns`, `tear_sheet_book`, `tear_sheet_excess`), where the facts come from (`commands.backtest`).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from marketbot_assets.audit.report_evidence import code
+from marketbot_assets.audit.report_parts import (
+    NOT_KNOWN,
+    Markup,
+    badge,
+    bullets,
+    change,
+    joined,
+    money,
+    percent,
+    plain_number,
+    section,
+    table,
+    tag,
+    tile,
+)
+from marketbot_assets.audit.report_style import STYLE
+from marketbot_assets.research.tear_sheet import Sheet
+from marketbot_assets.research.tear_sheet_book import (
+    controls,
+    exposures,
+    holdings,
+    room,
+    trading,
+    trips,
+    used_limits,
+)
+from marketbot_assets.research.tear_sheet_excess import excess, factors, profit, signals
+from marketbot_assets.research.tear_sheet_returns import calendar, distribution, falls, growth, rolled
+
+Tested = Sequence[tuple[str, str, str, bool | None]]
+UNTESTED = "Not tested against overfitting"
+NAVIGATION = (
+    ("returns", "Returns"), ("calendar", "Months"), ("rolling", "Rolling"), ("distribution", "Distribution"),
+    ("drawdowns", "Drawdowns"), ("positions", "Positions"), ("exposures", "Exposures"), ("trading", "Costs"),
+    ("trips", "Round trips"), ("capacity", "Capacity"), ("profit", "Profit"), ("excess", "Excess"), ("factors", "Factors"),
+    ("signals", "Signals"), ("limits", "Limits"), ("controls", "Controls"), ("tested", "Tests"), ("evidence", "Evidence"),
+    ("unknown", "Not known"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Where a backtest came from. `hashes`: (what, hash), shown whole; `trials`: how many specifications were ever tried here;
+    `names`: instrument -> ticker; `ended`: why it stopped before the end, empty when it did not.
+    """
+
+    mandate: str
+    synthetic: bool
+    llm: str
+    volatility_target: float
+    participation: float
+    trials: int
+    hashes: Sequence[tuple[str, str]]
+    names: Mapping[str, str]
+    ended: str = ""
+
+
+def tear_sheet_page(sheet: Sheet, about: About, tested: Tested | None = None) -> str:
+    """The page. `tested`: rows of test, value, bound, and whether it passed (None: not known); None: none was made."""
+    first, last = sheet.labels[0], sheet.labels[-1]
+    body = [
+        _verdict(tested),
+        _banner(about),
+        tag("header", tag("div", tag("div", "marketbot backtest", css="eyebrow"), tag("h1", f"{first} to {last}"),
+                          tag("div", f"{about.mandate}; {sheet.base_currency}, {len(sheet.labels)} sessions, from cash, filled by "
+                              "the paper broker's rules", css="soft"))),
+        Markup("<nav>" + joined(Markup(f'<a href="#{key}">{name}</a>') for key, name in NAVIGATION) + "</nav>"),
+        _tiles(sheet),
+        growth(sheet),
+        calendar(sheet),
+        rolled(sheet, about.volatility_target),
+        distribution(sheet),
+        falls(sheet),
+        holdings(sheet, about.names),
+        exposures(sheet),
+        trading(sheet),
+        trips(sheet, about.names),
+        room(sheet, about.participation),
+        profit(sheet),
+        excess(sheet),
+        factors(sheet),
+        signals(sheet),
+        used_limits(sheet),
+        controls(sheet),
+        _tests(tested, about),
+        section("evidence", "Evidence", "What this page was made of; `marketbot verify` recomputes the hashes of what is stored.",
+                table(("what<", "hash"), [(what, code(value)) for what, value in about.hashes])),
+        section("unknown", "What this page does not know", "Read this before drawing conclusions.", bullets(_notes(sheet, about))),
+        tag("footer", "Amounts are in ", sheet.base_currency, ". No investment advice. Trading can lose money."),
+    ]  # fmt: skip
+    head = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>marketbot backtest {first} to {last}</title><style>{STYLE}</style></head>"
+    )
+    return f"{head}\n<body><main>\n{joined(body, chr(10))}\n</main></body></html>\n"
+
+
+def _verdict(tested: Tested | None) -> Markup:
+    """The first line of the page."""
+    if not tested:
+        text = ": nothing on this page says that the result is more than the best of many tries."
+        return tag("p", tag("b", UNTESTED), text, css="banner bad")
+    passed, failed = (sum(1 for *_, ok in tested if ok is want) for want in (True, False))
+    open_ = len(tested) - passed - failed
+    rest = f", {open_} not known" if open_ else ""
+    css = "banner bad" if failed or not passed else "banner"
+    words = f"Tests against overfitting: {passed} of {len(tested)} passed"
+    return tag("p", tag("b", words), f", {failed} failed{rest}; see Tests.", css=css)
+
+
+def _banner(about: About) -> Markup:
+    lines = []
+    if about.synthetic:
+        lines.append(
+            tag("p", tag("b", "Partly simulated data and survivors"), ": no evidence of returns.", css="banner")
+        )
+    if about.ended:
+        lines.append(tag("p", tag("b", "Stopped early"), f": {about.ended}", css="banner bad"))
+    return joined(lines)
+
+
+def _tiles(sheet: Sheet) -> Markup:
+    n, base = sheet.numbers, sheet.base_currency
+    ratio = plain_number(n["information_ratio"], 3)
+    return tag(
+        "div",
+        tile("Return", _signed(n["total_return"]), f"per year {percent(n['return_per_year'])}"),
+        tile("Benchmark", _signed(n["benchmark_return"]), f"excess {percent(n['excess'])}"),
+        tile("NAV at the end", money(n["nav_last"]), f"{base}, from {money(n['nav_first'])}"),
+        tile("Volatility, per year", percent(n["volatility"]), f"{plain_number(n['sessions'])} sessions"),
+        tile("Sharpe", plain_number(n["sharpe"], 3), f"standard error {plain_number(n['sharpe_error'], 3)}"),
+        tile("Sortino", plain_number(n["sortino"], 3), f"standard error {plain_number(n['sortino_error'], 3)}"),
+        tile("Deepest drawdown", percent(n["drawdown_max"]), f"Calmar {plain_number(n['calmar'], 3)}"),
+        tile("Beta", plain_number(n["beta"], 3), f"alpha per year {percent(n['alpha'])}"),
+        tile("Tracking error, per year", percent(n["tracking_error"]), f"information ratio {ratio}"),
+        tile("Capture", percent(n["up_capture"], 0), f"of rises; of falls {percent(n['down_capture'], 0)}"),
+        tile("Hit rate", percent(n["hit_rate"], 0), f"of sessions; omega {plain_number(n['omega'], 3)}"),
+        tile("Invested", percent(n["invested"], 0), f"on average, {plain_number(n['names'], 3)} names"),
+        tile("Turnover, one way", percent(n["turnover_per_year"], 0), "of NAV per year"),
+        tile("Fees and taxes", money(n["costs_base"]), f"{base}; spread and impact are in the prices"),
+        tile("Verdicts", f"{plain_number(n['approved'])} approved", f"of {len(sheet.labels)}; {int(n['stops'])} stops hit"),
+        css="tiles",
+    )  # fmt: skip
+
+
+def _tests(tested: Tested | None, about: About) -> Markup:
+    tried = f"{about.trials} specification{'s' if about.trials != 1 else ''} of a backtest were ever tried in this home"
+    lede = f"{tried}: the best of many looks good by chance. Every run counts, also of an older mandate."
+    if not tested:
+        words = f"{UNTESTED}: no deflated Sharpe ratio, no probability of overfitting, no null was computed for this result."
+        return section("tested", "Tests against overfitting", lede, tag("p", words))
+    rows = [(test, value, bound, _mark(ok)) for test, value, bound, ok in tested]
+    return section("tested", "Tests against overfitting", lede, table(("test~", "value>", "bound>", "result<"), rows))
+
+
+def _mark(passed: bool | None) -> Markup:
+    """A badge: passed, failed, or not known."""
+    if passed is None:
+        return badge("not_known")
+    css, text = ("good", "✓ passed") if passed else ("bad", "× failed")
+    return tag("span", text, css=f"badge {css}")
+
+
+def _notes(sheet: Sheet, about: About) -> list[str]:
+    n = sheet.numbers
+    lines = [
+        "Fills follow a model of spread and impact on daily bars: no evidence that real orders would have filled so.",
+        "Sharpe and Sortino take no rate of cash off, and cash earns nothing: no short rate is among the data.",
+        "Errors of the ratios take returns as independent.",
+    ]
+    if math.isnan(n["return_per_year"]):
+        lines.append("Less than a year: no return per year is told; Calmar and alpha are blown up from what there is.")
+    unknown = len(sheet.returns) - int(n["benchmark_sessions"])
+    if unknown:
+        lines.append(f"The benchmark's return of {unknown} sessions is not known; comparisons leave them out.")
+    left = len(sheet.returns) - len(sheet.sessions)
+    if left:
+        lines.append(f"{left} sessions could not be attributed to sectors and currencies; the excess leaves them out.")
+    if about.synthetic:
+        lines.append("The universe is of names that lived to the end, and some of their prices are simulated.")
+    if about.llm != "none":
+        lines.append(f"The mandate names language models; the backtest was {about.llm}.")
+    return lines
+
+
+def _signed(value: float) -> Markup:
+    return change(percent(value), value) if math.isfinite(value) else Markup(NOT_KNOWN)
