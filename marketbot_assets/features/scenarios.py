@@ -177,7 +177,7 @@ def _replay(own: _Own, groups: Groups, beta: Floats, index_return: float) -> tup
     """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
     covered, replayed = own.covered, own.replayed
     proxy = beta * index_return
-    for group in groups:
+    for group in groups if covered.any() and not covered.all() else ():
         peers = group & covered
         stood_in = bool((group & ~covered).any()) and int(peers.sum()) >= PEERS_MIN
         middle = float(np.median(beta[peers])) if stood_in else float("nan")

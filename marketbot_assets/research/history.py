@@ -20,6 +20,7 @@ from marketbot_assets.features.registry import LOOKBACK_SESSIONS
 from marketbot_assets.features.scenario_memory import ScenarioMemory
 from marketbot_assets.features.scenarios import scenario_returns
 from marketbot_assets.features.shares import with_filed_shares
+from marketbot_assets.insight.return_model import Samples
 from marketbot_assets.normalization.action_book import ActionBook
 from marketbot_assets.normalization.bar_index import BarIndex
 from marketbot_assets.normalization.build_window import (
@@ -129,6 +130,7 @@ class History:
             BarIndex(tables.prices),
             Fixings(tables.fx),
         )
+        self.samples: Samples = {}
         self._kept: dict[object, tuple[Hashable, object]] = {}
         self._listed_at = micros(self._listings["known_at"])
         self._filed_at = np.sort(micros(tables.fundamentals["known_at"]))
