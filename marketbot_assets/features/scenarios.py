@@ -168,7 +168,7 @@ def _own(past: Past, rows: Places | None) -> _Own:
     own = past.base_returns[:0] if rows is None else past.base_returns[rows]
     known = np.isfinite(own)
     steps = 1.0 + np.where(known, own, 0.0)
-    walked = None if rows is None else np.cumprod(steps, axis=0)[_points(rows)] - 1.0
+    walked = None if rows is None else np.asarray(np.cumprod(steps, axis=0)[_points(rows)] - 1.0, dtype=np.float64)
     covered = known.sum(axis=0) >= COVERAGE_MIN * max(len(own), 1)
     return _Own(np.asarray(covered), np.asarray(np.prod(steps, axis=0) - 1.0), walked)
 

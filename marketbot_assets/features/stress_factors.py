@@ -66,7 +66,8 @@ class StressFactors:
         if key not in self._maps:
             inner = self.covariance[np.ix_(known, known)]
             inner = inner + JITTER * np.diag(np.diag(inner))
-            self._maps[key] = np.linalg.solve(inner, self.covariance[np.ix_(known, ~known)])
+            found = np.linalg.solve(inner, self.covariance[np.ix_(known, ~known)])
+            self._maps[key] = np.asarray(found, dtype=np.float64)
         out = np.array(values)
         out[:, ~known] = values[:, known] @ self._maps[key]
         return out
