@@ -53,7 +53,11 @@ def test_every_asset_of_every_session_is_rebuilt_bit_for_bit(base: Home) -> None
     view = told(base.path)
     assert (view["fine"], view["proved"], view["first"]) == (True, "bits", None)
     assert [session["session"] for session in view["sessions"]] == [FIRST, SECOND]
-    every = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()} - {*RANGES, *QUOTED, *DECLARED}
+    every = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()} - {
+        *RANGES,
+        *QUOTED,
+        *DECLARED,
+    }
     for session in view["sessions"]:
         assert outcomes(session, "record") == RECORDS
         unread = set() if session["session"] == FIRST else {"opening_balance"}
