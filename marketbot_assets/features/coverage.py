@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.features.registry import FEATURES, FILED
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.window import Floats
 
 FILED_FEATURES = tuple(feature.name for feature in FEATURES if feature.source == FILED)
@@ -28,15 +29,14 @@ def coverage(features: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame:
     return shares.rename_axis("country").reset_index()
 
 
-def within_countries(values: Floats, instruments: pd.DataFrame) -> Floats:
+def within_countries(values: Floats, instruments: pd.DataFrame | Listings) -> Floats:
     """(n,) values less the mean of their country, when some country has equities and none with a value; else as they are."""
-    country, known = instruments["country"].to_numpy(), np.isfinite(values)
-    equity = (instruments["kind"] == EQUITY).to_numpy()
-    names = sorted(set(country))
-    if all((known & (country == name)).any() for name in names if (equity & (country == name)).any()):
+    listed, known = listings_of(instruments), np.isfinite(values)
+    told = list(zip(listed.texts("country"), listed.texts("kind"), known.tolist(), strict=True))
+    if {where for where, kind, _ in told if kind == EQUITY} <= {where for where, _, is_known in told if is_known}:
         return values
-    out = values.copy()
-    for name in names:
+    country, out = np.array(listed.texts("country"), dtype=object), values.copy()
+    for name in sorted(set(country)):
         own = known & (country == name)
         if own.any():
             out[own] -= values[own].mean()

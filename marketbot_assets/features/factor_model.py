@@ -17,6 +17,7 @@ from marketbot_assets.features.factor_risk import Estimator, constrained_risk
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.features.price_features import dimson_beta, index_returns
 from marketbot_assets.features.scenarios import ScenarioReturns
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.window import Floats, MacroWindow, MarketWindow
 from marketbot_resources.mandate import Mandate, Volatility
 from marketbot_resources.model import SESSIONS_PER_YEAR
@@ -38,7 +39,7 @@ def estimate_factor_model(
     window: MarketWindow,
     macro: MacroWindow,
     features: pd.DataFrame,
-    instruments: pd.DataFrame,
+    instruments: pd.DataFrame | Listings,
     mandate: Mandate,
     scenarios: ScenarioReturns,
 ) -> FactorModel:
@@ -108,7 +109,7 @@ def estimated_risk(
     exposures: Floats,
     names: tuple[str, ...],
     features: pd.DataFrame,
-    instruments: pd.DataFrame,
+    instruments: pd.DataFrame | Listings,
     chosen: Volatility,
 ) -> tuple[Floats, Floats]:
     """((k, k) factor covariance, (n,) specific variance), per year, by the estimator that the mandate names.
@@ -118,22 +119,24 @@ def estimated_risk(
     weights, halflife = cross_section_weights(features), chosen.ewma_halflife_sessions
     if chosen.factor_model == "constrained":
         spec = Estimator(variance_halflife=halflife, specific_halflife=halflife)
-        covariance, specific = constrained_risk(returns, exposures, weights, names, list(instruments["sector"]), spec)
+        covariance, specific = constrained_risk(
+            returns, exposures, weights, names, list(listings_of(instruments).texts("sector")), spec
+        )
         return covariance, np.asarray(np.maximum(specific, SPECIFIC_FLOOR_PER_YEAR))
     sample = np.where(np.isfinite(returns), returns, 0.0)[-ESTIMATION_SESSIONS:]
     return minimum_norm_risk(sample, exposures, weights, halflife)
 
 
-def exposures_of(features: pd.DataFrame, instruments: pd.DataFrame) -> tuple[tuple[str, ...], Floats]:
+def exposures_of(features: pd.DataFrame, instruments: pd.DataFrame | Listings) -> tuple[tuple[str, ...], Floats]:
     """(factor names, (n, k) exposures): market 1, styles as winsorised z-scores (0 where unknown), one column per sector.
 
     Styles from fundamentals are measured within countries where a country has none (`coverage`).
     """
-    columns = [np.ones(len(features))]
+    columns, listed = [np.ones(len(features))], listings_of(instruments)
     for _, source in STYLES:
         values = features[source].to_numpy(dtype=float)
-        columns.append(standardized(within_countries(values, instruments) if source in FILED_FEATURES else values))
-    sectors = list(instruments["sector"])
+        columns.append(standardized(within_countries(values, listed) if source in FILED_FEATURES else values))
+    sectors = listed.texts("sector")
     groups = sorted(set(sectors))
     columns += [np.array([1.0 if own == group else 0.0 for own in sectors]) for group in groups]
     return ("market", *(name for name, _ in STYLES), *(f"sector {group}" for group in groups)), np.column_stack(columns)

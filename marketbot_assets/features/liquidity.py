@@ -6,7 +6,7 @@ back, so a name that stopped trading loses its figure. Not here: what may be tra
 
 import numpy as np
 
-from marketbot_assets.normalization.window import Floats, MarketWindow
+from marketbot_assets.normalization.window import Flags, Floats, MarketWindow
 
 OWN_SESSIONS, SPAN = 20, 40
 
@@ -15,6 +15,17 @@ def traded_value(window: MarketWindow) -> tuple[Floats, Floats]:
     """((n,) median value traded, base currency, of up to 20 own sessions with volume; (n,) how many there were)."""
     close, volume, fx, fresh = (a[-SPAN:] for a in (window.close, window.volume, window.fx, window.fresh))
     value = np.where(fresh & np.isfinite(volume) & (volume > 0.0), close * volume * fx, np.nan)
-    newest = [column[np.isfinite(column)][-OWN_SESSIONS:] for column in value.T]
-    medians = np.array([np.median(own) if len(own) else np.nan for own in newest])
-    return medians, np.array([float(len(own)) for own in newest])
+    known = np.isfinite(value)
+    newest = known & (np.cumsum(known[::-1], axis=0)[::-1] <= OWN_SESSIONS)
+    return medians(value, newest), newest.sum(axis=0).astype(float)
+
+
+def medians(values: Floats, counted: Flags) -> Floats:
+    """(n,) median of the counted values (T, n) of each column, the mean of the middle two of an even number; NaN of none."""
+    count = counted.sum(axis=0)
+    ordered = np.sort(np.where(counted, values, np.inf), axis=0)
+    if not len(ordered):
+        return np.full(len(count), np.nan)
+    columns, last = np.arange(len(count)), np.maximum(count - 1, 0)
+    low, high = ordered[last // 2, columns], ordered[np.minimum(count // 2, len(ordered) - 1), columns]
+    return np.where(count > 0, np.where(count % 2 == 1, low, (low + high) / 2.0), np.nan)

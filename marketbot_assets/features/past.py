@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.window import Flags, Floats
 
 INDEX_SERIES, RATES_SERIES = "SP500", "US10Y"
@@ -73,14 +74,14 @@ def past_of(sessions: Sequence[dt.date], base_returns: Floats, index: Floats) ->
     return Past(tuple(sessions), base_returns, index, np.full(count, np.nan), np.empty((count, 0)))
 
 
-def universe_of(features: pd.DataFrame, instruments: pd.DataFrame, base: str) -> Universe:
+def universe_of(features: pd.DataFrame, instruments: pd.DataFrame | Listings, base: str) -> Universe:
     """The universe of the features' instruments; both frames in one order."""
-    assert list(features["instrument"]) == list(instruments["instrument"]), "frames must list the same instruments"
-    equity = (instruments["kind"] != "FUND").to_numpy(dtype=bool)
+    listed = listings_of(instruments)
+    assert tuple(features["instrument"].tolist()) == listed.instrument, "frames must list the same instruments"
     return Universe(
-        sector=tuple(instruments["sector"]),
-        equity=equity,
-        home=(instruments["currency"] == base).to_numpy(dtype=bool),
+        sector=listed.texts("sector"),
+        equity=~listed.is_fund,
+        home=np.array([currency == base for currency in listed.texts("currency")], dtype=bool),
         log_market_value=features["log_market_value"].to_numpy(dtype=float),
         book_to_price=features["book_to_price"].to_numpy(dtype=float),
     )

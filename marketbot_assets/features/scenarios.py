@@ -177,9 +177,10 @@ def _replay(own: _Own, groups: Groups, beta: Floats, index_return: float) -> tup
     """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
     covered, replayed = own.covered, own.replayed
     proxy = beta * index_return
-    for group in groups:
+    for group in groups if covered.any() and not covered.all() else ():
         peers = group & covered
-        middle = float(np.median(beta[peers])) if peers.sum() >= PEERS_MIN else float("nan")
+        stood_in = bool((group & ~covered).any()) and int(peers.sum()) >= PEERS_MIN
+        middle = float(np.median(beta[peers])) if stood_in else float("nan")
         if middle > 0.0:
             ratio = np.clip(beta / middle, RATIO_MIN, RATIO_MAX)
             proxy = np.where(group, ratio * np.median(replayed[peers]), proxy)

@@ -15,7 +15,7 @@ Not here: which windows there are (`stress_windows`), what instruments lose (`sc
 
 import datetime as dt
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class StressFactors:
     returns: Floats
     betas: Floats
     covariance: Floats
+    _maps: dict[bytes, Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def inside(self, rows: Rows) -> Floats:
         """(len(rows), k) returns of some sessions, missing factors filled by their conditional mean; NaN without a market."""
@@ -61,11 +62,14 @@ class StressFactors:
             return np.full(values.shape, np.nan)
         if known.all():
             return values
-        inner = self.covariance[np.ix_(known, known)]
-        inner = inner + JITTER * np.diag(np.diag(inner))
-        map_ = np.linalg.solve(inner, self.covariance[np.ix_(known, ~known)])
+        key = known.tobytes()
+        if key not in self._maps:
+            inner = self.covariance[np.ix_(known, known)]
+            inner = inner + JITTER * np.diag(np.diag(inner))
+            found = np.linalg.solve(inner, self.covariance[np.ix_(known, ~known)])
+            self._maps[key] = np.asarray(found, dtype=np.float64)
         out = np.array(values)
-        out[:, ~known] = values[:, known] @ map_
+        out[:, ~known] = values[:, known] @ self._maps[key]
         return out
 
     def column(self, name: str) -> int | None:

@@ -27,11 +27,11 @@ def forecast(
     `leaning`: what a language model's views add; without it the expected returns are the return model's, bit for bit.
     `lead`: the registry's champion, which takes the return model's place as far as its weight says; None changes no bit, either.
     """
-    assert tuple(features["instrument"]) == factor_model.instruments, "features must be in the model's order"
+    assert tuple(features["instrument"].tolist()) == factor_model.instruments, "features must be in the model's order"
     complete = features["complete"].to_numpy(dtype=bool)
     volatility = annual_volatility(factor_model)
     prior = equilibrium(factor_model, volatility, complete, mandate.portfolio.prior_excess_return_per_year)
-    raw = features[list(model.scores)].to_numpy(dtype=float)
+    raw = np.array([features[name].to_numpy(dtype=float) for name in model.scores]).T
     z = standardize(np.where(complete[:, None], raw, np.nan))
     score, residual_sd = combined(z @ np.array(model.coefficients)), model.residual_sd
     if lead is not None:

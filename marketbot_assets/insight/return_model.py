@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,10 @@ PRIOR_SAMPLES = 320.0  # what the mandate's weights count for, in sampled sessio
 MIN_SAMPLES = 20
 SCORE_LOOKBACK = 253
 WINSOR = 3.0
+
+
+# (session, instruments, scores) -> (standardized scores, labels) of its names; None where too little is known.
+Samples: TypeAlias = dict[tuple[dt.date, tuple[str, ...], tuple[str, ...]], tuple[Floats, Floats] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +115,8 @@ def standardize(values: Floats) -> Floats:
     return out
 
 
-def fit_return_model(window: MarketWindow, mandate: Mandate) -> ReturnModel:
-    """Fits at the window's last session.
+def fit_return_model(window: MarketWindow, mandate: Mandate, kept: Samples | None = None) -> ReturnModel:
+    """Fits at the window's last session. `kept`: samples of the fit before, of the same past; they are replaced by this one's.
 
     A label is explained as TYPICAL_IC times the combined score. About twenty independent names in a cross-section and labels
     that overlap fourfold leave one sampled session a variance near 80 on a coefficient; against a prior variance of 0.25 the
@@ -119,7 +124,7 @@ def fit_return_model(window: MarketWindow, mandate: Mandate) -> ReturnModel:
     """
     names = tuple(sorted(mandate.portfolio.score_weights))
     prior = np.array([mandate.portfolio.score_weights[name] for name in names])
-    samples = _samples(window.base_return, names)
+    samples = _samples(window, names, {} if kept is None else kept)
     session, spec = window.sessions[-1], spec_sha256(mandate)
     if len(samples) < MIN_SAMPLES:
         card = _card(window, len(samples), None, None, "too few samples: the mandate's weights stand")
@@ -142,17 +147,27 @@ def ridge_to_prior(samples: Sequence[tuple[Floats, Floats]], prior: Floats) -> F
     return np.asarray(np.linalg.solve(weighted, moment / TYPICAL_IC + PRIOR_SAMPLES * prior), dtype=np.float64)
 
 
-def _samples(returns: Floats, names: tuple[str, ...]) -> list[tuple[Floats, Floats]]:
+def _samples(window: MarketWindow, names: tuple[str, ...], kept: Samples) -> list[tuple[Floats, Floats]]:
     """(scores, labels) of past sessions: labels are forward returns over 21 sessions, demeaned and scaled per session."""
+    returns = window.base_return
     last = len(returns) - 1 - HORIZON_SESSIONS - EMBARGO_SESSIONS
-    out = []
+    made: Samples = {}
     for end in range(last, SCORE_LOOKBACK - 1, -SAMPLE_EVERY):
-        scores = standardize(raw_scores(returns[end + 1 - SCORE_LOOKBACK : end + 1], names))
-        forward = np.prod(1 + returns[end + 1 : end + 1 + HORIZON_SESSIONS], axis=0) - 1
-        known = np.isfinite(scores).all(axis=1) & np.isfinite(forward)
-        if known.sum() >= 10 and (spread := float(np.std(forward[known]))) > 0:
-            out.append((scores[known], (forward[known] - forward[known].mean()) / spread))
-    return out[::-1]
+        key = (window.sessions[end], window.instruments, names)
+        made[key] = kept[key] if key in kept else _sample(returns, end, names)
+    kept.clear()
+    kept.update(made)
+    return [sample for sample in made.values() if sample is not None][::-1]
+
+
+def _sample(returns: Floats, end: int, names: tuple[str, ...]) -> tuple[Floats, Floats] | None:
+    """(scores, label) after row `end`; None where too little is known."""
+    scores = standardize(raw_scores(returns[end + 1 - SCORE_LOOKBACK : end + 1], names))
+    forward = np.prod(1 + returns[end + 1 : end + 1 + HORIZON_SESSIONS], axis=0) - 1
+    known = np.isfinite(scores).all(axis=1) & np.isfinite(forward)
+    if known.sum() >= 10 and (spread := float(np.std(forward[known]))) > 0:
+        return scores[known], (forward[known] - forward[known].mean()) / spread
+    return None
 
 
 def _mean_ic(samples: list[tuple[Floats, Floats]], coefficients: Floats) -> float:

@@ -50,15 +50,18 @@ class Eased:
         return f"{self.control} {self.name}: {told}, selling reaches {self.reach:.4g} today{hard}"
 
 
-def feasible(limit: AnyShape, bounds: Bounds, weights_now: Floats) -> AnyShape:
-    """The limit with bounds that selling can reach today, by the order at the head of this file."""
+def feasible(limit: AnyShape, bounds: Bounds, weights_now: Floats, inside: Floats | None = None) -> AnyShape:
+    """The limit with bounds that selling can reach today, by the order at the head of this file.
+
+    `inside`: the book clipped to the bounds, where the caller has it.
+    """
     reach = limit.left(bounds.lower, weights_now)
-    kept = limit.left(np.clip(weights_now, bounds.lower, bounds.upper), weights_now)
+    kept = limit.left(np.clip(weights_now, bounds.lower, bounds.upper) if inside is None else inside, weights_now)
     room = ROOM + (limit.rounding if isinstance(limit, LinearLimit) else 0.0)
     least = reach + max(room, (1.0 - PROGRESS) * (kept - reach))
     hard = limit.hard if reach + room <= limit.hard else least
     bound = limit.bound if reach + room <= limit.bound else min(least, hard)
-    return replace(limit, bound=bound, hard=hard)
+    return limit if (bound, hard) == (limit.bound, limit.hard) else replace(limit, bound=bound, hard=hard)
 
 
 def eased(stated: Sequence[Shape], kept: Sequence[Shape], bounds: Bounds, weights_now: Floats) -> tuple[Eased, ...]:

@@ -7,7 +7,7 @@ shapes of limits (`limit`), single names (`bounds`), cash (`funding`), limits th
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,7 @@ from marketbot_resources.model import SESSIONS_PER_YEAR
 FUND_BUCKET, UNKNOWN_SECTOR = "FUND", "UNKNOWN"
 INSTANT_MARKET, INSTANT_SECTOR, INSTANT_USD = 0.30, 0.40, 0.15
 TOP_COUNT = 10
+SETTLED = 1e-9  # of the largest entry of a row: far above the rounding of a sum of weights
 SHOWN = "history"  # a kind of scenario without a limit
 SHORTFALL_TAIL = 0.025
 
@@ -55,6 +56,35 @@ class LimitSet:
         worst = max(over, default=0.0)
         return max(worst, 0.0) if np.isfinite(over).all() else float("inf")
 
+    def tester(self) -> Callable[[Floats], bool]:
+        """Whether `residual` is 0, for many weights: most are settled by one product of all rows over weights.
+
+        That product may differ in its last bits from each row's own, so what lies near a bound is measured by itself.
+        """
+        plain = [x for x in self.limits if isinstance(x, LinearLimit) and not x.on_buys]
+        others = [x for x in self.limits if not isinstance(x, LinearLimit) or x.on_buys]
+        rows = np.array([x.row for x in plain]).reshape(len(plain), len(self.weights_now))
+        bounds = np.array([x.bound for x in plain])
+        near = SETTLED * float(np.abs(rows).max(initial=1.0))
+
+        def kept(limit: Limit, weights: Floats) -> bool:
+            over = limit.left(weights, self.weights_now) - limit.bound
+            return bool(np.isfinite(over) and over <= 0.0)
+
+        def test(weights: Floats) -> bool:
+            if weights.shape != self.weights_now.shape or not np.isfinite(weights).all():
+                return False
+            if not ((weights >= self.bounds.lower) & (weights <= self.bounds.upper)).all():
+                return False
+            over = rows @ weights - bounds
+            if not (np.isfinite(over) & (over <= near)).all():
+                return False
+            settled = over < -near
+            doubtful = (limit for limit, is_settled in zip(plain, settled, strict=True) if not is_settled)
+            return all(kept(limit, weights) for limit in (*doubtful, *others))
+
+        return test
+
 
 def limit_set(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> LimitSet:
     """What a target of this session must keep, every bound at the mandate's target."""
@@ -71,7 +101,8 @@ def cure_set(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> LimitSe
 
 def _kept(stated: tuple[Shape, ...], bounds: Bounds, funding: Limit | None, weights_now: Floats) -> LimitSet:
     """The limits, eased where selling cannot reach them, then the funding."""
-    kept = tuple(feasible(limit, bounds, weights_now) for limit in stated)
+    inside = np.clip(weights_now, bounds.lower, bounds.upper)
+    kept = tuple(feasible(limit, bounds, weights_now, inside) for limit in stated)
     last = () if funding is None else (funding,)
     found = eased(stated, kept, bounds, weights_now)
     return LimitSet(bounds, (*kept, *last), weights_now, found, (*stated, *last))

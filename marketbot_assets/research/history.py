@@ -20,6 +20,7 @@ from marketbot_assets.features.registry import LOOKBACK_SESSIONS
 from marketbot_assets.features.scenario_memory import ScenarioMemory
 from marketbot_assets.features.scenarios import scenario_returns
 from marketbot_assets.features.shares import with_filed_shares
+from marketbot_assets.insight.return_model import Samples
 from marketbot_assets.normalization.action_book import ActionBook
 from marketbot_assets.normalization.bar_index import BarIndex
 from marketbot_assets.normalization.build_window import (
@@ -129,6 +130,7 @@ class History:
             BarIndex(tables.prices),
             Fixings(tables.fx),
         )
+        self.samples: Samples = {}
         self._kept: dict[object, tuple[Hashable, object]] = {}
         self._listed_at = micros(self._listings["known_at"])
         self._filed_at = np.sort(micros(tables.fundamentals["known_at"]))
@@ -162,7 +164,7 @@ class History:
             window=recent,
             macro=world,
             features=features,
-            factor_model=self._model(window, place, features, instruments, kept),
+            factor_model=self._model(window, place, features, listings, kept),
             training=training,
             fx=self._fixings.known_by(cutoff),
             quarantined=frozenset(name for at, name in self._rejected if before < at <= cutoff),
@@ -172,7 +174,7 @@ class History:
         )
 
     def _model(
-        self, window: MarketWindow, place: int, features: pd.DataFrame, instruments: pd.DataFrame, kept: Flags
+        self, window: MarketWindow, place: int, features: pd.DataFrame, instruments: Listings, kept: Flags
     ) -> FactorModel:
         macro = self._macro.upto(place, MODEL_SESSIONS)
         beta = shrunk_beta(window.base_return, macro.series[INDEX_SERIES])
@@ -182,9 +184,9 @@ class History:
         stress = scenario_returns(past, beta, self.days[place], universe, memory)
         return estimate_factor_model(window, macro, features, instruments, self.mandate, stress)
 
-    def _past(self, place: int, kept: Flags, instruments: pd.DataFrame) -> Past:
+    def _past(self, place: int, kept: Flags, instruments: Listings) -> Past:
         """Every session up to one; yields and rates of the currencies of the instruments known by then."""
-        until, series, used = slice(place + 1), self._macro.series, set(instruments["currency"])
+        until, series, used = slice(place + 1), self._macro.series, set(instruments.texts("currency"))
         return Past(
             sessions=self.days[until],
             base_returns=_columns(self._returns[until], kept),

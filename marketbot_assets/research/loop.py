@@ -143,7 +143,7 @@ def decide_session(
     if told.reconciliation is None:
         _check_same(rolled, report, known)
     state = _stepped(history, mandate, now, rolled, report.executions, known, told)
-    _refit(now, mandate, known, history.sessions.index(session))
+    _refit(now, mandate, known, history)
     assert now.model is not None
     forecasts = forecast(now.model, known.features, known.factor_model, mandate, told.leaning, told.lead)
     situation = Situation(
@@ -261,11 +261,12 @@ def _stepped(
     )
 
 
-def _refit(now: Running, mandate: Mandate, known: Known, place: int) -> None:
+def _refit(now: Running, mandate: Mandate, known: Known, history: History) -> None:
+    place = history.sessions.index(known.session)
     age = place - now.fitted if now.model is not None else 0
     made = model_in_force(
         now.model,
-        lambda: fit_return_model(known.training, mandate),
+        lambda: fit_return_model(known.training, mandate, history.samples),
         sessions_since_fit=age,
         spec=spec_sha256(mandate),
     )

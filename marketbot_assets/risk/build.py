@@ -83,12 +83,14 @@ def liquidity(window: MarketWindow) -> tuple[Floats, Floats]:
     """((n,) average daily value, base currency: median of the newest 20 bars among the last 40 sessions; (n,) how many)."""
     value = window.close[-LIQUIDITY_SPAN:] * window.volume[-LIQUIDITY_SPAN:] * window.fx[-LIQUIDITY_SPAN:]
     traded = window.fresh[-LIQUIDITY_SPAN:] & np.isfinite(value) & (value > 0.0)
-    medians, counts = [], []
-    for n in range(value.shape[1]):
-        rows = np.flatnonzero(traded[:, n])[-LIQUIDITY_SESSIONS:]
-        medians.append(float(np.median(value[rows, n])) if len(rows) else np.nan)
-        counts.append(float(len(rows)))
-    return np.array(medians), np.array(counts)
+    counts = np.minimum(traded.sum(axis=0), LIQUIDITY_SESSIONS)
+    places = np.where(traded, np.arange(len(traded))[:, None], -1)
+    middle = np.full(value.shape[1], np.nan)
+    for count in np.unique(counts[counts > 0]):  # mostly one: names that traded in as many of the sessions
+        own = np.flatnonzero(counts == count)
+        newest = np.sort(places[:, own], axis=0)[-count:]
+        middle[own] = np.median(value[newest, own], axis=0)
+    return middle, counts.astype(float)
 
 
 def valid_prices(market: Market, mandate: Mandate) -> Floats:
