@@ -160,7 +160,7 @@ class Bare:
 
     def _audited(self) -> None:
         self._make(audit.REPLAY_CHECK, lambda read: replayed(read, self.lake))
-        for asset in ("attribution", "drift", "shadow_book", "daily_report"):
+        for asset in ("attribution", "drift", "shadow_book", "model_watch", "daily_report"):
             self._rebuilt(asset)
         self._make(audit.PROOF, lambda read: audit_facts.stored_objects(read, self.lake))
         self.notary.checkpoint()

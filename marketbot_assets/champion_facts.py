@@ -181,7 +181,7 @@ def keep_refit(read: Reader, lake: "Lake", made: "Chosen | None") -> list[str]:
 
     if made is not None and frozen_batch(lake.ledger, read.mandate().account.id, read.session) is None:
         record_refits(read, lake, [made])
-    return used(read, lake, [] if made is None else [made])
+    return used(read, lake, "return_model", [] if made is None else [made])
 
 
 def record_refits(read: Reader, lake: "Lake", made: "Sequence[Chosen]") -> None:
@@ -196,11 +196,12 @@ def record_refits(read: Reader, lake: "Lake", made: "Sequence[Chosen]") -> None:
         registry.record_refit(refit.fit, refit.judgement, then, session=read.session, at=read.cutoff)
 
 
-def used(read: Reader, lake: "Lake", made: "Sequence[Chosen]") -> list[str]:
-    """The files of the fits that were forecast with, for a manifest; each is in the store then, whatever the registry says."""
+def used(read: Reader, lake: "Lake", asset: str, made: "Sequence[Chosen]") -> list[str]:
+    """The files of the fits that an asset's object was forecast with, for its manifest; each is in the store and described then."""
     from marketbot_assets.model_trials import keep_file
 
-    return sorted({keep_file(lake, one.fit.to_bytes(), read.cutoff) for one in made if one.fit is not None})
+    files = [one.fit.to_bytes() for one in made if one.fit is not None]
+    return sorted({keep_file(lake, file, read.cutoff, asset, read.part) for file in files})
 
 
 def told(frame: "pd.DataFrame") -> Mapping[str, str | float]:

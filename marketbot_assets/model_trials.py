@@ -50,11 +50,15 @@ class Trial:
     returns: str
 
 
-def keep_file(lake: "Lake", data: bytes, at: dt.datetime) -> str:
-    """Stores a file of the registry under the hash of its bytes, durably, and describes it; returns the hash."""
+def keep_file(lake: "Lake", data: bytes, at: dt.datetime, asset: str = ASSET, part: str = "") -> str:
+    """Stores a file of the registry under the hash of its bytes, durably, and describes it; returns the hash.
+
+    `asset`, `part`: the object that names it, where one does; a file stands under its own name otherwise.
+    """
     name = hashlib.sha256(data).hexdigest()
-    described = BlobRow(name, PROVIDER, "", 200, "application/json", len(data), utc_text(at), "", ASSET, name)
-    if not lake.index.blobs(ASSET, name):
+    place = part or name
+    described = BlobRow(name, PROVIDER, "", 200, "application/json", len(data), utc_text(at), "", asset, place)
+    if name not in {row.blob_sha256 for row in lake.index.blobs(asset, place)}:
         lake.put_blob(data, described)
     return name
 

@@ -65,7 +65,7 @@ def model_watch(context: dg.AssetExecutionContext, store: StoreResource) -> dg.M
     read, lake = store.reader(context), store.lake
     frame, watched = model_watch_facts.watched(read, lake.ledger)
     told = model_watch_facts.record(read, lake, frame, watched)
-    used = champion_facts.used(read, lake, [one.chosen for one in watched])
+    used = champion_facts.used(read, lake, "model_watch", [one.chosen for one in watched])
     return materialized(context, store, frame, schema.MODEL_WATCH, blobs=used, shows={"registry": "; ".join(told)})
 
 

@@ -337,6 +337,26 @@ def test_a_number_that_another_process_took_is_decided_again(registry: ModelRegi
     assert len(registry.events()) == numbers
 
 
+def test_a_refit_of_a_session_during_which_the_registry_changed_is_refused(registry: ModelRegistry) -> None:
+    """A rollback between cutoff and record stands, also when it is written in the very moment; else the refit is used."""
+    first = crown(registry, A, fits=2)
+    fits = [replace(writer.fit_number(number), spec_sha256=A.sha256) for number in (2, 3, 4)]
+    registry.record_refit(fits[0], YES, registry.state().standings[A.sha256], session=DAY, at=AT)
+    assert registry.in_force()[0].fit == fits[0].sha256
+    then = registry.state().standings[A.sha256]
+    registry.rollback(DAY, "worse")
+    registry.record_refit(fits[1], YES, then, session=DAY, at=AT)
+    assert registry.in_force()[0].fit == first[1]
+    assert registry.events()[-1].reasons == ("the registry changed after the cutoff of its session",)
+    then, other = registry.state().standings[A.sha256], ModelRegistry(Lake(registry.lake.home), writer.SLOT)
+    slow = Raced(registry.lake.home / "ledger.sqlite")
+    slow.first = lambda: other.rollback(DAY, "worse still")
+    registry.lake.ledger = slow
+    registry.record_refit(fits[2], YES, then, session=DAY, at=AT)
+    assert registry.in_force()[0].fit == first[0]
+    assert [good for _, good in registry.state().standings[A.sha256].fits] == [True, False, False, False, False]
+
+
 def survives(home: Path, kills: int, seed: int) -> str:
     """Kills a writer again and again; then everything acknowledged is there, whole, in order, and the registry goes on."""
     command = [sys.executable, "-W", "error", writer.__file__, str(home), str(kills), str(seed)]

@@ -2,15 +2,21 @@
 
 import datetime as dt
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from model_walk_world import DAYS, NAMES, Walk
+import registry_writer as writer
+from model_walk_world import DAYS, NAMES, RULES, Walk
 from scipy.stats import spearmanr
+from test_promotion import GOOD, record
 
+from marketbot_assets import model_watch_facts
 from marketbot_assets.insight.model_states import State, What
+from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.store.objects import blob_key
+from marketbot_resources.store.reader import Reader
 
 START = 700
 COST_BPS = 13.5  # of the dearest market and of a currency
@@ -104,6 +110,26 @@ def _weights(scores: np.ndarray) -> np.ndarray:
     return np.asarray(apart / np.abs(apart).sum())
 
 
+def test_a_worthless_model_is_refused_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for its evidence, again for new evidence; a session that is not the newest leaves nothing in the ledger."""
+    walk = Walk.begin(tmp_path / "home", monkeypatch, START)
+    day, at = DAYS[START - 1], computed_cutoff(RULES.schedule, DAYS[START - 1])
+    walk.registry.register(writer.SPEC, day)
+    assert walk.session() is None
+    assert [event.what for event in walk.registry.events()] == [What.REGISTERED], "without evidence it is not judged"
+    for seed, refused in ((3, 1), (4, 2)):
+        poor = replace(GOOD, spec_sha256=writer.SPEC.sha256, returns=record(0.1, seed), costly=record(0.1, seed))
+        walk.registry.submit(poor, code_version="c", session=day, at=at)
+        for _ in range(2):
+            walk.session()
+        assert [event.what for event in walk.registry.events()].count(What.REFUSED) == refused
+    walk.registry.submit(replace(poor, contaminated=True), code_version="c", session=day, at=at)
+    head, old = walk.lake.ledger.size(), Reader(walk.lake, DAYS[walk.at - 2], allowed=None)
+    frame, watched = model_watch_facts.watched(old, walk.lake.ledger)
+    assert model_watch_facts.record(old, walk.lake, frame, watched) == ["not the newest session: nothing recorded"]
+    assert walk.lake.ledger.size() == head
+
+
 @pytest.mark.long
 def test_a_model_whose_world_turns_is_retired_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it learnt turns round after it became champion: trust is lost by its own record, and after 60 sessions its place."""
@@ -124,5 +150,5 @@ def test_a_model_whose_world_turns_is_retired_by_itself(tmp_path: Path, monkeypa
     assert states(walk, spec.sha256) == ["shadow", "champion", "retired"]
     assert walk.session() is None
     drift = [e for e in walk.registry.events() if e.what is What.DRIFT and e.trust]
-    doubted = led.index(0.5) if 0.5 in led else led.index(0.0)
-    print(f"{len(led)} sessions as champion, first doubt in the {doubted}th: {drift[0].reasons}")
+    first = next(place for place, weight in enumerate(led) if weight < 1.0)
+    print(f"{len(led)} sessions as champion, first doubt after {first}: {drift[0].reasons}")

@@ -13,7 +13,14 @@ from risk_world import MANDATE, SESSION, batch, buys, inputs, operations, tweake
 
 from marketbot_assets.risk.control import ControlResult
 from marketbot_assets.risk.inputs import ReconciliationBreak
-from marketbot_assets.risk.operation_facts import Breach, FeatureDrift, FillQuality, OperationFacts, TradeCost
+from marketbot_assets.risk.operation_facts import (
+    Breach,
+    ChampionFacts,
+    FeatureDrift,
+    FillQuality,
+    OperationFacts,
+    TradeCost,
+)
 from marketbot_assets.risk.verdict import judge, run_controls
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.mandate_llm import Llm
@@ -55,6 +62,11 @@ def breach(**changes: object) -> Breach:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
+def led(**changes: object) -> ChampionFacts:
+    """A champion of the registry that moves the forecasts."""
+    return replace(ChampionFacts("c" * 64, 1.0, "champion", ""), **changes)  # type: ignore[arg-type]
+
+
 def trades(*excess: float) -> tuple[TradeCost, ...]:
     return tuple(TradeCost(f"e{n:02d}", "MBA", 3.5 + value, 3.5) for n, value in enumerate(excess))
 
@@ -94,6 +106,14 @@ FIRES: tuple[tuple[str, Status, dict[str, object]], ...] = (
     ("RC-88", Status.REDUCE_ONLY, {"model_scores": ("momentum_12_1",)}),
     ("RC-88", Status.REDUCE_ONLY, {"features": ("instrument", "momentum_12_1")}),
     *(("RC-88", Status.REDUCE_ONLY, {"model_state": state}) for state in ("candidate", "shadow", "retired", "?", None)),
+    *(
+        ("RC-88", Status.REDUCE_ONLY, {"champion": led(state=s)})
+        for s in ("candidate", "shadow", "retired", "?", "", None)
+    ),
+    *(("RC-88", Status.REDUCE_ONLY, {"champion": led(weight=w)}) for w in (0.0, -0.5, 1.01)),
+    *(("RC-88", Status.REDUCE_ONLY, {"champion": led(spec=s)}) for s in ("c" * 63, None, 7)),
+    *(("RC-88", Status.PASS, {"champion": led(weight=w)}) for w in (1.0, 0.5)),
+    ("RC-88", Status.WARN, {"champion": led(spec="", weight=0.0, silent="it has drifted")}),
     ("RC-89", Status.WARN, {"drift": (FeatureDrift("momentum_12_1", 0.05, 0.0009),)}),
     ("RC-90", Status.HALT, {"refused_in_a_row": 3, "refused": 3, "sent": 100}),
     ("RC-90", Status.HALT, {"refused_in_a_row": 1, "refused": 1, "sent": 4}),
@@ -278,6 +298,15 @@ def test_a_breach_is_overdue_after_its_last_session() -> None:
 
 
 # --- fail closed ---
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, "", "7"], ids=repr)
+@pytest.mark.parametrize("field", ["weight", "state", "spec", "silent"])
+def test_a_garbage_champion_never_buys(field: str, value: object) -> None:
+    """Each field of a champion that moves the forecasts; without specification it moves nothing, why is told."""
+    allowed = (field == "silent" and isinstance(value, str)) or (field, value) == ("spec", "")
+    assert no_buys(operations(champion=led(**{field: value}))) is not allowed
+
 
 GARBAGE = (None, math.nan, math.inf, -math.inf, "")
 FIELDS = [field.name for field in dataclasses.fields(OperationFacts)]
