@@ -15,7 +15,8 @@ import pandas as pd
 from marketbot_assets.audit import performance_ratios as ratios
 from marketbot_assets.audit import series_ratios as more
 from marketbot_assets.audit.compared import Compared, FactorMove, Market, compared
-from marketbot_assets.audit.excess_models import by_factor, by_market, by_method, by_sector, is_comparable
+from marketbot_assets.audit.excess_models import by_factor, by_method, by_sector, is_comparable
+from marketbot_assets.audit.performance import with_menchero
 from marketbot_assets.normalization.window import Floats
 from marketbot_assets.research import details as kept
 from marketbot_resources.model import SESSIONS_PER_YEAR
@@ -48,8 +49,7 @@ class Sheet:
 
     def excess(self) -> Rows:
         """`excess_models.by_market` with the total after Menchero beside that after Carino."""
-        other = {(row["kind"], row["name"]): row["total"] for row in by_market(self.sessions, "Menchero")}
-        return [{**row, "menchero": other[row["kind"], row["name"]]} for row in by_market(self.sessions)]
+        return with_menchero(self.sessions)
 
     def factors(self) -> Rows:
         """`excess_models.by_factor`."""
