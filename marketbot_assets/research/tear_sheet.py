@@ -33,7 +33,8 @@ class Sheet:
     """`labels` (T,): sessions, the first is where it starts; `nav` (T,); `returns`, `benchmark` (T - 1,).
 
     `frame`: BACKTEST rows; `tables`: the details; `sessions`: those that can be compared with the benchmark; `numbers`: the
-    headline; `signals`: family -> Shapley share of the return, empty where it was not asked for.
+    headline; `signals`: family -> (Shapley share of the return, return with all less that without it), empty where it was not
+    asked for.
     """
 
     labels: tuple[str, ...]
@@ -45,7 +46,7 @@ class Sheet:
     sessions: tuple[Compared, ...]
     numbers: Mapping[str, float]
     base_currency: str
-    signals: Mapping[str, float] = field(default_factory=dict)
+    signals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def excess(self) -> Rows:
         """`excess_models.by_market` with the total after Menchero beside that after Carino."""
@@ -68,7 +69,7 @@ def tear_sheet(
     frame: pd.DataFrame,
     tables: Mapping[str, pd.DataFrame],
     base_currency: str,
-    signals: Mapping[str, float] | None = None,
+    signals: Mapping[str, tuple[float, float]] | None = None,
 ) -> Sheet:
     """The sheet of a backtest. `frame`: BACKTEST rows, ascending; `tables`: as `details` keeps them.
 

@@ -47,5 +47,8 @@ def test_shares_add_up_and_every_run_is_a_trial(tmp_path: Path, mandate: Mandate
     tables = tables_until(Ports(), mandate, computed_cutoff(mandate.schedule, days[-1]), lambda body: "")
     ends = [played(tables, one, days[0], days[-1])["nav"] for one in (mandate, with_families(mandate, []))]
     whole, bare = (float(nav.iloc[-1] / nav.iloc[0] - 1.0) for nav in ends)
-    assert sum(shares.values()) == pytest.approx(whole - bare, abs=1e-15)
+    assert sum(share for share, _ in shares.values()) == pytest.approx(whole - bare, abs=1e-15)
+    rest = with_families(mandate, [name for name in shares if name != "reversal_5d"])
+    left = played(tables, rest, days[0], days[-1])["nav"]
+    assert shares["reversal_5d"][1] == pytest.approx(whole - float(left.iloc[-1] / left.iloc[0] - 1.0), abs=1e-15)
     assert len(trials(lake.ledger, BACKTEST)) == 8

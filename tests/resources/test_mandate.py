@@ -143,7 +143,7 @@ def test_the_examples_are_mandates(name: str) -> None:
     assert parse_mandate((EXAMPLES / name).read_text(encoding="utf-8")).universe.listings
 
 
-STRATEGIES = {
+STRATEGIES: dict[str, dict[str, dict[str, object]]] = {
     "risk_parity": {"portfolio": {"method": "risk_parity"}},
     "momentum_vol_target": {
         "portfolio": {"forecast_tilt_per_sd_per_year": 0.04, "score_weights": {"momentum_12_1": 1.0}},
