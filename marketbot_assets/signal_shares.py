@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
 
-def signal_shares(lake: "Lake", ports: Ports, mandate: Mandate, first: dt.date, last: dt.date) -> dict[str, float]:
-    """Family -> its share of the total return; the shares add up to the return with all families less that with none.
+def signal_shares(
+    lake: "Lake", ports: Ports, mandate: Mandate, first: dt.date, last: dt.date
+) -> dict[str, tuple[float, float]]:
+    """Family -> (its share of the total return, the return with all less that without it alone).
+
+    The shares add up to the return with all families less that with none; the second numbers do not where families overlap.
 
     2^n backtests for n families. Raises UsageError for more than six, and when a run ends before the last session.
     """
-    from marketbot_assets.audit.signal_effects import MOST_FAMILIES, shapley, subsets
+    from marketbot_assets.audit.signal_effects import MOST_FAMILIES, shapley, subsets, without_each
 
     families = sorted(mandate.portfolio.score_weights)
     if not 1 <= len(families) <= MOST_FAMILIES:
@@ -54,7 +58,8 @@ def signal_shares(lake: "Lake", ports: Ports, mandate: Mandate, first: dt.date, 
             )
         record_backtest(lake, frame, bodies, varied, code_version=code_of("research"))
         results[subset] = float(frame["nav"].iloc[-1] / frame["nav"].iloc[0] - 1.0)
-    return shapley(families, results)
+    shares, alone = shapley(families, results), without_each(families, results)
+    return {name: (shares[name], alone[name]) for name in families}
 
 
 def played(tables: "Tables", mandate: Mandate, first: dt.date, last: dt.date) -> "pd.DataFrame":

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from marketbot_assets.audit import performance_ratios as ratios
+from marketbot_assets.audit.compared import Compared, FactorMove, Market, compared
 from marketbot_assets.audit.excess import BenchmarkSectors, Session, excess, is_known, session_of
+from marketbot_assets.audit.excess_models import by_factor, by_market, by_method, is_comparable
 from marketbot_assets.audit.schema import COSTS, CURRENCY, INSTRUMENT, PARTS, SECTOR
 from marketbot_resources.errors import UsageError
 from marketbot_resources.model import SESSIONS_PER_YEAR
@@ -34,7 +36,8 @@ class Point:
 
     `attribution`: ATTRIBUTION rows, None where the session stored none. `traded`: value of the fills in shares, `cost`: what all
     fills cost with slippage, both in base currency; `benchmark`: its return, NaN when not known, and by sector; `held_before`:
-    sector -> value at the start, base currency, cash aside.
+    sector -> value at the start, base currency, cash aside. The rest is for `audit.compared`: instrument or CASH:currency -> value
+    at the start, moves of rates, the benchmark by (sector, currency), factors; empty where they are not known.
     """
 
     session: dt.date
@@ -48,6 +51,11 @@ class Point:
     benchmark: float = NAN
     benchmark_sectors: BenchmarkSectors = field(default_factory=dict)
     held_before: Mapping[str, float] = field(default_factory=dict)
+    base_currency: str = ""
+    started: Mapping[str, float] = field(default_factory=dict)
+    moves: Mapping[str, float] = field(default_factory=dict)
+    markets: Mapping[Market, tuple[float, float]] = field(default_factory=dict)
+    factors: FactorMove | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class Performance:
     """A period's numbers: fractions, base currency, counts; NaN where one is not known. `numbers` holds those with one value.
 
     `parts`: what was earned by part; `by`: dimension -> rows of name and parts, largest total first; `excess`: rows of
-    `audit.excess`. `notes`: what limits them.
+    `audit.excess`; `markets`, `factors`, `methods`: those of `audit.excess_models`. `notes`: what limits them.
     """
 
     first: dt.date
@@ -71,6 +79,9 @@ class Performance:
     months: Rows
     drawdowns: list[ratios.Drawdown]
     excess: Rows = field(default_factory=list)
+    markets: Rows = field(default_factory=list)
+    factors: Rows = field(default_factory=list)
+    methods: Rows = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -109,8 +120,9 @@ def performance(points: Sequence[Point]) -> Performance:
         **_against(returns, benchmark),
         **_hits(returns, by),
     }
-    compared = _compared(points, returns, begun)
-    numbers["excess_sessions"] = float(sum(map(is_known, compared)))
+    by_sector, by_markets = _compared(points, returns, begun), _by_market(points, returns, begun)
+    numbers["excess_sessions"] = float(sum(map(is_known, by_sector)))
+    numbers["market_sessions"] = float(len(by_markets))
     numbers["unattributed"] = numbers["profit"] - parts.get("total", 0.0)
     return Performance(
         first=points[1].session,
@@ -125,7 +137,10 @@ def performance(points: Sequence[Point]) -> Performance:
         by=by,
         months=_months(points, returns, earned),
         drawdowns=ratios.drawdowns(labels, returns)[:DRAWDOWNS_SHOWN],
-        excess=excess(compared),
+        excess=excess(by_sector),
+        markets=with_menchero(by_markets),
+        factors=by_factor(by_markets),
+        methods=by_method(by_markets),
         notes=_notes(points, numbers),
     )
 
@@ -226,6 +241,25 @@ def _compared(points: Sequence[Point], returns: np.ndarray, begun: np.ndarray) -
     ]
 
 
+def _by_market(points: Sequence[Point], returns: np.ndarray, begun: np.ndarray) -> list[Compared]:
+    """The sessions that can be compared by market and currency."""
+    found = []
+    for point, mine, start in zip(points[1:], returns.tolist(), begun.tolist(), strict=True):
+        if point.attribution is None or not point.markets:
+            continue
+        own = point.attribution[point.attribution["dimension"] == INSTRUMENT]
+        rows: Rows = [{str(name): value for name, value in row.items()} for row in own.to_dict("records")]
+        values = (point.started, point.moves, point.markets, point.base_currency, point.factors)
+        found.append(compared(mine, point.benchmark, start, rows, *values))
+    return [one for one in found if is_comparable(one)]
+
+
+def with_menchero(sessions: Sequence[Compared]) -> Rows:
+    """`excess_models.by_market` after Carino, with the total after Menchero as `menchero`."""
+    other = {(row["kind"], row["name"]): row["total"] for row in by_market(sessions, "Menchero")}
+    return [{**row, "menchero": other[row["kind"], row["name"]]} for row in by_market(sessions)]
+
+
 def _hits(returns: np.ndarray, by: dict[str, Rows]) -> dict[str, float]:
     names = [
         float(str(row["total"]))
@@ -279,6 +313,10 @@ def _notes(points: Sequence[Point], numbers: dict[str, float]) -> list[str]:
     if untold := count - int(numbers["excess_sessions"]):
         lines.append(
             f"The benchmark by sector of {untold} of {count} sessions is not known; the excess leaves them out."
+        )
+    if numbers["market_sessions"]:
+        lines.append(
+            "No cash rates are among the data: they count as zero in the split by currency (Karnosky and Singer)."
         )
     if missing:
         lines.append(f"{missing} sessions stored no attribution: their profit stands under unattributed.")

@@ -57,6 +57,7 @@ def performance_page(found: Performance, view: Mapping[str, object], tickers: Ma
         _drawdowns(found),
         _sources(found, base, tickers),
         _excess(found),
+        _effects(found),
         _trading(found, base),
         _exposures(view, tickers),
         section("unknown", "What this page does not know", "Read this before drawing conclusions.", bullets(found.notes)),
@@ -199,6 +200,48 @@ def _excess(found: Performance) -> Markup:
     ]
     body = table(heads, rows, sums=1) if rows else tag("p", "No session could be compared.")
     return section("excess", "Excess over the benchmark", lede, body)
+
+
+def _effects(found: Performance) -> Markup:
+    """The excess by market and currency, by factor, and by method."""
+    if not found.markets:
+        return section("effects", "Excess by market, currency and factor", "No session could be compared.")
+    columns = ("allocation", "selection", "currency")
+    markets = [
+        (row["kind"], row["name"], *(_effect(row[c]) for c in columns), *(_signed(_float(row[c])) for c in ("total", "menchero")))
+        for row in found.markets
+    ]  # fmt: skip
+    factors = [
+        (row["kind"], row["name"], *(_exposure(row[c]) for c in ("own", "active")), _signed(_float(row["total"])))
+        for row in found.factors
+    ]
+    methods = [
+        (row["method"], *(_signed(_float(row[c])) for c in ("allocation", "selection", "other", "total")))
+        for row in found.methods
+    ]
+    lede = (
+        "After Karnosky and Singer, cash rates counted as zero; factors are active exposures of the session before times factor "
+        "returns. Linked over sessions after Carino and, beside it, Menchero. Each table's rows add up to its last one."
+    )
+    heads = ("kind<", "name<", "allocation>", "selection>", "currency>", "total, Carino>", "total, Menchero>")
+    names = ("kind<", "name<", "own exposure>", "active exposure>", "effect>")
+    told_by = ("model and linking<", "allocation>", "selection>", "other>", "total>")
+    return section(
+        "effects",
+        "Excess by market, currency and factor",
+        lede,
+        table(heads, markets, caption="By market and currency", sums=1),
+        table(names, factors, caption="By factor", sums=1),
+        table(told_by, methods, caption="How much the method matters"),
+    )
+
+
+def _effect(value: object) -> str:
+    return percent(_float(value), 3) if math.isfinite(_float(value)) else ""
+
+
+def _exposure(value: object) -> str:
+    return plain_number(_float(value), 3) if math.isfinite(_float(value)) else ""
 
 
 def _parts_row(row: Mapping[str, object], tickers: Mapping[str, str]) -> tuple[object, ...]:

@@ -76,6 +76,8 @@ def stability(returns: Floats) -> float:
     if len(returns) < 2 or not (returns > -1.0).all():
         return NAN
     wealth = np.cumsum(np.log1p(returns))
+    if not float(np.ptp(wealth)) > 0.0:
+        return NAN
     return float(np.corrcoef(np.arange(len(wealth)), wealth)[0, 1] ** 2)
 
 

@@ -7,7 +7,8 @@ Only sessions of the real book are read, never the table `backtest`; a skipped s
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.drift import write_page
@@ -54,7 +55,8 @@ def performance_now(start: str | None, end: str | None, page: str | None) -> Vie
 
     lake = existing_lake()
     days = _days(lake, start, end)
-    found = performance([_point(lake, days, place) for place in range(days.first, len(days.parts))])
+    points = [_point(lake, days, place) for place in range(days.first, len(days.parts))]
+    found = performance([points[0], *(_beside(lake, *pair) for pair in pairwise(points))])
     view = _view(lake, found, days.parts[-1])
     if page is not None:
         from marketbot_assets.audit.report_performance import performance_page
@@ -62,6 +64,23 @@ def performance_now(start: str | None, end: str | None, page: str | None) -> Vie
         names = _tickers(lake, days.parts[-1])
         view["path"] = str(write_page(page, performance_page(found, view, names)))
     return view
+
+
+def _beside(lake: "Lake", before: "Point", point: "Point") -> "Point":
+    """The point with what the market did beside it, as far as it was stored."""
+    from marketbot_assets.excess_facts import market_facts_of
+
+    facts = market_facts_of(lake, before.session.isoformat(), point.session.isoformat(), before.nav + point.flow)
+    if facts is None:
+        return point
+    return replace(
+        point,
+        base_currency=facts.base_currency,
+        started=facts.started,
+        moves=facts.moves,
+        markets=facts.benchmark,
+        factors=facts.factors,
+    )
 
 
 class _Days:
@@ -199,6 +218,9 @@ def performance_lines(view: View) -> list[str]:
         told = ", ".join(f"{row['name']} {row['total']:,.2f}" for row in by[dimension])
         lines.append(f"by {dimension.lower()}: {told or 'nothing'}")
     lines += _excess_lines(view["excess"])
+    lines += _effect_lines("excess by market and currency", view["markets"]) + _effect_lines(
+        "by factor", view["factors"]
+    )
     lines += [f"not known: {note}" for note in notes]
     if view["path"]:
         lines.append(f"page: {view['path']}")
@@ -216,6 +238,13 @@ def _excess_lines(rows: object) -> list[str]:
         shown = (f"{100 * row[c]:8.2f}" if math.isfinite(row[c]) else f"{'':8}" for c in columns)
         lines.append(f"  {row['name']:<26} {' '.join(shown)}")
     return lines
+
+
+def _effect_lines(title: str, rows: object) -> list[str]:
+    """Effects in percent, one line each; nothing where no session could be compared."""
+    assert isinstance(rows, list)
+    lines = [f"  {row['kind']:<9} {row['name']:<30} {100 * row['total']:8.2f}" for row in rows]
+    return [f"{title}, percent, linked after Carino", *lines] if rows else []
 
 
 def _told(name: str, value: float) -> str:

@@ -37,10 +37,13 @@ SHOWN = (
     *("drawdown_max", "beta", "tracking_error", "turnover_per_year"),
 )
 View = dict[str, object]
+EMPTY: View = {"numbers": {}, "excess": [], "factors": [], "methods": [], "signals": {}, "path": None}
 Tested = Sequence[tuple[str, str, str, bool | None]]
 
 
-def write_tear_sheet(view: Mapping[str, object], page: str | None, signals: Mapping[str, float] | None = None) -> View:
+def write_tear_sheet(
+    view: Mapping[str, object], page: str | None, signals: Mapping[str, tuple[float, float]] | None = None
+) -> View:
     """The headline numbers of the backtest whose hash `view` names, its attribution, and where its page was written.
 
     `view`: what `backtest` returned; its `tests`, if any, are rows of test, value, bound, passed. `page`: a file, or none.
@@ -57,10 +60,13 @@ def write_tear_sheet(view: Mapping[str, object], page: str | None, signals: Mapp
         raise MarketbotError("tear sheet: expected the backtest that was just stored, with its details; run it again")
     frame = lake.load(row)
     if len(frame) < 2:
-        raise MarketbotError("tear sheet: expected at least two sessions, found one; choose a longer range")
+        if page is not None:
+            raise MarketbotError("tear sheet: expected at least two sessions, found one; choose a longer range")
+        return dict(EMPTY)
     sheet = tear_sheet(frame, tables, mandate.base_currency, signals)
-    found: View = {"numbers": _plain(sheet.numbers), "excess": sheet.excess(), "factors": sheet.factors(), "path": None}
-    found |= {"methods": sheet.methods(), "signals": dict(sheet.signals)}
+    views = {"excess": sheet.excess(), "factors": sheet.factors(), "methods": sheet.methods()}
+    found: View = {**EMPTY, "numbers": _plain(sheet.numbers), "signals": dict(sheet.signals)}
+    found |= {name: [_plain(row) for row in rows] for name, rows in views.items()}
     if page is not None:
         tested = cast("Tested | None", view.get("tests") or None)
         html = tear_sheet_page(sheet, _about(lake, row, mandate, tables, sheet.labels[-1]), tested)
@@ -102,7 +108,7 @@ def _about(
     )
 
 
-def shares_of_signals(first: dt.date, last: dt.date) -> dict[str, float]:
+def shares_of_signals(first: dt.date, last: dt.date) -> dict[str, tuple[float, float]]:
     """`signal_shares` of the mandate's scores over a range, in the home."""
     from marketbot_assets.signal_shares import signal_shares
     from marketbot_resources.wiring import Ports
@@ -113,8 +119,9 @@ def shares_of_signals(first: dt.date, last: dt.date) -> dict[str, float]:
 def tear_sheet_lines(view: Mapping[str, object]) -> list[str]:
     """The headline numbers for people, and where the page is."""
     numbers = cast("Mapping[str, float | None]", view["numbers"])
-    lines = [f"  {name:<24} {'n/a' if numbers[name] is None else format(numbers[name], '12.4f')}" for name in SHOWN]
-    for family, share in sorted(cast("Mapping[str, float]", view["signals"]).items()):
+    told = [(name, numbers[name]) for name in SHOWN if name in numbers]
+    lines = [f"  {name:<24} {'n/a' if value is None else format(value, '12.4f')}" for name, value in told]
+    for family, (share, _) in sorted(cast("Mapping[str, tuple[float, float]]", view["signals"]).items()):
         lines.append(f"  signal {family:<17} {share:12.4f}")
     return [*lines, f"page: {view['path']}"] if view["path"] else lines
 
@@ -123,5 +130,8 @@ def _digest(*texts: str) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
-def _plain(numbers: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+def _plain(row: Mapping[str, object]) -> View:
+    """The row with null for numbers that are not known."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
+    }

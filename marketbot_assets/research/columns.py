@@ -15,8 +15,8 @@ class Columns:
     """Rows of (session, texts, numbers), in the order in which they were added."""
 
     def __init__(self, texts: Sequence[str], numbers: Sequence[str]) -> None:
-        self._days = array("l")
-        self._texts = {name: array("l") for name in texts}
+        self._days = array("i")
+        self._texts = {name: array("i") for name in texts}
         self._numbers = {name: array("d") for name in numbers}
         self._codes: dict[str, int] = {}
 

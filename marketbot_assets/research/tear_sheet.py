@@ -15,7 +15,8 @@ import pandas as pd
 from marketbot_assets.audit import performance_ratios as ratios
 from marketbot_assets.audit import series_ratios as more
 from marketbot_assets.audit.compared import Compared, FactorMove, Market, compared
-from marketbot_assets.audit.excess_models import by_factor, by_market, by_method, by_sector, is_comparable
+from marketbot_assets.audit.excess_models import by_factor, by_method, by_sector, is_comparable
+from marketbot_assets.audit.performance import with_menchero
 from marketbot_assets.normalization.window import Floats
 from marketbot_assets.research import details as kept
 from marketbot_resources.model import SESSIONS_PER_YEAR
@@ -32,7 +33,8 @@ class Sheet:
     """`labels` (T,): sessions, the first is where it starts; `nav` (T,); `returns`, `benchmark` (T - 1,).
 
     `frame`: BACKTEST rows; `tables`: the details; `sessions`: those that can be compared with the benchmark; `numbers`: the
-    headline; `signals`: family -> Shapley share of the return, empty where it was not asked for.
+    headline; `signals`: family -> (Shapley share of the return, return with all less that without it), empty where it was not
+    asked for.
     """
 
     labels: tuple[str, ...]
@@ -44,12 +46,11 @@ class Sheet:
     sessions: tuple[Compared, ...]
     numbers: Mapping[str, float]
     base_currency: str
-    signals: Mapping[str, float] = field(default_factory=dict)
+    signals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def excess(self) -> Rows:
         """`excess_models.by_market` with the total after Menchero beside that after Carino."""
-        other = {(row["kind"], row["name"]): row["total"] for row in by_market(self.sessions, "Menchero")}
-        return [{**row, "menchero": other[row["kind"], row["name"]]} for row in by_market(self.sessions)]
+        return with_menchero(self.sessions)
 
     def factors(self) -> Rows:
         """`excess_models.by_factor`."""
@@ -68,7 +69,7 @@ def tear_sheet(
     frame: pd.DataFrame,
     tables: Mapping[str, pd.DataFrame],
     base_currency: str,
-    signals: Mapping[str, float] | None = None,
+    signals: Mapping[str, tuple[float, float]] | None = None,
 ) -> Sheet:
     """The sheet of a backtest. `frame`: BACKTEST rows, ascending; `tables`: as `details` keeps them.
 

@@ -33,6 +33,7 @@ from marketbot_assets.research.tear_sheet_trades import (
     round_trips,
     trip_numbers,
 )
+from marketbot_resources.model import SESSIONS_PER_YEAR
 
 MONTH = 21
 TRIPS_SHOWN, BOUND_SHOWN = 5, 15
@@ -86,16 +87,17 @@ def trading(sheet: Sheet) -> Markup:
     costs = costs_by_kind(sheet)
     paid = costs["fees"] + costs["taxes"] + costs["spread and impact"]
     mean = float(sheet.nav.mean())
-    years = len(sheet.returns) / 252.0
-    rows = [(name, money(value, 2), percent(value / mean / years, 3)) for name, value in costs.items()]
+    years = len(sheet.returns) / SESSIONS_PER_YEAR
+    told = [(name, value) for name, value in costs.items() if name != "delay"]
+    rows = [(name, money(value, 2), percent(value / mean / years, 3)) for name, value in told]
     rows.append(("fees, taxes, spread and impact", money(paid, 2), percent(paid / mean / years, 3)))
     charts = [
         thinned(f"One-way turnover of the last {MONTH} sessions, of NAV", sheet.labels, {"turnover": month}),
-        bar_chart(f"Costs by kind, {base}", [(k, v) for k, v in costs.items() if k != "delay"], unit=base),
+        bar_chart(f"Costs by kind, {base}", told, unit=base),
     ]
     lede = (
-        f"One-way turnover {percent(n['turnover'], 0)} of NAV, {percent(n['turnover_per_year'], 0)} per year. Delay is the move "
-        "from the decision's close to the auction, both ways, and no cost that was paid."
+        f"One-way turnover {percent(n['turnover'], 0)} of NAV, {percent(n['turnover_per_year'], 0)} per year. The move from the "
+        f"decision's close to the auction took {money(costs['delay'], 2)} {base}: both ways, and no cost that was paid."
     )
     heads = ("kind<", f"{base}>", "of mean NAV, per year>")
     return section("trading", "Turnover and costs", lede, grid(*_drawn(charts)), table(heads, rows, sums=1))
@@ -127,7 +129,7 @@ def room(sheet: Sheet, participation: float) -> Markup:
     """Capacity: days to exit and shares of the usual value traded."""
     rows = []
     for name, value in capacity(sheet, participation).items():
-        shown = f"{value:,.2f}" if name.startswith("days") else percent(value, 3)
+        shown = plain_number(value, 3) if name.startswith("days") else percent(value, 3)
         rows.append((name, f"{money(value)} {sheet.base_currency}" if name.startswith("NAV") else shown))
     lede = (
         f"Orders may be {percent(participation, 1)} of a day's usual value (RC-10), exits take the participation of RC-11. With "

@@ -3,7 +3,12 @@
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from marketbot_assets.audit.charts import bar_chart, inline
+from marketbot_assets.audit.compared import SPECIFIC
+from marketbot_assets.audit.excess_models import FACTOR
+from marketbot_assets.audit.factor_effects import FactorEffects
 from marketbot_assets.audit.report_parts import Markup, change, grid, money, percent, plain_number, section, table
 from marketbot_assets.research.details import PARTS
 from marketbot_assets.research.tear_sheet import Sheet
@@ -79,9 +84,13 @@ def factors(sheet: Sheet) -> Markup:
         (row["kind"], row["name"], _number(row["own"]), _number(row["active"]), _signed(row["total"])) for row in rows
     ]
     bars = [(str(row["name"]), _float(row["total"])) for row in rows[:-1]]
+    moved = np.array([_float(row["total"]) for row in rows if row["kind"] == FACTOR])
+    left = np.array([_float(row["total"]) for row in rows if row["name"] == SPECIFIC])
+    share = FactorEffects(np.zeros(len(moved)), moved, left).unexplained
     lede = (
         "Active exposures of the session before times factor returns: regressions of the universe on its exposures, weighted by "
-        "the root of market value, sectors summing to zero. `specific` is what factors leave of each name. Linked after Carino."
+        "the root of market value, sectors summing to zero. `specific` is what factors leave of each name: "
+        f"{percent(share, 0)} of the absolute effects. Linked after Carino."
     )
     heads = ("kind<", "name<", "own exposure>", "active exposure>", "effect>")
     chart = Markup(inline(bar_chart("Excess by factor", bars, unit="%")))
@@ -93,13 +102,15 @@ def signals(sheet: Sheet) -> Markup:
     if not sheet.signals:
         lede = "Not computed: it decides the range anew without each family. `marketbot backtest A B --signals` does."
         return section("signals", "What the signals brought", lede)
-    total = math.fsum(sheet.signals.values())
-    rows = [(name, _signed(value)) for name, value in sorted(sheet.signals.items())]
+    total = math.fsum(share for share, _ in sheet.signals.values())
+    rows = [(name, _signed(share), _signed(alone)) for name, (share, alone) in sorted(sheet.signals.items())]
     lede = (
         "Every set of signal families decided the whole range anew, with the model fitted on that set alone. A family's share is "
-        "the mean over all orders of adding it (Shapley); the shares add up to the return with all less that with none."
+        "the mean over all orders of adding it (Shapley); the shares add up to the return with all less that with none. "
+        "Beside it: the return with all less that without this one."
     )
-    body = table(("family<", "share of the return>"), [*rows, ("all less none", _signed(total))], sums=1)
+    heads = ("family<", "share of the return>", "lost without it>")
+    body = table(heads, [*rows, ("all less none", _signed(total), "")], sums=1)
     return section("signals", "What the signals brought", lede, body)
 
 

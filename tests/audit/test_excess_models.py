@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketbot_assets.audit.compared import Compared, FactorMove, compared, factor_move, rate_moves
@@ -104,6 +104,7 @@ def sessions(draw: st.DrawFn) -> Compared:
     return Compared(draw(moves), whole, weights, local, rates, draw(moves), costs, bench, "USD", factors)
 
 
+@settings(max_examples=50)
 @given(st.lists(sessions(), min_size=1, max_size=6), st.sampled_from(["Carino", "Menchero", "GRAP"]))
 def test_rows_add_up_to_the_excess(days: list[Compared], link: str) -> None:
     """Of every view, linked any way; the geometric effects compound to the geometric excess."""

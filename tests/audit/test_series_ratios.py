@@ -71,7 +71,12 @@ def test_what_has_no_answer_is_nan() -> None:
         more.excess_kurtosis(flat),
         more.tail_ratio(flat),
     ]
-    found += [more.beta(flat, flat), more.information_ratio(flat, flat), more.capture(flat, flat, up=True)]
+    found += [
+        more.stability(flat),
+        more.beta(flat, flat),
+        more.information_ratio(flat, flat),
+        more.capture(flat, flat, up=True),
+    ]
     assert all(math.isnan(value) for value in found)
 
 

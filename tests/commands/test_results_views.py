@@ -51,7 +51,17 @@ def test_performance_adds_up_to_the_change_of_nav(finished: Path, marketbot: Com
         assert sum(row["total"] for row in rows) == pytest.approx(numbers["profit"], abs=1e-6)
     report = json.loads(table(finished, "daily_report", LAST)["summary_json"].iloc[0])
     assert numbers["benchmark_return"] == pytest.approx(report["benchmark_return"])
-    assert "Where it came from" in page.read_text(encoding="utf-8")
+    excess = navs[1] / navs[0] - 1.0 - report["benchmark_return"]
+    assert numbers["market_sessions"] == 1
+    for rows in (view["markets"], view["factors"]):
+        *parts, total = (row["total"] for row in rows)
+        assert total == pytest.approx(excess, abs=1e-12)
+        assert sum(parts) == pytest.approx(excess, abs=1e-12)
+        assert abs(next(row["total"] for row in rows if row["name"] == "unexplained")) < 1e-4
+    assert len(view["methods"]) == 5
+    told = page.read_text(encoding="utf-8")
+    assert "Where it came from" in told
+    assert "By factor" in told
     assert "not known: " in marketbot(finished, "performance", "--to", LAST).out
 
 

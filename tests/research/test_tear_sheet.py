@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import fields
 from html.parser import HTMLParser
 
@@ -29,9 +29,9 @@ from marketbot_assets.research.tear_sheet_page import UNTESTED, About, tear_shee
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Execution
 
-COUNT = 14
+COUNT = 9
 EVIL = "<script>alert('x')</script>"
-Frames = Mapping[str, pd.DataFrame]
+Rows = Sequence[tuple[object, ...]]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_profit_of_a_session_is_that_of_the_asset(run: tuple[list[Day], Sheet], 
         theirs = frame[frame["dimension"] == "INSTRUMENT"].set_index("name")
         own = held[held["session"] == pd.Timestamp(day.state.session)].set_index("instrument")
         assert set(own.index) == set(theirs.index)
-        assert len(own) > 10
+        assert len(own) > 5
         for part in (*kept.PARTS,):
             ours = own[part] * before.rolled.valuation.nav
             assert np.abs(ours - theirs[part].reindex(own.index)).max() < 1e-6
@@ -137,7 +137,7 @@ def test_what_was_prevented_is_what_the_verdict_took_away(run: tuple[list[Day], 
         assert gone * day.state.nav == pytest.approx(sides[0] - sides[1], abs=1e-6)
 
 
-def tables(**rows: list[tuple[object, ...]]) -> dict[str, pd.DataFrame]:
+def tables(**rows: Rows) -> dict[str, pd.DataFrame]:
     """Details made by hand: rows (day of January 2020, texts and numbers in the order of the layout)."""
     found = {}
     for name, (texts, numbers) in kept.LAYOUT.items():
@@ -147,7 +147,7 @@ def tables(**rows: list[tuple[object, ...]]) -> dict[str, pd.DataFrame]:
     return found
 
 
-def by_hand(nav: list[float], **rows: list[tuple[object, ...]]) -> Sheet:
+def by_hand(nav: list[float], **rows: Rows) -> Sheet:
     """A sheet of sessions from January 1st 2020 on."""
     days = pd.date_range("2020-01-01", periods=len(nav))
     zero = dict.fromkeys(("buys", "sells", "costs_base", "invested", "names", "stops"), 0.0)
@@ -165,10 +165,8 @@ def test_round_trips_by_hand() -> None:
         [1.0, 1.0], fills=[fill(1, 1, 10, 100), fill(3, 1, 10, 120), fill(7, -1, 15, 165), fill(9, -1, 99, 0)][:3]
     )
     trips = trades.round_trips(sheet)
-    assert [(t.paid, t.gain, t.days) for t in trips] == [
-        (100.0, pytest.approx(10.0), 6),
-        (60.0, pytest.approx(-5.0), 4),
-    ]
+    assert [(t.paid, t.days) for t in trips] == [(100.0, 6), (60.0, 4)]
+    assert [t.gain for t in trips] == pytest.approx([10.0, -5.0])
     told = trades.trip_numbers(trips)
     assert (told["trips"], told["share that gained"], told["profit factor"], told["mean days held"]) == (2, 0.5, 2.0, 5)
     assert trades.trip_numbers([])["trips"] == 0

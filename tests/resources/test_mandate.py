@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from marketbot_resources.errors import MandateError
 from marketbot_resources.mandate import parse_calendar, parse_mandate
@@ -133,8 +134,44 @@ def test_calendar_alone_needs_only_its_keys() -> None:
     assert (calendar.mic, schedule.landing_minutes_max) == ("XNYS", 30)
 
 
-@pytest.mark.parametrize("name", ["alpaca", "ibkr", "llm", "synthetic", "us_equities", "web_services"])
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("name", sorted(str(path.relative_to(EXAMPLES)) for path in EXAMPLES.glob("*/mandate*.yaml")))
 def test_the_examples_are_mandates(name: str) -> None:
     """What a user copies can be read."""
-    text = (Path(__file__).parents[2] / "examples" / name / "mandate.yaml").read_text(encoding="utf-8")
-    assert parse_mandate(text).universe.listings
+    assert parse_mandate((EXAMPLES / name).read_text(encoding="utf-8")).universe.listings
+
+
+STRATEGIES: dict[str, dict[str, dict[str, object]]] = {
+    "risk_parity": {"portfolio": {"method": "risk_parity"}},
+    "momentum_vol_target": {
+        "portfolio": {"forecast_tilt_per_sd_per_year": 0.04, "score_weights": {"momentum_12_1": 1.0}},
+        "volatility": {"target_per_year": 0.12},
+    },
+    "low_vol_multi_factor": {
+        "portfolio": {
+            "risk_aversion": 8.0,
+            "score_weights": {"low_volatility_126d": 0.6, "momentum_12_1": 0.25, "reversal_5d": 0.15},
+        },
+        "volatility": {"target_per_year": 0.08},
+    },
+}
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize(("file", "base"), [("mandate.yaml", ""), ("mandate-482.yaml", "examples/us_equities/")])
+def test_a_strategy_differs_in_what_it_says(name: str, file: str, base: str) -> None:
+    """A strategy's file is the default mandate, or that of the 482 names, but for its own keys: limits stay as they are."""
+    root = EXAMPLES.parent
+    plain = yaml.safe_load((root / base / "mandate.yaml").read_text(encoding="utf-8"))
+    found = yaml.safe_load((EXAMPLES / name / file).read_text(encoding="utf-8"))
+    for section, changes in STRATEGIES[name].items():
+        plain[section] |= changes
+    plain["account"]["id"] = name.replace("_", "-")
+    if base:
+        plain["calendar"]["go_live"] = found["calendar"]["go_live"]
+    if base and name == "risk_parity":  # every name gets a little, also on the days in which the book is built up
+        plain["portfolio"]["min_order"] = {"usd": 50, "fraction": 0.00005}
+        plain["limits"]["RC-14_order_count"]["per_session"] = 600
+    assert found == plain
