@@ -26,6 +26,7 @@ from marketbot_assets.commands.models_cli import models
 from marketbot_assets.commands.publish_cli import publish
 from marketbot_assets.commands.signals_cli import signals
 from marketbot_assets.commands.store_cli import store
+from marketbot_assets.commands.sweep_cli import sweep
 from marketbot_assets.commands.token_cli import serve, token
 from marketbot_assets.commands.views_cli import VIEW_COMMANDS
 from marketbot_resources import settings
@@ -120,16 +121,23 @@ def backfill(first: str, last: str, data: bool, as_json: bool) -> int:
 @commands.command()
 @click.argument("first")
 @click.argument("last")
+@click.option("--tests", is_flag=True, help="Then test it against overfitting, which takes further backtests.")
+@click.option(
+    "--random", type=click.IntRange(0, 999), default=19, show_default=True, help="How many of random signals."
+)
+@click.option("--workers", type=click.IntRange(1, 512), default=1, show_default=True, help="Processes for the tests.")
 @JSON
-def backtest(first: str, last: str, as_json: bool) -> int:
+def backtest(first: str, last: str, tests: bool, random: int, workers: int, as_json: bool) -> int:
     """Decide every session of a past range from cash, with the paper broker's fills; stores and prints the table."""
+    from marketbot_assets.commands.backtest import Further
     from marketbot_assets.commands.backtest import backtest as play
     from marketbot_assets.commands.sessions import sessions_from
+    from marketbot_assets.commands.sweep import place_of
     from marketbot_assets.commands.text import backtest_text
 
     days = sessions_from(first, last)
     writable_home()
-    view = play(days[0], days[-1])
+    view = play(days[0], days[-1], Further(place_of(workers, None), random) if tests else None)
     click.echo(json.dumps(view, sort_keys=True) if as_json else backtest_text(view))
     return 0
 
@@ -210,6 +218,7 @@ for _view in (
     llm,
     models,
     factors,
+    sweep,
     alerts,
     digest,
     signals,
