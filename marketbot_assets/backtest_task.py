@@ -142,12 +142,11 @@ def _tables(work: Work, mandate: Mandate) -> "Tables":
     from marketbot_resources.calendars import computed_cutoff
 
     listed = json.dumps(mandate.universe.listings, sort_keys=True, default=list)
-    key = (f"{work.bucket or work.home}", work.inputs, listed, f"{mandate.base_currency} {work.last}")
+    until = computed_cutoff(mandate.schedule, work.last)
+    key = (work.bucket or work.home, work.inputs, listed, f"{mandate.base_currency} {until}")
     if key not in _KEPT:
         objects = _objects(work)
-        made = tables_of(
-            from_store(objects, objects.get_blob(work.inputs)), mandate, computed_cutoff(mandate.schedule, work.last)
-        )
+        made = tables_of(from_store(objects, objects.get_blob(work.inputs)), mandate, until)
         _KEPT.clear()
         _KEPT[key] = made
     return _KEPT[key]

@@ -23,6 +23,7 @@ from marketbot_assets.sweep_grid import Point, parse_grid, points_of
 from marketbot_resources import settings
 from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.errors import UsageError
+from marketbot_resources.ledger.record import Json
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.store.index import IndexRow, Read, read_of
 from marketbot_resources.wiring import Ports
@@ -35,15 +36,19 @@ if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
 ASSET = "sweep"
+SIMULATED = ("sample", "synthetic")
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """SWEEP rows, the objects that they rest on, the files behind them, how many points ran and how many were stored already."""
+    """SWEEP rows, the objects that they rest on, the files behind them, what the manifest says besides, how many points ran and how
+    many were stored already.
+    """
 
     frame: "pd.DataFrame"
     reads: list[Read]
     blobs: list[str]
+    facts: dict[str, Json]
     ran: int
     stored: int
 
@@ -81,7 +86,8 @@ def sweep(
     reads = [read_of(row) for row in outcomes if isinstance(row, IndexRow)]
     at = computed_cutoff(base.schedule, max(inputs))
     name = backtest.keep_text(lake, grid.encode(), asset=ASSET, part=hashlib.sha256(grid.encode()).hexdigest(), at=at)
-    return Swept(frame, reads, [name, *sorted(set(inputs.values()))], ran, len(points) - ran)
+    facts: dict[str, Json] = {"grid_sha256": name, "simulated": base.providers.market in SIMULATED}
+    return Swept(frame, reads, [name, *sorted(set(inputs.values()))], facts, ran, len(points) - ran)
 
 
 def _ends(points: Sequence[Point]) -> list[dt.date]:
@@ -143,6 +149,13 @@ def searches(lake: "Lake", told: "Sequence[Told]") -> "dict[str, Search]":
             data = data_of(lake, point.inputs_sha256, point.first.isoformat())
             found[key] = search(lake, BACKTEST, spec_sha256=point.mandate_sha256, data_sha256=data)
     return found
+
+
+def ends(grid: str, base: Mandate, texts: Mapping[str, str], last: str) -> None:
+    """Raises UsageError when the last period of a grid does not end at the session under which its table would be kept."""
+    found = last_session(grid, base, texts)
+    if found.isoformat() != last:
+        raise UsageError(f"sweep: expected last: {found}, the end of the grid's last period, found {last}")
 
 
 def last_session(grid: str, base: Mandate, texts: Mapping[str, str]) -> dt.date:

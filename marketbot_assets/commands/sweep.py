@@ -43,6 +43,8 @@ def place_of(workers: int, dask: str | None) -> str:
     if dask is not None:
         if workers != 1:
             raise UsageError("sweep: expected --workers or --dask, found both")
+        if not dask.startswith(("tcp://", "tls://")):
+            raise UsageError(f"sweep: --dask: expected tcp://HOST:PORT or tls://HOST:PORT, found {dask[:80]!r}")
         return dask
     return "local" if workers == 1 else f"processes:{workers}"
 
@@ -86,7 +88,7 @@ def sweep_now(page: str | None) -> View:
     if row is None:
         raise UsageError(f"no sweep is stored in {lake.home}; give a grid, like `marketbot sweep GRID.yaml`")
     frame = lake.load(row)
-    best = best_of(frame)
+    best, simulated = best_of(frame), bool(lake.manifest(row)["simulated"])
     tested = _tested(lake, best)
     view: View = {
         "points": [_plain(one) for one in frame.to_dict("records")],
@@ -96,12 +98,13 @@ def sweep_now(page: str | None) -> View:
         "tested": None if tested is None else tested.facts(),
         "lines": best_lines(frame),
         "trials": int(frame["trials"].max()),
+        "synthetic": simulated,
         "content_sha256": row.content_sha256,
         "manifest_sha256": row.manifest_sha256,
         "path": None,
     }
     if page is not None:
-        view["path"] = str(write_page(page, sweep_page(frame, tested, synthetic=True)))
+        view["path"] = str(write_page(page, sweep_page(frame, tested, synthetic=simulated)))
     return view
 
 
@@ -146,7 +149,8 @@ def sweep_lines(view: View) -> list[str]:
     told = view["lines"]
     assert isinstance(told, list)
     lines += told
-    lines.append("partly simulated data and survivors: a demonstration, not evidence of returns")
+    if view["synthetic"]:
+        lines.append("partly simulated data and survivors: a demonstration, not evidence of returns")
     if view["path"]:
         lines.append(f"page: {view['path']}")
     return lines

@@ -93,9 +93,10 @@ def sweep(
     from marketbot_assets.sweep_pages import shown
 
     base, texts, run = mandate_file.load(), sweeps.texts_of(config.mandates), context.run.run_id
+    sweeps.ends(config.grid, base, texts, config.last)
     made = sweeps.sweep(store.lake, ports, base, config.grid, texts, config.workers, run_id=run, refetch=config.refetch)
     store.reader(context).reads.extend(made.reads)
-    facts: dict[str, Json] = {"mandate_content_sha256": base.sha256, "last": config.last, "grid_sha256": made.blobs[0]}
+    facts: dict[str, Json] = {"mandate_content_sha256": base.sha256, "last": config.last, **made.facts}
     shows = shown(made.frame) | {"run now": made.ran, "stored before": made.stored}
     return materialized(context, store, made.frame, schema.SWEEP, blobs=made.blobs, facts=facts, shows=shows)
 

@@ -40,6 +40,7 @@ def test_what_cannot_be_is_one_line_per_error_before_anything_runs(folder: Path,
         (["sweep", str(folder / "missing.yaml")], "grid: expected a readable file at"),
         (["sweep", str(bad)], "grid: change.llm.x: expected a key that a backtest reads"),
         (["sweep", str(folder / "grid.yaml"), "--workers", "2", "--dask", "tcp://127.0.0.1:1"], "found both"),
+        (["sweep", str(folder / "grid.yaml"), "--dask", "http://x"], "--dask: expected tcp://HOST:PORT or tls://HOST:PORT"),
     ):
         said = marketbot(home, *words)
         assert (said.code, said.out) == (2, ""), said

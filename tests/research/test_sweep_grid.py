@@ -4,7 +4,7 @@ import datetime as dt
 import json
 
 import pytest
-from research_world import MANDATE_TEXT
+from research_world import MANDATE_TEXT, ROOT
 
 from marketbot_assets.sweep_grid import parse_grid, points_of
 from marketbot_resources.errors import UsageError
@@ -111,3 +111,11 @@ def test_a_mandate_file_of_other_inputs_is_refused(base: Mandate) -> None:
     only = parse_grid(WEEK + "mandates: {mine: a.yaml}\nchange: {volatility.target_per_year: [0.07]}")
     (point,) = points_of(only, base, texts)
     assert (point.mandate.portfolio.risk_aversion, point.mandate.volatility.target_per_year) == (9.0, 0.07)
+
+
+def test_the_grid_of_the_docs_is_one(base: Mandate) -> None:
+    """docs/sweeps.md shows a grid and says how many points it has."""
+    page = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    text = page.split("```yaml\n")[1].split("```")[0]
+    assert len(points_of(parse_grid(text), base, {})) == 48
+    assert "= 48." in page
