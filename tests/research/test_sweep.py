@@ -191,7 +191,9 @@ def test_work_comes_back_from_json_and_every_part_of_it_names_the_rows(
     assert backtest_points.key_of(replace(own, home="/elsewhere", bucket=None)) == backtest_points.key_of(own)
 
 
-def test_a_dearer_market_charges_twice_and_the_decision_does_not_know(swept: tuple[Lake, Swept], base: Mandate) -> None:
+def test_a_dearer_market_charges_twice_unknown_to_the_decision_and_scores_of_others_buy_otherwise(
+    swept: tuple[Lake, Swept], base: Mandate
+) -> None:
     lake, made = swept
     own = replace(work(lake, made, base), first=dt.date(2018, 10, 9))
     cheap, dear = (to_frame(decode(run_point(replace(own, costs=costs).argument()), None)) for costs in (1.0, 2.0))
@@ -200,6 +202,9 @@ def test_a_dearer_market_charges_twice_and_the_decision_does_not_know(swept: tup
     first = int(np.flatnonzero(cheap["fills"])[0])
     assert dear["costs_base"].iloc[first] == pytest.approx(2.0 * cheap["costs_base"].iloc[first], rel=0.02)
     assert dear["nav"].iloc[first] < cheap["nav"].iloc[first]
+    null = to_frame(decode(run_point(replace(own, null=1).argument()), None))
+    assert null["planned"].iloc[0] > 0
+    assert null["nav"].iloc[first] != cheap["nav"].iloc[first], "with the scores of others it buys otherwise"
     assert mandate_of(json.loads(larger(own, 100).mandate)).opening_cash == 100 * base.opening_cash
 
 
