@@ -28,6 +28,7 @@ from marketbot_assets.commands.parity_cli import parity
 from marketbot_assets.commands.publish_cli import publish
 from marketbot_assets.commands.signals_cli import signals
 from marketbot_assets.commands.store_cli import store
+from marketbot_assets.commands.sweep_cli import sweep
 from marketbot_assets.commands.token_cli import serve, token
 from marketbot_assets.commands.views_cli import VIEW_COMMANDS
 from marketbot_resources import settings
@@ -124,19 +125,28 @@ def backfill(first: str, last: str, data: bool, as_json: bool) -> int:
 @click.argument("last")
 @click.option("--html", "page", metavar="FILE", help="Write the report to this file, one page.")
 @click.option(
-    "--signals", is_flag=True, help="Decide the range anew with every subset of the scores: what each brought."
+    "--signals", is_flag=True, help="Decide the range anew without each subset of the scores: what each brought."
 )
+@click.option("--tests", is_flag=True, help="Then test it against overfitting, which takes further backtests.")
+@click.option(
+    "--random", type=click.IntRange(0, 999), default=19, show_default=True, help="How many of random signals."
+)
+@click.option("--workers", type=click.IntRange(1, 512), default=1, show_default=True, help="Processes for the tests.")
 @JSON
-def backtest(first: str, last: str, page: str | None, signals: bool, as_json: bool) -> int:
+def backtest(
+    first: str, last: str, page: str | None, signals: bool, tests: bool, random: int, workers: int, as_json: bool
+) -> int:
     """Decide every session of a past range from cash, with the paper broker's fills; stores and prints the table."""
+    from marketbot_assets.commands.backtest import Further
     from marketbot_assets.commands.backtest import backtest as play
     from marketbot_assets.commands.sessions import sessions_from
+    from marketbot_assets.commands.sweep import place_of
     from marketbot_assets.commands.tear_sheet import shares_of_signals, tear_sheet_lines, write_tear_sheet
     from marketbot_assets.commands.text import backtest_text
 
     days = sessions_from(first, last)
     writable_home()
-    view = play(days[0], days[-1])
+    view = play(days[0], days[-1], Further(place_of(workers, None), random) if tests else None)
     report = write_tear_sheet(view, page, shares_of_signals(days[0], days[-1]) if signals else None)
     told = "\n".join([backtest_text(view), *tear_sheet_lines(report)])
     click.echo(json.dumps({**view, **report}, sort_keys=True) if as_json else told)
@@ -221,6 +231,7 @@ for _view in (
     factors,
     parity,
     features,
+    sweep,
     alerts,
     digest,
     signals,

@@ -53,7 +53,7 @@ def note_failure(context: dg.HookContext) -> None:
 
 TRADING = ["book", "portfolio", "risk", "execution", "audit"]
 QUOTED = ("intraday_quotes", "intraday_exits")
-RANGES = ("backtest", "factor_evaluation", "parity_check")
+RANGES = ("backtest", "factor_evaluation", "sweep", "parity_check")
 DECLARED = ("wide_features",)
 everything = dg.AssetSelection.all() - dg.AssetSelection.assets(*RANGES, *QUOTED, *DECLARED)
 
@@ -78,6 +78,12 @@ backtest_range = dg.define_asset_job(
     selection=dg.AssetSelection.assets("backtest"),
     executor_def=dg.in_process_executor,
     description="The decision over a past range, from cash, with the paper broker's fills.",
+)
+sweep_grid = dg.define_asset_job(
+    "sweep_grid",
+    selection=dg.AssetSelection.assets("sweep"),
+    executor_def=dg.in_process_executor,
+    description="The backtests of a grid, side by side. Nothing is decided.",
 )
 factor_range = dg.define_asset_job(
     "factor_range",
@@ -146,6 +152,7 @@ JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     daily,
     data,
     backtest_range,
+    sweep_grid,
     factor_range,
     parity,
     declared,

@@ -7,7 +7,7 @@ Lives here: the model of `mandate.yaml`, its validation and its canonical hash. 
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Literal, Self
@@ -374,8 +374,13 @@ def _first(error: ValidationError) -> str:
 @lru_cache(maxsize=8)
 def parse_mandate(text: str) -> Mandate:
     """Validates the text of a mandate file. Raises MandateError with one line that names the key."""
+    return mandate_of(_plain(text))
+
+
+def mandate_of(plain: Mapping[str, object]) -> Mandate:
+    """Validates a mandate given as a mapping, in the keys of the file. Raises MandateError with one line that names the key."""
     try:
-        return Mandate.model_validate(_plain(text))
+        return Mandate.model_validate(plain)
     except ValidationError as error:
         raise MandateError(_first(error)) from error
 

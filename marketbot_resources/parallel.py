@@ -72,7 +72,7 @@ class Here(Pool):
 
     def finished(self, function: Task, arguments: Sequence[Json]) -> Iterator[tuple[int, Result]]:
         """As `Pool.finished`, in order."""
-        name, texts, sender = named(function), written(arguments), fingerprint(module_of(function))
+        name, texts, sender = prepared(function, arguments)
         for place, text in enumerate(texts):
             yield place, result_of(call(name, text, sender), name, place)
 
@@ -103,6 +103,11 @@ def open_pool(where: str = "local") -> Pool:
 
 
 # --- what goes to a worker and comes back -----------------------------------------------------------------------------
+
+
+def prepared(function: Task, arguments: Sequence[Json]) -> tuple[str, list[str], Mapping[str, str]]:
+    """(name, arguments as text, code and libraries of the sender) of a list of tasks. Raises UsageError for what cannot be sent."""
+    return named(function), written(arguments), fingerprint(module_of(function))
 
 
 def named(function: Task) -> str:

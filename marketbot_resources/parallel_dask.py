@@ -14,19 +14,7 @@ from typing import TYPE_CHECKING, Any
 from marketbot_resources import settings
 from marketbot_resources.errors import UsageError, WorkError
 from marketbot_resources.ledger.record import Json
-from marketbot_resources.parallel import (
-    DEATHS_MAX,
-    THREADS,
-    Pool,
-    Result,
-    Task,
-    call,
-    fingerprint,
-    module_of,
-    named,
-    result_of,
-    written,
-)
+from marketbot_resources.parallel import DEATHS_MAX, THREADS, Pool, Result, Task, call, prepared, result_of
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster, Security
@@ -44,7 +32,7 @@ class Cluster(Pool):
 
     def finished(self, function: Task, arguments: Sequence[Json]) -> Iterator[tuple[int, Result]]:
         """As `Pool.finished`. A few tasks per worker are under way; a result is taken from the cluster as soon as it is there."""
-        name, texts, sender = named(function), written(arguments), dict(fingerprint(module_of(function)))
+        name, texts, sender = prepared(function, arguments)
         batch, todo, sent = uuid.uuid4().hex, list(enumerate(texts))[::-1], dict["Future", int]()
         try:
             while todo or sent:

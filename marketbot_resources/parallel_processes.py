@@ -13,20 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from marketbot_resources.errors import WorkError
 from marketbot_resources.ledger.record import Json
-from marketbot_resources.parallel import (
-    DEATHS_MAX,
-    THREADS,
-    Pool,
-    Reply,
-    Result,
-    Task,
-    call,
-    fingerprint,
-    module_of,
-    named,
-    result_of,
-    written,
-)
+from marketbot_resources.parallel import DEATHS_MAX, THREADS, Pool, Reply, Result, Task, call, prepared, result_of
 
 
 class Processes(Pool):
@@ -37,7 +24,7 @@ class Processes(Pool):
 
     def finished(self, function: Task, arguments: Sequence[Json]) -> Iterator[tuple[int, Result]]:
         """As `Pool.finished`. A killed process breaks the library's pool: what was not done begins again in a new one."""
-        name, texts, sender = named(function), written(arguments), fingerprint(module_of(function))
+        name, texts, sender = prepared(function, arguments)
         left, barren = dict(enumerate(texts)), 0
         while left:
             before = len(left)

@@ -115,8 +115,12 @@ def backtest_text(view: Mapping[str, object]) -> str:
         "shrank",
     )
     told = [[str(r["control"]), *(_number(r[n], "d") for n in ("warned", "shrank", "rejected")), ""] for r in controls]
+    words = {True: "passed", False: "FAILED", None: "not tested"}
+    tests = [[n, v, r, words[p]] for n, v, r, p in cast("Sequence[tuple[str, str, str, bool | None]]", view["tests"])]
     return "\n".join(
         [
+            str(view["first_line"]),
+            *([*_table(("test", "value", "rule", "result"), tests, 4), ""] if tests else []),
             *_table(heads, rows, 2),
             "",
             f"sessions in which each control spoke, of {len(sessions)}:",

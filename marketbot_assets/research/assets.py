@@ -1,4 +1,4 @@
-"""Assets of the research stage: the opening balance of the book, backtests, and what scores were worth."""
+"""Assets of the research stage: the opening balance of the book, backtests, sweeps, and what scores were worth."""
 
 import dagster as dg
 from pydantic import Field
@@ -41,6 +41,10 @@ class BacktestRange(dg.Config):
     first: str
     last: str
 
+    def range(self) -> dict[str, Json]:
+        """As a manifest names it."""
+        return {"first": self.first, "last": self.last}
+
 
 @stage_asset(schema.BACKTEST, stage=STAGE, domain="research")
 def backtest(
@@ -57,10 +61,44 @@ def backtest(
 
     first, last, mandate = session_from_key(config.first), session_from_key(config.last), mandate_file.load()
     details = backtest_details.collected(mandate)
-    frame, blobs = play(context, store, ports, mandate, first, last, details=details)
-    record_backtest(store.lake, frame, blobs, mandate, code_version=code_of(STAGE))
-    facts, shows = backtest_details.told(store.lake, frame, details, mandate, first, last)
-    return materialized(context, store, frame, schema.BACKTEST, blobs=blobs, facts=facts, shows=shows)
+    made = play(context, store, ports, mandate, first, last, details=details)
+    record_backtest(store.lake, made.frame, made.bodies, mandate, code_version=code_of(STAGE))
+    facts, shows = backtest_details.told(store.lake, made.frame, details, mandate, first, last)
+    facts, blobs = {**facts, "inputs_sha256": made.inputs}, [*made.bodies, made.inputs]
+    return materialized(context, store, made.frame, schema.BACKTEST, blobs=blobs, facts=facts, shows=shows)
+
+
+class SweepGrid(dg.Config):
+    """A grid file's text, the last session of its last period, texts of the mandate files that it names (JSON), where points run,
+    and whether providers are asked again.
+    """
+
+    grid: str
+    last: str
+    mandates: str = "{}"
+    workers: str = "local"
+    refetch: bool = False
+
+
+@stage_asset(schema.SWEEP, stage=STAGE, domain="research")
+def sweep(
+    context: dg.AssetExecutionContext,
+    config: SweepGrid,
+    store: StoreResource,
+    mandate_file: MandateResource,
+    ports: Ports,
+) -> dg.MaterializeResult:
+    """Many backtests side by side: every point of a grid by the same functions, each a trial on record and an object of its own."""
+    from marketbot_assets import sweep as sweeps
+    from marketbot_assets.sweep_pages import shown
+
+    base, texts, run = mandate_file.load(), sweeps.texts_of(config.mandates), context.run.run_id
+    sweeps.ends(config.grid, base, texts, config.last)
+    made = sweeps.sweep(store.lake, ports, base, config.grid, texts, config.workers, run_id=run, refetch=config.refetch)
+    store.reader(context).reads.extend(made.reads)
+    facts: dict[str, Json] = {"mandate_content_sha256": base.sha256, "last": config.last, **made.facts}
+    shows = shown(made.frame) | {"run now": made.ran, "stored before": made.stored}
+    return materialized(context, store, made.frame, schema.SWEEP, blobs=made.blobs, facts=facts, shows=shows)
 
 
 class EvaluationRange(BacktestRange):
@@ -112,4 +150,4 @@ def parity_check(context: dg.AssetExecutionContext, config: ParitySince, store: 
     return materialized(context, store, frame, schema.PARITY_CHECK, shows=shows)
 
 
-ASSETS = [opening_balance, backtest, factor_evaluation, parity_check]
+ASSETS = [opening_balance, backtest, sweep, factor_evaluation, parity_check]

@@ -1,4 +1,4 @@
-"""Tables of the research stage: the opening balance of a home, a backtest's sessions, and what scores were worth."""
+"""Tables of the research stage: the opening balance of a home, a backtest's sessions, sweeps, and what scores were worth."""
 
 from marketbot_resources.store.table import Column, Table
 
@@ -98,4 +98,36 @@ PARITY_CHECK = Table(
         Column("value_backtest", "number", "the same with the fills of the model", nullable=True),
     ),
 )
-TABLES = (OPENING_BALANCE, BACKTEST, FACTOR_EVALUATION, PARITY_CHECK)
+SWEEP = Table(
+    "sweep",
+    "one backtest of a grid: its parameters, what it showed, and what that is worth among all trials",
+    ("point",),
+    (
+        Column("point", "integer", "number in the grid, from 1", at_least=1),
+        Column("name", "text", "its choices for people"),
+        Column("parameters", "text", "axis -> value, JSON"),
+        Column("first", "date", "first session"),
+        Column("last", "date", "last session that was asked for"),
+        Column("state", "text", "done, or failed: it could not be run", one_of=("done", "failed")),
+        Column("message", "text", "why it failed; empty otherwise"),
+        Column("mandate_sha256", "text", "hash of its mandate, whose canonical bytes are in the store"),
+        Column("inputs_sha256", "text", "hash of the description of the bodies behind it"),
+        Column("backtest", "text", "partition of its rows among the objects of `backtest`; empty when it failed"),
+        Column("content_sha256", "text", "hash of these rows; empty when it failed"),
+        Column("trials", "integer", "backtests on record when the table was made", at_least=0),
+        Column("overfitting", "number", "probability of backtest overfitting of its period", nullable=True),
+        Column("sessions", "integer", "sessions decided; fewer than asked for after a halt of class C", at_least=0),
+        Column("sharpe_per_year", "number", "ratio after costs", nullable=True),
+        Column("return_per_year", "number", "compound return after costs", nullable=True),
+        Column("volatility_per_year", "number", "standard deviation of returns", nullable=True),
+        Column("drawdown_max", "number", "largest loss from the highest NAV, fraction", nullable=True),
+        Column("turnover_per_year", "number", "half of the approved buys and sells over NAV", nullable=True),
+        Column("costs_per_year", "number", "fees and taxes over mean NAV", nullable=True),
+        Column("invested", "number", "mean value of the holdings over NAV", nullable=True),
+        Column("approved", "number", "share of verdicts APPROVED", nullable=True),
+        Column(
+            "deflated_sharpe", "number", "probability that the ratio beats that many worthless trials", nullable=True
+        ),
+    ),
+)
+TABLES = (OPENING_BALANCE, BACKTEST, FACTOR_EVALUATION, PARITY_CHECK, SWEEP)

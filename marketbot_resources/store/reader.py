@@ -33,7 +33,9 @@ HISTORY_OF = {
     "news": "news_history",
 }
 OF_THE_BOOK = frozenset({"account_snapshot", "positions", "reconciliation", "book_state", "risk_verdict"})
-UNPARTITIONED = frozenset({"mandate", "opening_balance", "backtest", "factor_evaluation", *HISTORY_OF.values()})
+UNPARTITIONED = frozenset(
+    {"mandate", "opening_balance", "backtest", "factor_evaluation", "sweep", *HISTORY_OF.values()}
+)
 
 
 class IndexPort(Protocol):
