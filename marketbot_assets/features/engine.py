@@ -138,7 +138,7 @@ class _Work:
         for place, held in self.past.items():
             keep = self.plan.history[place]
             if start:
-                held[:keep] = held[self.rows : self.rows + keep].copy()
+                held[:keep] = held[self.rows : self.rows + keep]
         self.start, self.rows = start, rows
 
     def put(self, place: int, found: Floats) -> None:
