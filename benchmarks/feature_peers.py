@@ -4,6 +4,7 @@ python feature_peers.py NAME FOLDER ANSWERS; run by `features` in the peers' env
 """
 
 import json
+import os
 import resource
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from feature_task import SAMPLE, SET14
+from feature_task import SAMPLE, SET14, THREADS_OF_TASK
 
 W = 20
 REDIS_PORT = 6399
@@ -141,7 +142,7 @@ def by_duckdb(folder: Path) -> tuple[dict, Callable]:
     import duckdb
 
     connection = duckdb.connect()
-    connection.execute("set threads=1; set preserve_insertion_order=true")
+    connection.execute(f"set threads={os.environ.get(THREADS_OF_TASK, '1')}; set preserve_insertion_order=true")
     query = f"""
 create table r as with a as (select symbol, date, open::double o, high::double h, low::double l, close::double c,
   volume::double v, lag(c) over s pc, lag(c, 20) over s c20 from '{folder}/peers.parquet'

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 FIELDS = ("open", "high", "low", "close", "volume", "vwap")
+THREADS_OF_TASK = "FEATURE_THREADS"  # variable: threads that every competitor may use
 SAMPLE = 40  # every 40th name is compared
 SET14 = {
     "KMID": "($close-$open)/$open",

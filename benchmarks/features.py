@@ -5,7 +5,8 @@ python benchmarks/features.py --quick          forty names, five hundred session
 python benchmarks/features.py --peers FOLDER   takes or builds the peers' environment there; the default is a temporary one
 
 Every run is one fresh process that times its work alone; rounds alternate between the competitors. Thread pools are pinned to
-one. Prints a table and one JSON line per row. Qlib's disk caches need a Redis server: without one their rows say so.
+one, and to two for the rows that say so. Prints a table and one JSON line per row. Qlib's disk caches need a Redis server: without
+one their rows say so.
 Not here: the task and its files (`feature_task`), how each competitor computes (`feature_peers`, `features_own`).
 """
 
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 from feature_peers import REDIS_PORT
-from feature_task import SET14, write
+from feature_task import SET14, THREADS_OF_TASK, write
 from measure import CHECKOUT, SAID, table
 from peers import THREADS, Environment, environment
 
@@ -32,23 +33,26 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "FEATURES.md"
 PACKAGES = ("pyqlib", "polars", "duckdb", "bottleneck", "pyarrow", "tables")  # Qlib's dataset cache needs tables
 PEERS = ("bottleneck", "polars", "duckdb", "pandas")
+TWO = "two: "
+TWICE = (f"{TWO}ours", f"{TWO}ours columns", f"{TWO}polars", f"{TWO}duckdb")
 QLIB = ("qlib dataset cache", "qlib expression cache", "qlib")
 TASK, WIDE, NEXT, SIZE = "fourteen expressions", "all of Alpha158, 100 names", "next session, 800 names", "size"
+BOTH = "fourteen expressions, two threads each"
 SECONDS = 900
 Figures = dict[str, float]
 
 
 def run(python: Path, script: str, name: str, folder: Path) -> Figures | str:
     """What one process said about itself; a text when it failed."""
-    answers = folder / f"{name}.npy"
+    answers, threads = folder / f"{name}.npy", 2 if name.startswith(TWO) else 1
     variables = {
         **os.environ,
         **THREADS,
         "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{HERE}",
-        "POLARS_MAX_THREADS": "1",
-        "NUMPY_MADVISE_HUGEPAGE": "0",
+        "POLARS_MAX_THREADS": str(threads),
+        THREADS_OF_TASK: str(threads),
     }
-    command = [str(python), str(HERE / script), name, str(folder), str(answers)]
+    command = [str(python), str(HERE / script), name.removeprefix(TWO), str(folder), str(answers)]
     try:
         done = subprocess.run(
             command, env=variables, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -112,8 +116,10 @@ def measure(folder: Path, peers: Environment | None, rounds: int) -> list[dict[s
     for number in range(rounds):
         for name in names if number == 0 else names[:5]:
             found.setdefault(name, []).append(run(own, "features_own.py", name, folder))
-        for name in PEERS if peers else ():
-            found.setdefault(name, []).append(run(peers.python, "feature_peers.py", name, folder))
+        for name in (*PEERS, *TWICE) if peers else ():
+            mine = "ours" in name
+            python, script = (own, "features_own.py") if mine else (peers.python, "feature_peers.py")
+            found.setdefault(name, []).append(run(python, script, name, folder))
     if peers:
         found["pandas float64"] = [run(peers.python, "feature_peers.py", "pandas float64", folder)]
         with redis(folder) as there:
@@ -127,12 +133,13 @@ def measure(folder: Path, peers: Environment | None, rounds: int) -> list[dict[s
 def row(name: str, figures: Figures | str, folder: Path) -> dict[str, object]:
     wide = "wide" in name
     task = NEXT if "next day" in name else WIDE if wide else SIZE if name.split()[-1].isdigit() else TASK
-    out: dict[str, object] = {"task": task, "who": name}
+    task = BOTH if name.startswith(TWO) else task
+    out: dict[str, object] = {"task": task, "who": name.removeprefix(TWO)}
     if isinstance(figures, str):
         return {**out, "failed": figures}
     out |= {key: figures[key] for key in sorted(figures)}
-    if task == TASK and (folder / "pandas float64.npy").exists():
-        out["error"] = error_of(folder, name, "pandas float64", 1.0 if name.startswith("ours") else 0.999)
+    if task in (TASK, BOTH) and (folder / "pandas float64.npy").exists():
+        out["error"] = error_of(folder, name, "pandas float64", 1.0 if "ours" in name else 0.999)
     if name == "ours wide" and (folder / "qlib wide.npy").exists():
         out["error"] = error_of(folder, name, "qlib wide", 0.999)
     return out
@@ -144,10 +151,10 @@ def number(value: object) -> str:
 
 def told(rows: Sequence[dict[str, object]]) -> str:
     """The rows as tables, with the ratios to ours."""
-    by = {str(one["who"]): one for one in rows}
+    by = {str(one["who"]): one for one in rows if one["task"] != BOTH}
     parts = []
-    for task, base in ((TASK, "ours"), (WIDE, "ours wide")):
-        own = float(str(by[base].get("cpu", "nan")))
+    for task, base in ((TASK, "ours"), (BOTH, "ours"), (WIDE, "ours wide")):
+        own = next(float(str(one.get("cpu", "nan"))) for one in rows if one["task"] == task and one["who"] == base)
         cells = [
             [
                 str(one["who"]),
@@ -236,10 +243,10 @@ def main() -> None:
 HEAD = f"""# Features
 
 Written by `python benchmarks/features.py`. 800 names, 3,400 sessions (2.7 M rows); {len(SET14)} expressions of Alpha158.
-From files to arrays in memory, one thread each. `ours` reads the Parquet of the store (64 bits, by session); `ours columns` reads
-matrices kept from it (32 bits, which these inputs survive to the bit), mapped, their SHA-256 checked. The peers read a Parquet of
-32 bits sorted by symbol, Qlib its own binary files. All answers have 32 bits. Huge pages are off in numpy for all: on a full
-machine they cost compaction. Compare CPU seconds: wall seconds are those of a shared machine.
+From files to arrays in memory, one thread each unless said. `ours` reads the Parquet of the store (64 bits, by session); `ours
+columns` reads matrices kept from it (32 bits, which these inputs survive to the bit), mapped, their SHA-256 checked. The peers read
+a Parquet of 32 bits sorted by symbol, Qlib its own binary files. All answers have 32 bits. Compare CPU seconds: wall seconds are
+those of a shared machine. numpy asks for huge pages for all, as is its default; where none are at hand, first touch costs more.
 Error: against pandas in 64 bits over a sample of names from session 60 on, |difference| / (1 + |value|); of ours the largest, of
 the peers the 99.9 % quantile (their inputs and answers have 32 bits). All of Alpha158: ours against Qlib, the 99.9 % quantile.
 """

@@ -5,28 +5,32 @@ python features_own.py NAME FOLDER ANSWERS; run by `features`. Imports and compi
 
 import json
 import mmap
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from feature_peers import Timer
-from feature_task import FIELDS, SAMPLE, SET14, made_up
+from feature_task import FIELDS, SAMPLE, SET14, THREADS_OF_TASK, made_up
 from pyarrow import parquet
 
 from marketbot_assets.features import column_file
 from marketbot_assets.features.alpha158 import alpha158, plain_bars
 from marketbot_assets.features.columns import panel_of
-from marketbot_assets.features.engine import Days, State, build, joined
+from marketbot_assets.features.engine import Built, Days, State, build, joined
+from marketbot_assets.features.in_threads import in_threads
 from marketbot_assets.features.plan import Plan, plan_of
 from marketbot_assets.features.state_file import decode, encode
 from marketbot_assets.features.wide_features import BLOCK, blocks
 
 NUMBER, DAYS = 1000, 40
 MADE_FROM = "store.parquet"
+THREADS = int(os.environ.get(THREADS_OF_TASK, "1"))
 
 
 def plan_for(names: list[str]) -> Plan:
@@ -35,11 +39,12 @@ def plan_for(names: list[str]) -> Plan:
 
 
 def over_blocks(plan: Plan, given: Mapping[str, np.ndarray], out: np.ndarray, size: int = BLOCK) -> State:
-    states = []
-    for columns in blocks(out.shape[2], size):
+    def work(columns: slice) -> Built:
         block = {name: given[name][:, columns] for name in plan.inputs}
-        states.append(build(plan, block, NUMBER, out[:, :, columns]).state)
-    return joined(states, plan)
+        return build(plan, block, NUMBER, out[:, :, columns])
+
+    every = blocks(out.shape[2], -(-size // THREADS))
+    return joined([one.state for one in (in_threads(THREADS)(work, every) if THREADS > 1 else map(work, every))], plan)
 
 
 def warm(plan: Plan) -> None:
@@ -54,18 +59,20 @@ def from_objects(folder: Path) -> dict[str, np.ndarray]:
     """The store's object, row group by row group."""
     with parquet.ParquetFile(folder / "store.parquet", read_dictionary=["instrument"]) as file:
         columns = ["session", "instrument", *FIELDS[:5]]
-        pieces = (file.read_row_group(n, columns=columns, use_threads=False) for n in range(file.num_row_groups))
+        pieces = (file.read_row_group(n, columns=columns, use_threads=THREADS > 1) for n in range(file.num_row_groups))
         return panel_of(pieces, file.metadata.num_rows, FIELDS[:5]).given
 
 
 def from_columns(folder: Path) -> dict[str, np.ndarray]:
     """Matrices made from that object before, each mapped and its hash checked."""
-    given = {}
-    for name in FIELDS[:5]:
+
+    def column(name: str) -> np.ndarray:
         with (folder / f"{name}.column").open("rb") as file:
             body = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        given[name] = column_file.decode(memoryview(body), [MADE_FROM])
-    return given
+        return column_file.decode(memoryview(body), [MADE_FROM])
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return dict(zip(FIELDS[:5], pool.map(column, FIELDS[:5]), strict=True))
 
 
 def fourteen(folder: Path, answers: Path, columns: bool) -> dict[str, float]:
@@ -172,6 +179,7 @@ def main() -> None:
         "ours wide next day": lambda: next_day(list(alpha158(plain_bars())), 800),
         **{f"ours {count}": (lambda count=count: many(count)) for count in (500, 5000, 20000)},
     }
+    pa.set_cpu_count(THREADS)
     figures = runs[name]()
     figures["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print("figures: " + json.dumps(figures), flush=True)

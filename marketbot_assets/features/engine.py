@@ -138,7 +138,7 @@ class _Work:
         for place, held in self.past.items():
             keep = self.plan.history[place]
             if start:
-                held[:keep] = held[self.rows : self.rows + keep].copy()
+                held[:keep] = held[self.rows : self.rows + keep]
         self.start, self.rows = start, rows
 
     def put(self, place: int, found: Floats) -> None:
@@ -269,10 +269,8 @@ class Days:
             self._at[step.place] = np.empty((parts, 1, width) if parts else (1, width))
             for place in self._of.get(step.place, ()):
                 self._at[place] = self._at[step.place][plan.parts[place][1]]
-        self._room = {
-            step.place: np.zeros((step.operator.room(step.parameters), self._at[step.place].shape[-1]))
-            for step in _roomy(plan)
-        }
+        rooms = [step.operator.room(step.parameters) for step in _roomy(plan)]
+        self._room = np.zeros((max(rooms, default=0), state.count))
         self._none = np.zeros((0, state.count))
 
     def next(self, given: Mapping[str, Floats]) -> Floats:
@@ -301,7 +299,10 @@ class Days:
         views = [self._window(place, reach) for place in step.arguments]
         rows, width = len(views[0]), out.shape[-1]
         wide = [_wide(view, rows, width) for view in views]
-        carried = self._carried.get(step.place, self._room.get(step.place, self._none))
+        carried = self._carried.get(step.place, self._none)
+        if operator.room(step.parameters) and width == self._count:
+            carried = self._room[: operator.room(step.parameters)]
+            carried[:1] = 0.0  # of no session: sums begin anew from the rows, in memory that all share
         operator.run(wide, rows - 1, self.number - rows + 1, carried, out, step.parameters)
 
     def _window(self, place: int, reach: int) -> Floats:

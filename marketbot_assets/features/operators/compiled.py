@@ -2,8 +2,8 @@
 
 A kernel gets rows of a contiguous matrix (sessions, instruments) and fills the rows from `first` on; `number` is the absolute
 number of the matrix's first session. Every column is worked on alone and in one order of sums, so blocks of instruments, the
-full build and the next day's row give the same bits. Without fastmath. A value that is NaN or infinite is unknown; a window
-with fewer known values than `least` is NaN. Rows before the matrix begins are unknown.
+full build and the next day's row give the same bits. Without fastmath. Kernels let other threads run. A value that is NaN or
+infinite is unknown; a window with fewer known values than `least` is NaN. Rows before the matrix begins are unknown.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., object])
 def compiled(function: Kernel) -> Kernel:
     """The machine code of a kernel, kept beside the source; where no folder can be written it is compiled per process."""
     try:
-        made = numba.njit(cache=True, error_model="numpy")(function)
+        made = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
     except RuntimeError:
-        made = numba.njit(error_model="numpy")(function)
+        made = numba.njit(error_model="numpy", nogil=True)(function)
     return cast("Kernel", made)
