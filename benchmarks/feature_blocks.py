@@ -26,7 +26,7 @@ from marketbot_assets.features.wide_features import BLOCK, blocks
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.parallel import open_pool
 
-ROWS = ("whole", "blocks", "processes:2")
+ROWS, PREPARE = ("whole", "blocks", "processes:2"), "prepare"
 NUMBER, TOLD = 4864, ["made up"]
 
 
@@ -79,14 +79,16 @@ def main() -> None:
     parser.add_argument("--child", nargs=2, metavar=("FOLDER", "WHERE"))
     told = parser.parse_args()
     if told.child:
-        measure(Path(told.child[0]), told.child[1])
+        folder, where = Path(told.child[0]), told.child[1]
+        prepare(folder, told.names, told.sessions) if where == PREPARE else measure(folder, where)
         return
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        prepare(folder, told.names, told.sessions)
+        folder, size = Path(place), ["--names", str(told.names), "--sessions", str(told.sessions)]
+        own = [str(Path(__file__)), *size, "--child", str(folder)]
+        run_child([*own, PREPARE], log=folder / "log", environment={})  # a child's peak begins at its parent's size
         found: dict[str, Sample] = {}
         for where in told.where:
-            arguments = [str(Path(__file__)), "--child", str(folder), where]
+            arguments = [*own, where]
             found[where] = run_child(arguments, log=folder / "log", environment={"NUMBA_NUM_THREADS": "1"})
             sample = found[where]
             figures = {"cpu": sample.cpu, "wall": sample.wall, "peak": sample.peak, **sample.said}
