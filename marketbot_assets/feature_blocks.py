@@ -98,9 +98,14 @@ def _mapped(path: Path, digest: str, made_from: Sequence[str]) -> "Numbers":
 
 def built(pool: Pool, tasks: Sequence[Json], made_from: Sequence[str]) -> "Iterator[tuple[Floats, bytes]]":
     """(own matrices (k, n) of the newest session, body of the state) of each block, in order. Raises WorkError as the pool."""
-    from marketbot_assets.features import column_file
-
     for reply in pool.results(build_block, tasks):
         assert isinstance(reply, bytes), "a block answers with bytes"
-        end = _LENGTH + int.from_bytes(reply[:_LENGTH], "little")
-        yield column_file.decode(memoryview(reply)[_LENGTH:end], made_from).astype(float), reply[end:]
+        yield answer_of(reply, made_from)
+
+
+def answer_of(reply: bytes, made_from: Sequence[str]) -> "tuple[Floats, bytes]":
+    """What `build_block` answers: (own matrices, body of the state)."""
+    from marketbot_assets.features import column_file
+
+    end = _LENGTH + int.from_bytes(reply[:_LENGTH], "little")
+    return column_file.decode(memoryview(reply)[_LENGTH:end], made_from).astype(float), reply[end:]

@@ -30,12 +30,12 @@ KEPT = Kept("v", 4864, 5100, AT.isoformat(), "l", {"fx": 1, "prices": 2}, ("a", 
 THEN = [("prices", "2018-12-12", "x"), ("price_history", "static", "h")]
 
 
-def known(*hours: int) -> dict[str, pd.DataFrame]:
+def known(*hours: float) -> dict[str, pd.DataFrame]:
     """Two prices and a rate, and prices that became known so many hours after the state's cutoff."""
     times = [AT - 2 * HOUR, AT - HOUR, *(AT + hour * HOUR for hour in hours)]
     return {
         "prices": pd.DataFrame({"known_at": pd.to_datetime(times)}),
-        "fx": pd.DataFrame({"known_at": pd.to_datetime([AT])}),
+        "fx": pd.DataFrame({"known_at": pd.to_datetime([AT - 2 * HOUR])}),
     }
 
 
@@ -66,7 +66,8 @@ def test_a_state_of_equal_inputs_is_gone_on_from() -> None:
         ({"inputs_now": [*THEN, ("fx", "2018-12-12", "z")]}, "fx 2018-12-12 was restated"),
         ({"frames": known(0)}, "afterwards"),  # a row that is known to the instant
         ({"frames": known(1)}, "afterwards"),  # one that a later session counts to the state's session
-        ({"computed_at": AT - HOUR / 2}, "afterwards"),  # one that a later session counts to the session after it
+        ({"computed_at": AT - 1.5 * HOUR}, "afterwards"),  # one that a later session counts to the session after it
+        ({"computed_at": AT - 0.5 * HOUR, "frames": known(-0.25)}, "afterwards"),  # one that landed late
         ({"frames": {"fx": known()["fx"], "prices": known()["prices"][:1]}}, "afterwards"),
     ],
 )
@@ -200,13 +201,14 @@ def test_several_processes_and_a_cluster_give_the_same_bits(
 
 def test_a_column_that_is_not_what_it_was_is_refused(given: Mapping[str, Floats], tmp_path: Path) -> None:
     """One byte changed, cut short, gone, another body in its place, made from other contents: never a number from it."""
-    (task, _) = tasks_in(tmp_path, given)
+    task, beside = tasks_in(tmp_path, given)
     assert isinstance(task, dict)
-    columns = task["columns"]
-    assert isinstance(columns, dict)
-    path, other = tmp_path / str(columns["close"]), tmp_path / str(columns["open"])
+    assert isinstance(beside, dict)
+    names = [task["columns"]["close"], task["columns"]["open"], beside["columns"]["close"]]  # type: ignore[index, call-overload]
+    path, other, of_the_other_block = (tmp_path / str(name) for name in names)
     body = path.read_bytes()
-    for altered in (body[:999] + bytes([body[999] ^ 1]) + body[1000:], body[:-1], b"", other.read_bytes()):
+    swapped = [one.read_bytes() for one in (other, of_the_other_block)]
+    for altered in (body[:999] + bytes([body[999] ^ 1]) + body[1000:], body[:-1], b"", *swapped):
         path.write_bytes(altered)
         with pytest.raises(StoreError):
             feature_blocks.build_block(task)

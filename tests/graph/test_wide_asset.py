@@ -2,6 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import dagster as dg
 import numpy as np
@@ -10,6 +12,7 @@ from graph_world import FIRST, QUIET, SECOND, Home
 
 from marketbot_assets import rebuild
 from marketbot_assets.commands import leakcheck_home
+from marketbot_assets.commands.features import build_lines, build_range
 from marketbot_assets.commands.leakcheck_home import graph_results, home_rows
 from marketbot_assets.definitions import build_definitions
 from marketbot_assets.features.catalogue import names
@@ -17,6 +20,7 @@ from marketbot_assets.normalization.schema import PRICES
 from marketbot_assets.replay import Outcome, Replay, tables
 from marketbot_assets.replay_versions import versions
 from marketbot_assets.research.wide_layer import GROUP, WideLayer
+from marketbot_resources.errors import UsageError
 from marketbot_resources.store.index import Origin
 from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.objects import blob_key
@@ -86,10 +90,9 @@ def test_a_version_names_its_state_and_what_it_went_on_from(wide: Home) -> None:
     first, second = (lake.index.newest(ASSET, session) for session in (FIRST, SECOND))
     assert first is not None
     assert second is not None
-    manifest = lake.manifest(first)
-    assert (
-        manifest["state"]["bodies"] == manifest["blobs"] == [row.blob_sha256 for row in lake.index.blobs(ASSET, FIRST)]
-    )  # type: ignore[index, call-overload]
+    manifest: Any = lake.manifest(first)
+    described = [row.blob_sha256 for row in lake.index.blobs(ASSET, FIRST)]
+    assert manifest["state"]["bodies"] == manifest["blobs"] == described
     read = {(x["asset"], x["partition"], x["manifest_sha256"]) for x in lake.manifest(second)["inputs"]}  # type: ignore[union-attr, index, call-overload]
     assert (ASSET, FIRST, first.manifest_sha256) in read
 
@@ -102,14 +105,30 @@ def test_a_cut_home_gives_the_same_features(wide: Home, monkeypatch: pytest.Monk
     assert {r.status for r in found if r.output.split(".")[2] in names()} == {"ok"}
 
 
+def test_the_command_builds_sessions_that_have_their_data(
+    wide: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line per session; a session without data and a word that names no place are refused before anything runs."""
+    (tmp_path / "dagster").mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    first, second = (dt.date.fromisoformat(session) for session in (FIRST, SECOND))
+    with pytest.raises(UsageError, match="backfill 2018-12-14 2018-12-14 --data"):
+        build_range([first, second, dt.date(2018, 12, 14)], "local", quiet=True)
+    with pytest.raises(UsageError, match="workers"):
+        build_range([first], "nowhere", quiet=True)
+    (line,) = build_lines(build_range([second], "local", quiet=True))
+    assert line.startswith(f"{SECOND}  257 features of 65 instruments, 99.")
+    assert line.endswith(f"on from the state of {FIRST}, 1 session")
+
+
 def test_a_restated_row_and_an_altered_state_mean_a_full_build(wide: Home) -> None:
     """The page says why; the values are those of the new rows, and those that a whole state gave."""
     before = values(wide, SECOND)
     lake = wide.lake
     row = lake.index.newest(ASSET, FIRST)
     assert row is not None
-    (digest,) = lake.manifest(row)["blobs"]  # type: ignore[union-attr, misc]
-    path = wide.path / "store" / blob_key(str(digest))
+    (digest,) = cast("list[str]", lake.manifest(row)["blobs"])
+    path = wide.path / "store" / blob_key(digest)
     body = path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(body[:-9] + bytes([body[-9] ^ 1]) + body[-8:])

@@ -257,6 +257,21 @@ def test_no_declared_feature_looks_ahead(tidy: World, mandate: Mandate) -> None:
         assert verified == {f"{GROUP}.{name}" for name in names()}, check
 
 
+def test_the_campaign_of_declared_features_cuts_at_every_gap_and_event(tidy: World, mandate: Mandate) -> None:
+    """Truncation at every open or closed gap and event of what they read; order and warm-up at the random cuts."""
+    future, order, warm = leak_campaign.declared_plan_of(tidy, mandate, END, cuts=3)
+    limits = leak_campaign.sessions_of(mandate, END)
+    days, last = list(limits), max(future.ground.cuts)
+    read = {name: tidy[name] for name in ("prices", "fx", "fundamentals", "corporate_actions", "instruments")}
+    start = min(future.ground.cuts)
+    for name, frame in read.items():
+        found = event_cuts({name: frame}, days, list(limits.values()), first=start, most=10**5, seed=0)
+        assert {day for day in found if day <= last} <= set(future.ground.cuts), name
+    assert order.ground.cuts == warm.ground.cuts
+    assert len(order.ground.cuts) == 3
+    assert set(order.ground.cuts) < set(future.ground.cuts)
+
+
 def test_a_declared_feature_that_looks_ahead_is_caught(
     tidy: World, mandate: Mandate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
