@@ -3,6 +3,7 @@
 python benchmarks/backtest.py                 all rows, about a quarter of an hour; writes BACKTEST.md and a section of RESULTS.md
 python benchmarks/backtest.py --quick         twenty names, no peers, a few sessions; writes nothing
 python benchmarks/backtest.py --peers FOLDER  takes or builds the peers' environments there; the default is a temporary folder
+python benchmarks/backtest.py --rows FILE     goes on where an earlier run with this file ended
 
 Every run is one fresh process that times its work alone, after a warm-up; rounds alternate between the competitors; thread pools
 are pinned to one. A peer that cannot be installed is a row that says so. Prints one JSON line per row. Not here: the market
@@ -17,8 +18,9 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -160,13 +162,6 @@ def apart(place: Path, name: str, reference: str) -> Row:
         return out
 
 
-def keep_weights(bench: Bench, n: int) -> None:
-    """The weights that ours chose are what the bookkeepers book."""
-    place = bench.folder / f"market-{n}"
-    with np.load(place / "ours.npz") as ours:
-        np.save(place / "weights.npy", ours["weights"])
-
-
 def decisions(bench: Bench, task: str, cells: Sequence[tuple[int, int]]) -> list[Row]:
     """The platform's own loop: listings (0: the standard world) and sessions."""
     rows = []
@@ -250,6 +245,46 @@ def sizes(bench: Bench, cells: Sequence[tuple[int, int]]) -> list[Row]:
     return rows
 
 
+def steps(bench: Bench, *, quick: bool, large: bool, rounds: int) -> dict[str, Callable[[], list[Row]]]:
+    """What is measured, by name, in the order of the report."""
+    days, times = (60, 1) if quick else (None, rounds)
+    found: dict[str, Callable[[], list[Row]]] = {}
+    for n in (20,) if quick else (20, 500):
+        found[f"{n} names"] = partial(both, bench, n, times, days)
+    found[DECIDED] = partial(decisions, bench, DECIDED, ((0, 5),) if quick else DECISIONS)
+    found[ANALYTICS] = partial(analytics, bench, 50 if quick else 1000, times)
+    found[WEIGHTS] = partial(weights, bench, (20,) if quick else (20, 200))
+    found["size of the core"] = partial(sizes, bench, ((20, 1),) if quick else GROWN)
+    grown = () if quick else GROWN_DECISIONS + (LARGE if large else ())
+    found["size of the decision"] = partial(decisions, bench, SIZE, grown)
+    return found
+
+
+def both(bench: Bench, n: int, rounds: int, days: int | None) -> list[Row]:
+    """Optimizers and bookkeepers on one market; what ours chose is what the bookkeepers book."""
+    place = bench.folder / f"market-{n}"
+    market(n, days or 500).save(place)
+    rows = on_market(bench, OPTIMIZED, OPTIMIZERS, n, rounds, days)
+    with np.load(place / "ours.npz") as ours:
+        np.save(place / "weights.npy", ours["weights"])
+    return rows + on_market(bench, BOOKED, BOOKS, n, rounds, days)
+
+
+def every(bench: Bench, wanted: Mapping[str, Callable[[], list[Row]]], file: Path | None) -> list[Row]:
+    """All steps; one that is in the file of rows already is not measured again, and each is added to it once it is done."""
+    kept = file.read_text(encoding="utf-8").splitlines() if file is not None and file.exists() else []
+    known = {str(one["step"]): list(one["rows"]) for one in map(json.loads, kept)}
+    rows: list[Row] = []
+    for name, measure in wanted.items():
+        if name not in known:
+            known[name] = measure()
+            if file is not None:
+                with file.open("a", encoding="utf-8") as sink:
+                    sink.write(json.dumps({"step": name, "rows": known[name]}) + "\n")
+        rows += known[name]
+    return rows
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -257,23 +292,16 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments, kept")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
+        "--rows", type=Path, help="a file of rows: what it holds is not measured again, what is new is added"
+    )
+    parser.add_argument(
         "--large", action="store_true", help="a few whole decisions of 3,000 listings, too: minutes more"
     )
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="marketbot-backtest-"))
     try:
-        bench, rows = Bench(folder, given.peers and given.peers.resolve(), alone=given.quick), list[Row]()
-        days, rounds = (60, 1) if given.quick else (None, given.rounds)
-        for n in (20,) if given.quick else (20, 500):
-            market(n, days or 500).save(folder / f"market-{n}")
-            rows += on_market(bench, OPTIMIZED, OPTIMIZERS, n, rounds, days)
-            keep_weights(bench, n)
-            rows += on_market(bench, BOOKED, BOOKS, n, rounds, days)
-        rows += decisions(bench, DECIDED, ((0, 5),) if given.quick else DECISIONS)
-        rows += analytics(bench, 50 if given.quick else 1000, rounds)
-        rows += weights(bench, (20,) if given.quick else (20, 200))
-        rows += sizes(bench, ((20, 1),) if given.quick else GROWN)
-        rows += decisions(bench, SIZE, () if given.quick else GROWN_DECISIONS + (LARGE if given.large else ()))
+        bench = Bench(folder, given.peers and given.peers.resolve(), alone=given.quick)
+        rows = every(bench, steps(bench, quick=given.quick, large=given.large, rounds=given.rounds), given.rows)
         if not given.quick:
             text, picture = told(rows, bench.versions()), growth(rows)
             print(text)
