@@ -193,6 +193,8 @@ def main() -> int:
     told.add_argument("--points", type=int, default=200, help="a multiple of 20")
     given = told.parse_args()
     sys.path.insert(0, str(ROOT))
+    for word in (signal.SIGINT, signal.SIGTERM):  # so that nothing is left behind
+        signal.signal(word, signal.default_int_handler)
     if (reason := lacking()) is not None:
         print(f"sweep on nodes: not run: {reason}")
         return 2
