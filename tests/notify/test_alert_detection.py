@@ -82,6 +82,7 @@ PLANTED: dict[str, tuple[list[Entry], SessionRows | None, MachineFacts | None, s
     **{code: ([entry("llm_incident", f"{DAY}/{code}/1", session=DAY, code=code, reason="m")], None, None, "llm")
        for code in ("LLM_PROVIDER", "LLM_REFUSED", "LLM_BUDGET", "LLM_MODEL_CHANGED", "LLM_WORKER")},
     "REPLAY_DIFFERS": ([entry("breach", f"replay/{DAY}/abc", why="m")], None, None, "replay"),
+    "PARITY_DIFFERS": ([entry("parity_difference", f"{DAY}/1", why="m")], None, None, "parity"),
     "LEDGER_FAULT": (failed("submissions", "the ledger's head was refused: m"), None, None, "submissions"),
     "SIGNALS_FAILED": ([entry("signals_failed", f"{DAY}/1", reason="m")], None, None, "signals"),
     "ANCHOR_FAILURE": ([entry("anchor_failed", "000000000012/file", problem="m")], None, None, "file"),
