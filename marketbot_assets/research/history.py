@@ -42,6 +42,7 @@ from marketbot_resources.holidays import FIRST
 from marketbot_resources.mandate import Mandate
 
 MODEL_SESSIONS, TRAINING_SESSIONS = 760, 1010
+NORMALIZED = ("instruments", "prices", "corporate_actions", "fx", "macro", "fundamentals")
 Value = TypeVar("Value")
 
 

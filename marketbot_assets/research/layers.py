@@ -25,7 +25,7 @@ from marketbot_assets.normalization import quality, schema, series
 from marketbot_assets.normalization.build_window import build_macro, build_window
 from marketbot_assets.normalization.identity import normalize_instruments
 from marketbot_assets.normalization.window import MacroWindow, MarketWindow
-from marketbot_assets.research.history import History, Known, Tables
+from marketbot_assets.research.history import NORMALIZED, History, Known, Tables
 from marketbot_assets.research.leakcheck import Key, Outputs
 from marketbot_assets.research.loop import Day, opening_account, run_days
 from marketbot_assets.research.outcomes import row_of
@@ -58,7 +58,7 @@ def own(output: str) -> bool:
 
 def tables_of(world: World) -> Tables:
     """The tidy tables of a world as the history takes them."""
-    return Tables(**{name: world[name] for name in Tables.__slots__})
+    return Tables(**{name: world[name] for name in NORMALIZED})
 
 
 def tidy(raw: World, mandate: Mandate, until: dt.datetime) -> World:

@@ -23,7 +23,7 @@ from marketbot_assets.research.factor_evaluation_panel import (
     dated,
     panel_of,
 )
-from marketbot_assets.research.history import History, Tables
+from marketbot_assets.research.history import NORMALIZED, History, Tables
 from marketbot_resources.calendars import computed_cutoff
 from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate
@@ -36,7 +36,7 @@ def known_by(tables: Tables, at: dt.datetime) -> Tables:
     """What was known at an instant, of every table."""
     return replace(
         tables,
-        **{name: (f := getattr(tables, name))[f["known_at"] <= at].reset_index(drop=True) for name in Tables.__slots__},
+        **{name: (f := getattr(tables, name))[f["known_at"] <= at].reset_index(drop=True) for name in NORMALIZED},
     )
 
 

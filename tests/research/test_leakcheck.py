@@ -30,7 +30,7 @@ from marketbot_assets.features.registry import NAMES as FEATURES
 from marketbot_assets.ingestion.parse import PARSERS
 from marketbot_assets.normalization.series import normalize_news
 from marketbot_assets.research import leak_campaign
-from marketbot_assets.research.history import History, Tables
+from marketbot_assets.research.history import NORMALIZED, History, Tables
 from marketbot_assets.research.layers import Layers
 from marketbot_assets.research.leakcheck import (
     CANARY_CHECK,
@@ -220,7 +220,7 @@ def tidy(world: Tables, mandate: Mandate) -> World:
     """The sample world's tables with its headlines."""
     until = computed_cutoff(mandate.schedule, END)
     raw = PARSERS["raw_news"](Ports().news.headlines(None, until).bodies[0].content, source="sample", blob_sha256="")
-    tables = {name: getattr(world, name) for name in Tables.__slots__}
+    tables = {name: getattr(world, name) for name in NORMALIZED}
     return {**tables, "news": normalize_news(raw, world.instruments)}
 
 
