@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.drift import write_page
 from marketbot_assets.commands.home import existing_lake, instance, load_mandate
+from marketbot_assets.commands.run_failure import why
 from marketbot_assets.commands.sessions import QUIET
 from marketbot_resources.errors import MarketbotError, UsageError
 from marketbot_resources.store.index import STATIC
@@ -65,16 +66,7 @@ def run_sweep(grid: str, mandates: dict[str, str], where: str, *, refetch: bool)
     with instance() as dagster:
         run = defs.resolve_job_def(JOB).execute_in_process(instance=dagster, raise_on_error=False, run_config=config)
     if not run.success:
-        failures = [event for event in run.all_events if event.is_step_failure]
-        data = failures[0].step_failure_data if failures else None
-        told = _cause(data.error) if data and data.error else "the run failed"
-        raise MarketbotError(f"sweep: {told}; what was finished is kept, give the same command again")
-
-
-def _cause(error: object) -> str:
-    """The message of what a step raised, without the type."""
-    inner = getattr(error, "cause", None) or error
-    return str(getattr(inner, "message", inner)).strip().partition(": ")[2] or str(inner).strip()
+        raise MarketbotError(f"sweep: {why(run.all_events)}; what was finished is kept, give the same command again")
 
 
 def sweep_now(page: str | None) -> View:
