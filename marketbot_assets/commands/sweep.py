@@ -125,13 +125,13 @@ def sweep_lines(view: View) -> list[str]:
     """The points for people, highest ratio first."""
     points = view["points"]
     assert isinstance(points, list)
-    heads = "point  from        to          sessions    ratio   return  drawdown  turnover  deflated  choices"
+    heads = "point  from        to          sessions  ratio/y  return/y  drawdown  turned/y  deflated  choices"
     lines = [f"best point: {view['first_line']}", heads]
     ordered = sorted(points, key=lambda p: (p["sharpe_per_year"] is None, -(p["sharpe_per_year"] or 0.0), p["point"]))
     for one in ordered[:LINES_SHOWN]:
         cells = (
             f"{one['point']:>5}  {one['first']}  {one['last']}  {one['sessions']:>8}  "
-            f"{_told(one['sharpe_per_year'], '7.2f')}  {_told(one['return_per_year'], '7.2%')}  "
+            f"{_told(one['sharpe_per_year'], '7.2f')}  {_told(one['return_per_year'], '8.2%')}  "
             f"{_told(one['drawdown_max'], '8.2%')}  {_told(one['turnover_per_year'], '8.2f')}  "
             f"{_told(one['deflated_sharpe'], '8.3f')}"
         )

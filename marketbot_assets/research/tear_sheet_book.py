@@ -146,7 +146,7 @@ def used_limits(sheet: Sheet, names: Mapping[str, str], controls: Mapping[str, s
          percent(_float(row["largest"]), 0), _item(str(row["item"]), names), row["when"], row["near"], row["bound"])
         for row in limits(sheet)
     ]  # fmt: skip
-    heads = ("control<", "limits<", "mean use>", "~", "largest>", "of<", "on<", "above 90 %>", "bound>")
+    heads = ("control<", "limits<", "mean use>", "", "largest>", "of<", "on<", "above 90 %>", "bound>")
     found = bound_limits(sheet)[:BOUND_SHOWN]
     bound = [(row["control"], row["item"], row["sessions"]) for row in found]
     lede = (

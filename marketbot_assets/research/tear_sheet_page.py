@@ -12,7 +12,6 @@ from marketbot_assets.audit.report_evidence import code
 from marketbot_assets.audit.report_parts import (
     NOT_KNOWN,
     Markup,
-    badge,
     bullets,
     change,
     joined,
@@ -37,8 +36,9 @@ from marketbot_assets.research.tear_sheet_book import (
 )
 from marketbot_assets.research.tear_sheet_excess import excess, factors, profit, signals
 from marketbot_assets.research.tear_sheet_returns import calendar, distribution, falls, growth, rolled
+from marketbot_assets.research.tested import Told
+from marketbot_assets.research.tested_parts import table_of_tests, verdict
 
-Tested = Sequence[tuple[str, str, str, bool | None]]
 NAVIGATION = (
     ("returns", "Returns"), ("calendar", "Months"), ("rolling", "Rolling"), ("distribution", "Distribution"),
     ("drawdowns", "Drawdowns"), ("positions", "Positions"), ("exposures", "Exposures"), ("trading", "Costs"),
@@ -68,11 +68,11 @@ class About:
     ended: str = ""
 
 
-def tear_sheet_page(sheet: Sheet, about: About, tested: Tested = ()) -> str:
+def tear_sheet_page(sheet: Sheet, about: About, tested: Sequence[Told] = ()) -> str:
     """The page. `tested`: rows of test, value, rule, and whether it passed (None: not tested); empty: none was made."""
     first, last = sheet.labels[0], sheet.labels[-1]
     body = [
-        _verdict(about, tested),
+        verdict(about.first_line, tested),
         _banner(about),
         tag("header", tag("div", tag("div", "marketbot backtest", css="eyebrow"), tag("h1", f"{first} to {last}"),
                           tag("div", f"{about.mandate}; {sheet.base_currency}, {len(sheet.labels)} sessions, from cash, filled by "
@@ -107,13 +107,6 @@ def tear_sheet_page(sheet: Sheet, about: About, tested: Tested = ()) -> str:
         f"<title>marketbot backtest {first} to {last}</title><style>{STYLE}</style></head>"
     )
     return f"{head}\n<body><main>\n{joined(body, chr(10))}\n</main></body></html>\n"
-
-
-def _verdict(about: About, tested: Tested) -> Markup:
-    """The first line of the page: whether the result was tested, in the words of every other report about it."""
-    proven = bool(tested) and all(passed for *_, passed in tested)
-    words, colon, rest = about.first_line.partition(":")
-    return tag("p", tag("b", words), f"{colon}{rest}", css="banner" if proven else "banner bad")
 
 
 def _banner(about: About) -> Markup:
@@ -151,24 +144,13 @@ def _tiles(sheet: Sheet) -> Markup:
     )  # fmt: skip
 
 
-def _tests(tested: Tested, about: About) -> Markup:
+def _tests(tested: Sequence[Told], about: About) -> Markup:
     tried = f"{about.trials} specification{'s' if about.trials != 1 else ''} of a backtest were ever tried in this home"
     lede = f"{tried}: the best of many looks good by chance. Every run counts, also of an older mandate."
     if not tested:
         words = "None was made of this result. marketbot backtest A B --tests makes them."
         return section("tested", "Tests against overfitting", lede, tag("p", words))
-    rows = [(test, value, rule, _mark(passed)) for test, value, rule, passed in tested]
-    return section(
-        "tested", "Tests against overfitting", lede, table(("test<", "value", "passes when", "result<"), rows)
-    )
-
-
-def _mark(passed: bool | None) -> Markup:
-    """A badge: passed, failed, or not known."""
-    if passed is None:
-        return badge("not_known")
-    css, text = ("good", "✓ passed") if passed else ("bad", "× failed")
-    return tag("span", text, css=f"badge {css}")
+    return section("tested", "Tests against overfitting", lede, table_of_tests(tested))
 
 
 def _notes(sheet: Sheet, about: About) -> list[str]:
