@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from marketbot_assets.audit.report_parts import Markup, badge, table, tag
+from marketbot_assets.audit.report_parts import Markup, table, tag
 from marketbot_assets.research.tested import Told
 
 
@@ -16,12 +16,10 @@ def verdict(line: str, rows: Sequence[Told]) -> Markup:
 def table_of_tests(rows: Sequence[Told], caption: str = "") -> Markup:
     """The tests of one backtest."""
     told = [(name, _mark(passed), value, rule) for name, value, rule, passed in rows]
-    return table(("test", "result<", "value~", "passes when~"), told, caption=caption)
+    return table(("test<", "result<", "value~", "passes when~"), told, caption=caption)
 
 
 def _mark(passed: bool | None) -> Markup:
     """A badge: passed, failed, or not tested."""
-    if passed is None:
-        return badge("not_known")
-    css, text = ("good", "✓ passed") if passed else ("bad", "× failed")
+    css, text = {True: ("good", "✓ passed"), False: ("bad", "× failed"), None: ("calm", "• not tested")}[passed]
     return tag("span", text, css=f"badge {css}")

@@ -285,7 +285,7 @@ def test_the_page_says_first_whether_it_was_tested(run: tuple[list[Day], Sheet])
     assert 'class="banner bad"' in text
     proven = tear_sheet_page(run[1], about(first_line="PASSED", synthetic=False), rows[1:2])
     assert 'class="banner bad"' not in proven
-    assert {"✓ passed", "× failed", "• not known"} <= set(tested.words)
+    assert {"✓ passed", "× failed", "• not tested"} <= set(tested.words)
     assert "http" not in text
     assert "Not computed" in text
     assert tear_sheet_page(run[1], about(names=names)) == tear_sheet_page(run[1], about(names=names))
