@@ -2,9 +2,10 @@
 
 A backtest is named by everything that decides its rows: mandate, inputs, range, market, and the code and libraries that run it.
 What is stored under that name is not run again, so a list of backtests that was broken off goes on where it was. Not here: which
-backtests there are (`sweep`, `tested_runs`), one of them (`backtest_task`).
+backtests there are (`sweep`, `tested_runs`, `signal_shares`), one of them (`backtest_task`).
 """
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,9 @@ from marketbot_assets.checks import schema_problems
 from marketbot_assets.insight.model_card import canonical_bytes
 from marketbot_assets.lineage import code_of
 from marketbot_assets.model_trials import BACKTEST, record_backtest, record_trial
+from marketbot_resources import settings
 from marketbot_resources.calendars import computed_cutoff
+from marketbot_resources.errors import UsageError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.mandate import Mandate, mandate_of
 from marketbot_resources.parallel import fingerprint, module_of, open_pool
@@ -47,6 +50,21 @@ def key_of(work: Work) -> str:
         "by": dict(fingerprint(module_of(run_point))),
     }
     return hashlib.sha256(canonical_bytes(told)).hexdigest()[:KEY_DIGITS]
+
+
+def stored_work(lake: "Lake", row: IndexRow, mandate: Mandate, what: str) -> Work:
+    """The piece of work that gives a stored backtest again, for others like it; `what` needs it, for messages.
+
+    Raises UsageError when the backtest is not that of this mandate or names no inputs.
+    """
+    facts = lake.manifest(row)
+    if facts["mandate_content_sha256"] != mandate.sha256:
+        raise UsageError(f"{what}: expected the backtest of this mandate, found another's; run the backtest again")
+    if not facts.get("inputs_sha256"):
+        raise UsageError(f"{what}: expected a backtest that names its inputs, found an older one; run it again")
+    first, last = (dt.date.fromisoformat(str(facts[name])) for name in ("first", "last"))
+    home, inputs = str(lake.home.resolve()), str(facts["inputs_sha256"])
+    return Work(home, settings.store_url(), inputs, mandate.canonical().decode(), first, last)
 
 
 def stored_points(lake: "Lake", works: Sequence[Work]) -> list[IndexRow | None]:

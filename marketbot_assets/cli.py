@@ -131,7 +131,7 @@ def backfill(first: str, last: str, data: bool, as_json: bool) -> int:
 @click.option(
     "--random", type=click.IntRange(0, 999), default=19, show_default=True, help="How many of random signals."
 )
-@click.option("--workers", type=click.IntRange(1, 512), default=1, show_default=True, help="Processes for the tests.")
+@click.option("--workers", type=click.IntRange(1, 512), default=1, show_default=True, help="Processes for these.")
 @JSON
 def backtest(
     first: str, last: str, page: str | None, signals: bool, tests: bool, random: int, workers: int, as_json: bool
@@ -141,13 +141,13 @@ def backtest(
     from marketbot_assets.commands.backtest import backtest as play
     from marketbot_assets.commands.sessions import sessions_from
     from marketbot_assets.commands.sweep import place_of
-    from marketbot_assets.commands.tear_sheet import shares_of_signals, tear_sheet_lines, write_tear_sheet
+    from marketbot_assets.commands.tear_sheet import tear_sheet_lines, write_tear_sheet
     from marketbot_assets.commands.text import backtest_text
 
     days = sessions_from(first, last)
     writable_home()
-    view = play(days[0], days[-1], Further(place_of(workers, None), random) if tests else None)
-    report = write_tear_sheet(view, page, shares_of_signals(days[0], days[-1]) if signals else None)
+    view = play(days[0], days[-1], Further(place_of(workers, None), signals, tests, random))
+    report = write_tear_sheet(view, page)
     told = "\n".join([backtest_text(view), *tear_sheet_lines(report)])
     click.echo(json.dumps({**view, **report}, sort_keys=True) if as_json else told)
     return 0

@@ -5,7 +5,7 @@ replay calls it on stored inputs. Only the clock, the broker and the store diffe
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -134,13 +134,3 @@ def decide(situation: Situation, mandate: Mandate) -> Decision:
     orders = to_orders(planned, inputs)
     risk = risk_of(situation, target, mandate, rebalance=inputs.rebalance)
     return Decision(inputs, target, planned, orders, risk, judge(risk, orders, mandate))
-
-
-def counts(judgement: Judgement) -> dict[str, Sequence[str]]:
-    """Which controls warned, shrank or rejected in any round: status name -> sorted control ids."""
-    found: dict[str, set[str]] = {}
-    for results in judgement.rounds:
-        for result in results:
-            if result.status > 0:
-                found.setdefault(result.status.name, set()).add(result.control)
-    return {status: sorted(controls) for status, controls in sorted(found.items())}

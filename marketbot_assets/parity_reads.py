@@ -124,19 +124,12 @@ def recorded_report(read: Reader) -> AccountReport:
 def account_before(read: Reader, ledger: Ledger, mandate: Mandate, tables: "Tables") -> "PaperAccount":
     """A paper account that holds what the broker held after the session before, with the orders that it worked then."""
     from marketbot_assets.book.reconciliation import broker_holdings
+    from marketbot_assets.research.loop import market_of
     from marketbot_resources.model import order_record, plain, utc_text
     from marketbot_resources.paper import PaperAccount
-    from marketbot_resources.paper_market import TabularMarket
     from marketbot_resources.paper_order import WorkingOrder, due_in, working_record
 
-    market = TabularMarket(
-        tables.prices,
-        tables.corporate_actions,
-        tables.fx,
-        tables.instruments,
-        base_currency=mandate.base_currency,
-        off=mandate.calendar.closed,
-    )
+    market = market_of(tables, mandate)
     opened, snapshot = book_cutoff_before(ledger, read.session), read.previous("account_snapshot")
     if snapshot is None:
         held = facts.held_before(read).holdings

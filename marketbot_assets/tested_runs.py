@@ -4,17 +4,15 @@ Dearer markets, more cash and scores of other names are counted apart (slot `bac
 the statistics and their rules (`research.tested`), running backtests (`backtest_points`).
 """
 
-import datetime as dt
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from marketbot_assets.backtest_points import STRESS, Outcome, data_of, frames, run_points, slot_columns
-from marketbot_assets.backtest_task import Work, larger
+from marketbot_assets.backtest_points import STRESS, Outcome, data_of, frames, run_points, slot_columns, stored_work
+from marketbot_assets.backtest_task import larger
 from marketbot_assets.insight.model_card import canonical_bytes
 from marketbot_assets.model_trials import BACKTEST, search
-from marketbot_resources import settings
 from marketbot_resources.errors import LedgerError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 
 KIND = "backtest_tested"
 SIZES = (10, 100)
-RANDOM_RUNS = 19
 
 
 def judged(lake: "Lake", row: "IndexRow", runs: "Runs | None" = None) -> "Tested | None":
@@ -58,7 +55,7 @@ def run_tests(
     from marketbot_assets.research.sweep_table import returns_of
     from marketbot_assets.research.tested import Runs, Size
 
-    work = _work(lake, row, mandate)
+    work = stored_work(lake, row, mandate, "tests")
     works = [replace(work, costs=2.0), *(larger(work, times) for times in SIZES)]
     works += [replace(work, null=seed) for seed in range(1, random_runs + 1)]
     outcomes = run_points(lake, works, where, run_id=run_id, slot=STRESS)
@@ -80,17 +77,6 @@ def _whole(outcome: Outcome, frame: "pd.DataFrame | None") -> "pd.DataFrame":
     if frame is None:
         raise UsageError(f"tests: a further backtest could not be run: {outcome}")
     return frame
-
-
-def _work(lake: "Lake", row: "IndexRow", mandate: "Mandate") -> Work:
-    facts = lake.manifest(row)
-    if facts["mandate_content_sha256"] != mandate.sha256:
-        raise UsageError("tests: expected the backtest of this mandate, found another's; run the backtest again")
-    if not facts.get("inputs_sha256"):
-        raise UsageError("tests: expected a backtest that names its inputs, found an older one; run it again")
-    first, last = (dt.date.fromisoformat(str(facts[name])) for name in ("first", "last"))
-    home, inputs = str(lake.home.resolve()), str(facts["inputs_sha256"])
-    return Work(home, settings.store_url(), inputs, mandate.canonical().decode(), first, last)
 
 
 def record_tested(lake: "Lake", tested: "Tested") -> None:

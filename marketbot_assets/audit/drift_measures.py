@@ -6,7 +6,7 @@ own rows (`drift`).
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -113,9 +113,3 @@ def _feature_row(one: FeatureMeasure, session: str) -> Row:
 
 def _known(value: float) -> float:
     return float(value) if math.isfinite(value) else NAN
-
-
-def worst(states: Sequence[str]) -> str:
-    """The worst of some states; empty without one."""
-    order = (DRIFTED, WATCH, UNKNOWN_STATE, OK)
-    return next((state for state in order if state in states), "")

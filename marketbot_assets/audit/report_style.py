@@ -24,6 +24,7 @@ p{margin:0 0 8px}
 .calm{color:var(--calm);background:var(--calmbg);border-color:#d3dae3}
 .banner{border:1px solid #f0d9a3;border-left:5px solid #c98a00;background:var(--warnbg);color:#5c3a00;border-radius:6px;
 padding:10px 16px;margin:0 0 16px}
+.banner.bad{border-color:#f3c1bc;border-left-color:var(--bad);background:var(--badbg);color:var(--bad)}
 .sentence{background:var(--paper);border:1px solid var(--line);border-left:5px solid var(--blue);border-radius:6px;
 padding:12px 16px;margin:0 0 16px;font-size:15px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:10px;margin:0 0 18px}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.home import existing_lake, instance, load_mandate
+from marketbot_assets.commands.run_failure import why
 from marketbot_assets.commands.sessions import QUIET
 from marketbot_resources.errors import MarketbotError
 from marketbot_resources.store.index import STATIC
@@ -12,6 +13,7 @@ from marketbot_resources.store.index import STATIC
 if TYPE_CHECKING:
     import pandas as pd
 
+    from marketbot_assets.research.tested import Tested
     from marketbot_resources.store.index import IndexRow
 
 ASSET, JOB = "backtest", "backtest_range"
@@ -20,31 +22,42 @@ View = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Further:
-    """Which tests against overfitting follow: where their backtests run (`open_pool`), how many with scores of other names."""
+    """Which backtests follow, and where they run (`open_pool`): of subsets of the scores, and those that tests against overfitting
+    need, `random_runs` of them with scores of other names.
+    """
 
-    where: str
-    random_runs: int
+    where: str = "local"
+    signals: bool = False
+    tests: bool = False
+    random_runs: int = 0
 
 
-def backtest(first: dt.date, last: dt.date, tests: Further | None = None) -> View:
+ALONE = Further()
+
+
+def backtest(first: dt.date, last: dt.date, further: Further = ALONE) -> View:
     """Runs the sessions first..last of the sample world. Raises MarketbotError with the reason when the run fails."""
     from marketbot_assets.definitions import defs
     from marketbot_assets.research.outcomes import how_often
+    from marketbot_assets.signal_shares import families_of, signal_shares
 
+    mandate = load_mandate()
+    if further.signals:
+        families_of(mandate)
     job = defs.resolve_job_def(JOB)
     config = {"ops": {ASSET: {"config": {"first": first.isoformat(), "last": last.isoformat()}}}, **QUIET}
     with instance() as dagster:
         run = job.execute_in_process(instance=dagster, raise_on_error=False, run_config=config)
     if not run.success:
-        failures = [event for event in run.all_events if event.is_step_failure]
-        data = failures[0].step_failure_data if failures else None
-        raise MarketbotError(f"backtest: {data.error.message.strip() if data and data.error else 'the run failed'}")
+        raise MarketbotError(f"backtest: {why(run.all_events)}")
     lake = existing_lake()
     row = lake.index.newest(ASSET, STATIC)
     assert row is not None, "the run has just stored it"
-    frame, tested = lake.load(row), tested_view(row, tests, run.run_id)
+    frame = lake.load(row)
+    shares = signal_shares(lake, row, mandate, further.where, run_id=run.run_id) if further.signals else {}
     return {
-        **tested,
+        **tested_view(row, further, run.run_id),  # after the signals, whose runs are trials, too
+        "signals": shares,
         "sessions": _rows(frame),
         "controls": _rows(how_often(frame)),
         "summary": summary(frame, last),
@@ -54,17 +67,18 @@ def backtest(first: dt.date, last: dt.date, tests: Further | None = None) -> Vie
     }
 
 
-def tested_view(row: "IndexRow", tests: Further | None, run_id: str) -> View:
-    """`first_line` of a report about a stored backtest, and the rows of its newest tests; `tests`: run them now."""
+def tested_view(row: "IndexRow", further: Further, run_id: str) -> View:
+    """`first_line` of a report about a stored backtest, and the rows of its newest tests, which run now if they shall."""
     from marketbot_assets.research.tested import first_line
     from marketbot_assets.tested_runs import newest_tested, run_tests
 
     lake = existing_lake()
-    if tests is None:
-        tested = newest_tested(lake, row.content_sha256)
+    if further.tests:
+        tested: Tested | None = run_tests(
+            lake, row, load_mandate(), further.where, random_runs=further.random_runs, run_id=run_id
+        )
     else:
-        mandate = load_mandate()
-        tested = run_tests(lake, row, mandate, tests.where, random_runs=tests.random_runs, run_id=run_id)
+        tested = newest_tested(lake, row.content_sha256)
     return {"first_line": first_line(tested), "tests": [] if tested is None else tested.told()}
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.drift import write_page
 from marketbot_assets.commands.home import existing_lake, instance
+from marketbot_assets.commands.run_failure import why
 from marketbot_assets.commands.sessions import QUIET
 from marketbot_resources.errors import MarketbotError, UsageError
 from marketbot_resources.store.index import STATIC
@@ -29,9 +30,7 @@ def evaluate_range(first: dt.date, last: dt.date, declared: Sequence[str]) -> No
     with instance() as dagster:
         run = defs.resolve_job_def(JOB).execute_in_process(instance=dagster, raise_on_error=False, run_config=config)
     if not run.success:
-        failures = [event for event in run.all_events if event.is_step_failure]
-        data = failures[0].step_failure_data if failures else None
-        raise MarketbotError(f"factors: {data.error.message.strip() if data and data.error else 'the run failed'}")
+        raise MarketbotError(f"factors: {why(run.all_events)}")
 
 
 def factors_now(page: str | None) -> View:

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.home import existing_lake, instance
+from marketbot_assets.commands.run_failure import why
 from marketbot_assets.commands.sessions import QUIET
 from marketbot_resources.errors import MarketbotError, UsageError
 from marketbot_resources.parallel import open_pool
-from marketbot_resources.redaction import redactor
 
 if TYPE_CHECKING:
-    from dagster import DagsterEvent
-
     from marketbot_resources.store.lake import Lake
 
 ASSET, JOB, LISTINGS = "wide_features", "declared", "instruments"
@@ -44,19 +42,9 @@ def build_range(days: Sequence[dt.date], workers: str, *, quiet: bool) -> View:
                 partition_key=day.isoformat(), instance=dagster, raise_on_error=False, run_config=config
             )
             if not run.success:
-                raise MarketbotError(f"features of {day}: {_why(run.all_events)}")
+                raise MarketbotError(f"features of {day}: {why(run.all_events)}")
             told.append(_built(lake, day))
     return {"sessions": told, "home": str(lake.home)}
-
-
-def _why(events: "Sequence[DagsterEvent]") -> str:
-    """What the step that failed said, without the name of its class."""
-    for event in events:
-        error = event.step_failure_data.error if event.is_step_failure else None
-        if error is not None:
-            line = (error.cause or error).message.strip().partition("\n")[0]
-            return redactor().text(line.partition(": ")[2] or line)
-    return "the run failed"
 
 
 def _built(lake: "Lake", day: dt.date) -> View:

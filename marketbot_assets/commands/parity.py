@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.drift import write_page
 from marketbot_assets.commands.home import existing_lake, instance
+from marketbot_assets.commands.run_failure import why
 from marketbot_assets.commands.sessions import QUIET
 from marketbot_assets.parity_facts import ASSET, due, every_check
 from marketbot_assets.parity_pages import SHOWN, told
@@ -88,9 +89,7 @@ def _materialize(until: dt.date, first: dt.date | None) -> None:
             instance=dagster, raise_on_error=False, run_config=config, partition_key=until.isoformat()
         )
     if not run.success:
-        failures = [event for event in run.all_events if event.is_step_failure]
-        data = failures[0].step_failure_data if failures else None
-        raise MarketbotError(f"parity: {data.error.message.strip() if data and data.error else 'the run failed'}")
+        raise MarketbotError(f"parity: {why(run.all_events)}")
 
 
 def parity_lines(view: View) -> list[str]:

@@ -43,7 +43,6 @@ PERCENTS = frozenset(
     "hit_rate_sessions",
     "hit_rate_names",
 }
-NAMES_SHOWN = 5
 
 
 def performance_now(start: str | None, end: str | None, page: str | None) -> View:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.home import existing_lake, instance, load_mandate
+from marketbot_assets.commands.run_failure import first_failure_of
 from marketbot_resources.calendars import computed_cutoff, decide_at, decision_sessions
 from marketbot_resources.clock import Clock, open_clock
 from marketbot_resources.errors import SessionRefused, UsageError
@@ -17,7 +18,6 @@ from marketbot_resources.governance import admit
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import OrderState, utc_text
 from marketbot_resources.processes import myself
-from marketbot_resources.redaction import redactor
 from marketbot_resources.secrets_needed import refuse_without_secrets
 from marketbot_resources.sessions import book_open, check_in_time, cutoff_of, end_state, first_failure
 from marketbot_resources.store.index_opening import has_index
@@ -99,14 +99,10 @@ def run_session(session: dt.date, *, refetch: bool = False, data: bool = False) 
 
 def unrecorded(events: "Sequence[DagsterEvent]") -> str:
     """Where and why a run ended, by its own events, when the ledger could not be told; "" when no step of it failed."""
-    for event in events:
-        if event.is_step_failure and event.step_failure_data.error is not None:
-            error = event.step_failure_data.error.cause or event.step_failure_data.error
-            said = redactor().text(error.message.strip())  # before it is cut: half a secret is not recognised
-            line = said.partition("\n")[0]
-            told = line.partition(": ")[2] or line  # without the name of its class
-            return f"run ended at {event.step_key}: {told}; it is not recorded: mend that, then give the same command again"
-    return ""
+    failed = first_failure_of(events)
+    if failed is None:
+        return ""
+    return f"run ended at {failed[0]}: {failed[1]}; it is not recorded: mend that, then give the same command again"
 
 
 def _check_in_time(lake: "Lake | None", mandate: Mandate, session: dt.date) -> None:

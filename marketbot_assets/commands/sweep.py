@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from marketbot_assets.commands.drift import write_page
 from marketbot_assets.commands.home import existing_lake, instance, load_mandate
+from marketbot_assets.commands.run_failure import why
 from marketbot_assets.commands.sessions import QUIET
 from marketbot_resources.errors import MarketbotError, UsageError
 from marketbot_resources.store.index import STATIC
@@ -65,16 +66,7 @@ def run_sweep(grid: str, mandates: dict[str, str], where: str, *, refetch: bool)
     with instance() as dagster:
         run = defs.resolve_job_def(JOB).execute_in_process(instance=dagster, raise_on_error=False, run_config=config)
     if not run.success:
-        failures = [event for event in run.all_events if event.is_step_failure]
-        data = failures[0].step_failure_data if failures else None
-        told = _cause(data.error) if data and data.error else "the run failed"
-        raise MarketbotError(f"sweep: {told}; what was finished is kept, give the same command again")
-
-
-def _cause(error: object) -> str:
-    """The message of what a step raised, without the type."""
-    inner = getattr(error, "cause", None) or error
-    return str(getattr(inner, "message", inner)).strip().partition(": ")[2] or str(inner).strip()
+        raise MarketbotError(f"sweep: {why(run.all_events)}; what was finished is kept, give the same command again")
 
 
 def sweep_now(page: str | None) -> View:
@@ -133,13 +125,13 @@ def sweep_lines(view: View) -> list[str]:
     """The points for people, highest ratio first."""
     points = view["points"]
     assert isinstance(points, list)
-    heads = "point  from        to          sessions    ratio   return  drawdown  turnover  deflated  choices"
+    heads = "point  from        to          sessions  ratio/y  return/y  drawdown  turned/y  deflated  choices"
     lines = [f"best point: {view['first_line']}", heads]
     ordered = sorted(points, key=lambda p: (p["sharpe_per_year"] is None, -(p["sharpe_per_year"] or 0.0), p["point"]))
     for one in ordered[:LINES_SHOWN]:
         cells = (
             f"{one['point']:>5}  {one['first']}  {one['last']}  {one['sessions']:>8}  "
-            f"{_told(one['sharpe_per_year'], '7.2f')}  {_told(one['return_per_year'], '7.2%')}  "
+            f"{_told(one['sharpe_per_year'], '7.2f')}  {_told(one['return_per_year'], '8.2%')}  "
             f"{_told(one['drawdown_max'], '8.2%')}  {_told(one['turnover_per_year'], '8.2f')}  "
             f"{_told(one['deflated_sharpe'], '8.3f')}"
         )

@@ -2,7 +2,6 @@
 (`research.tear_sheet`), the page (`research.tear_sheet_page`).
 """
 
-import datetime as dt
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -41,12 +40,11 @@ EMPTY: View = {"numbers": {}, "excess": [], "factors": [], "methods": [], "signa
 Tested = Sequence[tuple[str, str, str, bool | None]]
 
 
-def write_tear_sheet(
-    view: Mapping[str, object], page: str | None, signals: Mapping[str, tuple[float, float]] | None = None
-) -> View:
+def write_tear_sheet(view: Mapping[str, object], page: str | None) -> View:
     """The headline numbers of the backtest whose hash `view` names, its attribution, and where its page was written.
 
-    `view`: what `backtest` returned; its `tests`, if any, are rows of test, value, bound, passed. `page`: a file, or none.
+    `view`: what `backtest` returned; its `tests`, if any, are rows of test, value, bound, passed; its `signals` the shares of
+    scores. `page`: a file, or none.
     Raises MarketbotError when the store's newest backtest is another one or kept no details.
     """
     from marketbot_assets.backtest_details import details_of
@@ -63,23 +61,25 @@ def write_tear_sheet(
         if page is not None:
             raise MarketbotError("tear sheet: expected at least two sessions, found one; choose a longer range")
         return dict(EMPTY)
+    signals = cast("Mapping[str, tuple[float, float]]", view["signals"])
     sheet = tear_sheet(frame, tables, mandate.base_currency, signals)
     views = {"excess": sheet.excess(), "factors": sheet.factors(), "methods": sheet.methods()}
     found: View = {**EMPTY, "numbers": _plain(sheet.numbers), "signals": dict(sheet.signals)}
     found |= {name: [_plain(row) for row in rows] for name, rows in views.items()}
     if page is not None:
-        tested = cast("Tested | None", view.get("tests") or None)
-        html = tear_sheet_page(sheet, _about(lake, row, mandate, tables, sheet.labels[-1]), tested)
+        told = _about(lake, row, mandate, tables, sheet.labels[-1], str(view["first_line"]))
+        html = tear_sheet_page(sheet, told, cast("Tested", view["tests"]))
         found["path"] = str(write_page(page, html))
     return found
 
 
 def _about(
-    lake: "Lake", row: "IndexRow", mandate: "Mandate", tables: "Mapping[str, pd.DataFrame]", last: str
+    lake: "Lake", row: "IndexRow", mandate: "Mandate", tables: "Mapping[str, pd.DataFrame]", last: str, first_line: str
 ) -> "About":
     from marketbot_assets.backtest_details import named_details
     from marketbot_assets.model_trials import BACKTEST, trials
     from marketbot_assets.research.tear_sheet_page import About
+    from marketbot_assets.risk.verdict import CONTROLS
 
     manifest, (size, root) = lake.manifest(row), lake.ledger.head()
     frame, bodies = lake.load(row), cast("Sequence[str]", manifest["blobs"])
@@ -96,6 +96,7 @@ def _about(
         (f"ledger of {size} entries, root", root),
     ]
     return About(
+        first_line=first_line,
         mandate=f"mandate {settings.mandate_path().name}, account {mandate.account.id}",
         synthetic=bool(manifest.get("synthetic", True)),
         llm=str(frame["llm"].iloc[0]),
@@ -104,16 +105,9 @@ def _about(
         trials=len(trials(lake.ledger, BACKTEST)),
         hashes=hashes,
         names=dict(zip(held["instrument"].astype(str), held["ticker"].astype(str), strict=True)),
+        controls={rule.id: rule.name for rule, _ in CONTROLS},
         ended="" if last >= asked else f"a halt of class C after {last}, of {asked}; an operator must re-arm",
     )
-
-
-def shares_of_signals(first: dt.date, last: dt.date) -> dict[str, tuple[float, float]]:
-    """`signal_shares` of the mandate's scores over a range, in the home."""
-    from marketbot_assets.signal_shares import signal_shares
-    from marketbot_resources.wiring import Ports
-
-    return signal_shares(existing_lake(), Ports(), load_mandate(), first, last)
 
 
 def tear_sheet_lines(view: Mapping[str, object]) -> list[str]:

@@ -11,8 +11,6 @@ from marketbot_assets.normalization.window import Floats
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import SESSIONS_PER_YEAR
 
-WINSOR = 3.0
-
 
 def forecast(
     model: ReturnModel,

@@ -32,7 +32,6 @@ SCALE_LEAST = 0.01
 HELD = 1e-9
 NAMES_SHOWN = 3
 FILTER_ROUNDS = 100
-SOLVER_FAILURES = (cp.SolverError, ArithmeticError, ValueError, np.linalg.LinAlgError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from marketbot_resources.errors import StoreError
 from marketbot_resources.store.table import Table
 
 NOT_COMPARED = "not compared with the session before"
-LIMIT_NUMBERS = ("left", "limit", "hard", "slack", "dual")
 FORCE_NUMBERS = ("weight_before", "weight_after", "expected_return", "views", "risk", "cost", "limits", "bound",
                  "return_contribution", "risk_contribution", "trade_cost", "cost_bps", "cost_multiple")  # fmt: skip
 

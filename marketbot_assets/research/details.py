@@ -4,7 +4,6 @@ Kept as plain columns while the loop runs (`columns`), never as frames, and writ
 Fractions count of the NAV with which the session began. Not here: the row per session (`outcomes`), what follows (`tear_sheet`).
 """
 
-import datetime as dt
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -227,12 +226,6 @@ def _days_to_exit(day: Day, mandate: Mandate) -> dict[str, float]:
     adv = dict(zip(inputs.instruments, inputs.adv.tolist(), strict=True))
     values = day.rolled.valuation.values
     return {name: value / (share * adv[name]) for name, value in values.items() if adv.get(name, 0.0) > 0.0}
-
-
-def last_session(frame: pd.DataFrame) -> dt.date:
-    """The last session of a table."""
-    day: dt.date = frame["session"].iloc[-1].date()
-    return day
 
 
 def _number(value: object) -> float:

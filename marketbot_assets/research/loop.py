@@ -21,7 +21,7 @@ from marketbot_assets.insight.forecasts import forecast
 from marketbot_assets.insight.return_model import ReturnModel, fit_return_model, model_in_force, spec_sha256
 from marketbot_assets.portfolio.market_facts import account_facts, market_facts
 from marketbot_assets.research.circumstances import NOTHING_HAPPENED, Circumstances
-from marketbot_assets.research.history import History, Known
+from marketbot_assets.research.history import History, Known, Tables
 from marketbot_assets.research.operations import Past, facts_of_day, past_after
 from marketbot_assets.risk.build import Platform
 from marketbot_assets.risk.forecasting import with_record
@@ -82,10 +82,9 @@ class Running:
     past: Past = field(default_factory=Past)
 
 
-def opening_account(mandate: Mandate, history: History) -> PaperAccount:
-    """A broker account with the mandate's opening cash, opened at the cutoff before the first session."""
-    tables = history.tables
-    market = TabularMarket(
+def market_of(tables: Tables, mandate: Mandate) -> TabularMarket:
+    """The market in which a paper account trades: prices, events and rates of the tables."""
+    return TabularMarket(
         tables.prices,
         tables.corporate_actions,
         tables.fx,
@@ -93,6 +92,11 @@ def opening_account(mandate: Mandate, history: History) -> PaperAccount:
         base_currency=mandate.base_currency,
         off=mandate.calendar.closed,
     )
+
+
+def opening_account(mandate: Mandate, history: History) -> PaperAccount:
+    """A broker account with the mandate's opening cash, opened at the cutoff before the first session."""
+    market = market_of(history.tables, mandate)
     cash = {mandate.base_currency: mandate.opening_cash}
     opened = history.at(history.sessions[0]).previous_cutoff
     return PaperAccount(mandate, market, cash=cash, shares={}, opened_at=opened)

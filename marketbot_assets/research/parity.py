@@ -25,7 +25,6 @@ FIELDS = (
 RESTORED = (frozenset({DATA}), frozenset({MANDATE}), frozenset({DATA, MANDATE}))
 FILLS, ORDER, RETURN = "fills", "order", "return"
 ERRORS_MAX = 2.0  # the promotion of a model asks for no more, too
-DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)

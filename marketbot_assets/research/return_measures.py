@@ -1,9 +1,14 @@
 """Return and risk of many return series at once: one column per portfolio, one number per column. Pure.
 
 Returns are simple, fractions per session; a year has SESSIONS_PER_YEAR sessions. Losses, drawdowns and values at risk are positive.
-A column with a return that is not finite or not above -1 is NaN in every measure, and so is what cannot be computed. The numbers
-of one series (`audit.performance_ratios`) are the same; ratios without a rate of cash, tails as empyrical and pyfolio define them.
-Not here: errors of a ratio and how many trials stand behind it (`sharpe_statistics`), what a control limits (`risk.value_at_risk`).
+A column with a return that is not finite or not above -1 is NaN in every measure, and so is what cannot be computed. Ratios
+without a rate of cash, tails as empyrical and pyfolio define them.
+
+Where else such numbers are made, and why: `audit.performance_ratios` for the live book gives one series the same numbers with
+errors, and is asked for one at a time; `audit.series_ratios` for windows that have a benchmark each, and capture; a Sharpe ratio
+per session among trials, with its moments and how many stand behind it, is `sharpe_statistics`; what a control limits,
+`risk.value_at_risk`. A return per year of less than a year is told of no book; where backtests over the same short range are
+compared (a sweep, Calmar on the tear sheet) `growth_per_year` gives it, as empyrical does.
 """
 
 import math
@@ -31,8 +36,9 @@ def measures(returns: Floats, benchmark: Floats | None = None) -> dict[str, Floa
     `return_per_year`, and what follows from it, is NaN below one year (GIPS 2020, 2.A.7). `downside_deviation`: root of the mean
     of min(r, 0)^2 per year; `omega`: sum of gains over sum of losses; `stability`: R^2 of the log wealth on time; `tail_ratio`:
     95 % over 5 % quantile; `value_at_risk`, `expected_shortfall`: of the worst 5 % per session; `kurtosis` over that of a normal
-    one. `alpha` compounds to a year; `beta`: covariance over the benchmark's variance; `information_ratio`: mean over deviation of
-    the active return per session; `tracking_error` per year. A measure of one column does not depend on the other columns.
+    one. Of fewer than OBSERVATIONS_MIN returns only `total_return` and `max_drawdown` are known. `alpha` compounds to a year;
+    `beta`: covariance over the benchmark's variance; `information_ratio`: mean over deviation of the active return per session;
+    `tracking_error` per year. A measure of one column does not depend on the other columns.
     Raises ValueError for shapes that do not match.
     """
     if returns.ndim != 2 or (benchmark is not None and benchmark.shape != returns.shape[:1]):
@@ -40,7 +46,7 @@ def measures(returns: Floats, benchmark: Floats | None = None) -> dict[str, Floa
     sessions, count = returns.shape
     names = ALONE if benchmark is None else ALONE + AGAINST
     found = {name: np.full(count, np.nan) for name in names}
-    if sessions < OBSERVATIONS_MIN:
+    if sessions == 0:
         return found
     market = None if benchmark is None else np.ascontiguousarray(benchmark, dtype=np.float64)
     for start in range(0, count, BLOCK):
@@ -48,19 +54,36 @@ def measures(returns: Floats, benchmark: Floats | None = None) -> dict[str, Floa
         with np.errstate(divide="ignore", invalid="ignore"):
             known = np.asarray((np.isfinite(rows) & (rows > -1.0)).all(axis=1))
             safe = np.where(known[:, None], rows, 0.0)
-            block = _alone(safe) | (_against(safe, market) if market is not None else {})
+            wealth, drawdown = _path(safe)
+            block = {"total_return": wealth[:, -1] - 1.0, "max_drawdown": drawdown}
+            if sessions >= OBSERVATIONS_MIN:
+                block |= _alone(safe, wealth, drawdown) | (_against(safe, market) if market is not None else {})
         for name, values in block.items():
             found[name][start : start + len(rows)] = np.where(known & np.isfinite(values), values, np.nan)
     return found
 
 
-def _alone(rows: Floats) -> dict[str, Floats]:
-    """ALONE of (n, T) finite returns above -1."""
+def growth_per_year(total: Floats, sessions: int) -> Floats:
+    """Compound growth per year of (N,) total returns, also of less than a year: for comparing alone. NaN where all was lost."""
+    if sessions == 0:
+        return np.full_like(total, np.nan)
+    return np.asarray(np.where(total > -1.0, np.maximum(1.0 + total, 0.0) ** (YEAR / sessions) - 1.0, np.nan))
+
+
+def losses(returns: Floats, tail: float) -> tuple[Floats, Floats]:
+    """(value at risk, expected shortfall) of (T, N) finite returns, (N,) each: of the worst share `tail` of the sessions.
+
+    The quantile by linear interpolation between order statistics; the mean of the floor((T - 1) * tail) + 1 worst sessions.
+    """
+    return _losses(np.sort(np.ascontiguousarray(returns.T, dtype=np.float64), axis=1), tail)
+
+
+def _alone(rows: Floats, wealth: Floats, drawdown: Floats) -> dict[str, Floats]:
+    """The rest of ALONE of (n, T) finite returns above -1. Overwrites `wealth`."""
     sessions = rows.shape[1]
     mean, still = rows.mean(axis=1), _still(rows)
-    wealth, drawdown = _path(rows)
     total = wealth[:, -1] - 1.0
-    per_year = wealth[:, -1] ** (YEAR / sessions) - 1.0 if sessions >= YEAR else np.full(len(rows), np.nan)
+    per_year = growth_per_year(total, sessions) if sessions >= YEAR else np.full(len(rows), np.nan)
     stability = _stability(wealth)
     apart, squares = np.subtract(rows, mean[:, None], out=wealth), np.empty_like(rows)
     np.multiply(apart, apart, out=squares)
@@ -71,13 +94,11 @@ def _alone(rows: Floats) -> dict[str, Floats]:
     lost, down = -losses.sum(axis=1), np.sqrt(np.multiply(losses, losses, out=apart).mean(axis=1))
     deviation = np.sqrt(variance * (sessions / (sessions - 1.0)))
     return {
-        "total_return": total,
         "return_per_year": per_year,
         "volatility": deviation * ROOT,
         "sharpe": _over(mean, deviation) * ROOT,
         "sortino": _over(mean, down) * ROOT,
         "downside_deviation": down * ROOT,
-        "max_drawdown": drawdown,
         "calmar": _over(per_year, drawdown),
         "omega": _over(gained, lost),
         "stability": stability,
@@ -121,22 +142,26 @@ def _stability(wealth: Floats) -> Floats:
 
 def _tails(rows: Floats) -> dict[str, Floats]:
     """Quantiles by linear interpolation between order statistics, and the mean of the worst TAIL of the sessions."""
-    sessions = rows.shape[1]
-    low, high = TAIL * (sessions - 1), (1.0 - TAIL) * (sessions - 1)
-    worst = int(low) + 1
     ordered = np.sort(rows, axis=1)
-
-    def at(place: float) -> Floats:
-        first, part = int(place), place - int(place)
-        below, above = ordered[:, first], ordered[:, min(first + 1, sessions - 1)]
-        return np.asarray(below + (above - below) * part)
-
-    left, right = at(low), at(high)
+    at_risk, shortfall = _losses(ordered, TAIL)
+    gained = _quantile(ordered, 1.0 - TAIL)
     return {
-        "tail_ratio": _over(np.abs(right), np.abs(left)),
-        "value_at_risk": -left,
-        "expected_shortfall": -ordered[:, :worst].mean(axis=1),
+        "tail_ratio": _over(np.abs(gained), np.abs(at_risk)),
+        "value_at_risk": at_risk,
+        "expected_shortfall": shortfall,
     }
+
+
+def _losses(ordered: Floats, tail: float) -> tuple[Floats, Floats]:
+    worst = int(tail * (ordered.shape[1] - 1)) + 1
+    return -_quantile(ordered, tail), -ordered[:, :worst].mean(axis=1)
+
+
+def _quantile(ordered: Floats, share: float) -> Floats:
+    place, last = share * (ordered.shape[1] - 1), ordered.shape[1] - 1
+    first, part = int(place), place - int(place)
+    below, above = ordered[:, first], ordered[:, min(first + 1, last)]
+    return np.asarray(below + (above - below) * part)
 
 
 def _against(rows: Floats, market: Floats) -> dict[str, Floats]:

@@ -12,6 +12,7 @@ from marketbot_assets.research.sweep_table import axes_of
 
 _LEFT, _TOP, _STEP, _RIGHT, _ACROSS_MAX = 150, 64, 26, 14, 24
 _LOW, _MIDDLE, _HIGH = (194, 87, 26), (244, 246, 248), (31, 95, 168)
+PERCENT = ("return_per_year", "drawdown_max")
 NAMES = {
     "sharpe_per_year": "Ratio per year",
     "return_per_year": "Return per year",
@@ -44,8 +45,9 @@ def _of_period(rows: pd.DataFrame, axes: dict[str, list[object]], measure: str, 
             return [line_chart(f"{title} over {names[0]}", labels, [(measure, [float(v) for v in values])])]
         bars = [(label, float(v)) for label, v in zip(labels, values, strict=True) if math.isfinite(v)]
         return [bar_chart(f"{title} by {names[0]}", bars)]
+    form = ".1%" if measure in PERCENT else ".3g"
     pairs = [(names[i], names[j]) for i in range(len(names)) for j in range(i + 1, len(names))]
-    return [plane(f"{title}", pair, axes, _medians(rows, list(pair), axes, measure)) for pair in pairs[:6]]
+    return [plane(f"{title}", pair, axes, _medians(rows, list(pair), axes, measure), form) for pair in pairs[:6]]
 
 
 def _medians(rows: pd.DataFrame, names: Sequence[str], axes: dict[str, list[object]], measure: str) -> "np.ndarray":
@@ -61,8 +63,8 @@ def _medians(rows: pd.DataFrame, names: Sequence[str], axes: dict[str, list[obje
     return out
 
 
-def plane(title: str, pair: tuple[str, str], axes: dict[str, list[object]], values: "np.ndarray") -> str:
-    """(down, across) values as coloured cells with their numbers: blue above 0, brown below, paler the nearer."""
+def plane(title: str, pair: tuple[str, str], axes: dict[str, list[object]], values: "np.ndarray", form: str) -> str:
+    """(down, across) values as coloured cells with their numbers in this form: blue above 0, brown below, paler the nearer."""
     down, across = pair
     columns = axes[across][:_ACROSS_MAX]
     wide = min((WIDTH - _LEFT - _RIGHT) / len(columns), 90.0)
@@ -76,7 +78,7 @@ def plane(title: str, pair: tuple[str, str], axes: dict[str, list[object]], valu
         body.append(svg_text(_LEFT - 8, y + 17, short(_label(label), 20), anchor="end"))
         for place, column in enumerate(columns):
             value, x = float(values[row, place]), _LEFT + wide * place
-            told = f"{value:.3g}" if math.isfinite(value) else "-"
+            told = f"{value:{form}}" if math.isfinite(value) else "-"
             name = f"{down} {_label(label)}, {across} {_label(column)}: {told}"
             box = f'x="{x + 0.5:.1f}" y="{y + 1}" width="{wide - 1:.1f}" height="{_STEP - 2}"'
             body.append(f'<rect {box} fill="{_colour(value / largest)}"><title>{safe(name)}</title></rect>')

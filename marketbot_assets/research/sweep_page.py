@@ -28,6 +28,7 @@ from marketbot_assets.research.promotion import DEFLATED_MIN, OVERFITTING_MAX
 from marketbot_assets.research.sweep_charts import surfaces
 from marketbot_assets.research.sweep_table import DONE, best_of, neighbours
 from marketbot_assets.research.tested import Tested, first_line
+from marketbot_assets.research.tested_parts import table_of_tests, verdict
 
 SHOWN = ("sharpe_per_year", "return_per_year", "drawdown_max", "turnover_per_year")
 ROWS_SHOWN = 500
@@ -79,7 +80,7 @@ def best_lines(frame: pd.DataFrame) -> list[str]:
 
 def sweep_page(frame: pd.DataFrame, tested: Tested | None, *, synthetic: bool) -> str:
     """The page. `frame`: SWEEP rows; `tested`: what the best point has been through."""
-    done = int((frame["state"] == DONE).sum())
+    done, rows = int((frame["state"] == DONE).sum()), [] if tested is None else tested.told()
     span = f"{frame['first'].min().date()} to {frame['last'].max().date()}"
     head = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -95,25 +96,17 @@ def sweep_page(frame: pd.DataFrame, tested: Tested | None, *, synthetic: bool) -
         css="tiles",
     )
     body = [
-        tag("p", tag("b", f"Best point: {first_line(tested)}")),
-        tag("header", tag("div", tag("div", "marketbot sweep", css="eyebrow"), tag("h1", span))),
+        verdict(f"Best point: {first_line(tested)}", rows),
         warned if synthetic else "",
+        tag("header", tag("div", tag("div", "marketbot sweep", css="eyebrow"), tag("h1", span))),
         tiles,
         section("worth", "What the best point is worth", "Whoever picks the best of many picks luck, too.",
-                bullets(best_lines(frame)), _tests(tested)),
+                bullets(best_lines(frame)), table_of_tests(rows, "The best point") if rows else ""),
         *(_surface(frame, measure) for measure in SHOWN),
         _points(frame),
         tag("footer", "No investment advice. Trading can lose money."),
     ]  # fmt: skip
     return f"{head}\n<body><main>\n{joined(body, chr(10))}\n</main></body></html>\n"
-
-
-def _tests(tested: Tested | None) -> Markup:
-    if tested is None:
-        return Markup("")
-    words = {True: "passed", False: "FAILED", None: "not tested"}
-    rows = [(name, value, rule, words[passed]) for name, value, rule, passed in tested.told()]
-    return table(("test<", "value<", "rule<", "result<"), rows, caption="The best point")
 
 
 def _surface(frame: pd.DataFrame, measure: str) -> Markup:
@@ -131,7 +124,7 @@ def _points(frame: pd.DataFrame) -> Markup:
     order = np.argsort(-frame["sharpe_per_year"].to_numpy(dtype=float), kind="stable")[:ROWS_SHOWN]
     rows = [_cells(row) for row in frame.iloc[order].to_dict("records")]
     hidden = len(frame) - len(rows)
-    lede = f"Highest ratio first{f'; {hidden} more in the table `sweep`' if hidden > 0 else ''}."
+    lede = f"Highest ratio first{f'; {hidden} more in the table sweep' if hidden > 0 else ''}."
     return section("points", "Every point", lede, table(HEADS, rows))
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from marketbot_assets.research.promotion import Search
+from marketbot_assets.research.return_measures import growth_per_year, measures
 from marketbot_assets.research.schema import SWEEP
 from marketbot_assets.research.sharpe_statistics import moments, per_year
 from marketbot_assets.research.tested import deflated_of
@@ -101,12 +102,13 @@ def _numbers(frame: pd.DataFrame, search: Search | None) -> dict[str, object]:
     returns, nav = returns_of(frame), frame["nav"].to_numpy(dtype=np.float64)
     n = len(frame)
     years = n / SESSIONS_PER_YEAR
+    found = {name: float(values[0]) for name, values in measures(returns[:, None]).items()}
     traded = float((frame["buys"] + frame["sells"]).sum()) / 2.0
     return {
         "sessions": n,
         "sharpe_per_year": per_year(moments(returns).sharpe),
-        "return_per_year": float(nav[-1] / nav[0]) ** (1.0 / years) - 1.0,
-        "volatility_per_year": per_year(float(returns.std(ddof=1))) if n > 1 else math.nan,
+        "return_per_year": float(growth_per_year(np.array([found["total_return"]]), n)[0]),
+        "volatility_per_year": found["volatility"],
         "drawdown_max": float(frame["drawdown"].max()),
         "turnover_per_year": traded / years,
         "costs_per_year": float(frame["costs_base"].sum()) / float(nav.mean()) / years,

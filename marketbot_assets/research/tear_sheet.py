@@ -19,12 +19,16 @@ from marketbot_assets.audit.excess_models import by_factor, by_method, by_sector
 from marketbot_assets.audit.performance import with_menchero
 from marketbot_assets.normalization.window import Floats
 from marketbot_assets.research import details as kept
+from marketbot_assets.research.return_measures import growth_per_year, losses, measures
 from marketbot_resources.model import SESSIONS_PER_YEAR
 
 NAN = math.nan
 QUARTER, HALF = 63, 126
 TAILS = (0.05, 0.025, 0.01)
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+TOLD = (
+    "total_return", "return_per_year", "volatility", "sharpe", "sortino", "omega", "skewness", "tail_ratio", "stability",
+)  # fmt: skip
 Rows = list[dict[str, object]]
 
 
@@ -86,7 +90,7 @@ def tear_sheet(
     sessions = tuple(
         one for one in compared_sessions(labels, returns, benchmark, tables, base_currency) if is_comparable(one)
     )
-    numbers = {**_return_numbers(labels, returns), **_benchmark_numbers(returns, benchmark), **_book_numbers(frame)}
+    numbers = {**_return_numbers(returns), **_benchmark_numbers(returns, benchmark), **_book_numbers(frame)}
     numbers["excess_sessions"] = float(len(sessions))
     return Sheet(labels, nav, returns, benchmark, frame, tables, sessions, numbers, base_currency, dict(signals or {}))
 
@@ -136,35 +140,28 @@ def _by_session(table: pd.DataFrame) -> dict[str, Rows]:
     return found
 
 
-def _return_numbers(labels: tuple[str, ...], returns: Floats) -> dict[str, float]:
-    (sharpe, sharpe_error), (sortino, sortino_error) = ratios.sharpe(returns), ratios.sortino(returns)
-    tails = {
-        f"{name}_{100 * (1 - tail):g}": measure(returns, tail)
-        for tail in TAILS
-        for name, measure in (("var", more.value_at_risk), ("es", more.expected_shortfall))
-    }
-    gains, losses = returns[returns > 0.0], returns[returns < 0.0]
+def _return_numbers(returns: Floats) -> dict[str, float]:
+    found = {name: float(values[0]) for name, values in measures(returns[:, None]).items()}
+    (_, sharpe_error), (_, sortino_error) = ratios.sharpe(returns), ratios.sortino(returns)
+    fall, growth = found["max_drawdown"], float(growth_per_year(np.array([found["total_return"]]), len(returns))[0])
+    tails: dict[str, float] = {}
+    for tail in TAILS:
+        at_risk, shortfall = losses(returns[:, None], tail)
+        tails |= {f"var_{100 * (1 - tail):g}": float(at_risk[0]), f"es_{100 * (1 - tail):g}": float(shortfall[0])}
+    gains, lost = returns[returns > 0.0], returns[returns < 0.0]
     return {
         "sessions": float(len(returns)),
-        "total_return": ratios.linked(returns),
-        "return_per_year": ratios.annualized(ratios.linked(returns), len(returns)),
-        "volatility": ratios.volatility(returns),
-        "sharpe": sharpe,
+        **{name: found[name] for name in TOLD},
         "sharpe_error": sharpe_error,
-        "sortino": sortino,
         "sortino_error": sortino_error,
-        "drawdown_max": more.deepest(returns),
-        "calmar": more.calmar(returns),
-        "omega": more.omega(returns),
-        "skewness": more.skewness(returns),
-        "excess_kurtosis": more.excess_kurtosis(returns),
-        "tail_ratio": more.tail_ratio(returns),
-        "stability": more.stability(returns),
+        "drawdown_max": fall,
+        "calmar": growth / fall if fall > 0.0 else NAN,
+        "excess_kurtosis": found["kurtosis"],
         "best": float(returns.max()),
         "worst": float(returns.min()),
         "hit_rate": float((returns > 0.0).mean()),
         "gain_mean": float(gains.mean()) if len(gains) else NAN,
-        "loss_mean": float(losses.mean()) if len(losses) else NAN,
+        "loss_mean": float(lost.mean()) if len(lost) else NAN,
         **tails,
     }
 
@@ -175,15 +172,14 @@ def _benchmark_numbers(returns: Floats, benchmark: Floats) -> dict[str, float]:
     if len(theirs) < 2:
         names = ("benchmark_return", "excess", "tracking_error", "information_ratio", "beta", "alpha", "correlation")
         return {**dict.fromkeys((*names, "up_capture", "down_capture"), NAN), "benchmark_sessions": float(len(theirs))}
+    found = {name: float(values[0]) for name, values in measures(mine[:, None], theirs).items()}
     spread = mine.std() * theirs.std()
     return {
         "benchmark_sessions": float(len(theirs)),
         "benchmark_return": ratios.linked(theirs),
         "excess": ratios.linked(mine) - ratios.linked(theirs),
-        "tracking_error": ratios.volatility(mine - theirs),
-        "information_ratio": more.information_ratio(mine, theirs) * math.sqrt(SESSIONS_PER_YEAR),
-        "beta": more.beta(mine, theirs),
-        "alpha": more.alpha(mine, theirs),
+        **{name: found[name] for name in ("tracking_error", "beta", "alpha")},
+        "information_ratio": found["information_ratio"] * math.sqrt(SESSIONS_PER_YEAR),
         "correlation": float(np.corrcoef(mine, theirs)[0, 1]) if spread > 0.0 else NAN,
         "up_capture": more.capture(mine, theirs, up=True),
         "down_capture": more.capture(mine, theirs, up=False),

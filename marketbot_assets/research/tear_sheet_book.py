@@ -36,7 +36,8 @@ from marketbot_assets.research.tear_sheet_trades import (
 from marketbot_resources.model import SESSIONS_PER_YEAR
 
 MONTH = 21
-TRIPS_SHOWN, BOUND_SHOWN = 5, 15
+TRIPS_SHOWN, BOUND_SHOWN, SERIES_CHARS = 5, 15, 14
+CLIENT_ID = "mb1-"  # how ids of orders begin
 
 
 def holdings(sheet: Sheet, names: Mapping[str, str]) -> Markup:
@@ -68,7 +69,7 @@ def exposures(sheet: Sheet) -> Markup:
     market = {"market": styles.pop("market")} if "market" in styles else {}
     charts = [
         thinned("Invested, of NAV", sheet.labels, {"invested": invested}),
-        thinned("Largest sectors, of NAV", sheet.labels, _short(over_time(sheet, "sector", 4))),
+        thinned("Sectors, of NAV", sheet.labels, _short(over_time(sheet, "sector", 4))),
         thinned("Currencies of the shares, of NAV", sheet.labels, over_time(sheet, "currency", 5)),
         thinned("Style factors, deviations times weight", sheet.labels, styles, unit=""),
     ]
@@ -138,28 +139,28 @@ def room(sheet: Sheet, participation: float) -> Markup:
     return section("capacity", "Capacity", lede, table(("what<", "value>"), rows))
 
 
-def used_limits(sheet: Sheet) -> Markup:
-    """Every limit: how much of it was used, and how often it bound the target."""
+def used_limits(sheet: Sheet, names: Mapping[str, str], controls: Mapping[str, str]) -> Markup:
+    """Every limit: how much of it was used, and how often it bound the target. `controls`: id -> what it limits."""
     rows = [
-        (row["control"], percent(_float(row["mean"]), 0), meter(_float(row["mean"])), percent(_float(row["largest"]), 0),
-         row["item"], row["when"], row["near"], row["bound"])
+        (row["control"], controls.get(str(row["control"]), ""), percent(_float(row["mean"]), 0), meter(_float(row["mean"])),
+         percent(_float(row["largest"]), 0), _item(str(row["item"]), names), row["when"], row["near"], row["bound"])
         for row in limits(sheet)
     ]  # fmt: skip
-    heads = ("control<", "mean use>", "~", "largest>", "of<", "on<", "sessions above 90 %>", "bound the target>")
+    heads = ("control<", "limits<", "mean use>", "", "largest>", "of<", "on<", "above 90 %>", "bound>")
     found = bound_limits(sheet)[:BOUND_SHOWN]
     bound = [(row["control"], row["item"], row["sessions"]) for row in found]
     lede = (
-        f"Of {len(sheet.frame)} sessions. Use is of the verdict's bound, 100 % is at it; a limit that bound the target "
-        "decided its weights. Floors and counts are among them."
+        f"Use is of the verdict's limit, 100 % is at it; floors and counts are among them. The last columns count, of "
+        f"{len(sheet.frame)} sessions, those with more than 90 %, and those in which the limit decided weights of the target."
     )
     second = table(("control<", "limit~", "sessions>"), bound, caption="Limits that bound the target")
     return section("limits", "Limits", lede, table(heads, rows), second)
 
 
-def controls(sheet: Sheet) -> Markup:
-    """What the controls said and what they kept from being sent."""
+def controls(sheet: Sheet, named: Mapping[str, str]) -> Markup:
+    """What the controls said and what they kept from being sent. `named`: id -> what it limits."""
     spoke = [
-        (row["control"], row["warned"], row["shrank"], row["rejected"])
+        (row["control"], named.get(str(row["control"]), ""), row["warned"], row["shrank"], row["rejected"])
         for row in how_often(sheet.frame).to_dict("records")
     ]
     stopped = [
@@ -173,11 +174,18 @@ def controls(sheet: Sheet) -> Markup:
         "already and stop nothing here."
     )
     first = table(
-        ("control<", "warned>", "made smaller>", "rejected>"), spoke, caption="Sessions in which a control spoke"
+        ("control<", "limits", "warned>", "made smaller>", "rejected>"),
+        spoke,
+        caption="Sessions in which a control spoke",
     )
     heads = ("control<", "sessions>", "orders>", "planned>", "approved>", "prevented>")
     second = table(heads, stopped, caption="Orders made smaller or not sent")
     return section("controls", "What the controls prevented", lede, grid(first, second))
+
+
+def _item(item: str, names: Mapping[str, str]) -> str:
+    """What an answer is about: the ticker of an instrument, one order of many for its id."""
+    return "one order" if item.startswith(CLIENT_ID) else names.get(item, item)
 
 
 def _drawn(charts: list[str]) -> list[Markup]:
@@ -185,7 +193,9 @@ def _drawn(charts: list[str]) -> list[Markup]:
 
 
 def _short(series: Mapping[str, "np.ndarray"]) -> "dict[str, np.ndarray]":
-    return {name if len(name) <= 16 else f"{name[:15]}…": values for name, values in series.items()}
+    return {
+        name if len(name) <= SERIES_CHARS else f"{name[: SERIES_CHARS - 1]}…": values for name, values in series.items()
+    }
 
 
 def _money(value: float) -> Markup:

@@ -89,7 +89,7 @@ def factors(sheet: Sheet) -> Markup:
     share = FactorEffects(np.zeros(len(moved)), moved, left).unexplained
     lede = (
         "Active exposures of the session before times factor returns: regressions of the universe on its exposures, weighted by "
-        "the root of market value, sectors summing to zero. `specific` is what factors leave of each name: "
+        "the root of market value, sectors summing to zero. The row specific is what factors leave of each name: "
         f"{percent(share, 0)} of the absolute effects. Linked after Carino."
     )
     heads = ("kind<", "name<", "own exposure>", "active exposure>", "effect>")
@@ -100,7 +100,7 @@ def factors(sheet: Sheet) -> Markup:
 def signals(sheet: Sheet) -> Markup:
     """What each family of signals brought, where it was asked for."""
     if not sheet.signals:
-        lede = "Not computed: it decides the range anew without each family. `marketbot backtest A B --signals` does."
+        lede = "Not computed: it decides the range anew without each family. marketbot backtest A B --signals does."
         return section("signals", "What the signals brought", lede)
     total = math.fsum(share for share, _ in sheet.signals.values())
     rows = [(name, _signed(share), _signed(alone)) for name, (share, alone) in sorted(sheet.signals.items())]

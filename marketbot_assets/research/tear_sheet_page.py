@@ -6,13 +6,12 @@ sections (`tear_sheet_returns`, `tear_sheet_book`, `tear_sheet_excess`), where t
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from marketbot_assets.audit.report_evidence import code
 from marketbot_assets.audit.report_parts import (
     NOT_KNOWN,
     Markup,
-    badge,
     bullets,
     change,
     joined,
@@ -37,9 +36,9 @@ from marketbot_assets.research.tear_sheet_book import (
 )
 from marketbot_assets.research.tear_sheet_excess import excess, factors, profit, signals
 from marketbot_assets.research.tear_sheet_returns import calendar, distribution, falls, growth, rolled
+from marketbot_assets.research.tested import Told
+from marketbot_assets.research.tested_parts import table_of_tests, verdict
 
-Tested = Sequence[tuple[str, str, str, bool | None]]
-UNTESTED = "Not tested against overfitting"
 NAVIGATION = (
     ("returns", "Returns"), ("calendar", "Months"), ("rolling", "Rolling"), ("distribution", "Distribution"),
     ("drawdowns", "Drawdowns"), ("positions", "Positions"), ("exposures", "Exposures"), ("trading", "Costs"),
@@ -51,10 +50,12 @@ NAVIGATION = (
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Where a backtest came from. `hashes`: (what, hash), shown whole; `trials`: how many specifications were ever tried here;
-    `names`: instrument -> ticker; `ended`: why it stopped before the end, empty when it did not.
+    """Where a backtest came from. `first_line`: whether it was tested against overfitting, as `research.tested` says it;
+    `hashes`: (what, hash), shown whole; `trials`: how many specifications were ever tried here; `names`: instrument -> ticker;
+    `controls`: id -> what it limits; `ended`: why it stopped before the end, empty when it did not.
     """
 
+    first_line: str
     mandate: str
     synthetic: bool
     llm: str
@@ -63,14 +64,15 @@ class About:
     trials: int
     hashes: Sequence[tuple[str, str]]
     names: Mapping[str, str]
+    controls: Mapping[str, str] = field(default_factory=dict)
     ended: str = ""
 
 
-def tear_sheet_page(sheet: Sheet, about: About, tested: Tested | None = None) -> str:
-    """The page. `tested`: rows of test, value, bound, and whether it passed (None: not known); None: none was made."""
+def tear_sheet_page(sheet: Sheet, about: About, tested: Sequence[Told] = ()) -> str:
+    """The page. `tested`: rows of test, value, rule, and whether it passed (None: not tested); empty: none was made."""
     first, last = sheet.labels[0], sheet.labels[-1]
     body = [
-        _verdict(tested),
+        verdict(about.first_line, tested),
         _banner(about),
         tag("header", tag("div", tag("div", "marketbot backtest", css="eyebrow"), tag("h1", f"{first} to {last}"),
                           tag("div", f"{about.mandate}; {sheet.base_currency}, {len(sheet.labels)} sessions, from cash, filled by "
@@ -91,11 +93,11 @@ def tear_sheet_page(sheet: Sheet, about: About, tested: Tested | None = None) ->
         excess(sheet),
         factors(sheet),
         signals(sheet),
-        used_limits(sheet),
-        controls(sheet),
+        used_limits(sheet, about.names, about.controls),
+        controls(sheet, about.controls),
         _tests(tested, about),
-        section("evidence", "Evidence", "What this page was made of; `marketbot verify` recomputes the hashes of what is stored.",
-                table(("what<", "hash"), [(what, code(value)) for what, value in about.hashes])),
+        section("evidence", "Evidence", "What this page was made of; marketbot verify recomputes the hashes of what is stored.",
+                table(("what", "hash~"), [(what, code(value)) for what, value in about.hashes])),
         section("unknown", "What this page does not know", "Read this before drawing conclusions.", bullets(_notes(sheet, about))),
         tag("footer", "Amounts are in ", sheet.base_currency, ". No investment advice. Trading can lose money."),
     ]  # fmt: skip
@@ -105,19 +107,6 @@ def tear_sheet_page(sheet: Sheet, about: About, tested: Tested | None = None) ->
         f"<title>marketbot backtest {first} to {last}</title><style>{STYLE}</style></head>"
     )
     return f"{head}\n<body><main>\n{joined(body, chr(10))}\n</main></body></html>\n"
-
-
-def _verdict(tested: Tested | None) -> Markup:
-    """The first line of the page."""
-    if not tested:
-        text = ": nothing on this page says that the result is more than the best of many tries."
-        return tag("p", tag("b", UNTESTED), text, css="banner bad")
-    passed, failed = (sum(1 for *_, ok in tested if ok is want) for want in (True, False))
-    open_ = len(tested) - passed - failed
-    rest = f", {open_} not known" if open_ else ""
-    css = "banner bad" if failed or not passed else "banner"
-    words = f"Tests against overfitting: {passed} of {len(tested)} passed"
-    return tag("p", tag("b", words), f", {failed} failed{rest}; see Tests.", css=css)
 
 
 def _banner(about: About) -> Markup:
@@ -155,22 +144,13 @@ def _tiles(sheet: Sheet) -> Markup:
     )  # fmt: skip
 
 
-def _tests(tested: Tested | None, about: About) -> Markup:
+def _tests(tested: Sequence[Told], about: About) -> Markup:
     tried = f"{about.trials} specification{'s' if about.trials != 1 else ''} of a backtest were ever tried in this home"
     lede = f"{tried}: the best of many looks good by chance. Every run counts, also of an older mandate."
     if not tested:
-        words = f"{UNTESTED}: no deflated Sharpe ratio, no probability of overfitting, no null was computed for this result."
+        words = "None was made of this result. marketbot backtest A B --tests makes them."
         return section("tested", "Tests against overfitting", lede, tag("p", words))
-    rows = [(test, value, bound, _mark(ok)) for test, value, bound, ok in tested]
-    return section("tested", "Tests against overfitting", lede, table(("test~", "value>", "bound>", "result<"), rows))
-
-
-def _mark(passed: bool | None) -> Markup:
-    """A badge: passed, failed, or not known."""
-    if passed is None:
-        return badge("not_known")
-    css, text = ("good", "✓ passed") if passed else ("bad", "× failed")
-    return tag("span", text, css=f"badge {css}")
+    return section("tested", "Tests against overfitting", lede, table_of_tests(tested))
 
 
 def _notes(sheet: Sheet, about: About) -> list[str]:

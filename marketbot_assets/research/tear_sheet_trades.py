@@ -5,7 +5,6 @@ All of it from the tables of `details`. Not here: returns (`tear_sheet`), the pa
 
 import math
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -250,19 +249,6 @@ def prevented(sheet: Sheet) -> Rows:
             "planned": float(planned.sum()), "approved": float(left.sum()), "prevented": float((planned - left).sum()),
         })  # fmt: skip
     return sorted(found, key=lambda row: (-float(str(row["prevented"])), str(row["control"])))
-
-
-def used_over_time(sheet: Sheet, control: str) -> tuple[Floats, Floats]:
-    """((T,) observed, (T,) limit) of a control's tightest answer per session; NaN where it did not answer."""
-    table = sheet.tables[kept.CONTROLS]
-    own = table[(table["kind"] == kept.USED) & (table["control"] == control)].set_index("session")
-    rows = own.reindex(sheet.frame["session"])
-    return rows["observed"].to_numpy(dtype=np.float64), rows["limit"].to_numpy(dtype=np.float64)
-
-
-def spread_of(parts: Mapping[str, float]) -> float:
-    """Sum of the parts of a profit: costs are subtracted."""
-    return math.fsum([*(parts[p] for p in kept.PARTS[:4]), parts["residual"], -parts["fee"], -parts["tax"]])
 
 
 def _known(value: object) -> float:

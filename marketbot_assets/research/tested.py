@@ -33,7 +33,9 @@ from marketbot_assets.research.sharpe_statistics import (
     OBSERVATIONS_MIN,
     clustered_trials,
     deflated_sharpe,
+    effective_trials,
     minimum_backtest_years,
+    minimum_track_record,
     moments,
     per_year,
 )
@@ -152,7 +154,7 @@ def judge(
         (
             _trials(search, known),
             _language_models(llm),
-            Row("sessions", str(len(returns)), f"at least {SESSIONS_MIN}", len(returns) >= SESSIONS_MIN),
+            _sessions(returns),
             _deflated(returns, search),
             _minimum_length(returns, search),
             _overfitting(search),
@@ -202,9 +204,24 @@ def _number(value: float) -> str:
 
 def _trials(search: Search, columns: Floats | None) -> Row:
     known = columns is not None and len(columns) >= OBSERVATIONS_MIN
-    groups = f", {clustered_trials(columns)} unlike ones over these data" if columns is not None and known else ""
+    groups = ""
+    if columns is not None and known:
+        groups = f"; over these data {clustered_trials(columns)} unlike by clusters, {effective_trials(columns):.1f} by correlation"
     told = f"{search.count}{groups}"
     return Row("trials", told, "this one is among those on record", search.includes and search.count >= 1)
+
+
+def _sessions(returns: Floats) -> Row:
+    needed = minimum_track_record(moments(returns), 0.0, 1.0 - BOOTSTRAP_P_MAX)
+    told = (
+        "no number of them shows"
+        if needed == math.inf
+        else f"{math.ceil(needed)} show"
+        if math.isfinite(needed)
+        else ""
+    )
+    note = f"; {told} a ratio like this one to be above 0" if told else ""
+    return Row("sessions", f"{len(returns)}{note}", f"at least {SESSIONS_MIN}", len(returns) >= SESSIONS_MIN)
 
 
 def _language_models(llm: str) -> Row:

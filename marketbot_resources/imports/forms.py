@@ -11,7 +11,6 @@ import pyarrow as pa
 TEXT, NUMBER, FLAG, DAY = pa.string(), pa.float64(), pa.bool_(), pa.date32()
 INSTANT, DECIMAL = pa.timestamp("us", tz="UTC"), pa.decimal128(28, 10)
 KNOWN_AT, SYNTHETIC = "known_at", "synthetic"
-OWN_TABLE = "raw_prices"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from test_drift import forecasts, window
 
 from marketbot_assets.audit import drift_parts
 from marketbot_assets.audit.drift import carried, due, forecast_outcome
-from marketbot_assets.audit.drift_measures import ABOVE, BELOW, EITHER, SHOWN, FeatureMeasure, Measure, measured, worst
+from marketbot_assets.audit.drift_measures import ABOVE, BELOW, EITHER, SHOWN, FeatureMeasure, Measure, measured
 from marketbot_assets.audit.report_drift import counts, drift_page
 from marketbot_assets.audit.schema import DRIFT
 from marketbot_assets.execution.schema import SHORTFALL
@@ -67,7 +67,6 @@ def test_low_is_bad_where_it_is_said_and_too_little_is_unknown() -> None:
     assert [Measure("data", "x", x, BELOW, 0.85, 0.75).state for x in (0.85, 0.8, 0.7)] == ["ok", "watch", "drifted"]
     assert Measure("data", "x", 0.9, BELOW, 0.85, 0.75, enough=False).state == "unknown"
     assert Measure("data", "x", 0.9, BELOW, 0.85, NAN).state == "unknown"
-    assert [worst(x) for x in ([], ["ok", "unknown"], ["watch", "drifted"])] == ["", "unknown", "drifted"]
 
 
 def test_since_when_a_state_stands() -> None:

@@ -11,6 +11,7 @@ from scipy import stats
 
 from marketbot_assets.audit import performance_ratios as ratios
 from marketbot_assets.audit import series_ratios as more
+from marketbot_assets.research.return_measures import growth_per_year, measures
 
 GOLDEN = Path(__file__).parent / "golden" / "empyrical.json"
 Floats = np.ndarray
@@ -23,20 +24,29 @@ def series(seed: int, n: int) -> tuple[Floats, Floats]:
     return np.round(0.6 * benchmark + draw.standard_t(4, n) * 0.006 + 0.0002, 6), np.round(benchmark, 6)
 
 
+def whole(name: str) -> Callable[[Floats, Floats], float]:
+    """A measure of the whole series; losses positive."""
+    return lambda r, b: float(measures(r[:, None], b)[name][0])
+
+
+def growth(returns: Floats) -> float:
+    return float(growth_per_year(np.array([ratios.linked(returns)]), len(returns))[0])
+
+
 MEASURES: dict[str, Callable[[Floats, Floats], float]] = {
-    "annual_return": lambda r, b: more.annual_return(r),
-    "calmar": lambda r, b: more.calmar(r),
-    "omega": lambda r, b: more.omega(r),
-    "value_at_risk": lambda r, b: more.value_at_risk(r, 0.05),
-    "expected_shortfall": lambda r, b: more.expected_shortfall(r, 0.05),
-    "tail_ratio": lambda r, b: more.tail_ratio(r),
-    "stability": lambda r, b: more.stability(r),
-    "beta": more.beta,
-    "alpha": more.alpha,
-    "information_ratio": more.information_ratio,
+    "annual_return": lambda r, b: growth(r),
+    "calmar": lambda r, b: growth(r) / whole("max_drawdown")(r, b),
+    "omega": whole("omega"),
+    "value_at_risk": whole("value_at_risk"),
+    "expected_shortfall": whole("expected_shortfall"),
+    "tail_ratio": whole("tail_ratio"),
+    "stability": whole("stability"),
+    "beta": whole("beta"),
+    "alpha": whole("alpha"),
+    "information_ratio": whole("information_ratio"),
     "up": lambda r, b: more.capture(r, b, up=True),
     "down": lambda r, b: more.capture(r, b, up=False),
-    "deepest": lambda r, b: more.deepest(r),
+    "deepest": whole("max_drawdown"),
     "sharpe": lambda r, b: ratios.sharpe(r)[0],
     "sortino": lambda r, b: ratios.sortino(r)[0],
     "volatility": lambda r, b: ratios.volatility(r),
@@ -55,29 +65,23 @@ def test_numbers_of_empyrical(measure: str) -> None:
 
 def test_moments_of_scipy() -> None:
     """Skewness and excess kurtosis are the biased ones."""
-    returns, _ = series(3, 500)
-    assert more.skewness(returns) == pytest.approx(stats.skew(returns), abs=1e-12)
-    assert more.excess_kurtosis(returns) == pytest.approx(stats.kurtosis(returns), abs=1e-12)
+    returns, benchmark = series(3, 500)
+    assert whole("skewness")(returns, benchmark) == pytest.approx(stats.skew(returns), abs=1e-12)
+    assert whole("kurtosis")(returns, benchmark) == pytest.approx(stats.kurtosis(returns), abs=1e-12)
 
 
 def test_what_has_no_answer_is_nan() -> None:
-    """No entry, no variation, no loss: NaN, never a number out of the air."""
+    """No entry, no variation, all lost: NaN, never a number out of the air."""
     none, flat = np.zeros(0), np.zeros(5)
-    assert all(math.isnan(more.value_at_risk(none, 0.05) if n == 0 else more.annual_return(none)) for n in range(2))
-    found = [
-        more.calmar(flat),
-        more.omega(flat),
-        more.skewness(flat),
-        more.excess_kurtosis(flat),
-        more.tail_ratio(flat),
-    ]
-    found += [
-        more.stability(flat),
-        more.beta(flat, flat),
-        more.information_ratio(flat, flat),
-        more.capture(flat, flat, up=True),
-    ]
+    found = [growth(none), growth(np.array([0.1, -1.0])), more.beta(flat, flat), more.beta(none, none)]
+    found += [more.capture(flat, flat, up=True), more.capture(none, none, up=False)]
     assert all(math.isnan(value) for value in found)
+
+
+def test_beta_of_a_window_is_that_of_a_series() -> None:
+    """Both ways of the same number."""
+    returns, benchmark = series(5, 126)
+    assert more.beta(returns, benchmark) == pytest.approx(whole("beta")(returns, benchmark), rel=1e-12)
 
 
 def test_rolling_by_hand() -> None:

@@ -7,7 +7,7 @@ import pytest
 from peer_series import SERIES, golden, market, series
 
 from marketbot_assets.audit import performance_ratios as one
-from marketbot_assets.research.return_measures import AGAINST, ALONE, BLOCK, measures
+from marketbot_assets.research.return_measures import AGAINST, ALONE, BLOCK, growth_per_year, losses, measures
 
 NAN = math.nan
 HEALTHY = np.array([0.02, -0.01] * 200)
@@ -37,6 +37,16 @@ def test_four_returns_by_hand() -> None:
     assert found["expected_shortfall"] == pytest.approx(0.10)
     assert math.isnan(found["return_per_year"])  # less than a year
     assert math.isnan(found["calmar"])
+
+
+def test_growth_and_tails_by_hand() -> None:
+    """21 % in half a year are 46.41 % a year; of 11 sessions the worst 20 % are three, the quantile is the third worst."""
+    assert growth_per_year(np.array([0.21, -1.0]), 126) == pytest.approx([1.1**4 - 1.0, NAN], nan_ok=True)
+    returns = np.array([0.5, -0.03, -0.01, -0.02, *[0.01] * 7])[:, None]
+    at_risk, shortfall = losses(returns, 0.2)
+    assert (at_risk[0], shortfall[0]) == (pytest.approx(0.01), pytest.approx(0.02))
+    wider = losses(returns, 0.25)  # half way from the third to the fourth worst, -1 and 1 %
+    assert (wider[0][0], wider[1][0]) == (pytest.approx(0.0, abs=1e-15), pytest.approx(0.02))
 
 
 def test_twice_the_market_and_a_bit_by_hand() -> None:
@@ -84,12 +94,13 @@ def test_a_return_that_is_none_makes_its_column_unknown_and_no_other(bad: float)
     [
         (np.full(300, 0.001), {"sharpe", "sortino", "calmar", "omega", "skewness", "kurtosis"}),
         (np.zeros(300), {"sharpe", "sortino", "calmar", "omega", "stability", "tail_ratio", "skewness", "kurtosis"}),
-        (np.array([0.01, 0.02]), set(ALONE)),
+        (np.array([0.01, 0.02]), set(ALONE) - {"total_return", "max_drawdown"}),
+        (np.zeros(0), set(ALONE)),
     ],
-    ids=["steady", "nothing", "too short"],
+    ids=["steady", "nothing", "too short", "none"],
 )
 def test_what_cannot_be_computed_is_not_known(returns: np.ndarray, unknown: set[str]) -> None:
-    """No ratio over nothing, and nothing at all of two returns."""
+    """No ratio over nothing; of two returns what was earned and lost, and nothing at all of none."""
     found = measures(returns[:, None])
     assert {name for name, values in found.items() if math.isnan(values[0])} == unknown
 

@@ -104,12 +104,14 @@ def test_the_best_point_is_told_with_its_neighbours_and_the_trials(plane: pd.Dat
 def test_pictures_show_every_number_and_the_page_every_point(plane: pd.DataFrame) -> None:
     (chart,) = surfaces(plane, "return_per_year")
     for value in plane["return_per_year"].dropna():
-        assert f": {value:.3g}<" in chart
+        assert f": {value:.1%}<" in chart
     assert "a 3, b y: -<" in chart
     page = sweep_page(plane, None, synthetic=True)
     body = page[page.index("<body>") :]
     assert body.index("NOT TESTED against overfitting") < body.index("<h1>")
     assert "a=3, b=y: ValueError: no answer" in page
+    assert page.index("NOT TESTED") < page.index("Partly simulated data") < page.index("<h1>")
+    assert 'class="banner bad"' in page
     assert "http" not in page.replace("http://www.w3.org", "")
 
 

@@ -25,7 +25,8 @@ from marketbot_assets.research.loop import Day
 from marketbot_assets.research.outcomes import outcomes
 from marketbot_assets.research.tear_sheet import Sheet, periods, quantiles, tear_sheet, weeks
 from marketbot_assets.research.tear_sheet_charts import POINTS_MAX, month_map, thinned
-from marketbot_assets.research.tear_sheet_page import UNTESTED, About, tear_sheet_page
+from marketbot_assets.research.tear_sheet_page import About, tear_sheet_page
+from marketbot_assets.research.tested import first_line
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Execution
 
@@ -50,7 +51,8 @@ def test_profit_adds_up_to_the_change_of_nav(run: tuple[list[Day], Sheet]) -> No
         groups = trades.profit_parts(sheet, column)
         assert math.fsum(parts["total"] for parts in groups.values()) == pytest.approx(change, abs=1e-6)
         for parts in groups.values():
-            assert trades.spread_of(parts) == pytest.approx(parts["total"], abs=1e-6)
+            gains = [*(parts[part] for part in kept.PARTS[:4]), parts["residual"], -parts["fee"], -parts["tax"]]
+            assert math.fsum(gains) == pytest.approx(parts["total"], abs=1e-6)
     assert abs(trades.profit_parts(sheet)["book"]["residual"]) < 1.0
     assert math.fsum(float(str(row["profit"])) for row in trades.positions(sheet)) == pytest.approx(
         change - trades.profit_parts(sheet, "sector")["CASH"]["total"], abs=1e-6
@@ -259,7 +261,8 @@ class Page(HTMLParser):
 def about(**changes: object) -> About:
     """Facts of a page, with a name that tries to be a script."""
     told: dict[str, object] = {
-        "mandate": EVIL, "synthetic": True, "llm": "none", "volatility_target": 0.1, "participation": 0.01, "trials": 3,
+        "first_line": f"{first_line(None)} {EVIL}", "mandate": EVIL, "synthetic": True, "llm": "none",
+        "volatility_target": 0.1, "participation": 0.01, "trials": 3,
         "hashes": [("backtest, content", "ab" * 32)], "names": {}, "ended": "",
     }  # fmt: skip
     return About(**{**told, **changes})  # type: ignore[arg-type]
@@ -269,18 +272,20 @@ def test_the_page_says_first_whether_it_was_tested(run: tuple[list[Day], Sheet])
     """Untested, or how many tests passed; then that data are simulated; nothing is loaded, every link has its section."""
     names = dict.fromkeys(run[1].tables[kept.HOLDINGS]["instrument"], EVIL)
     bare = Page(tear_sheet_page(run[1], about(names=names)))
-    assert bare.words[0] == UNTESTED
+    assert bare.words[0] == "NOT TESTED against overfitting"
+    assert bare.words[1].endswith(f"nothing below is evidence. {EVIL}")
     assert bare.words[2] == "Partly simulated data and survivors"
     assert bare.tags["script"] == bare.tags["img"] == bare.tags["link"] == bare.tags["iframe"] == 0
     assert sorted(bare.links) == sorted(f"#{key}" for key in bare.ids)
     assert bare.tags["svg"] >= 18
     rows = [("deflated Sharpe", "0.2", "at least 0.95", False), ("cost x2", "1", "above 0", True), (EVIL, "", "", None)]
-    text = tear_sheet_page(run[1], about(synthetic=False, ended="a halt"), rows)
+    text = tear_sheet_page(run[1], about(first_line="FAILED 1 of 3: it.", synthetic=False, ended="a halt"), rows)
     tested = Page(text)
-    assert tested.words[0] == "Tests against overfitting: 1 of 3 passed"
-    assert tested.words[1] == ", 1 failed, 1 not known; see Tests."
-    assert tested.words[2] == "Stopped early"
-    assert {"✓ passed", "× failed", "• not known"} <= set(tested.words)
+    assert tested.words[:2] == ["FAILED 1 of 3: it.", "Stopped early"]
+    assert 'class="banner bad"' in text
+    proven = tear_sheet_page(run[1], about(first_line="PASSED", synthetic=False), rows[1:2])
+    assert 'class="banner bad"' not in proven
+    assert {"✓ passed", "× failed", "• not tested"} <= set(tested.words)
     assert "http" not in text
     assert "Not computed" in text
     assert tear_sheet_page(run[1], about(names=names)) == tear_sheet_page(run[1], about(names=names))

@@ -89,6 +89,19 @@ def test_the_rules_are_those_of_the_gate(ratio: float, count: int) -> None:
     assert {name: own[name] for name in shared} == {name: gate[other] for name, other in shared.items()}
 
 
+def test_counts_beside_the_count_by_hand() -> None:
+    """2 % and -1 % in turn: 0.5 % over 1.50075 % has no skew and no tails, so 1 + (1.644854 / 0.333167)^2 = 25.4 sessions would
+    show it; the same upside down never does. Two columns without correlation are two trials by either count.
+    """
+    turn, slow = np.tile([0.02, -0.01], 500), np.tile([0.01, 0.01, -0.01, -0.01], 250)
+    rows = {row.name: row.value for row in judged(turn, columns=np.column_stack([turn, slow]), runs=None).rows}
+    assert rows["sessions"] == "1000; 26 show a ratio like this one to be above 0"
+    assert rows["trials"] == "1; over these data 2 unlike by clusters, 2.0 by correlation"
+    worse = {row.name: row.value for row in judged(-turn, runs=None).rows}
+    assert worse["sessions"] == "1000; no number of them shows a ratio like this one to be above 0"
+    assert judged(ZERO, runs=None).rows[2].value == "1008"
+
+
 def slow_paths(columns: np.ndarray) -> list[float]:
     """By hand: 6 blocks, every pair tested, the best of the rest chosen; path p takes the p-th pair that tests a block."""
     rows, groups = len(columns), [list(part) for part in np.array_split(np.arange(len(columns)), 6)]
