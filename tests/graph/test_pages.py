@@ -39,7 +39,16 @@ STATED = {
 }
 # the fall of late 2018 after a calm year: every long-only portfolio moved more than half as much again as was forecast
 WARNED = {"factor_model": {"portfolios_move_as_forecast"}}
-NOT_RUN = {"backtest", "factor_evaluation", "intraday_exits", "intraday_quotes", "sweep", "wide_features"}  # own jobs
+# jobs of their own
+NOT_RUN = {
+    "backtest",
+    "factor_evaluation",
+    "intraday_exits",
+    "intraday_quotes",
+    "parity_check",
+    "sweep",
+    "wide_features",
+}
 ASSETS = """{assetNodes{assetKey{path} description groupName kinds owners{__typename} isPartitioned
  metadataEntries{... on TableSchemaMetadataEntry{schema{columns{name type description}}}}
  assetMaterializations(limit: 1){partition metadataEntries{__typename label ... on PathMetadataEntry{path}
