@@ -18,6 +18,7 @@ import numpy as np
 from marketbot_assets.portfolio.bounds import to_cash
 from marketbot_assets.portfolio.conflict import conflicts_of
 from marketbot_assets.portfolio.facts import Facts, facts_of, held, nav_known, priced
+from marketbot_assets.portfolio.groundwork import Groundwork
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import LinearLimit
 from marketbot_assets.portfolio.limits import LimitSet, cure_set, limit_set
@@ -70,16 +71,18 @@ def solve_target(
     *,
     solvers: Sequence[tuple[str, Solver]] = DEFAULT_SOLVERS,
     second_opinion: bool = False,
+    ground: Groundwork | None = None,
 ) -> Target:
     """The target of the session. `solvers`: (method, solver) of mean variance and what follows; `methods` puts the mandate's
     method before what follows.
 
     `second_opinion`: whether cvxpy solves the same problem, too; a difference is kept as a doubt, the answer stays.
+    `ground`: what was worked out of these inputs, which have no views then; None = it is worked out here.
 
     Never raises for a solver that fails and never answers with a book that breaks a limit of the mandate: the last resort
     keeps what is held, sells what must go and buys nothing (status `no_answer`).
     """
-    facts = facts_of(inputs, mandate)
+    facts = facts_of(inputs, mandate) if ground is None else ground.facts
     if not nav_known(inputs):
         return _target(
             inputs, facts, cure_set(inputs, facts, mandate), facts.weights_now, RISK_REDUCING_ONLY, status=NO_ANSWER
@@ -88,7 +91,7 @@ def solve_target(
         limits = cure_set(inputs, facts, mandate)
         method = TO_CASH if to_cash(inputs) else CURES_ONLY
         return _target(inputs, facts, limits, on_grid(cured(limits), limits), method)
-    problem = problem_of(inputs, facts, mandate)
+    problem = problem_of(inputs, facts, mandate, None if ground is None else ground.limits)
     failures: list[tuple[str, str]] = []
     for method, solver in chain_of(mandate.portfolio.method, solvers):
         answer, weights, reason = _attempt(problem, method, solver)
@@ -106,10 +109,13 @@ def solve_target(
     return _target(inputs, facts, limits, weights, RISK_REDUCING_ONLY, status=NO_ANSWER, failures=tuple(failures))
 
 
-def problem_of(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Problem:
-    """What every solver of the session gets."""
+def problem_of(
+    inputs: PortfolioInputs, facts: Facts, mandate: Mandate, stated: LimitSet | None = None
+) -> Problem:
+    """What every solver of the session gets. `stated`: the limits of these inputs; None = worked out here."""
     is_base = tuple(currency == mandate.base_currency for currency in inputs.currency)
-    limits = with_shorts(limit_set(inputs, facts, mandate), facts, mandate.portfolio.long_short)
+    found = limit_set(inputs, facts, mandate) if stated is None else stated
+    limits = with_shorts(found, facts, mandate.portfolio.long_short)
     return Problem(facts, limits, mandate, is_base)
 
 

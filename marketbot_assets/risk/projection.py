@@ -86,6 +86,8 @@ class Projection:
 
 def number(value: object) -> float:
     """A float; NaN for whatever is no number (None, text, a flag, a signalling NaN)."""
+    if type(value) is float:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return NAN
     try:
