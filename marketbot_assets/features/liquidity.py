@@ -25,7 +25,9 @@ def median(values: Floats) -> float:
     ordered, middle = np.sort(values), len(values) // 2
     if np.isnan(ordered[-1]):
         return float("nan")
-    return (float(ordered[middle]) if len(values) % 2 else (float(ordered[middle - 1]) + float(ordered[middle])) / 2.0) + 0.0
+    return (
+        float(ordered[middle]) if len(values) % 2 else (float(ordered[middle - 1]) + float(ordered[middle])) / 2.0
+    ) + 0.0
 
 
 def medians(values: Floats, counted: Flags) -> Floats:

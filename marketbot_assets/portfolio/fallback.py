@@ -99,9 +99,9 @@ def solve_target(
             doubts = tuple(f"{name} by the first solver: {why}" for name, why in failures if name == method)
             if second_opinion and not doubts and method == MEAN_VARIANCE:
                 doubts = doubts_about(problem, answer)
-            target = _target(inputs, facts, problem.limits, weights, method, failures=tuple(failures))
-            states = (*limit_states(problem.limits, weights, answer.duals), *answer.own)
-            utility = problem.utility(weights)
+            told, duals = tuple(failures), answer.duals
+            target = _target(inputs, facts, problem.limits, weights, method, failures=told, duals=duals)
+            states, utility = (*target.limits, *answer.own), problem.utility(weights)
             return replace(target, limits=states, solver=answer.solver, objective=utility, doubts=doubts)
         failures.append((method, reason.replace(";", ",")))
     limits = cure_set(inputs, facts, mandate)
@@ -109,9 +109,7 @@ def solve_target(
     return _target(inputs, facts, limits, weights, RISK_REDUCING_ONLY, status=NO_ANSWER, failures=tuple(failures))
 
 
-def problem_of(
-    inputs: PortfolioInputs, facts: Facts, mandate: Mandate, stated: LimitSet | None = None
-) -> Problem:
+def problem_of(inputs: PortfolioInputs, facts: Facts, mandate: Mandate, stated: LimitSet | None = None) -> Problem:
     """What every solver of the session gets. `stated`: the limits of these inputs; None = worked out here."""
     is_base = tuple(currency == mandate.base_currency for currency in inputs.currency)
     found = limit_set(inputs, facts, mandate) if stated is None else stated
@@ -186,6 +184,7 @@ def _target(
     *,
     status: str = OPTIMAL,
     failures: tuple[tuple[str, str], ...] = (),
+    duals: tuple[float, ...] = (),
 ) -> Target:
     """The result; a held name without price has no weight (NaN)."""
     unknown = held(inputs) & ~(priced(inputs) & np.bool_(nav_known(inputs)))
@@ -198,7 +197,7 @@ def _target(
         status=status,
         objective=float("nan"),
         residual=limits.residual(weights),
-        limits=limit_states(limits, weights, ()),
+        limits=limit_states(limits, weights, duals),
         failures=failures,
         no_buys=facts.no_buys,
         solver="none",
