@@ -40,7 +40,7 @@ def build_features(
     values = np.array([clean(columns[name]) for name in NAMES])
     frame = pd.DataFrame(values.T, columns=list(NAMES))
     frame.insert(0, "session", pd.Timestamp(session))
-    frame.insert(1, "instrument", pd.Series(list(window.instruments)))
+    frame.insert(1, "instrument", pd.array(list(window.instruments), dtype="str"))
     frame["complete"] = np.isfinite(values[[NAMES.index(name) for name in REQUIRED]]).all(axis=0)
     return frame
 

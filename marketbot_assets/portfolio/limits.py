@@ -182,23 +182,20 @@ def _group(control: str, name: str, member: Flags, cap: Cap) -> LinearLimit:
 def _groups(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
     limits, universe = mandate.limits, mandate.universe
     unknown = Cap(hard=universe.unknown_sector_cap)
+    sectors, currencies, countries = (np.array(x, dtype=str) for x in (inputs.sector, inputs.currency, inputs.country))
     for sector in sorted(set(inputs.sector)):
-        member = np.array([s == sector for s in inputs.sector])
+        member = sectors == sector
         if sector == FUND_BUCKET:
             yield _group("RC-34", "fund bucket", member, universe.fund_bucket)
         else:
             known = sector not in ("", UNKNOWN_SECTOR)
             yield _group("RC-32", f"sector {sector or UNKNOWN_SECTOR}", member, limits.sector if known else unknown)
-    foreign = np.array([c != mandate.base_currency for c in inputs.currency])
+    foreign = currencies != mandate.base_currency
     for currency in sorted(set(inputs.currency) - {mandate.base_currency}):
-        yield _group(
-            "RC-35", f"currency {currency}", np.array([c == currency for c in inputs.currency]), limits.currency
-        )
+        yield _group("RC-35", f"currency {currency}", currencies == currency, limits.currency)
     yield _group("RC-35", "non-base currencies", foreign, limits.non_base)
     for country in sorted(set(inputs.country) - {mandate.home_country}):
-        yield _group(
-            "RC-35", f"country {country}", np.array([c == country for c in inputs.country]), limits.country_ex_home
-        )
+        yield _group("RC-35", f"country {country}", countries == country, limits.country_ex_home)
 
 
 def _issuers(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
@@ -257,10 +254,11 @@ def _instant(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Iterato
     """RC-46, the instantaneous set: Y1 market, Y3 each sector, Y7 the dollar against everything foreign."""
     cap = mandate.limits.instant
     yield LinearLimit("RC-46", "instant Y1 market", INSTANT_MARKET * facts.beta, cap.constraint, cap.hard)
+    sectors = np.array(inputs.sector, dtype=str)
     for sector in sorted(set(inputs.sector) - {FUND_BUCKET}):
-        row = INSTANT_SECTOR * np.array([float(s == sector) for s in inputs.sector])
+        row = INSTANT_SECTOR * (sectors == sector).astype(float)
         yield LinearLimit("RC-46", f"instant Y3 sector {sector or UNKNOWN_SECTOR}", row, cap.constraint, cap.hard)
-    row = INSTANT_USD * np.array([float(c != mandate.base_currency) for c in inputs.currency])
+    row = INSTANT_USD * (np.array(inputs.currency, dtype=str) != mandate.base_currency).astype(float)
     yield LinearLimit("RC-46", "instant Y7 currencies", row, cap.constraint, cap.hard)
 
 
