@@ -12,6 +12,7 @@ import numpy as np
 
 from marketbot_assets.portfolio.calibration import NO_MULTIPLES, CostMultiples
 from marketbot_assets.portfolio.eligibility import Account, Market, charged, portfolio_inputs
+from marketbot_assets.portfolio.groundwork import groundwork_of
 from marketbot_assets.portfolio.influence import is_target_without, solve_with_influence
 from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.market_facts import unpriced_held
@@ -129,8 +130,9 @@ def risk_of(situation: Situation, target: Target, mandate: Mandate, *, rebalance
 def decide(situation: Situation, mandate: Mandate) -> Decision:
     """The whole decision. The same situation and mandate give the same orders, bit for bit on the same environment."""
     inputs = inputs_of(situation, mandate)
-    target = solve_with_influence(inputs, mandate, second_opinion=asked(situation.session))
-    planned = plan_orders(inputs, target, mandate)
+    ground = groundwork_of(inputs, mandate)
+    target = solve_with_influence(inputs, mandate, second_opinion=asked(situation.session), ground=ground)
+    planned = plan_orders(inputs, target, mandate, ground=ground)
     orders = to_orders(planned, inputs)
     risk = risk_of(situation, target, mandate, rebalance=inputs.rebalance)
     return Decision(inputs, target, planned, orders, risk, judge(risk, orders, mandate))

@@ -26,6 +26,7 @@ from marketbot_resources.mandate_notification import Notification
 from marketbot_resources.mandate_portfolio import BlackLitterman, Calibration, Cvar, LongShort, Method, MultiPeriod
 from marketbot_resources.mandate_section import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Section
 from marketbot_resources.mandate_trade_limits import Restricted
+from marketbot_resources.once import once
 
 
 def _refuse_unknown(mics: Iterable[str]) -> None:
@@ -327,8 +328,8 @@ class Mandate(Section):
 
     @property
     def sha256(self) -> str:
-        """Hash of the canonical bytes; orders and verdicts pin it."""
-        return hashlib.sha256(self.canonical()).hexdigest()
+        """Hash of the canonical bytes; orders and verdicts pin it. Worked out once per object."""
+        return once(self, lambda: hashlib.sha256(self.canonical()).hexdigest())
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

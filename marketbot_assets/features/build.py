@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from marketbot_assets.features.liquidity import median
 from marketbot_assets.features.price_features import price_features
 from marketbot_assets.features.registry import LOOKBACK_SESSIONS, NAMES, REQUIRED
 from marketbot_assets.normalization.listings import Listings, listings_of
@@ -39,7 +40,7 @@ def build_features(
     values = np.array([clean(columns[name]) for name in NAMES])
     frame = pd.DataFrame(values.T, columns=list(NAMES))
     frame.insert(0, "session", pd.Timestamp(session))
-    frame.insert(1, "instrument", pd.Series(list(window.instruments)))
+    frame.insert(1, "instrument", pd.array(list(window.instruments), dtype="str"))
     frame["complete"] = np.isfinite(values[[NAMES.index(name) for name in REQUIRED]]).all(axis=0)
     return frame
 
@@ -52,13 +53,14 @@ def clean(values: Floats) -> Floats:
 def sector_features(columns: dict[str, Floats], sectors: Sequence[str]) -> dict[str, Floats]:
     """Returns beyond the sector's median, (n,); NaN in a sector where nothing is known."""
     groups = np.array(sectors)
+    owns = [groups == sector for sector in sorted(set(sectors))]
     out = {}
     for name, source, sign in (("sector_momentum_126d", "return_126d", 1.0), ("sector_reversal_5d", "return_5d", -1.0)):
         values = np.full(len(groups), np.nan)
-        for sector in sorted(set(sectors)):
-            own = columns[source][groups == sector]
+        for mine in owns:
+            own = columns[source][mine]
             known = own[np.isfinite(own)]
-            values[groups == sector] = sign * (own - np.median(known)) if len(known) else np.nan
+            values[mine] = sign * (own - median(known)) if len(known) else np.nan
         out[name] = values
     return out
 

@@ -20,6 +20,16 @@ def traded_value(window: MarketWindow) -> tuple[Floats, Floats]:
     return medians(value, newest), newest.sum(axis=0).astype(float)
 
 
+def median(values: Floats) -> float:
+    """The median of values (m,), m > 0, as numpy has it, NaN where any is; far cheaper for few of them."""
+    ordered, middle = np.sort(values), len(values) // 2
+    if np.isnan(ordered[-1]):
+        return float("nan")
+    return (
+        float(ordered[middle]) if len(values) % 2 else (float(ordered[middle - 1]) + float(ordered[middle])) / 2.0
+    ) + 0.0
+
+
 def medians(values: Floats, counted: Flags) -> Floats:
     """(n,) median of the counted values (T, n) of each column, the mean of the middle two of an even number; NaN of none."""
     count = counted.sum(axis=0)

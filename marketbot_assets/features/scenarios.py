@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from marketbot_assets.features.liquidity import median
 from marketbot_assets.features.past import Past, Universe, plain_universe
 from marketbot_assets.features.scenario_memory import ScenarioMemory
 from marketbot_assets.features.stress_factors import (
@@ -180,10 +181,10 @@ def _replay(own: _Own, groups: Groups, beta: Floats, index_return: float) -> tup
     for group in groups if covered.any() and not covered.all() else ():
         peers = group & covered
         stood_in = bool((group & ~covered).any()) and int(peers.sum()) >= PEERS_MIN
-        middle = float(np.median(beta[peers])) if stood_in else float("nan")
+        middle = median(beta[peers]) if stood_in else float("nan")
         if middle > 0.0:
             ratio = np.clip(beta / middle, RATIO_MIN, RATIO_MAX)
-            proxy = np.where(group, ratio * np.median(replayed[peers]), proxy)
+            proxy = np.where(group, ratio * median(replayed[peers]), proxy)
     return np.where(covered, replayed, np.clip(proxy, LOSS_FLOOR, 0.0)), ~covered
 
 

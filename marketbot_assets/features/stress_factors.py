@@ -144,14 +144,9 @@ def _summed(values: Floats) -> Floats:
 
 
 def _centres(names: tuple[str, ...], universe: Universe) -> Floats:
-    own = [f"sector {sector}" for sector in universe.sector]
-    equity = universe.equity
-    return np.array(
-        [
-            [1.0 if name == MARKET or (is_equity and name == sector) else 0.0 for name in names]
-            for sector, is_equity in zip(own, equity, strict=True)
-        ]
-    ).reshape(len(own), len(names))
+    own, every = np.array([f"sector {sector}" for sector in universe.sector], dtype=str), np.array(names, dtype=str)
+    mine = universe.equity[:, None] & (own[:, None] == every)
+    return np.asarray(mine | (every == MARKET), dtype=float).reshape(len(own), len(names))
 
 
 def _series(past: Past, universe: Universe, rows: Rows, memory: ScenarioMemory) -> tuple[tuple[str, ...], Floats]:

@@ -40,11 +40,17 @@ class BarAges:
         """((n,) own sessions since the newest bar known at the cutoff, 0 when fresh, NaN without one; (n,) bars known by then)."""
         limit = int(cutoff_micros([cutoff])[0])
         age, count = np.full(len(self._bars), np.nan), np.zeros(len(self._bars))
+        ages: dict[tuple[str, dt.date], int] = {}
         for place, (known, day) in enumerate(self._bars):
-            seen = int(np.searchsorted(known, limit, side="right"))
+            seen = int(known.searchsorted(limit, side="right"))
             count[place] = seen
             if seen:
-                mic = self._mics[place]
-                newest = day[seen - 1].item()
-                age[place] = max(sessions_between(mic, newest, last_closed(mic, cutoff, self._off), self._off), 0)
+                newest = self._mics[place], day[seen - 1].item()
+                if newest not in ages:
+                    ages[newest] = self._age(*newest, cutoff)
+                age[place] = ages[newest]
         return age, count
+
+    def _age(self, mic: str, newest: dt.date, cutoff: dt.datetime) -> int:
+        """Sessions of an exchange since a day that are over at the cutoff."""
+        return max(sessions_between(mic, newest, last_closed(mic, cutoff, self._off), self._off), 0)

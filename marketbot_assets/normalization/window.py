@@ -7,6 +7,7 @@ Not here: how it is built from frames (`build_window`), what is computed on it (
 
 import datetime as dt
 from dataclasses import dataclass
+from operator import lt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +42,9 @@ class MarketWindow:
     fresh: Flags
 
     def __post_init__(self) -> None:
-        assert list(self.instruments) == sorted(set(self.instruments)), "instruments must be sorted and unique"
-        assert list(self.sessions) == sorted(set(self.sessions)), "sessions must ascend"
+        names, days = self.instruments, self.sessions
+        assert all(map(lt, names, names[1:])), "instruments must be sorted and unique"
+        assert all(map(lt, days, days[1:])), "sessions must ascend"
         assert self.close.shape == (len(self.sessions), len(self.instruments)), "shape must be (sessions, instruments)"
 
     def upto(self, end: int, lookback: int) -> "MarketWindow":

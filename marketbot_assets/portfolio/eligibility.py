@@ -291,7 +291,7 @@ def llm_tilts(forecasts: pd.DataFrame, names: Sequence[str]) -> Floats:
     """(n,) what views of a language model add per year, 0 for a name without forecast; empty when FORECASTS has no such column."""
     if "llm_tilt" not in forecasts:
         return np.zeros(0)
-    found = dict(zip(forecasts["instrument"], forecasts["llm_tilt"], strict=True))
+    found = dict(zip(forecasts["instrument"].tolist(), forecasts["llm_tilt"].tolist(), strict=True))
     return np.array([float(found.get(name, 0.0)) for name in names])
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from marketbot_assets.portfolio.bounds import to_cash
 from marketbot_assets.portfolio.conflict import conflicts_of
 from marketbot_assets.portfolio.facts import Facts, facts_of, held, nav_known, priced
+from marketbot_assets.portfolio.groundwork import Groundwork
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import LinearLimit
 from marketbot_assets.portfolio.limits import LimitSet, cure_set, limit_set
@@ -70,16 +71,18 @@ def solve_target(
     *,
     solvers: Sequence[tuple[str, Solver]] = DEFAULT_SOLVERS,
     second_opinion: bool = False,
+    ground: Groundwork | None = None,
 ) -> Target:
     """The target of the session. `solvers`: (method, solver) of mean variance and what follows; `methods` puts the mandate's
     method before what follows.
 
     `second_opinion`: whether cvxpy solves the same problem, too; a difference is kept as a doubt, the answer stays.
+    `ground`: what was worked out of these inputs, which have no views then; None = it is worked out here.
 
     Never raises for a solver that fails and never answers with a book that breaks a limit of the mandate: the last resort
     keeps what is held, sells what must go and buys nothing (status `no_answer`).
     """
-    facts = facts_of(inputs, mandate)
+    facts = facts_of(inputs, mandate) if ground is None else ground.facts
     if not nav_known(inputs):
         return _target(
             inputs, facts, cure_set(inputs, facts, mandate), facts.weights_now, RISK_REDUCING_ONLY, status=NO_ANSWER
@@ -88,7 +91,7 @@ def solve_target(
         limits = cure_set(inputs, facts, mandate)
         method = TO_CASH if to_cash(inputs) else CURES_ONLY
         return _target(inputs, facts, limits, on_grid(cured(limits), limits), method)
-    problem = problem_of(inputs, facts, mandate)
+    problem = problem_of(inputs, facts, mandate, None if ground is None else ground.limits)
     failures: list[tuple[str, str]] = []
     for method, solver in chain_of(mandate.portfolio.method, solvers):
         answer, weights, reason = _attempt(problem, method, solver)
@@ -96,9 +99,9 @@ def solve_target(
             doubts = tuple(f"{name} by the first solver: {why}" for name, why in failures if name == method)
             if second_opinion and not doubts and method == MEAN_VARIANCE:
                 doubts = doubts_about(problem, answer)
-            target = _target(inputs, facts, problem.limits, weights, method, failures=tuple(failures))
-            states = (*limit_states(problem.limits, weights, answer.duals), *answer.own)
-            utility = problem.utility(weights)
+            told, duals = tuple(failures), answer.duals
+            target = _target(inputs, facts, problem.limits, weights, method, failures=told, duals=duals)
+            states, utility = (*target.limits, *answer.own), problem.utility(weights)
             return replace(target, limits=states, solver=answer.solver, objective=utility, doubts=doubts)
         failures.append((method, reason.replace(";", ",")))
     limits = cure_set(inputs, facts, mandate)
@@ -106,10 +109,11 @@ def solve_target(
     return _target(inputs, facts, limits, weights, RISK_REDUCING_ONLY, status=NO_ANSWER, failures=tuple(failures))
 
 
-def problem_of(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Problem:
-    """What every solver of the session gets."""
+def problem_of(inputs: PortfolioInputs, facts: Facts, mandate: Mandate, stated: LimitSet | None = None) -> Problem:
+    """What every solver of the session gets. `stated`: the limits of these inputs; None = worked out here."""
     is_base = tuple(currency == mandate.base_currency for currency in inputs.currency)
-    limits = with_shorts(limit_set(inputs, facts, mandate), facts, mandate.portfolio.long_short)
+    found = limit_set(inputs, facts, mandate) if stated is None else stated
+    limits = with_shorts(found, facts, mandate.portfolio.long_short)
     return Problem(facts, limits, mandate, is_base)
 
 
@@ -180,6 +184,7 @@ def _target(
     *,
     status: str = OPTIMAL,
     failures: tuple[tuple[str, str], ...] = (),
+    duals: tuple[float, ...] = (),
 ) -> Target:
     """The result; a held name without price has no weight (NaN)."""
     unknown = held(inputs) & ~(priced(inputs) & np.bool_(nav_known(inputs)))
@@ -192,7 +197,7 @@ def _target(
         status=status,
         objective=float("nan"),
         residual=limits.residual(weights),
-        limits=limit_states(limits, weights, ()),
+        limits=limit_states(limits, weights, duals),
         failures=failures,
         no_buys=facts.no_buys,
         solver="none",

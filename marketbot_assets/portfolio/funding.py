@@ -30,10 +30,9 @@ class Wave:
     sells: Floats
     cash: float
 
-    def need(self, weights: Floats, weights_now: Floats) -> float:
-        """Fraction of NAV that must come from elsewhere; negative when there is more than enough."""
-        moved = weights - weights_now
-        return float(self.buys @ np.maximum(moved, 0.0) - self.sells @ np.maximum(-moved, 0.0)) - self.cash
+    def need(self, bought: Floats, sold: Floats) -> float:
+        """Fraction of NAV that must come from elsewhere for buys and sells (n,); negative when there is more than enough."""
+        return float(self.buys @ bought - self.sells @ sold) - self.cash
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +70,19 @@ class Funding:
 
     def worst(self, currency: str, weights: Floats, weights_now: Floats) -> tuple[float, Wave | None]:
         """The largest need of one currency, not below its debt, and the wave it comes from, None for the debt."""
-        needs = [(wave.need(weights, weights_now), wave) for wave in self.waves if wave.currency == currency]
+        return self._worst(currency, *_trades(weights, weights_now))
+
+    def _worst(self, currency: str, bought: Floats, sold: Floats) -> tuple[float, Wave | None]:
+        needs = [(wave.need(bought, sold), wave) for wave in self.waves if wave.currency == currency]
         need, wave = max(needs, key=lambda pair: pair[0], default=(0.0, None))
         debt = dict(self.debts).get(currency, 0.0)
         return (need, wave) if need > debt else (debt, None)
 
     def left(self, weights: Floats, weights_now: Floats) -> float:
         """What base cash must pay in the worst wave."""
-        legs = sum(self.worst(currency, weights, weights_now)[0] for currency, _ in self.debts)
-        return self.worst(self.base, weights, weights_now)[0] + (1.0 + self.leg_cost) * legs
+        trades = _trades(weights, weights_now)
+        legs = sum(self._worst(currency, *trades)[0] for currency, _ in self.debts)
+        return self._worst(self.base, *trades)[0] + (1.0 + self.leg_cost) * legs
 
     def gradient(self, weights: Floats, weights_now: Floats) -> Floats:
         """Slope of the worst waves."""
@@ -89,6 +92,12 @@ class Funding:
             if wave is not None:
                 slope += rate * np.where(weights > weights_now, wave.buys, wave.sells)
         return slope
+
+
+def _trades(weights: Floats, weights_now: Floats) -> tuple[Floats, Floats]:
+    """((n,) bought, (n,) sold) fractions of NAV, both at least 0."""
+    moved = weights - weights_now
+    return np.maximum(moved, 0.0), np.maximum(-moved, 0.0)
 
 
 def collars(inputs: PortfolioInputs, mandate: Mandate, style: str | None = None) -> Floats:

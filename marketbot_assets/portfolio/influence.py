@@ -19,6 +19,7 @@ import numpy as np
 
 from marketbot_assets.portfolio.facts import facts_of
 from marketbot_assets.portfolio.fallback import DEFAULT_SOLVERS, SOLVER_FAILURES, problem_of, solve_target
+from marketbot_assets.portfolio.groundwork import Groundwork
 from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import WEIGHT_GRID
 from marketbot_assets.portfolio.methods import Solver
@@ -48,15 +49,17 @@ def solve_with_influence(
     *,
     solvers: Sequence[tuple[str, Solver]] = DEFAULT_SOLVERS,
     second_opinion: bool = False,
+    ground: Groundwork | None = None,
 ) -> Target:
     """The target of the session with what views of a language model may move of it. Parameters and promises of `solve_target`.
 
     The target without views is the answer to everything that goes wrong with them. It alone gets the second opinion: what views add
     to it is capped, whichever solver they were given to.
     """
+    assert ground is None or ground.inputs is inputs, "the groundwork must be of these inputs"
+    plain = solve_target(inputs.without_views(), mandate, solvers=solvers, second_opinion=second_opinion, ground=ground)
     if not inputs.tilted:
-        return solve_target(inputs, mandate, solvers=solvers, second_opinion=second_opinion)
-    plain = solve_target(inputs.without_views(), mandate, solvers=solvers, second_opinion=second_opinion)
+        return plain
     refusal = _refusal(inputs, plain, mandate)
     if refusal:
         return _without(plain, refusal)

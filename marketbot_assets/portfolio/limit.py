@@ -5,6 +5,7 @@ a mandate has (`limits`), bounds of single names (`bounds`), cash (`funding`), h
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -133,7 +134,7 @@ class AbsoluteLimit:
 class ConeLimit:
     """norm(root @ (weights - centre)) <= bound, root (m, n), centre (n,) or None for the origin.
 
-    With `squared` the left side and the bounds are the squares of that.
+    With `squared` the left side and the bounds are the squares of that; `identity`: the root is the identity matrix.
     """
 
     control: str
@@ -144,6 +145,7 @@ class ConeLimit:
     unit: str
     squared: bool = False
     centre: Floats | None = None
+    identity: bool = False
 
     @property
     def formula(self) -> str:
@@ -158,7 +160,8 @@ class ConeLimit:
 
     def moved(self, weights: Floats) -> Floats:
         """Root @ (weights - centre), (m,)."""
-        return np.asarray(self.root @ (weights if self.centre is None else weights - self.centre))
+        apart = weights if self.centre is None else weights - self.centre
+        return np.asarray(apart + 0.0 if self.identity else self.root @ apart)
 
     def left(self, weights: Floats, weights_now: Floats) -> float:
         """The norm, or its square."""
@@ -174,7 +177,9 @@ class ConeLimit:
         """Slope of the norm; zero at the centre."""
         moved = self.moved(weights)
         norm = float(np.linalg.norm(moved))
-        return np.asarray(self.root.T @ moved / norm) if norm > 0.0 else np.zeros_like(weights)
+        if not norm > 0.0:
+            return np.zeros_like(weights)
+        return np.asarray((moved if self.identity else self.root.T @ moved) / norm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +211,14 @@ class TopLimit:
         slope = np.zeros_like(weights)
         slope[np.argsort(-weights, kind="stable")[: self.count]] = 1.0
         return slope
+
+
+@lru_cache(maxsize=8)
+def _taken(count: int, rows: float) -> Floats:
+    """(count,) share of each row in the mean of the worst `rows`, the worst first."""
+    taken = np.asarray(np.clip(rows - np.arange(count), 0.0, 1.0) / rows)
+    taken.setflags(write=False)
+    return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +256,8 @@ class ShortfallLimit:
 
     def _shares(self, returns: Floats) -> Floats:
         order = np.argsort(returns, kind="stable")
-        taken = np.clip(self.rows - np.arange(len(order)), 0.0, 1.0) / self.rows
         shares = np.zeros(len(order))
-        shares[order] = taken
+        shares[order] = _taken(len(order), self.rows)
         return shares
 
     def left(self, weights: Floats, weights_now: Floats) -> float:

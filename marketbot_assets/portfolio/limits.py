@@ -7,17 +7,17 @@ shapes of limits (`limit`), single names (`bounds`), cash (`funding`), limits th
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from marketbot_assets.portfolio.bounds import Bounds, bounds_of
-from marketbot_assets.portfolio.easing import Eased, Shape, eased, feasible
+from marketbot_assets.portfolio.easing import ROOM, Eased, Shape, eased, feasible
 from marketbot_assets.portfolio.facts import Facts
 from marketbot_assets.portfolio.funding import funding_of
 from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
-from marketbot_assets.portfolio.limit import ConeLimit, Limit, LinearLimit, ShortfallLimit, TopLimit
+from marketbot_assets.portfolio.limit import WEIGHT_GRID, ConeLimit, Limit, LinearLimit, ShortfallLimit, TopLimit
 from marketbot_assets.portfolio.model_state import volatility_multiple
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.mandate_section import Cap
@@ -43,12 +43,15 @@ class LimitSet:
     weights_now: Floats
     eased: tuple[Eased, ...] = ()
     stated: tuple[Limit, ...] = ()
+    _stack: "list[Stack]" = field(default_factory=list, init=False, repr=False, compare=False)
 
     def residual(self, weights: Floats) -> float:
         """Largest violation in plain numpy, 0 when all hold; infinite for weights that are not finite."""
         if weights.shape != self.weights_now.shape or not np.isfinite(weights).all():
             return float("inf")
-        over = [limit.left(weights, self.weights_now) - limit.bound for limit in self.limits]
+        stack = self.stack()
+        unsettled = stack.unsettled(stack.excess(weights))
+        over = [limit.left(weights, self.weights_now) - limit.bound for limit in (*unsettled, *stack.others)]
         over += [
             float(np.max(self.bounds.lower - weights, initial=0.0)),
             float(np.max(weights - self.bounds.upper, initial=0.0)),
@@ -56,16 +59,16 @@ class LimitSet:
         worst = max(over, default=0.0)
         return max(worst, 0.0) if np.isfinite(over).all() else float("inf")
 
-    def tester(self) -> Callable[[Floats], bool]:
-        """Whether `residual` is 0, for many weights: most are settled by one product of all rows over weights.
+    def stack(self) -> "Stack":
+        """The limits with their rows stacked, put together once."""
+        if not self._stack:
+            self._stack.append(stacked(self.limits, len(self.weights_now)))
+        return self._stack[0]
 
-        That product may differ in its last bits from each row's own, so what lies near a bound is measured by itself.
-        """
-        plain = [x for x in self.limits if isinstance(x, LinearLimit) and not x.on_buys]
-        others = [x for x in self.limits if not isinstance(x, LinearLimit) or x.on_buys]
-        rows = np.array([x.row for x in plain]).reshape(len(plain), len(self.weights_now))
-        bounds = np.array([x.bound for x in plain])
-        near = SETTLED * float(np.abs(rows).max(initial=1.0))
+    def tester(self) -> Callable[[Floats], bool]:
+        """Whether `residual` is 0, for many weights: what broke last is asked first."""
+        stack = self.stack()
+        others = list(stack.others)
 
         def kept(limit: Limit, weights: Floats) -> bool:
             over = limit.left(weights, self.weights_now) - limit.bound
@@ -76,14 +79,50 @@ class LimitSet:
                 return False
             if not ((weights >= self.bounds.lower) & (weights <= self.bounds.upper)).all():
                 return False
-            over = rows @ weights - bounds
-            if not (np.isfinite(over) & (over <= near)).all():
+            over = stack.excess(weights)
+            if not (np.isfinite(over) & (over <= stack.near)).all():
                 return False
-            settled = over < -near
-            doubtful = (limit for limit, is_settled in zip(plain, settled, strict=True) if not is_settled)
-            return all(kept(limit, weights) for limit in (*doubtful, *others))
+            if not all(kept(limit, weights) for limit in stack.unsettled(over)):
+                return False
+            for place, limit in enumerate(others):
+                if not kept(limit, weights):
+                    others.insert(0, others.pop(place))
+                    return False
+            return True
 
         return test
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Limits of which those on plain sums of weights are one matrix: most are settled by one product.
+
+    `rows` (m, n) and `bounds` (m,) of `plain`; `others`: all other limits. The product may differ in its last bits from each
+    row's own, so what lies within `near` of a bound, or above it, is measured by itself.
+    """
+
+    plain: tuple[LinearLimit, ...]
+    others: tuple[Limit, ...]
+    rows: Floats
+    bounds: Floats
+    near: float
+
+    def excess(self, weights: Floats) -> Floats:
+        """(m,) left side less bound, but for its last bits."""
+        return np.asarray(self.rows @ weights - self.bounds)
+
+    def unsettled(self, over: Floats) -> list[LinearLimit]:
+        """The plain limits that such an excess (m,) does not settle: near their bound, above it or unknown."""
+        return [self.plain[place] for place in np.flatnonzero(~(np.isfinite(over) & (over < -self.near)))]
+
+
+def stacked(limits: Sequence[Limit], n: int) -> Stack:
+    """The limits as a stack, each kind in its order."""
+    plain = tuple(x for x in limits if isinstance(x, LinearLimit) and not x.on_buys)
+    others = tuple(x for x in limits if not isinstance(x, LinearLimit) or x.on_buys)
+    rows = np.array([x.row for x in plain]).reshape(len(plain), n)
+    bounds = np.array([x.bound for x in plain])
+    return Stack(plain, others, rows, bounds, SETTLED * float(np.abs(rows).max(initial=1.0)))
 
 
 def limit_set(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> LimitSet:
@@ -102,10 +141,19 @@ def cure_set(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> LimitSe
 def _kept(stated: tuple[Shape, ...], bounds: Bounds, funding: Limit | None, weights_now: Floats) -> LimitSet:
     """The limits, eased where selling cannot reach them, then the funding."""
     inside = np.clip(weights_now, bounds.lower, bounds.upper)
-    kept = tuple(feasible(limit, bounds, weights_now, inside) for limit in stated)
+    doubtful = _doubtful(stacked(stated, len(weights_now)), bounds)
+    kept = tuple(feasible(x, bounds, weights_now, inside) if id(x) in doubtful else x for x in stated)
     last = () if funding is None else (funding,)
     found = eased(stated, kept, bounds, weights_now)
     return LimitSet(bounds, (*kept, *last), weights_now, found, (*stated, *last))
+
+
+def _doubtful(stack: Stack, bounds: Bounds) -> set[int]:
+    """Ids of the limits that selling may not reach: all but those that the smallest book clearly keeps with room to spare."""
+    hard = np.array([x.hard for x in stack.plain])
+    room = ROOM - WEIGHT_GRID * np.minimum(stack.rows, 0.0).sum(axis=1)
+    over = stack.rows @ bounds.lower + room - np.minimum(stack.bounds, hard)
+    return {id(x) for x in (*stack.unsettled(over), *stack.others)}
 
 
 def all_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tuple[Shape, ...]:
@@ -134,23 +182,20 @@ def _group(control: str, name: str, member: Flags, cap: Cap) -> LinearLimit:
 def _groups(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
     limits, universe = mandate.limits, mandate.universe
     unknown = Cap(hard=universe.unknown_sector_cap)
+    sectors, currencies, countries = (np.array(x, dtype=str) for x in (inputs.sector, inputs.currency, inputs.country))
     for sector in sorted(set(inputs.sector)):
-        member = np.array([s == sector for s in inputs.sector])
+        member = sectors == sector
         if sector == FUND_BUCKET:
             yield _group("RC-34", "fund bucket", member, universe.fund_bucket)
         else:
             known = sector not in ("", UNKNOWN_SECTOR)
             yield _group("RC-32", f"sector {sector or UNKNOWN_SECTOR}", member, limits.sector if known else unknown)
-    foreign = np.array([c != mandate.base_currency for c in inputs.currency])
+    foreign = currencies != mandate.base_currency
     for currency in sorted(set(inputs.currency) - {mandate.base_currency}):
-        yield _group(
-            "RC-35", f"currency {currency}", np.array([c == currency for c in inputs.currency]), limits.currency
-        )
+        yield _group("RC-35", f"currency {currency}", currencies == currency, limits.currency)
     yield _group("RC-35", "non-base currencies", foreign, limits.non_base)
     for country in sorted(set(inputs.country) - {mandate.home_country}):
-        yield _group(
-            "RC-35", f"country {country}", np.array([c == country for c in inputs.country]), limits.country_ex_home
-        )
+        yield _group("RC-35", f"country {country}", countries == country, limits.country_ex_home)
 
 
 def _issuers(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
@@ -209,10 +254,11 @@ def _instant(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Iterato
     """RC-46, the instantaneous set: Y1 market, Y3 each sector, Y7 the dollar against everything foreign."""
     cap = mandate.limits.instant
     yield LinearLimit("RC-46", "instant Y1 market", INSTANT_MARKET * facts.beta, cap.constraint, cap.hard)
+    sectors = np.array(inputs.sector, dtype=str)
     for sector in sorted(set(inputs.sector) - {FUND_BUCKET}):
-        row = INSTANT_SECTOR * np.array([float(s == sector) for s in inputs.sector])
+        row = INSTANT_SECTOR * (sectors == sector).astype(float)
         yield LinearLimit("RC-46", f"instant Y3 sector {sector or UNKNOWN_SECTOR}", row, cap.constraint, cap.hard)
-    row = INSTANT_USD * np.array([float(c != mandate.base_currency) for c in inputs.currency])
+    row = INSTANT_USD * (np.array(inputs.currency, dtype=str) != mandate.base_currency).astype(float)
     yield LinearLimit("RC-46", "instant Y7 currencies", row, cap.constraint, cap.hard)
 
 
@@ -233,7 +279,9 @@ def curved_limits(facts: Facts, mandate: Mandate, multiple: float) -> tuple[Cone
         for name, root in facts.vol_roots
     ]
     eye = np.eye(len(facts.weights_now))
-    cones.append(ConeLimit("RC-39", "sum of squares", eye, limits.hhi.constraint, limits.hhi.hard, "1", squared=True))
+    cones.append(
+        ConeLimit("RC-39", "sum of squares", eye, limits.hhi.constraint, limits.hhi.hard, "1", True, identity=True)
+    )
     top = TopLimit("RC-40", "top ten", TOP_COUNT, limits.top10.constraint, limits.top10.hard)
     rows = facts.returns[-limits.es.scenarios :]
     tail = ShortfallLimit(

@@ -19,6 +19,7 @@ from marketbot_assets.portfolio.draft import EXITS, LIMIT_CURE, PROTECTIVE, TARG
 from marketbot_assets.portfolio.explanation import NO_DRIVERS, reasons_of
 from marketbot_assets.portfolio.facts import Facts, facts_of, nav_known
 from marketbot_assets.portfolio.funding import Funding, collars
+from marketbot_assets.portfolio.groundwork import Groundwork
 from marketbot_assets.portfolio.inputs import Floats, PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.limit import Limit, LinearLimit
 from marketbot_assets.portfolio.limits import limit_set
@@ -38,23 +39,31 @@ FIRST = (PROTECTIVE, LIMIT_CURE, "FX", TARGET)
 
 
 def plan_orders(
-    inputs: PortfolioInputs, target: Target, mandate: Mandate, *, drivers: Mapping[str, str] = NO_DRIVERS
+    inputs: PortfolioInputs,
+    target: Target,
+    mandate: Mandate,
+    *,
+    drivers: Mapping[str, str] = NO_DRIVERS,
+    ground: Groundwork | None = None,
 ) -> tuple[PlannedOrder, ...]:
     """The plan: exits, cures, currency legs, target sells, target buys, protections, each group sorted by instrument.
 
     Without a NAV there is no order at all. A target that is not optimal, a session without rebalance or a reason against all
     buys leaves sells only. `drivers`: instrument -> what its forecast rests on, for the reasons. Which buys are cut first and which
     lots are bought back is decided without views of a language model: they reach orders through the target alone.
+    `ground`: what was worked out of these inputs; None = it is worked out here.
     """
+    assert ground is None or ground.inputs is inputs, "the groundwork must be of these inputs"
     if not nav_known(inputs):
         return ()
-    facts = facts_of(inputs.without_views(), mandate)
+    facts = facts_of(inputs.without_views(), mandate) if ground is None else ground.facts
     exit_collar = collars(inputs, mandate, mandate.execution.exits)
     desk = Desk(inputs, facts, mandate, collars(inputs, mandate), buy_benefit(facts, mandate), exit_collar)
     sells = _sells(desk, target, bounds_of(inputs, facts, mandate, cures_only=not inputs.rebalance))
     buys, limits = list[Draft](), None
     if inputs.rebalance and target.status == OPTIMAL and not facts.no_buys:
-        limits = limit_set(inputs, facts, mandate)
+        given = None if ground is None else ground.limits
+        limits = limit_set(inputs, facts, mandate) if given is None else given
         measured = [x for x in limits.stated if not isinstance(x, Funding)]
         prices = [
             _limit(desk, row, Side.BUY, TARGET) if buyable else Decimal(0) for row, buyable in enumerate(facts.buyable)

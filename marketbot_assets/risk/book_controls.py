@@ -86,6 +86,10 @@ def aligned(p: Projection) -> tuple[list[int], Floats]:
 
     Raises ValueError when the model is of another session or misses one of these names.
     """
+    return p.once("aligned", lambda: _aligned(p))
+
+
+def _aligned(p: Projection) -> tuple[list[int], Floats]:
     model = p.inputs.factor_model
     if model.session != p.inputs.session:
         raise ValueError(f"factor model of {model.session}, expected {p.inputs.session}")

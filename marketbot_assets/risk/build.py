@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -117,7 +118,7 @@ def coverage(
     A book that holds nothing is covered; a universe without a mature name is not (0). Shares of a listing that has ended wait for
     their payment and need no features.
     """
-    complete = dict(zip(market.features["instrument"], market.features["complete"], strict=True))
+    complete = dict(zip(market.features["instrument"].tolist(), market.features["complete"].tolist(), strict=True))
     names = market.window.instruments
     good = np.isfinite(price) & np.array([bool(complete.get(name, False)) for name in names])
     old = mature(market, days)
@@ -180,7 +181,7 @@ def risk_inputs(
         coverage_held=held,
         quality_halts=platform.quality_halts,
         quarantined=frozenset(market.quarantined),
-        incomplete=frozenset(market.features["instrument"][~complete]),
+        incomplete=frozenset(compress(market.features["instrument"].tolist(), ~complete)),
         breaks=platform.breaks,
         halt_flag=platform.halt_flag,
         ledger_ready=platform.ledger_ready,

@@ -37,8 +37,12 @@ class Section:
 def section_of(features: pd.DataFrame) -> Section:
     """The section of one session's FEATURES rows: z-scores of the finite values of each feature, ddof 0."""
     columns = tuple(features.columns)
-    names = sorted(set(columns) - set(KEYS))
-    values = np.ascontiguousarray(features[names].to_numpy(dtype=float).T)
+    places = [place for place, name in enumerate(columns) if name not in KEYS]
+    names = [columns[place] for place in places]
+    # A slice where they lie side by side, which is far cheaper than a choice of columns.
+    side_by_side = len(places) > 0 and places[-1] - places[0] + 1 == len(places)
+    chosen = features.iloc[:, places[0] : places[-1] + 1] if side_by_side else features[names]
+    values = np.ascontiguousarray(chosen.to_numpy(dtype=float).T)
     known = np.isfinite(values)
     whole = known.all(axis=1)
     scores = {name: standardized(values[k][known[k]]) for k, name in enumerate(names) if not whole[k]}

@@ -81,7 +81,7 @@ def _reserved(p: Projection, currency: str) -> float:
     if not isinstance(p.inputs.open_buys, Mapping):
         raise TypeError("the open buys are missing")
     n = len(p.price)
-    opened, fund = numbers(p.inputs.open_quantity, n), numbers(p.inputs.is_fund, n)
+    opened, fund = p.once("open quantity", lambda: numbers(p.inputs.open_quantity, n)), numbers(p.inputs.is_fund, n)
     own = np.array([c == currency for c in texts(p.inputs.currency, n)], dtype=bool)
     buys = np.where(own, np.maximum(opened, 0.0), 0.0)
     if not (buys != 0.0).any():

@@ -40,7 +40,7 @@ class ModelFacts:
 
 def scores_of(forecasts: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     """(n,) scores of FORECASTS rows; NaN for a name without one."""
-    found = dict(zip(forecasts["instrument"], forecasts["score"], strict=True))
+    found = dict(zip(forecasts["instrument"].tolist(), forecasts["score"].tolist(), strict=True))
     return np.array([float(found.get(name, np.nan)) for name in names], dtype=float)
 
 
@@ -58,7 +58,7 @@ def tilts_of(forecasts: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     """(n,) what language-model features add per year in FORECASTS rows; 0 for a name without a row, and without such a column."""
     if "llm_tilt" not in forecasts:
         return np.zeros(len(names))
-    found = dict(zip(forecasts["instrument"], forecasts["llm_tilt"], strict=True))
+    found = dict(zip(forecasts["instrument"].tolist(), forecasts["llm_tilt"].tolist(), strict=True))
     return np.array([float(found.get(name, 0.0)) for name in names], dtype=float)
 
 

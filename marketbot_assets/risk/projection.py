@@ -6,8 +6,8 @@ counts as nothing. Whatever cannot be read becomes NaN, and NaN fails every
 comparison. Not here: limits and statuses (`control` and the `*_controls`).
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
 
@@ -64,6 +64,13 @@ class Projection:
     weights: Floats
     increasing: Flags
     increasing_ids: tuple[str, ...]
+    _kept: dict[str, object] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` said when it was first asked for this key: what several controls read of one batch is worked out once."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]  # type: ignore[return-value]
 
     def ids(self, flags: Flags) -> tuple[str, ...]:
         """Client order ids of the flagged orders."""
@@ -86,6 +93,8 @@ class Projection:
 
 def number(value: object) -> float:
     """A float; NaN for whatever is no number (None, text, a flag, a signalling NaN)."""
+    if type(value) is float:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return NAN
     try:

@@ -38,6 +38,10 @@ STEPS, HALVINGS = 64, 40
 
 def scenarios(p: Projection) -> tuple[Floats, Floats, Floats]:
     """(weights (k, 3), returns (T, k), filtered returns (T, k)) of every name with any weight."""
+    return p.once("scenarios", lambda: _scenarios(p))
+
+
+def _scenarios(p: Projection) -> tuple[Floats, Floats, Floats]:
     columns, weights = aligned(p)
     model, size = p.inputs.factor_model, p.mandate.limits.var.scenarios
     returns = model.returns[:, columns]

@@ -340,6 +340,6 @@ def _judgement(
         planned=planned,
         approved=approved,
         batch_seen_sha256=seen,
-        batch_approved_sha256=_hash(approved),
+        batch_approved_sha256=seen if approved is planned else _hash(approved),
         changes=changes,
     )

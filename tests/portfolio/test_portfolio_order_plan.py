@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from marketbot_assets.book.state import BookState, Rung, StopHit
 from marketbot_assets.portfolio.explanation import explain
 from marketbot_assets.portfolio.fallback import solve_target
+from marketbot_assets.portfolio.groundwork import groundwork_of
+from marketbot_assets.portfolio.influence import solve_with_influence
 from marketbot_assets.portfolio.inputs import PlannedOrder, PortfolioInputs
 from marketbot_assets.portfolio.order_frame import orders_frame, orders_from_frame
 from marketbot_assets.portfolio.order_plan import plan_orders, to_orders
@@ -271,3 +273,16 @@ def test_a_broken_row_is_no_order(build: Build, mandate: Mandate, column: str, v
     frame.at[0, column] = value
     with pytest.raises(StoreError):
         orders_from_frame(frame)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.02])
+@pytest.mark.parametrize("change", [{}, {"rebalance": False}, {"nav": float("nan")}])
+def test_a_groundwork_changes_no_order(build: Build, mandate: Mandate, tilt: float, change: dict[str, float]) -> None:
+    """What target and plan share is what each would work out; that of other inputs is refused."""
+    inputs = replace(build(3, n=20, invested=0.4), llm_tilt=np.full(20, tilt), **change)  # type: ignore[arg-type]
+    ground = groundwork_of(inputs, mandate)
+    alone, shared = solve_with_influence(inputs, mandate), solve_with_influence(inputs, mandate, ground=ground)
+    assert repr(shared) == repr(alone)
+    assert plan_orders(inputs, shared, mandate, ground=ground) == plan_orders(inputs, alone, mandate)
+    with pytest.raises(AssertionError, match="of these inputs"):
+        plan_orders(replace(inputs, batch_no=2), shared, mandate, ground=ground)

@@ -1,6 +1,7 @@
 """What the loop keeps between sessions, and the array forms that it asks, against slow walks over frames."""
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -18,8 +19,10 @@ from marketbot_assets.insight.return_model import Samples, fit_return_model
 from marketbot_assets.normalization.action_book import ActionBook, newest_versions
 from marketbot_assets.normalization.bar_index import BarIndex
 from marketbot_assets.normalization.currencies import Fixings
+from marketbot_assets.normalization.window import Floats
+from marketbot_assets.portfolio.easing import feasible
 from marketbot_assets.portfolio.facts import facts_of
-from marketbot_assets.portfolio.limits import limit_set
+from marketbot_assets.portfolio.limits import LimitSet, limit_set
 from marketbot_assets.research.history import History, Tables
 from marketbot_assets.risk.feature_drift import compared_features, section_of
 from marketbot_assets.risk.operation_build import split_ratio, splits_of
@@ -175,6 +178,31 @@ def test_a_fit_with_the_samples_of_the_fit_before_is_the_fit_without(world: Tabl
     assert sizes[0] == sizes[1] > 0
 
 
+def one_by_one(limits: LimitSet, book: Floats) -> float:
+    """The largest violation, every limit measured by itself."""
+    bounds, now = limits.bounds, limits.weights_now
+    over = [limit.left(book, now) - limit.bound for limit in limits.limits]
+    over += [*(bounds.lower - book), *(book - bounds.upper), 0.0]
+    return float(max(over)) if np.isfinite(over).all() else float("inf")
+
+
+def test_limits_are_eased_as_each_by_itself_would_be(world: Tables, mandate: Mandate) -> None:
+    """Those that one product settles, too, in books that keep all limits and in such that cannot be sold fast enough."""
+    days, _, _ = loop(world, mandate, 1)
+    inputs = next(iter(days)).decision.inputs
+    inputs, facts = replace(inputs, adv=inputs.adv * 1e-5), facts_of(inputs, mandate)
+    eased = set()
+    for held in (0.0, 0.01, 0.03, 0.3, 2.0):
+        shares = np.where(np.arange(len(facts.weights_now)) % 3 == 0, held, held / 50.0)
+        book = replace(facts, weights_now=shares / max(shares.sum(), 1.0), sellable=np.ones(len(shares), dtype=bool))
+        limits = limit_set(inputs, book, mandate)
+        for stated, kept in zip(limits.stated[:-1], limits.limits[:-1], strict=True):
+            alone = feasible(stated, limits.bounds, book.weights_now)  # type: ignore[type-var]
+            assert (alone.bound, alone.hard) == (kept.bound, kept.hard)
+        eased.add(len(limits.eased))
+    assert min(eased) == 0 < max(eased)
+
+
 def test_the_tester_says_what_the_residual_says(world: Tables, mandate: Mandate) -> None:
     """Also a hair beside a bound, where one product of all rows could not tell."""
     days, _, _ = loop(world, mandate, 1)
@@ -189,4 +217,5 @@ def test_the_tester_says_what_the_residual_says(world: Tables, mandate: Mandate)
             book = weights * scale * (1.0 + nudge)
             said.add(holds(book))
             assert holds(book) == (limits.residual(book) == 0.0)
+            assert limits.residual(book) == one_by_one(limits, book)
     assert said == {True, False}

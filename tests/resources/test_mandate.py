@@ -1,5 +1,7 @@
 """The mandate is refused with one line that names the key, or it is exactly what the file says."""
 
+import hashlib
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,16 @@ def test_hash_depends_on_meaning_not_on_comments() -> None:
     reordered = "# more words\n" + TEXT
     assert parse_mandate(reordered).sha256 == parse_mandate(TEXT).sha256
     assert parse_mandate(TEXT.replace("hard: 0.0500", "hard: 0.0501")).sha256 != parse_mandate(TEXT).sha256
+
+
+def test_a_copy_has_its_own_hash() -> None:
+    """The hash is worked out once per object: neither a copy nor another object at the address of a dead one may inherit it."""
+    mandate = parse_mandate(TEXT)
+    assert mandate.sha256 == mandate.sha256 == hashlib.sha256(mandate.canonical()).hexdigest()
+    for cash in range(100):
+        copied = mandate.model_copy(update={"opening_cash": Decimal(cash)})
+        assert copied.sha256 == hashlib.sha256(copied.canonical()).hexdigest() != mandate.sha256
+        mandate = copied
 
 
 def test_canonical_text_parses_to_the_same_mandate() -> None:
