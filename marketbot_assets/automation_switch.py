@@ -10,7 +10,7 @@ from marketbot_resources import settings
 from marketbot_resources.errors import HomeError
 
 ALL = "all"
-WORDS = ("alerts", "daily", "intraday", "orders")
+WORDS = ("alerts", "daily", "declared", "intraday", "orders", "parity")
 """`daily` is daily_sensor and daily_schedule, the others the sensor of that name."""
 
 

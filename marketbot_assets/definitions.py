@@ -6,6 +6,7 @@ import dagster as dg
 
 from marketbot_assets.audit import assets as audit
 from marketbot_assets.automation import SCHEDULES, SENSORS
+from marketbot_assets.automation_afterwards import declared_sensor, parity_sensor
 from marketbot_assets.automation_alerts import alert_sensor
 from marketbot_assets.automation_intraday import intraday_sensor
 from marketbot_assets.automation_orders import order_sensor
@@ -45,7 +46,7 @@ def build_definitions(overrides: Mapping[str, dg.ConfigurableResource] | None = 
         assets=ASSETS,
         asset_checks=CHECKS,
         jobs=JOBS,
-        sensors=[*SENSORS, intraday_sensor, order_sensor, alert_sensor],
+        sensors=[*SENSORS, intraday_sensor, order_sensor, alert_sensor, declared_sensor, parity_sensor],
         schedules=SCHEDULES,
         resources={**resources(), **(overrides or {})},
         executor=dg.in_process_executor,

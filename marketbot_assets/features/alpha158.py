@@ -13,6 +13,7 @@ from marketbot_assets.features.expression import Node
 
 WINDOWS = (5, 10, 20, 30, 60)
 TINY = 1e-12
+STILL = 1e-12  # a return that is nothing but rounding
 SPREAD_MIN = 2e-5  # Qlib: no correlation and no R2 where a standard deviation is this close to zero
 
 
@@ -20,7 +21,8 @@ SPREAD_MIN = 2e-5  # Qlib: no correlation and no R2 where a standard deviation i
 class Bars:
     """A bar's fields as formulas, on one split and dividend basis.
 
-    `log_volume`: log(volume + 1); `spread_min`: no correlation and no R2 where a standard deviation is not above it.
+    `log_volume`: log(volume + 1); `spread_min`: no correlation and no R2 where a standard deviation is not above it. `move`: the
+    return since the session before, which then says what rose, so that no rounding of the basis does; None: the closes say it.
     """
 
     open: Node
@@ -31,6 +33,7 @@ class Bars:
     vwap: Node
     log_volume: Node
     spread_min: float
+    move: Node | None = None
 
 
 def plain_bars() -> Bars:
@@ -39,9 +42,9 @@ def plain_bars() -> Bars:
     return Bars(o, h, low, c, v, vwap, e.each("log", v + 1), SPREAD_MIN)
 
 
-def alpha158(bars: Bars, windows: tuple[int, ...] = WINDOWS) -> dict[str, Node]:
-    """Name -> formula, in Qlib's order."""
-    features = dict(_bar_shapes(bars))
+def alpha158(bars: Bars, windows: tuple[int, ...] = WINDOWS, *, own: Bars | None = None) -> dict[str, Node]:
+    """Name -> formula, in Qlib's order. `own`: bars in a unit of their session, for the features that read one bar alone."""
+    features = dict(_bar_shapes(own or bars))
     by_window = [dict(_rolling(bars, window)) for window in windows]
     names = [name.removesuffix(str(windows[0])) for name in by_window[0]]
     for name in names:
@@ -74,7 +77,8 @@ def _rolling(bars: Bars, d: int) -> Iterator[tuple[str, Node]]:
     high, bottom = e.highest(h, d, 1), e.lowest(low, d, 1)
     upper, lower = e.quantiles(c, d, 0.8, 0.2, 1)
     first_high, first_low = e.place_of_highest(h, d, 1), e.place_of_lowest(low, d, 1)
-    rises, falls = e.mean(c > before, d, 1), e.mean(c < before, d, 1)
+    up, down = (c > before, c < before) if bars.move is None else (bars.move > STILL, bars.move < -STILL)
+    rises, falls = e.mean(up, d, 1), e.mean(down, d, 1)
     worth = e.each("absolute", c / before - 1) * v
     yield f"ROC{d}", e.lag(c, d) / c
     yield f"MA{d}", e.moment_mean(c, d, 1) / c

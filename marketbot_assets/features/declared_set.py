@@ -10,7 +10,7 @@ from marketbot_assets.features.bar_set import bar_set
 from marketbot_assets.features.declaration import Declared
 from marketbot_assets.features.filed_set import across_set, filed_set
 from marketbot_assets.features.macro_set import macro_set
-from marketbot_assets.features.price_set import adjusted_bars, price_set
+from marketbot_assets.features.price_set import adjusted_bars, landed_bars, price_set
 
 QLIB = "Yang, Liu, Zhou, Bian and Liu 2020 (Qlib, Alpha158)"
 _ALPHA_UNIT = "number"
@@ -21,6 +21,6 @@ def declared() -> tuple[Declared, ...]:
     """Every declared feature: Alpha158 in Qlib's order, then our own."""
     alphas = (
         Declared(name, "alpha158", _ALPHA_UNIT, f"Alpha158 {name}", tree, (QLIB,))
-        for name, tree in alpha158(adjusted_bars()).items()
+        for name, tree in alpha158(adjusted_bars(), own=landed_bars()).items()
     )
     return (*alphas, *price_set(), *bar_set(), *filed_set(), *across_set(), *macro_set())

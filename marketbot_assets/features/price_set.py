@@ -28,16 +28,27 @@ LEVEL = e.given("last_close") * BASIS
 VALUE = e.given("close") * e.given("volume") * e.given("fx")
 
 
+def landed_bars() -> Bars:
+    """Bars as they landed. What reads one bar alone has the same bits on them whatever session its basis begins with."""
+    o, h, low, close, v = (e.given(name) for name in ("open", "high", "low", "close", "volume"))
+    return Bars(o, h, low, close, v, (h + low + close) / 3, e.each("log", v + 1), 0.0)
+
+
 def adjusted_bars() -> Bars:
     """Bars on one split and dividend basis, unknown where none landed; no volume where none was traded.
 
     vwap is (high + low + close) / 3. The unit of the basis is that of its first bar, so no formula may depend on it: volumes
-    are logged before they are brought to the basis, and any spread is spread enough.
+    are logged before they are brought to the basis, and any spread is spread enough. A close that fell by its dividend alone has
+    not moved, whatever bits the basis has; beside no close of the session before it has not moved either.
     """
     close, high, low = (e.given(name) * BASIS for name in ("close", "high", "low"))
     volume = e.each("only_where", e.given("volume"), e.given("volume"))
     log_volume = e.each("log", volume + 1) - e.each("log", BASIS)
-    return Bars(e.given("open") * BASIS, high, low, close, volume / BASIS, (high + low + close) / 3, log_volume, 0.0)
+    both = e.each("only_where", e.each("only_where", e.given("total_return"), close), e.lag(close, 1))
+    move = e.each("known_or", both, 0 * close)
+    return Bars(
+        e.given("open") * BASIS, high, low, close, volume / BASIS, (high + low + close) / 3, log_volume, 0.0, move
+    )
 
 
 def compound(sessions: int, skip: int = 0) -> Node:

@@ -17,6 +17,7 @@ from marketbot_assets.portfolio.target import METHODS, RISK_PARITY, VARIANTS
 from marketbot_assets.research.history import MODEL_SESSIONS
 from marketbot_assets.research.layers import MODEL_OUTPUTS, WARM_SESSIONS, Layers, own
 from marketbot_assets.research.leakcheck import (
+    ROUNDING,
     Ground,
     Make,
     Outputs,
@@ -213,11 +214,11 @@ def _warm_ups(layers: Layers, ground: Ground) -> list[Step]:
 def _wide(mandate: Mandate, ground: Ground) -> list[Step]:
     """The declared features: no future, any order of rows, and no more history than the longest lookback."""
     layer = WideLayer(mandate)
-    lookbacks = dict.fromkeys(names(), lookback_sessions())
+    warm = partial(check_warm_up, make=layer.warm, lookbacks=dict.fromkeys(names(), lookback_sessions()))
     return [
         Step(GROUP, replace(ground, futures=1), partial(check_future, make=layer.make, group=GROUP)),
         Step(GROUP, ground, partial(check_order, make=layer.make, group=GROUP)),
-        Step(GROUP, ground, partial(check_warm_up, make=layer.warm, group=GROUP, lookbacks=lookbacks)),
+        Step(GROUP, ground, partial(warm, group=GROUP, rounding=ROUNDING)),
     ]
 
 

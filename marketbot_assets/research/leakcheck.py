@@ -39,6 +39,12 @@ TOLERANCE = {
     WARM_UP: 1e-4,
     REMOVAL: 1e-12,
 }  # products of matrices of another width round otherwise; all else is equal bit for bit
+ROUNDING = 5e4 * float(np.finfo(float).eps)
+"""Of a feature's own size, about 1e-11: what rounding leaves where the terms of its sum cancel.
+
+60 roundings of a price, each eps of it at most, beside a feature of the size of a thousandth of a price: 6e4 eps. It is 1e-7 of
+what WARM_UP allows a value of the feature's own size.
+"""
 ABSURD = 1e-4 * CANARY
 FAILURES = (MarketbotError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -91,13 +97,16 @@ class Tally:
     def _of(self, check: str, output: str) -> _Worst:
         return self._found.setdefault((check, output), _Worst())
 
-    def compare(self, check: str, cut: dt.date, whole: Outputs, part: Outputs) -> None:
-        """Two sets of outputs that may not differ; an output that only one of them has differs without bound."""
+    def compare(self, check: str, cut: dt.date, whole: Outputs, part: Outputs, *, rounding: float = 0.0) -> None:
+        """Two sets of outputs that may not differ; an output that only one of them has differs without bound.
+
+        `rounding`: as in `disagreement`.
+        """
         empty = pd.DataFrame()
         seen = set()
         for key in sorted({*whole, *part}):
             one, other = whole.get(key, empty), part.get(key, empty)
-            for column, (worst, place, compared) in disagreement(one, other).items():
+            for column, (worst, place, compared) in disagreement(one, other, rounding).items():
                 found = self._of(check, f"{key[1]}.{column}")
                 seen.add(f"{key[1]}.{column}")
                 found.compared += compared
@@ -130,8 +139,11 @@ class Tally:
         ]
 
 
-def disagreement(whole: pd.DataFrame, part: pd.DataFrame) -> dict[str, tuple[float, str, int]]:
-    """Per column (largest relative difference, key of that row, values compared); inf where only one side has a value or row."""
+def disagreement(whole: pd.DataFrame, part: pd.DataFrame, rounding: float = 0.0) -> dict[str, tuple[float, str, int]]:
+    """Per column (largest relative difference, key of that row, values compared); inf where only one side has a value or row.
+
+    Numbers that differ by at most `rounding` times the column's own size (`size_of` the whole) are measured against that size.
+    """
     if whole.index.equals(part.index):
         keys, lonely = whole.index, np.zeros(len(whole), dtype=bool)
     else:
@@ -144,19 +156,26 @@ def disagreement(whole: pd.DataFrame, part: pd.DataFrame) -> dict[str, tuple[flo
             out[str(column)] = (np.inf, str(keys[0]) if len(keys) else "", 0)
             continue
         one, other = whole[column].to_numpy(), part[column].to_numpy()
-        difference = np.where(lonely, np.inf, _difference(one, other))
+        difference = np.where(lonely, np.inf, _difference(one, other, rounding))
         place = int(np.argmax(difference)) if len(difference) else 0
         worst = float(difference[place]) if len(difference) else 0.0
         out[str(column)] = (worst, str(keys[place]) if worst > 0 else "", int((_known(one) & _known(other)).sum()))
     return out
 
 
-def _difference(one: NDArray, other: NDArray) -> NDArray[np.float64]:
+def size_of(values: NDArray) -> float:
+    """The median magnitude of the known numbers, 0 without any: few values of another size do not move it, zeros make it 0."""
+    known = np.abs(values[np.isfinite(values)])
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _difference(one: NDArray, other: NDArray, rounding: float) -> NDArray[np.float64]:
     if one.dtype.kind in "fiub" and other.dtype.kind in "fiub":
         a, b = one.astype(float), other.astype(float)
-        same = (a == b) | (np.isnan(a) & np.isnan(b))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            relative = np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))
+            same, apart, size = (a == b) | (np.isnan(a) & np.isnan(b)), np.abs(a - b), size_of(a) if rounding else 0.0
+            within = apart <= rounding * size
+            relative = apart / np.where(within, size, np.maximum(np.abs(a), np.abs(b)))
         return np.where(same, 0.0, np.where(np.isfinite(relative), relative, np.inf))
     both = zip(one.tolist(), other.tolist(), strict=True)
     return np.array([0.0 if a == b or (pd.isna(a) and pd.isna(b)) else np.inf for a, b in both], dtype=float)
@@ -279,12 +298,17 @@ def _own(outputs: Outputs, own: Callable[[str], bool], gone: Collection[str]) ->
     return {key: frame.loc[~frame.index.isin(gone), chosen[key]] for key, frame in outputs.items() if chosen[key]}
 
 
-def check_warm_up(ground: Ground, tally: Tally, *, make: Warm, group: str, lookbacks: Mapping[str, int]) -> None:
-    """The value at a cut from N, 2 N and 4 N sessions of history is the same within the tolerance; N: the declared lookback."""
+def check_warm_up(
+    ground: Ground, tally: Tally, *, make: Warm, group: str, lookbacks: Mapping[str, int], rounding: float = 0.0
+) -> None:
+    """The value at a cut from N, 2 N and 4 N sessions of history is the same within the tolerance; N: the declared lookback.
+
+    `rounding`: ROUNDING for features whose inputs are rounded otherwise when history begins elsewhere, see `disagreement`.
+    """
     for cut in ground.cuts:
         for sessions in sorted(set(lookbacks.values())):
             columns = [name for name, declared in lookbacks.items() if declared == sessions]
             short, twice, long = (make(ground.world, cut, n * sessions)[columns] for n in (1, 2, 4))
             for one in (short, twice):
-                tally.compare(WARM_UP, cut, {(cut, group): long}, {(cut, group): one})
+                tally.compare(WARM_UP, cut, {(cut, group): long}, {(cut, group): one}, rounding=rounding)
         ground.seen()

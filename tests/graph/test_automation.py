@@ -293,18 +293,16 @@ def ends(lake: Lake) -> list[tuple[str, str, str]]:
 
 def test_both_are_off_by_default_and_belong_to_the_definitions() -> None:
     repository = build_definitions().get_repository_def()
-    names = ["alert_sensor", "daily_sensor", "intraday_sensor", "order_sensor"]
+    names = [f"{one}_sensor" for one in ("alert", "daily", "declared", "intraday", "order", "parity")]
     assert sorted(one.name for one in repository.sensor_defs) == names
-    assert repository.get_sensor_def("alert_sensor").default_status is dg.DefaultSensorStatus.STOPPED
-    assert repository.get_sensor_def("intraday_sensor").default_status is dg.DefaultSensorStatus.STOPPED
+    assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.STOPPED}
     assert [one.name for one in repository.schedule_defs] == ["daily_schedule"]
     assert [one.name for one in (*SENSORS, *SCHEDULES)] == ["daily_sensor", "daily_schedule"]
-    assert repository.get_sensor_def("daily_sensor").default_status is dg.DefaultSensorStatus.STOPPED
     assert repository.get_schedule_def("daily_schedule").default_status is dg.DefaultScheduleStatus.STOPPED
     assert repository.get_sensor_def("daily_sensor").minimum_interval_seconds == 60
     assert repository.get_schedule_def("daily_schedule").execution_timezone == "America/New_York"
     assert {target.job_name for one in repository.sensor_defs for target in one.targets} == {
-        *("daily", "intraday", "order_following", "later_window")
+        *("daily", "declared", "intraday", "order_following", "later_window", "parity")
     }
     assert {one.job_name for one in repository.schedule_defs} == {"daily"}
 

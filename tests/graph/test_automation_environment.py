@@ -55,8 +55,9 @@ RETRIES = {"run_retries": {"enabled": True, "max_retries": 0, "retry_on_asset_or
         ("", set()),
         ("daily", {"daily"}),
         (" daily , orders,", {"daily", "orders"}),
-        ("all", {"alerts", "daily", "intraday", "orders"}),
-        ("all,daily", {"alerts", "daily", "intraday", "orders"}),
+        ("declared,parity", {"declared", "parity"}),
+        ("all", {"alerts", "daily", "declared", "intraday", "orders", "parity"}),
+        ("all,daily", {"alerts", "daily", "declared", "intraday", "orders", "parity"}),
     ],
 )
 def test_words_of_the_environment(text: str, words: set[str]) -> None:
@@ -66,14 +67,16 @@ def test_words_of_the_environment(text: str, words: set[str]) -> None:
 @pytest.mark.parametrize("text", ["weekly", "Daily", "daily;orders", "daily,on", "1", "none"])
 def test_an_unknown_word_is_refused(text: str) -> None:
     """Nothing is switched on by a word that nobody knows, not even what stands beside it."""
-    with pytest.raises(HomeError, match="MARKETBOT_AUTOMATION: expected alerts, daily, intraday, orders or all"):
+    with pytest.raises(
+        HomeError, match="MARKETBOT_AUTOMATION: expected alerts, daily, declared, intraday, orders, parity or all"
+    ):
         words_of(text)
 
 
 def test_a_word_switches_its_own_sensor_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read from the environment at the moment of asking; unset, every one is off (`test_automation` asks the definitions)."""
     on, off = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
-    for value, expected in (("orders", [off, off, off, on]), ("all", [on] * 4), ("", [off] * 4)):
+    for value, expected in (("orders", [off, off, off, off, on, off]), ("all", [on] * 6), ("", [off] * 6)):
         monkeypatch.setenv("MARKETBOT_AUTOMATION", value)
         assert [sensor_status(word) for word in WORDS] == expected
         assert schedule_status("daily").value == expected[1].value
@@ -81,7 +84,7 @@ def test_a_word_switches_its_own_sensor_on(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.long
 def test_definitions_load_with_what_the_environment_says() -> None:
-    """In a process of its own: two words switch on three of five; unset, all are off (`test_automation`)."""
+    """In a process of its own: two words switch on three of seven; unset, all are off (`test_automation`)."""
     script = (
         "from marketbot_assets.definitions import defs\n"
         "found = defs.get_repository_def()\n"

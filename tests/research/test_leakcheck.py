@@ -255,6 +255,8 @@ def test_no_declared_feature_looks_ahead(tidy: World, mandate: Mandate) -> None:
     for check in (TRUNCATION, PERTURBATION, CANARY_CHECK, ORDER, WARM_UP):
         verified = {r.output for r in found if r.check == check and r.status == "ok"}
         assert verified == {f"{GROUP}.{name}" for name in names()}, check
+    of_one_bar = {f"{GROUP}.{name}" for name in ("KMID", "KLEN", "KUP2", "KSFT", "KSFT2", "OPEN0", "VWAP0")}
+    assert {r.worst for r in found if r.check == WARM_UP and r.output in of_one_bar} == {0.0}
 
 
 def test_the_campaign_of_declared_features_cuts_at_every_gap_and_event(tidy: World, mandate: Mandate) -> None:

@@ -24,7 +24,15 @@ STAGES = (
     "research",
 )
 FREE = {"decision", "audit", "research"}
-WIRING = ("definitions", "jobs", "automation", "automation_intraday", "automation_orders", "cli")
+WIRING = (
+    "definitions",
+    "jobs",
+    "automation",
+    "automation_afterwards",
+    "automation_intraday",
+    "automation_orders",
+    "cli",
+)
 PURE_THIRD_PARTY = {
     "numpy",
     "pandas",
