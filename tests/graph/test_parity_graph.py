@@ -80,6 +80,7 @@ def test_a_revised_bar_is_the_cause_and_is_named(home: Home) -> None:
     assert f"close {old!r} -> " in reason
 
 
+@pytest.mark.long
 def test_another_mandate_is_the_cause_and_names_its_keys(home: Home) -> None:
     """The mandate in force is stricter than the one that decided: the orders differ for it, what came before them does not."""
     frame = home.frame("mandate", STATIC).copy()

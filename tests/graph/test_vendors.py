@@ -51,6 +51,7 @@ def test_a_sensor_that_asks_again_sees_what_has_landed_since(services: Services)
     assert has_landed(market, "XNYS", mandate.schedule, session, evening)
 
 
+@pytest.mark.long
 def test_fallback_outage_and_recovery(services: Services, tmp_path: Path) -> None:
     """Who served is recorded and switches without a word from the bars; an outage decides nothing; no bar is missing afterwards."""
     home = Home(tmp_path / "home")

@@ -105,6 +105,7 @@ def test_no_short_window_of_the_registry_hides_behind_rounding(tidy: World, mand
     assert not caught[1] & {entry.name for entry in registry() if entry.lookback_sessions <= 30}
 
 
+@pytest.mark.long
 def test_the_campaign_takes_rounding_for_what_it_is(tidy: World, mandate: Mandate) -> None:
     """A residual that is zero but for rounding, which hangs on where the basis of prices begins."""
     *_, warm = leak_campaign.declared_plan_of(tidy, mandate, END, cuts=1, session=dt.date(2017, 11, 22))
