@@ -18,8 +18,7 @@ HEAD = """# Backtest
 
 Written by `python benchmarks/backtest.py`. One process per run, timed after a warm-up, medians of alternating rounds,
 one thread each. Compare CPU: wall time is that of a shared machine. A busy machine slows those that allocate much
-more than it slows ours: at 20 names the array core was 130 times as fast as cvxportfolio on a busy one, 80 times on a
-quieter one.
+more than it slows ours, so ratios of a busy one flatter us.
 
 **The task** (`backtest_task.py`): a seeded market, 20 and 500 names; every day a long-only mean-variance book is
 chosen anew under a 20-factor risk model, caps on names and sectors, a cost of 10 bp of what is traded, and cash.

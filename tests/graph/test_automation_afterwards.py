@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
+from standing_clock import Standing
 
 from marketbot_assets.automation_afterwards import (
     Seen,
@@ -111,22 +112,6 @@ class At(ClockResource):
 
     def open(self) -> Clock:
         return Standing(instant(self.at))
-
-
-class Standing:
-    live = True
-
-    def __init__(self, at: dt.datetime) -> None:
-        self._at = at
-
-    def now(self, session: dt.date) -> dt.datetime:
-        return self._at
-
-    def sending(self, session: dt.date) -> dt.datetime:
-        return self._at
-
-    def wait(self, seconds: float) -> None:
-        return None
 
 
 @pytest.fixture

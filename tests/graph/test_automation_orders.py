@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from standing_clock import Standing
 from told_account import ACCOUNT, DAYS, MANDATE, ToldBroker, ToldHome, cutoff, order
 
 from marketbot_assets.automation_orders import Due, follow_minutes, order_sensor, orders_due, waiting_orders
@@ -119,24 +120,6 @@ def test_quiet_is_since_the_newest_change_and_never_while_an_order_is_in_doubt(h
     assert say("later/2", "UNKNOWN", "2018-12-11T00:00:01Z") is None
     assert say("later/3", "ACKED", "2018-12-11T00:00:02Z") == EVENING + dt.timedelta(seconds=2)
     assert say("o1/3", "FILLED", "") is None
-
-
-class Standing:
-    """A live clock that stands."""
-
-    live = True
-
-    def __init__(self, at: dt.datetime) -> None:
-        self._at = at
-
-    def now(self, session: dt.date) -> dt.datetime:
-        return self._at
-
-    def sending(self, session: dt.date) -> dt.datetime:
-        return self._at
-
-    def wait(self, seconds: float) -> None:
-        return None
 
 
 class At(ClockResource):

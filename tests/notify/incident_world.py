@@ -23,6 +23,7 @@ sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("", "grap
 
 from alert_servers import HookServer, MailServer
 from graph_world import FIRST, NEXT, QUIET, ROOT, SECOND, Home, Overrides
+from standing_clock import Standing
 
 from marketbot_assets.automation_alerts import alert_sensor
 from marketbot_assets.definitions import build_definitions
@@ -42,23 +43,7 @@ class StandingClock(ClockResource):
     at: str
 
     def open(self) -> Clock:
-        return _Standing(dt.datetime.fromisoformat(self.at))
-
-
-class _Standing:
-    live = True
-
-    def __init__(self, at: dt.datetime) -> None:
-        self._at = at
-
-    def now(self, session: dt.date) -> dt.datetime:
-        return self._at
-
-    def sending(self, session: dt.date) -> dt.datetime:
-        return self._at
-
-    def wait(self, seconds: float) -> None:
-        return None
+        return Standing(dt.datetime.fromisoformat(self.at))
 
 
 @dataclass
