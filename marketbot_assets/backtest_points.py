@@ -88,7 +88,11 @@ def run_points(
     """
     found: list[Outcome | None] = list(stored_points(lake, works))
     for place, row in enumerate(found):
-        if row is not None:
+        if isinstance(row, IndexRow):
+            if (
+                slot == BACKTEST
+            ):  # rows of a stress run are a trial as soon as somebody may pick them; twice is the same trial
+                _count_stored(lake, works[place], row)
             seen(place, False)
     todo = [place for place, row in enumerate(found) if row is None]
     if todo:
@@ -120,6 +124,11 @@ def _count(lake: "Lake", work: Work, frame: "pd.DataFrame", mandate: Mandate, bo
     from marketbot_assets.research.sweep_table import returns_of
 
     _record(lake, work, mandate, bodies, slot, returns_of(frame))
+
+
+def _count_stored(lake: "Lake", work: Work, row: IndexRow) -> None:
+    bodies = bodies_in(lake.objects.get_blob(work.inputs))
+    _count(lake, work, lake.load(row), mandate_of(json.loads(work.mandate)), bodies, BACKTEST)
 
 
 def _count_failed(lake: "Lake", work: Work, mandate: Mandate, bodies: Sequence[str], slot: str) -> None:

@@ -276,6 +276,18 @@ def test_tests_run_what_they_need_and_count_it_apart(swept: tuple[Lake, Swept], 
     assert found.rows[-1].value.endswith("of 1 runs")
 
 
+def test_what_was_run_as_a_stress_is_a_trial_once_it_may_be_picked(swept: tuple[Lake, Swept], base: Mandate) -> None:
+    """Ten times the cash, first to test a capacity, then as the point of a grid: stored rows are counted, too, and once."""
+    lake, made = swept
+    larger_book = work(lake, made, base, opening_cash=str(base.opening_cash * 10))
+    before = len(trials(lake.ledger, BACKTEST))
+    (stress,) = run_points(lake, [larger_book], "local", run_id="r", slot=STRESS)
+    assert len(trials(lake.ledger, BACKTEST)) == before
+    for _ in range(2):
+        assert run_points(lake, [larger_book], "local", run_id="r") == [stress]
+        assert len(trials(lake.ledger, BACKTEST)) == before + 1
+
+
 def test_frames_of_outcomes_are_none_where_it_failed(swept: tuple[Lake, Swept]) -> None:
     lake, _ = swept
     assert list(frames(lake, ["ValueError: no"])) == [None]
