@@ -17,10 +17,12 @@ from marketbot_assets.book.positions import session_closes
 from marketbot_assets.book.roll import session_rates
 from marketbot_assets.research.columns import Columns
 from marketbot_assets.research.loop import Day
+from marketbot_assets.research.outcomes import share_value
 from marketbot_assets.risk.control import ControlResult
 from marketbot_resources.corporate_actions import SPLIT
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Execution, Kind, Order
+from marketbot_resources.order_slices import CLOSE_LEG
 
 NAN = math.nan
 HOLDINGS, FILLS, CONTROLS, MARKET = "holdings", "fills", "controls", "market"
@@ -178,9 +180,12 @@ def most_used(results: Iterable[ControlResult]) -> dict[str, tuple[str, ControlR
 
 
 def prevented(day: Day) -> Iterator[tuple[str, str, float, float]]:
-    """(control, instrument, planned, approved) of each order made smaller or not sent, fraction of NAV, signed as the order."""
+    """(control, instrument, planned, approved) of each order made smaller or not sent, fraction of NAV, signed as the order.
+
+    What takes the rest of slices is counted with them.
+    """
     judgement = day.decision.judgement
-    orders = {order.client_order_id: order for order in judgement.planned}
+    orders = {order.client_order_id: order for order in judgement.planned if order.leg != CLOSE_LEG}
     approved = {order.client_order_id for order in judgement.approved}
     changed = set()
     for name, planned, left, control in judgement.changes:
@@ -195,9 +200,8 @@ def prevented(day: Day) -> Iterator[tuple[str, str, float, float]]:
 
 
 def _each(order: Order, day: Day) -> float:
-    """Value of one share of an order at its limit, fraction of NAV, negative for a sale."""
-    rate = day.decision.risk.fx_rates.get(order.currency, NAN)
-    return order.side.sign * float(order.limit_price or 0) * rate / day.state.nav
+    """Value of one share of an order, fraction of NAV, negative for a sale."""
+    return order.side.sign * share_value(order, day) / day.state.nav
 
 
 def _delay_bps(fill: Execution, order: Order | None, before: Day | None, slippage_bps: float) -> float:
