@@ -34,7 +34,18 @@ LAYOUT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     HOLDINGS: (("instrument", "ticker", "sector", "currency"), ("weight", "begun", *PARTS, "days_to_exit")),
     FILLS: (
         ("instrument", "currency"),
-        ("side", "quantity", "price", "value_base", "fee_base", "tax_base", "slippage_bps", "delay_bps", "adv_share"),
+        (
+            "side",
+            "quantity",
+            "price",
+            "value_base",
+            "fee_base",
+            "tax_base",
+            "slippage_bps",
+            "delay_bps",
+            "adv_share",
+            "units",
+        ),
     ),
     CONTROLS: (("kind", "control", "item"), ("observed", "limit", "used", "planned", "approved")),
     MARKET: (("kind", "item", "currency"), ("weight", "active", "returned")),
@@ -43,13 +54,14 @@ LAYOUT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 class Details:
     """Collects the tables of `LAYOUT` from the days of a loop; holds one day beside the columns. `synthetic`: whether any price is
-    simulated; taken for true until someone says otherwise.
+    simulated; taken for true until someone says otherwise. `units` of a fill: its shares as if no split had come since the start.
     """
 
     def __init__(self, mandate: Mandate) -> None:
         self._mandate = mandate
         self.synthetic = True
         self._before: Day | None = None
+        self._split: dict[str, float] = {}
         self._tables = {name: Columns(*layout) for name, layout in LAYOUT.items()}
 
     def watching(self, days: Iterable[Day]) -> Iterator[Day]:
@@ -109,6 +121,7 @@ class Details:
         inputs = day.decision.inputs
         adv = dict(zip(inputs.instruments, inputs.adv.tolist(), strict=True))
         rates = day.rolled.valuation.rates
+        splits = [action for action in day.rolled.actions if action.kind == SPLIT]
         for fill in day.fills:
             rate, one = rates.get(fill.currency, NAN), 1.0 if fill.kind is Kind.FX else rates.get(fill.currency, NAN)
             value = float(fill.quantity * fill.price) * one
@@ -117,8 +130,12 @@ class Details:
             share = value / adv[name] if adv.get(name, 0.0) > 0.0 else NAN
             delay = _delay_bps(fill, asked.get(fill.client_order_id), before, slip)
             costs = (float(fill.fee) * one, float(fill.tax) * rate)
+            told = [x.ratio for x in splits if x.instrument == name and x.effective_at <= fill.executed_at]
+            units = float(fill.quantity) / math.prod(told, start=self._split.get(name, 1.0))
             numbers = (float(fill.side.sign), float(fill.quantity), float(fill.price), value, *costs)
-            self._tables[FILLS].add(day.state.session, (name, fill.currency), (*numbers, slip, delay, share))
+            self._tables[FILLS].add(day.state.session, (name, fill.currency), (*numbers, slip, delay, share, units))
+        for split in splits:
+            self._split[split.instrument] = self._split.get(split.instrument, 1.0) * split.ratio
 
     def _controls(self, day: Day) -> None:
         rows, session, judgement = self._tables[CONTROLS], day.state.session, day.decision.judgement
