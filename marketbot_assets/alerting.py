@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from marketbot_assets.digests import record_digests
 from marketbot_resources.alert_codes import raised
 from marketbot_resources.alert_detection import (
+    JOB_FAILED,
     NO_ROWS,
     MachineFacts,
     Rows,
     SessionRows,
     alerts_due,
-    code_of_failure,
     code_of_storage,
 )
 from marketbot_resources.alerts import HEARTBEAT, KIND, MESSAGE_MAX, Alert, one_line
@@ -51,6 +51,7 @@ TELLING = frozenset(
         "breach",
         "anchor_failed",
         "signals_failed",
+        JOB_FAILED,
         "order_event",
         "order_stray",
         "order_incident",
@@ -171,9 +172,9 @@ def tell_safely(lake: "Lake", log: logging.Logger) -> None:
     _safely(log, lambda: tell(lake), lake.home)
 
 
-def tell_failure(lake: "Lake", log: logging.Logger, session: str, step: str, reason: str, refused: Exception) -> None:
-    """Tells a failed step that the ledger refused to record, and that it did; if it failed for that reason, that alone."""
-    failed, storage = raised(code_of_failure(step, reason), step, session, reason), storage_fault(refused)
+def tell_failure(lake: "Lake", log: logging.Logger, failed: Alert, refused: Exception) -> None:
+    """Tells a failure that the ledger refused to record, and that it did; if it failed for that reason, that alone."""
+    storage = storage_fault(refused)
     alerts = [storage] if failed.code in STORAGE else [failed, storage]
     _safely(log, lambda: tell_unrecorded(lake.home, alerts), lake.home)
 

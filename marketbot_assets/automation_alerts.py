@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from marketbot_assets.alerting import notification_of, storage_fault, tell, tell_unrecorded, weekly_due
+from marketbot_assets.automation import PARTITION_TAG
 from marketbot_assets.automation_switch import sensor_status
 from marketbot_assets.daemons import Heard, beats_of, heard, read, together, written
+from marketbot_assets.jobs import BESIDE
 from marketbot_resources import settings
 from marketbot_resources.alert_detection import OFF, MachineFacts
 from marketbot_resources.alerts import KIND
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
 GRACE = dt.timedelta(minutes=30)  # what was decided by the deadline still has to be sent and recorded
-LOOK_BACK = dt.timedelta(days=4)
+LOOK_BACK, FAILED_MAX = dt.timedelta(days=4), 20
 
 
 def late_sessions(
@@ -75,6 +77,17 @@ def machine_facts(
     )
 
 
+def dead_jobs(instance: dg.DagsterInstance, now: dt.datetime) -> tuple[tuple[str, str, str], ...]:
+    """(job, session, run) of the last days' failed runs of jobs beside the sessions: one that was killed says nothing itself."""
+    found = []
+    for job in BESIDE:
+        failed = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.FAILURE], created_after=now - LOOK_BACK)
+        found += [
+            (job, run.tags.get(PARTITION_TAG, ""), run.run_id) for run in instance.get_runs(failed, limit=FAILED_MAX)
+        ]
+    return tuple(one for one in found if one[1])
+
+
 def remembered(cursor: str | None) -> tuple[str, dict[str, Heard]]:
     """(hour of the last examination, daemons heard of by then) of the cursor before; nothing from a cursor of another kind."""
     try:
@@ -104,7 +117,9 @@ def alert_sensor(
             return dg.SkipReason("the mandate names no channel: alerts are not sent")
         facts = machine_facts(lake, mandate_file.load(), clock.open(), now, examine=examined != hour)
         context.update_cursor(json.dumps({"hour": hour, "daemons": written(known)}))
-        new = tell(lake, replace(facts, daemons=together(known)), again=True)
+        new = tell(
+            lake, replace(facts, daemons=together(known), dead_jobs=dead_jobs(context.instance, now)), again=True
+        )
         recorded = len(lake.ledger.entries(KIND))
     except REFUSED as error:
         new = tell_unrecorded(settings.home(), [storage_fault(error)])

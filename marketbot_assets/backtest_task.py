@@ -6,12 +6,13 @@ backtests there are (`sweep`), where their rows are kept (`backtest_points`), th
 
 import datetime as dt
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketbot_resources.errors import MarketbotError
+from marketbot_resources.errors import HomeError, MarketbotError, StoreError
 from marketbot_resources.ledger.record import Json
 from marketbot_resources.mandate import Mandate, mandate_of
 
@@ -73,14 +74,19 @@ def work_of(argument: Json) -> Work:
 def run_point(argument: Json) -> "Json | bytes":
     """BACKTEST rows as a file of the store, or {"failed": why} where this mandate cannot be run over this range.
 
-    Raises StoreError when the node does not see the bodies: that is no answer.
+    Raises StoreError or HomeError when the node does not see the bodies: that is no answer.
     """
     from marketbot_assets.research.schema import BACKTEST
     from marketbot_resources.store.content import canonical, encode
 
     work = work_of(argument)
     mandate = mandate_of(json.loads(work.mandate))
-    tables = _tables(work, mandate)
+    try:
+        tables = _tables(work, mandate)
+    except (StoreError, HomeError) as error:
+        what = "the same folder" if work.bucket is None else "keys and endpoint in the worker's environment"
+        place = work.bucket or f"{work.home}/store"
+        raise type(error)(f"every node must read {place} ({what}); on {socket.gethostname()}: {error}") from error
     try:
         frame = backtest_frame(tables, mandate, work)
     except (MarketbotError, ValueError, ArithmeticError, LookupError) as error:

@@ -8,11 +8,13 @@ what waited for its window.
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from marketbot_resources.alert_detection import JOB_FAILED, failed_job, failed_step
 from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import record_failure
 from marketbot_resources.store.resource import session_from_key
 from marketbot_resources.unrecorded import REFUSED
 
+REASON_MAX = 2000
 BOOK_TAGS = {"marketbot/book": "paper-1", "dagster/retry_on_asset_or_op_failure": "false"}
 RUN_TAGS = {**BOOK_TAGS, "dagster/max_retries": "0", "dagster/max_runtime_seconds": "900"}
 SENDING_TAGS = {**RUN_TAGS, "dagster/max_runtime_seconds": "3600"}
@@ -38,19 +40,43 @@ def note_failure(context: dg.HookContext) -> None:
     key = run.tags.get("dagster/partition") if run else None
     if key is None:
         return
-    error = context.op_exception
-    said = redactor().text(str(error or "").strip())  # before it is cut: half a secret is not recognised
-    reason = said.splitlines()[0] if said else type(error).__name__
-    lake, step = context.resources.store.lake, context.step_key
+    lake, step, reason = context.resources.store.lake, context.step_key, _reason(context)
     try:
         record_failure(lake.ledger, session_from_key(key), context.run_id, step, reason)
     except REFUSED as refused:
         context.log.error(f"the failure of {step} is not recorded: {refused}")
-        tell_failure(lake, context.log, key, step, reason, refused)
+        tell_failure(lake, context.log, failed_step(step, key, reason), refused)
         return
     tell_safely(lake, context.log)
 
 
+@dg.failure_hook(name="note_job_failure", required_resource_keys={"store"})
+def note_job_failure(context: dg.HookContext) -> None:
+    """The same for a job beside the session, whose own end it does not touch."""
+    from marketbot_assets.alerting import tell_failure, tell_safely
+
+    run = context.instance.get_run_by_id(context.run_id)
+    key = run.tags.get("dagster/partition") if run else None
+    if run is None or key is None:
+        return
+    lake, reason = context.resources.store.lake, f"{context.step_key}: {_reason(context)}"
+    try:
+        lake.ledger.append(JOB_FAILED, f"{key}/{context.run_id}", {"job": run.job_name, "reason": reason})
+    except REFUSED as refused:
+        context.log.error(f"the failure of {run.job_name} is not recorded: {refused}")
+        tell_failure(lake, context.log, failed_job(run.job_name, key, reason), refused)
+        return
+    tell_safely(lake, context.log)
+
+
+def _reason(context: dg.HookContext) -> str:
+    """The first line of what a step raised, without secrets."""
+    error = context.op_exception
+    said = redactor().text(str(error or "").strip())  # before it is cut: half a secret is not recognised
+    return (said.splitlines()[0] if said else type(error).__name__)[:REASON_MAX]
+
+
+BESIDE = ("declared", "parity", "intraday")  # jobs that no decision waits for
 TRADING = ["book", "portfolio", "risk", "execution", "audit"]
 QUOTED = ("intraday_quotes", "intraday_exits")
 RANGES = ("backtest", "factor_evaluation", "sweep", "parity_check")
@@ -95,18 +121,21 @@ parity = dg.define_asset_job(
     "parity",
     selection=dg.AssetSelection.assets("parity_check"),
     executor_def=dg.in_process_executor,
+    hooks={note_job_failure},
     description="Live sessions against their backtest on the data as known now. Nothing is decided.",
 )
 declared = dg.define_asset_job(
     "declared",
     selection=dg.AssetSelection.assets(*DECLARED),
     executor_def=dg.in_process_executor,
+    hooks={note_job_failure},
     description="The declared features of a session whose data are there. Nothing of a decision waits for it.",
 )
 intraday = dg.define_asset_job(
     "intraday",
     selection=dg.AssetSelection.assets(*QUOTED),
     executor_def=dg.in_process_executor,
+    hooks={note_job_failure},
     tags=RUN_TAGS,
     description="Quotes of held names while exchanges trade, and the stops that they broke. Nothing is sent.",
 )

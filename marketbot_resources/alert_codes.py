@@ -99,6 +99,10 @@ _TABLE = (
     Code("SIGNALS_FAILED", _W, "The signals of a session did not all reach the table that readers outside know.",
          "`marketbot signals`, the role and the table of the publisher",
          "Nothing for the book: the session is what it was. Mend what the message names, then `marketbot signals --publish`."),
+    Code("JOB_FAILED", _W, "A job beside the sessions ended with an error: declared features, parity, or quotes of the day.",
+         "the run in the Dagster UI; the message names job and reason",
+         "Nothing for the book: no decision waits for it, and stops of the day are kept at its close. Mend what the message "
+         "names; then `marketbot features build SESSION SESSION` or `marketbot parity`."),
     Code("DISK_LOW", _E, "The disk of the home is nearly full.",
          "the disk of the machine", "Make room or enlarge it before the next session: nothing is sent that cannot be recorded."),
     Code("HEARTBEAT_MISSED", _E, "No session has ended for longer than the mandate allows (RC-85).",

@@ -15,6 +15,7 @@ from marketbot_resources.ledger.record import Entry
 Rows = Sequence[Mapping[str, object]]
 OFF, HALTS, NO_ROWS = "off", "HALT", ()
 FLAG, CASH = "flag", "CASH"
+JOB_FAILED = "job_failed"  # the ledger's kind
 SECRET = re.compile(
     r"key in the environment|\bno key\b|\b40[13]\b|unauthori[sz]ed|forbidden|(?:key|token|password|credential)\S* (?:\S+ ){0,3}"
     r"(?:expired|revoked|invalid|refused|missing)",
@@ -58,7 +59,7 @@ class MachineFacts:
 
     `halt`: word and reason of the flag; `ledger_fault`: what the ledger's examination found, "" for nothing; `tests`: channels that
     are due a weekly test, `tests_day`: the day of it where the mandate's hour is counted, "" for `day`; `daemons`: ids of Dagster's
-    daemons that live side by side, none for one.
+    daemons that live side by side, none for one; `dead_jobs`: (job, session, run) of jobs beside the sessions whose run failed.
     """
 
     day: str
@@ -70,6 +71,7 @@ class MachineFacts:
     tests: tuple[str, ...] = ()
     tests_day: str = ""
     daemons: tuple[str, ...] = ()
+    dead_jobs: tuple[tuple[str, str, str], ...] = ()
 
 
 def alerts_due(
@@ -106,7 +108,7 @@ def _of_entry(entry: Entry) -> Iterator[Alert]:
         yield raised("SESSION_CUT", "session", entry.key, str(body.get("reason", "")))
     elif entry.kind == "run_failed":
         step, reason = parts[-1], str(body.get("reason", ""))
-        yield raised(code_of_failure(step, reason), step, parts[0], reason)
+        yield failed_step(step, parts[0], reason)
     elif entry.kind == "llm_incident":
         yield raised(str(body["code"]), "llm", parts[0], str(body.get("reason", "")))
     elif entry.kind == "operator_action" and body.get("action") == "halt":
@@ -126,6 +128,18 @@ def _of_entry(entry: Entry) -> Iterator[Alert]:
         yield raised("ANCHOR_FAILURE", parts[-1], f"size {parts[0]}", str(body.get("problem", "")))
     elif entry.kind == "signals_failed":
         yield raised("SIGNALS_FAILED", "signals", parts[0], str(body.get("reason", "")))
+    elif entry.kind == JOB_FAILED:
+        yield failed_job(str(body.get("job", "")), parts[0], str(body.get("reason", "")))
+
+
+def failed_step(step: str, session: str, reason: str) -> Alert:
+    """The alert of a step of a session's run that failed."""
+    return raised(code_of_failure(step, reason), step, session, reason)
+
+
+def failed_job(job: str, session: str, reason: str) -> Alert:
+    """The alert of a job beside the session that failed, once per job and session."""
+    return raised("JOB_FAILED", job, session, f"job {job}: {reason}")
 
 
 def code_of_failure(step: str, reason: str) -> str:
@@ -229,6 +243,8 @@ def _of_machine(machine: MachineFacts) -> Iterator[Alert]:
         yield raised("LEDGER_FAULT", "chain", machine.day, machine.ledger_fault)
     if machine.daemons:
         yield raised("SECOND_DAEMON", "daemon", machine.day, f"daemons at once: {', '.join(machine.daemons)}")
+    for job, session, run in machine.dead_jobs:
+        yield failed_job(job, session, f"run {run} failed")
     for channel in machine.tests:
         yield weekly_test(channel, machine.tests_day or machine.day)
 

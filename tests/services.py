@@ -137,8 +137,9 @@ class S3(Server):
 
     region = "us-east-1"
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         super().__init__("s3", 2 * len(PARTS))
+        self.host = host
         self.access_key, self.secret = secrets.token_hex(10), secrets.token_hex(20)
         self._buckets = 0
         self._clients: list[Any] = []
@@ -154,8 +155,8 @@ class S3(Server):
         doors = [f"{part}.port" for part in PARTS]
         settings = {
             **dict(zip([*doors, *(f"{door}.grpc" for door in doors)], self.ports, strict=True)),
-            "ip": "127.0.0.1",
-            "ip.bind": "127.0.0.1",
+            "ip": self.host,
+            "ip.bind": self.host,
             "dir": self.folder,
             "s3.config": self.folder / "s3.json",
             "s3.localSocket": self.folder / "s3.sock",
@@ -202,7 +203,7 @@ class S3(Server):
     @property
     def endpoint(self) -> str:
         """Address of the S3 door."""
-        return f"http://127.0.0.1:{self.ports[3]}"
+        return f"http://{self.host}:{self.ports[3]}"
 
     def client(self) -> Any:
         """A boto3 client of the one identity, which may do everything; it tries once, asks no proxy, and ends with us."""

@@ -1,36 +1,45 @@
-"""200 backtests on a Dask cluster of two nodes, one of which is killed in the middle: `python tools/sweep_nodes.py`.
+"""200 backtests on a Dask cluster of two nodes to which something happens in the middle: `python tools/sweep_nodes.py`.
 
-    python tools/sweep_nodes.py                 three runs: one process here, both nodes, both nodes of which one is killed
-    python tools/sweep_nodes.py --points 40     fewer points
+    python tools/sweep_nodes.py                              one process here, both nodes, both nodes of which one is killed
+    python tools/sweep_nodes.py --only cut back scheduler    other faults, by the words of --help
+    python tools/sweep_nodes.py --points 40                  fewer points
 
 A node is a network namespace with an address of its own behind a bridge; the sender is a third host on it. Scheduler and a worker
-run on the first node, a worker on the second. They see the store's folder and no other part of a home. Every run starts from an
-empty home; each must give all points, and the same rows to the bit. Exit 1 when it does not; 2 when no namespace can be made here.
+run on the first node, a worker on the second. They see the store's folder and no other part of a home; with a bucket, nothing of
+it. Every run starts from an empty home; each must give all points, the same rows to the bit, and write each once. Exit 1 when it
+does not; 2 when no namespace can be made here.
 """
 
 import argparse
+import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).parents[1]
-BRIDGE, NODES, PORT = "mbsweep0", ("mbsweep1", "mbsweep2"), 8786
-NET, START_SECONDS_MAX = "10.253.77", 60.0
+from node_network import ADDRESSES, HERE, NODES, ROOT, USED, cut, end, lacking, mend, network, on_node
+
+if TYPE_CHECKING:
+    from marketbot_resources.store.lake import Lake
+
+PORT, BACK_SECONDS = 8786, 45.0
+SCHEDULER = f"tcp://{ADDRESSES[NODES[0]]}:{PORT}"
 PERIODS = "[[2018-11-05, 2018-11-09], [2018-11-26, 2018-11-30]]"
 US = {
     "XNYS": ["BAC", "CVX", "GE", "HD", "JNJ", "JPM", "KO", "PFE", "PG", "XOM"],
     "XNAS": ["AAPL", "MSFT"],
     "BATS": ["MTUM", "QUAL", "SIZE", "USMV", "VLUE"],
 }
+Process = subprocess.Popen[bytes]
+Act = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,84 +52,6 @@ class Run:
     nodes: float = 0.0
 
 
-def lacking() -> str | None:
-    """Why no namespaces can be made here; None when they can."""
-    if os.geteuid() != 0:
-        return "expected root, which may make network namespaces"
-    if shutil.which("ip") is None:
-        return "expected the program ip (iproute2)"
-    tried = subprocess.run(["ip", "netns", "add", "mbsweepx"], capture_output=True, text=True)
-    subprocess.run(["ip", "netns", "del", "mbsweepx"], capture_output=True)
-    return None if tried.returncode == 0 else f"no network namespace: {tried.stderr.strip()}"
-
-
-def ip(*words: str) -> None:
-    """The program `ip`."""
-    subprocess.run(["ip", *words], check=True)
-
-
-@contextmanager
-def network() -> Iterator[None]:
-    """A bridge with the sender at .1 and a namespace each at .11 and .12, taken away at the end."""
-    try:
-        ip("link", "add", BRIDGE, "type", "bridge")
-        ip("addr", "add", f"{NET}.1/24", "dev", BRIDGE)
-        ip("link", "set", BRIDGE, "up")
-        for number, node in enumerate(NODES, start=11):
-            ip("netns", "add", node)
-            ip("link", "add", f"v{node}", "type", "veth", "peer", "name", "eth0", "netns", node)
-            ip("link", "set", f"v{node}", "master", BRIDGE, "up")
-            ip("-n", node, "addr", "add", f"{NET}.{number}/24", "dev", "eth0")
-            ip("-n", node, "link", "set", "eth0", "up")
-            ip("-n", node, "link", "set", "lo", "up")
-        yield
-    finally:
-        for node in NODES:  # a link that its namespace takes along goes later than the next run begins
-            subprocess.run(["ip", "link", "del", f"v{node}"], capture_output=True)
-            subprocess.run(["ip", "netns", "del", node], capture_output=True)
-        subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
-
-
-@contextmanager
-def on_node(node: str, ready: str, module: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process group on a node, up when its log says `ready`; it is ended with all its children."""
-    keep = ("PATH", "HOME", "LANG", "MARKETBOT_MANDATE")
-    environment = {name: os.environ[name] for name in keep if name in os.environ}
-    environment |= {"PYTHONPATH": str(ROOT)}
-    environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    with tempfile.TemporaryDirectory(prefix="mbnode-") as folder, (Path(folder) / "log").open("wb") as log:
-        command = ["ip", "netns", "exec", node, sys.executable, "-m", f"distributed.cli.{module}", *words]
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
-        try:
-            until = time.monotonic() + START_SECONDS_MAX
-            while ready not in (Path(folder) / "log").read_text(errors="replace"):
-                if process.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError((Path(folder) / "log").read_text(errors="replace")[-2000:])
-                time.sleep(0.1)
-            yield process
-        finally:
-            end(process)
-
-
-USED: list[float] = []  # CPU seconds of the nodes' processes that ended
-
-
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """Kills a process group that we started, and notes what it used."""
-    import psutil
-
-    try:
-        whole = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        USED.append(sum(sum(one.cpu_times()[:4]) for one in whole if one.is_running()))
-    except psutil.Error:
-        pass
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.wait(timeout=30)
-
-
 def grid_of(points: int) -> str:
     """Two periods, ten volatility targets, the rest risk aversions."""
     targets = [round(0.06 + 0.01 * n, 2) for n in range(10)]
@@ -128,97 +59,219 @@ def grid_of(points: int) -> str:
     return f"periods: {PERIODS}\nchange:\n  volatility.target_per_year: {targets}\n  portfolio.risk_aversion: {aversions}\n"
 
 
-def swept(where: str, points: int, home: Path) -> Run:
-    """The whole sweep into an empty home."""
-    import json
+def watched(home: Path, at: int, act: Act) -> "Lake":
+    """A home's store, which calls `act` once, when so many backtests were stored by this process."""
+    from marketbot_resources.store.lake import Lake
 
+    class Watched(Lake):
+        stored = 0
+
+        def commit(self, frame, table, part, **more):  # type: ignore[no-untyped-def]
+            row = super().commit(frame, table, part, **more)
+            self.stored += table.asset == "backtest"
+            if self.stored == at and table.asset == "backtest":
+                act()
+            return row
+
+    return Watched(home)
+
+
+def swept(where: str, points: int, home: Path, *, at: int = 0, act: Act = lambda: None) -> Run:
+    """The whole sweep, or what of it is missing in this home. Asserts that each point was counted and stored once."""
+    from marketbot_assets.model_trials import BACKTEST, trials
     from marketbot_assets.sweep import sweep
     from marketbot_resources.mandate import mandate_of, parse_mandate
-    from marketbot_resources.store.lake import Lake
     from marketbot_resources.wiring import Ports
 
     plain = json.loads(parse_mandate((ROOT / "mandate.yaml").read_text(encoding="utf-8")).canonical())
     plain["universe"]["listings"] = US
-    base, lake = mandate_of(plain), Lake(home)
+    base, lake = mandate_of(plain), watched(home, at, act)
     wall, cpu = time.monotonic(), time.process_time()
     made = sweep(lake, Ports(), base, grid_of(points), {}, where, run_id="nodes")
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     done = made.frame[made.frame["state"] == "done"]
-    assert int(made.frame["trials"].max()) == len(made.frame), "each point is one trial on record"
+    counted = trials(lake.ledger, BACKTEST)
+    assert len(counted) == len({trial.spec_sha256 + trial.data_sha256 for trial in counted}) == points, len(counted)
+    written = [row for _, row in lake.index.numbered() if row.asset == "backtest"]
+    assert len(written) == len({row.part for row in written}) == len(done), len(written)
     return Run(dict(zip(done["point"], done["content_sha256"], strict=True)), wall, cpu)
 
 
-def in_the_middle(home: Path, points: int, act: Callable[[], None], told: list[float]) -> None:
-    """Calls `act` once half of the points are stored."""
-    folder = home / "store" / "backtest"
-    while not told:
-        if folder.is_dir() and len(list(folder.iterdir())) >= points // 2:
-            act()
-            told.append(time.monotonic())
-            return
-        time.sleep(0.05)
-
-
-def clustered(points: int, home: Path, *, kill: bool) -> Run:
-    """The sweep on both nodes. `kill`: all processes of the second one, in the middle."""
-    scheduler = f"tcp://{NET}.11:{PORT}"
-    USED.clear()
-    host = ("--host", f"{NET}.11", "--port", str(PORT), "--no-dashboard")
+@contextmanager
+def cluster(*, more: Mapping[str, str] | None = None, hidden: Path | None = None) -> Iterator[list[Process]]:
+    """Scheduler and two workers, one a node, in this order."""
     with ExitStack() as stack:
-        stack.enter_context(network())
-        stack.enter_context(on_node(NODES[0], "Scheduler at:", "dask_scheduler", *host))
-        workers = []
-        for number, node in enumerate(NODES, start=11):
-            words = (scheduler, "--host", f"{NET}.{number}", "--nthreads", "1", "--no-dashboard")
-            workers.append(stack.enter_context(on_node(node, "Registered to:", "dask_worker", *words)))
-        told: list[float] = [] if kill else [0.0]
+        host = ("--host", ADDRESSES[NODES[0]], "--port", str(PORT), "--no-dashboard")
+        processes = [stack.enter_context(on_node(NODES[0], "Scheduler at:", "dask_scheduler", *host))]
+        for node, address in ADDRESSES.items():
+            words = (SCHEDULER, "--host", address, "--nthreads", "1", "--no-dashboard")
+            worker = on_node(node, "Registered to:", "dask_worker", *words, more=more, hidden=hidden)
+            processes.append(stack.enter_context(worker))
+        yield processes
 
-        def act() -> None:
-            print(f"  {points // 2} points are there: the second node is killed", flush=True)
-            end(workers[1])
 
-        watcher = threading.Thread(target=in_the_middle, args=(home, points, act, told), daemon=True)
-        watcher.start()
+def says(text: str, act: Act) -> Act:
+    """`act` that says so."""
+
+    def both() -> None:
+        print(f"  {text}", flush=True)
+        act()
+
+    return both
+
+
+def undisturbed(points: int, home: Path) -> Run:
+    """Both nodes."""
+    with network(), cluster():
+        return swept(SCHEDULER, points, home)
+
+
+def killed(points: int, home: Path) -> Run:
+    """Both nodes, of which the second is killed with all its processes when half of the points are there."""
+    with network(), cluster() as processes:
+        act = says(f"{points // 2} points are there: the second node is killed", lambda: end(processes[2]))
+        return swept(SCHEDULER, points, home, at=points // 2, act=act)
+
+
+def unplugged(points: int, home: Path) -> Run:
+    """Both nodes; the cable of the second is cut when half of the points are there."""
+    with network(), cluster():
+        act = says(f"{points // 2} points are there: the second node's cable is cut", lambda: cut(NODES[1]))
+        return swept(SCHEDULER, points, home, at=points // 2, act=act)
+
+
+def plugged_in_again(points: int, home: Path) -> Run:
+    """The same when a quarter is there, and the cable is back after BACK_SECONDS."""
+    timer = threading.Timer(BACK_SECONDS, says("the cable is back", lambda: mend(NODES[1])))
+
+    def act() -> None:
+        cut(NODES[1])
+        timer.start()
+
+    with network(), cluster():
         try:
-            run = swept(scheduler, points, home)
+            text = f"{points // 4} points are there: the second node's cable is cut"
+            return swept(SCHEDULER, points, home, at=points // 4, act=says(text, act))
         finally:
-            told.append(0.0)
-            watcher.join()
-    return replace(run, nodes=sum(USED))
+            timer.cancel()
+
+
+def scheduler_killed(points: int, home: Path) -> Run:
+    """The scheduler is killed when half of the points are there; a new cluster, the same command again."""
+    from marketbot_resources.errors import WorkError
+
+    begun = time.monotonic()
+    with network():
+        with cluster() as processes:
+            act = says(f"{points // 2} points are there: the scheduler is killed", lambda: end(processes[0]))
+            try:
+                swept(SCHEDULER, points, home, at=points // 2, act=act)
+                raise AssertionError("expected a line that says that the scheduler is gone")
+            except WorkError as error:
+                print(f"  {error}", flush=True)
+        with cluster():
+            run = swept(SCHEDULER, points, home)
+    return replace(run, wall=time.monotonic() - begun)
+
+
+def sender_killed(points: int, home: Path) -> Run:
+    """The sender, a process of its own, is killed when half of the points are there; the same command again on this cluster."""
+    begun = time.monotonic()
+    with network(), cluster():
+        words = ["--points", str(points), "--send", str(home)]
+        ended = subprocess.run([sys.executable, __file__, *words], env={**os.environ, "PYTHONPATH": str(ROOT)})
+        assert ended.returncode == -signal.SIGKILL, ended.returncode
+        print(f"  {points // 2} points are there: the sender is killed", flush=True)
+        run = swept(SCHEDULER, points, home)
+    return replace(run, wall=time.monotonic() - begun)
+
+
+def in_a_bucket(points: int, home: Path) -> Run:
+    """The store is a bucket; the nodes see nothing of the sender's disk but the program."""
+    sys.path.append(str(ROOT / "tests"))
+    from services import S3
+
+    with network(), S3(HERE) as server:
+        door = {
+            "AWS_ENDPOINT_URL": server.endpoint,
+            "AWS_ACCESS_KEY_ID": server.access_key,
+            "AWS_SECRET_ACCESS_KEY": server.secret,
+            "AWS_DEFAULT_REGION": server.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": HERE,
+        }
+        kept = dict(os.environ)
+        os.environ |= {**door, "MARKETBOT_STORE": f"s3://{server.bucket()}/home"}
+        home.mkdir(parents=True)
+        try:
+            with cluster(more=door, hidden=home):
+                return swept(SCHEDULER, points, home)
+        finally:
+            os.environ.clear()
+            os.environ |= kept
+
+
+CASES: Mapping[str, tuple[str, Callable[[int, Path], Run]]] = {
+    "here": ("one process here", lambda points, home: swept("local", points, home)),
+    "nodes": ("two nodes", undisturbed),
+    "killed": ("two nodes, one killed", killed),
+    "cut": ("one's cable cut", unplugged),
+    "back": ("one's cable cut and back", plugged_in_again),
+    "scheduler": ("scheduler killed", scheduler_killed),
+    "sender": ("sender killed", sender_killed),
+    "bucket": ("store in a bucket", in_a_bucket),
+}
+
+
+def table(runs: Mapping[str, Run], points: int) -> Iterator[str]:
+    """One line per run, compared with the first."""
+    one = next(iter(runs.values()))
+    heads = ("points", "equal", "seconds", "times", "ms a point", "CPU s sender", "nodes")
+    yield f"{'run':<24} {heads[0]:>8} {heads[1]:>8} {heads[2]:>8} {heads[3]:>6} {heads[4]:>11} {heads[5]:>13} {heads[6]:>6}"
+    for name, run in runs.items():
+        equal = sum(one.hashes.get(point) == found for point, found in run.hashes.items())
+        yield (
+            f"{name:<24} {len(run.hashes):>4}/{points} {equal:>4}/{points} {run.wall:>8.1f} "
+            f"{one.wall / run.wall:>6.2f} {1000.0 * run.wall / points:>11.0f} {run.cpu:>13.1f} {run.nodes:>6.1f}"
+        )
+
+
+def compared(words: Sequence[str], points: int) -> bool:
+    """Whether every run gave all points and the same rows as one process here."""
+    runs: dict[str, Run] = {}
+    with tempfile.TemporaryDirectory(prefix="mbsweep-") as folder:
+        for word in dict.fromkeys(["here", *words]):
+            name, make = CASES[word]
+            print(f"{name} ...", flush=True)
+            USED.clear()
+            run = make(points, Path(folder) / word)
+            runs[name] = replace(run, nodes=sum(USED))
+    print("", *table(runs, points), sep="\n")
+    one = runs[CASES["here"][0]]
+    return all(len(run.hashes) == points and run.hashes == one.hashes for run in runs.values())
 
 
 def main() -> int:
     """0: every run gave all points and the same rows."""
     told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     told.add_argument("--points", type=int, default=200, help="a multiple of 20")
+    told.add_argument(
+        "--only", nargs="+", choices=list(CASES), default=["nodes", "killed"], help="beside one process here"
+    )
+    told.add_argument("--send", type=Path, help=argparse.SUPPRESS)
     given = told.parse_args()
     sys.path.insert(0, str(ROOT))
+    if given.send is not None:
+        swept(
+            SCHEDULER, given.points, given.send, at=given.points // 2, act=lambda: os.kill(os.getpid(), signal.SIGKILL)
+        )
+        return 1
     for word in (signal.SIGINT, signal.SIGTERM):  # so that nothing is left behind
         signal.signal(word, signal.default_int_handler)
     if (reason := lacking()) is not None:
         print(f"sweep on nodes: not run: {reason}")
         return 2
-    runs: dict[str, Run] = {}
-    with tempfile.TemporaryDirectory(prefix="mbsweep-") as folder:
-        for name, make in (
-            ("one process here", lambda home: swept("local", given.points, home)),
-            ("two nodes", lambda home: clustered(given.points, home, kill=False)),
-            ("two nodes, one killed", lambda home: clustered(given.points, home, kill=True)),
-        ):
-            print(f"{name} ...", flush=True)
-            runs[name] = make(Path(folder) / name.replace(" ", "-"))
-    one = runs["one process here"]
-    print(
-        f"\n{'run':<22} {'points':>8} {'equal':>8} {'seconds':>8} {'times':>6} {'ms a point':>11} {'CPU s sender':>13} {'nodes':>6}"
-    )
-    for name, run in runs.items():
-        equal = sum(one.hashes.get(point) == found for point, found in run.hashes.items())
-        each = 1000.0 * run.wall / given.points
-        print(
-            f"{name:<22} {len(run.hashes):>4}/{given.points} {equal:>4}/{given.points} {run.wall:>8.1f} "
-            f"{one.wall / run.wall:>6.2f} {each:>11.0f} {run.cpu:>13.1f} {run.nodes:>6.1f}"
-        )
-    return 0 if all(len(run.hashes) == given.points and run.hashes == one.hashes for run in runs.values()) else 1
+    return 0 if compared(given.only, given.points) else 1
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ASSET, JOB = "sweep", "sweep_grid"
 LINES_SHOWN = 40
+KEPT = "what was finished is kept"
 View = dict[str, object]
 
 
@@ -66,7 +67,9 @@ def run_sweep(grid: str, mandates: dict[str, str], where: str, *, refetch: bool)
     with instance() as dagster:
         run = defs.resolve_job_def(JOB).execute_in_process(instance=dagster, raise_on_error=False, run_config=config)
     if not run.success:
-        raise MarketbotError(f"sweep: {why(run.all_events)}; what was finished is kept, give the same command again")
+        told = why(run.all_events)
+        kept = "" if KEPT in told else f"; {KEPT}, give the same command again"
+        raise MarketbotError(f"sweep: {told}{kept}")
 
 
 def sweep_now(page: str | None) -> View:

@@ -18,6 +18,7 @@ from marketbot_assets.normalization.window import Floats, MarketWindow
 from marketbot_resources.mandate import Mandate
 
 NAME = "ridge-to-mandate"
+SCORES = ("low_volatility_126d", "momentum_12_1", "reversal_5d")  # what `portfolio.score_weights` can name
 HORIZON_SESSIONS, SAMPLE_EVERY, EMBARGO_SESSIONS = 21, 5, 5
 REFIT_SESSIONS = 5
 KEPT_SESSIONS_MAX = 20  # a month: how long a fit stands in for one that fails
@@ -98,9 +99,9 @@ def raw_scores(returns: Floats, names: tuple[str, ...]) -> Floats:
         "low_volatility_126d": lambda r: -np.std(r[-126:], axis=0, ddof=1),
         "reversal_5d": lambda r: 1 - np.prod(1 + r[-5:], axis=0),
     }
-    unknown = sorted(set(names) - set(makers))
+    unknown = sorted(set(names) - set(SCORES))
     if unknown:
-        raise ValueError(f"expected scores among {sorted(makers)}, found {unknown}")
+        raise ValueError(f"expected scores among {list(SCORES)}, found {unknown}")
     return np.column_stack([makers[name](returns) for name in names])
 
 

@@ -11,6 +11,7 @@ import pytest
 from graph_world import FIRST, QUIET, SECOND, Home
 
 from marketbot_assets import rebuild
+from marketbot_assets.alerting import found_now
 from marketbot_assets.commands import leakcheck_home
 from marketbot_assets.commands.features import build_lines, build_range
 from marketbot_assets.commands.leakcheck_home import graph_results, home_rows
@@ -21,6 +22,7 @@ from marketbot_assets.replay import Outcome, Replay, tables
 from marketbot_assets.replay_versions import versions
 from marketbot_assets.research.wide_layer import GROUP, WideLayer
 from marketbot_resources.errors import UsageError
+from marketbot_resources.sessions import end_state
 from marketbot_resources.store.index import Origin
 from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.objects import blob_key
@@ -142,6 +144,20 @@ def test_a_restated_row_and_an_altered_state_mean_a_full_build(wide: Home) -> No
     assert not np.array_equal(values(wide, SECOND), before, equal_nan=True)
     again = rebuild.wide_features(Reader(wide.lake, dt.date.fromisoformat(SECOND), allowed=None), wide.lake.ledger)
     assert np.array_equal(values(wide, SECOND), again[list(names())].to_numpy(), equal_nan=True)
+
+
+def test_a_failed_run_is_an_alert_and_leaves_the_session_as_it_was(wide: Home) -> None:
+    """A session without data: the ledger says at which step and why, once, and `run_failed` of the session is not touched."""
+    lake, day = wide.lake, "2018-12-14"
+    assert not wide.run(day, job="declared")
+    (entry,) = lake.ledger.entries("job_failed")
+    assert (entry.key.split("/")[0], entry.body["job"]) == (day, "declared")
+    assert str(entry.body["reason"]).startswith(f"{ASSET}: ")
+    (alert,) = [one for one in found_now(lake) if one.code == "JOB_FAILED"]
+    assert (alert.subject, alert.session) == ("declared", day)
+    assert str(entry.body["reason"]) in alert.message
+    assert lake.ledger.entries("run_failed", day) == []
+    assert end_state(lake.ledger, dt.date.fromisoformat(day)) is None
 
 
 def restate(lake: Lake) -> None:

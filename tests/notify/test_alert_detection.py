@@ -85,6 +85,7 @@ PLANTED: dict[str, tuple[list[Entry], SessionRows | None, MachineFacts | None, s
     "PARITY_DIFFERS": ([entry("parity_difference", f"{DAY}/1", why="m")], None, None, "parity"),
     "LEDGER_FAULT": (failed("submissions", "the ledger's head was refused: m"), None, None, "submissions"),
     "SIGNALS_FAILED": ([entry("signals_failed", f"{DAY}/1", reason="m")], None, None, "signals"),
+    "JOB_FAILED": ([entry("job_failed", f"{DAY}/run-1", job="declared", reason="wide_features: m")], None, None, "declared"),
     "ANCHOR_FAILURE": ([entry("anchor_failed", "000000000012/file", problem="m")], None, None, "file"),
     "DISK_LOW": ([], None, MachineFacts(DAY, free_fraction=0.04), "home"),
     "HEARTBEAT_MISSED": ([], verdict(row("CONTROL", "RC-85", "WARN")), None, "RC-85"),

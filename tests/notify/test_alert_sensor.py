@@ -7,9 +7,9 @@ import dagster as dg
 import pytest
 
 from marketbot_assets.alerting import weekly_due
-from marketbot_assets.automation_alerts import alert_sensor, late_sessions, machine_facts
+from marketbot_assets.automation_alerts import alert_sensor, dead_jobs, late_sessions, machine_facts
 from marketbot_resources.alert_detection import MachineFacts, alerts_due
-from marketbot_resources.clock import open_clock
+from marketbot_resources.clock import machine_now, open_clock
 from marketbot_resources.mandate import parse_mandate
 from marketbot_resources.mandate_notification import Notification
 from marketbot_resources.store.lake import Lake
@@ -82,3 +82,22 @@ def test_the_machine_is_looked_at(tmp_path: Path) -> None:
     assert (facts.day, facts.late, facts.halt, facts.tests) == ("2018-12-11", (), ("flatten", "a drill"), ())
     assert facts.free_fraction is not None
     assert 0.0 < facts.free_fraction <= 1.0
+
+
+def test_a_job_whose_process_was_killed_is_told_as_one_that_failed() -> None:
+    """No hook ran in it. The same alert as the hook's, once per job and session; sessions' own runs are told elsewhere."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        for number, (job, day) in enumerate(
+            [("declared", "2018-12-11"), ("declared", "2018-12-11"), ("daily", "2018-12-11")]
+        ):
+            tags = {"dagster/partition": day}
+            instance.add_run(dg.DagsterRun(job, f"run-{number}", status=dg.DagsterRunStatus.FAILURE, tags=tags))
+        instance.add_run(dg.DagsterRun("parity", "run-9", status=dg.DagsterRunStatus.SUCCESS, tags=tags))
+        instance.add_run(dg.DagsterRun("parity", "run-8", status=dg.DagsterRunStatus.FAILURE))
+        now = machine_now()
+        dead = dead_jobs(instance, now)
+        assert dead_jobs(instance, now + dt.timedelta(days=5)) == ()
+    assert sorted(dead) == [("declared", "2018-12-11", "run-0"), ("declared", "2018-12-11", "run-1")]
+    (alert,) = alerts_due([], [], MachineFacts("2018-12-12", dead_jobs=dead))
+    assert alert.key == "JOB_FAILED/declared/2018-12-11"
+    assert alerts_due([], [], MachineFacts("2018-12-12", dead_jobs=dead), {alert.key}) == []

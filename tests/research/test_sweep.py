@@ -160,7 +160,9 @@ def test_a_node_that_does_not_see_the_bodies_gives_no_answer(
     swept: tuple[Lake, Swept], base: Mandate, tmp_path: Path
 ) -> None:
     lake, made = swept
-    with pytest.raises(StoreError):
+    with pytest.raises(
+        StoreError, match=rf"^every node must read {tmp_path}/store \(the same folder\); on .*: store: expected"
+    ):
         run_point(replace(work(lake, made, base), home=str(tmp_path)).argument())
 
 

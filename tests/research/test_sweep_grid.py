@@ -3,9 +3,11 @@
 import datetime as dt
 import json
 
+import numpy as np
 import pytest
 from research_world import MANDATE_TEXT, ROOT
 
+from marketbot_assets.insight.return_model import SCORE_LOOKBACK, SCORES, raw_scores
 from marketbot_assets.sweep_grid import parse_grid, points_of
 from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate, mandate_of, parse_mandate
@@ -45,6 +47,13 @@ def test_every_combination_period_by_period_in_the_order_of_the_file(base: Manda
     assert unchanged.sha256 == base.sha256, "nothing else changes"
 
 
+def test_what_a_grid_can_name_is_what_the_return_model_makes() -> None:
+    """Each of them, and with these three no others: a name that is missing here would be refused or fail in every session."""
+    returns = np.random.default_rng(0).normal(scale=0.01, size=(SCORE_LOOKBACK, 4))
+    assert np.isfinite(raw_scores(returns, SCORES)).all()
+    assert set(SCORES) == {"low_volatility_126d", "momentum_12_1", "reversal_5d"}
+
+
 def test_a_grid_of_periods_alone_is_the_base_mandate(base: Mandate) -> None:
     (point,) = points_of(parse_grid(WEEK), base, {})
     assert (point.name, point.mandate.sha256) == ("base", base.sha256)
@@ -60,6 +69,14 @@ CASES: list[tuple[str, list[str]]] = [
     (
         WEEK + "change: {portfolio.risk: [1]}",
         ["portfolio.risk=1: portfolio.risk: expected a key of portfolio (black_l"],
+    ),
+    (
+        WEEK + "features: {x: {reversal_5d: 1, kmid: 1}, y: {momentum_12_1: 1}, z: {beta: 1}}",
+        [
+            "features=x: portfolio.score_weights: expected scores of the return model (low_volatility_126d, "
+            "momentum_12_1, reversal_5d), found kmid",
+            "features=z: portfolio.score_weights: expected scores of the return model (low_volatility_126d, ",
+        ],
     ),
     (WEEK + "change: {llm.usd: [1]}", ["change.llm.usd: expected a key that a backtest reads, found llm"]),
     (WEEK + "change: {calendar.go_live: [2018-12-03]}", ["change.calendar.go_live: expected a key that leaves the i"]),

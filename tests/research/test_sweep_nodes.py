@@ -1,4 +1,4 @@
-"""Sweeps on processes and on nodes: a killed process and a killed node lose nothing and change no bit."""
+"""Sweeps on processes and on nodes: whatever is killed or cut in the middle, nothing is lost, written twice or another bit."""
 
 import os
 import shutil
@@ -67,16 +67,25 @@ def test_a_killed_process_loses_nothing_and_changes_no_bit(base: Mandate, alone:
     assert list(made.frame["trials"]) == [8] * 8
 
 
-def test_a_killed_node_loses_nothing_and_changes_no_bit() -> None:
-    """The tool's own check: every run has all points and the rows of one process here; 2: no namespaces here."""
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nodes", "killed"),
+        ("cut", "scheduler", "sender"),
+        pytest.param(("bucket",), marks=pytest.mark.s3),
+    ],
+    ids=["killed", "cut", "bucket"],
+)
+def test_what_happens_in_the_middle_loses_nothing_and_changes_no_bit(words: tuple[str, ...]) -> None:
+    """The tool's own check: every run has all points, each once, and the rows of one process here; 2: no namespaces here."""
     pytest.importorskip("distributed")
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("expected root and the program ip, for network namespaces")
-    program = [sys.executable, str(ROOT / "tools" / "sweep_nodes.py"), "--points", "20"]
+    program = [sys.executable, str(ROOT / "tools" / "sweep_nodes.py"), "--points", "20", "--only", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("MARKETBOT_MANDATE", None)
     ended = subprocess.run(program, capture_output=True, text=True, timeout=1500, env=environment, cwd=ROOT)
     if ended.returncode == 2:
         pytest.skip(ended.stdout.strip())
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count("20/20   20/20") == 3
+    assert ended.stdout.count("20/20   20/20") == 1 + len(words)

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import ipaddress
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from server_process import Server
+from server_process import Server, children
 
 from marketbot_resources.errors import UsageError, WorkError
 from marketbot_resources.ledger.record import Json
@@ -31,9 +33,9 @@ COUNT, SECONDS = 12, 0.4
 class DaskProcess(Server):
     """A scheduler or a worker with its nanny. `code`: the folder of the packages; `tls`: a folder of keys."""
 
-    def __init__(self, name: str, *, code: Path = ROOT, tls: Path | None = None) -> None:
+    def __init__(self, name: str, *, code: Path = ROOT, tls: Path | None = None, worker_ttl: str = "5 minutes") -> None:
         super().__init__(name, 1)
-        self._code, self.tls = code, tls
+        self._code, self.tls, self._ttl = code, tls, f"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL={worker_ttl}"
 
     def program(self, module: str, *words: str) -> list[str]:
         path = f"PYTHONPATH={self._code}:{HERE}"
@@ -47,7 +49,7 @@ class DaskProcess(Server):
                 "--tls-key",
                 f"{self.tls}/key.pem",
             ]
-        return ["/usr/bin/env", path, sys.executable, "-m", f"distributed.cli.{module}", *words, *keys]
+        return ["/usr/bin/env", path, self._ttl, sys.executable, "-m", f"distributed.cli.{module}", *words, *keys]
 
 
 class Scheduler(DaskProcess):
@@ -122,6 +124,41 @@ def test_a_node_that_is_killed_in_the_middle_loses_nothing(scheduler: Scheduler,
         assert sum(runs(tmp_path, n) for n in range(COUNT)) > COUNT, "the killed node was at work"
 
 
+def test_results_on_a_worker_that_stands_still_run_again(tmp_path: Path) -> None:
+    """Its tasks are done and their results not fetched when it stops without a word, as behind a cut cable: when the scheduler
+    gives it up (`worker-ttl`, here 15 s), they run on the other one. It is not the scheduler that is gone.
+    """
+    with Scheduler("dask-scheduler", worker_ttl="15s") as scheduler, Worker(scheduler), Worker(scheduler) as second:
+        with open_pool(scheduler.address) as pool:
+            coming = pool.finished(tasks.slow, [[SECONDS, str(tmp_path), n] for n in range(COUNT)])
+            taken = [next(coming)]
+            time.sleep(COUNT * SECONDS)  # all are done; nobody fetches while the caller keeps what it has
+            family = [second.pid, *children(second.pid)]
+            for one in family:
+                os.kill(one, signal.SIGSTOP)
+            begun = time.monotonic()
+            taken += coming
+            assert time.monotonic() - begun < 90
+            for one in family:
+                os.kill(one, signal.SIGKILL)
+    assert sorted(taken) == [(n, str(n)) for n in range(COUNT)]
+    assert sum(runs(tmp_path, n) for n in range(COUNT)) > COUNT, "the worker held results"
+
+
+def test_a_scheduler_that_stands_still_is_one_line(scheduler: Scheduler, tmp_path: Path) -> None:
+    """It does not answer, and its system keeps the line open: the wait has an end."""
+    with Worker(scheduler), existing_cluster(scheduler.address) as pool:
+        pool.silent_seconds = 5.0
+        coming = pool.finished(tasks.slow, [[SECONDS, str(tmp_path), n] for n in range(COUNT)])
+        next(coming)
+        os.kill(scheduler.pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        with pytest.raises(WorkError, match="found that it is gone or does not answer; what was finished is kept"):
+            list(coming)
+        assert time.monotonic() - begun < 60
+        os.kill(scheduler.pid, signal.SIGCONT)
+
+
 def test_a_lost_scheduler_is_one_line_and_what_was_done_stays(scheduler: Scheduler, tmp_path: Path) -> None:
     """The caller stores results as they come; with a new scheduler it asks for the rest alone, and nothing runs twice."""
     with Worker(scheduler), existing_cluster(scheduler.address) as pool:
@@ -130,7 +167,9 @@ def test_a_lost_scheduler_is_one_line_and_what_was_done_stays(scheduler: Schedul
         done = dict(islice(coming, 3))
         scheduler.kill()
         begun = time.monotonic()
-        with pytest.raises(WorkError, match=rf"the scheduler at {scheduler.address}, found that it is gone; .* again$"):
+        with pytest.raises(
+            WorkError, match=rf"the scheduler at {scheduler.address}, found that it is gone or .* again$"
+        ):
             done |= dict(coming)
         assert time.monotonic() - begun < 60
     scheduler.start()
@@ -169,39 +208,72 @@ def test_no_cluster_is_one_line() -> None:
         open_pool("tcp://127.0.0.1:9")
 
 
-def keys_of(folder: Path) -> Path:
-    """A certificate signed by itself, that serves as authority, server and client."""
-    folder.mkdir()
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "cluster")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
+class Authority:
+    """A self-made certificate authority, and the keys that it signs."""
+
+    def __init__(self, name: str) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        limits = x509.BasicConstraints(ca=True, path_length=0)
+        self._own = self._unsigned(self._name, self._key).add_extension(limits, critical=True)
+
+    def _unsigned(self, name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        now, day = dt.datetime.now(dt.UTC), dt.timedelta(days=1)
+        number = x509.random_serial_number()
+        return x509.CertificateBuilder(self._name, name, key.public_key(), number, now - day, now + day)
+
+    def keys(self, folder: Path) -> Path:
+        """ca.pem, cert.pem and key.pem of one holder, in a new folder."""
+        folder.mkdir()
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, folder.name)])
+        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        for file, made in (
+            ("ca.pem", self._own),
+            ("cert.pem", self._unsigned(name, key).add_extension(address, critical=False)),
+        ):
+            signed = made.sign(self._key, hashes.SHA256())
+            (folder / file).write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        kinds = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        (folder / "key.pem").write_bytes(key.private_bytes(*kinds))
+        return folder
+
+
+def test_tls_with_keys_of_our_authority_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scheduler and worker with one pair of keys, the sender with another, all signed by an authority of our own: results.
+
+    The sender's keys lie in a folder or are named by Dask's own configuration. Keys of another authority, or none: no answer.
+    """
+    import dask
+
+    ours, theirs = Authority("ours"), Authority("theirs")
+    nodes, sender, foreign = (
+        ours.keys(tmp_path / "nodes"),
+        ours.keys(tmp_path / "sender"),
+        theirs.keys(tmp_path / "foreign"),
     )
-    public = made.public_bytes(serialization.Encoding.PEM)
-    kinds = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    for file, data in (("ca.pem", public), ("cert.pem", public), ("key.pem", key.private_bytes(*kinds))):
-        (folder / file).write_bytes(data)
-    return folder
 
+    def configured(folder: Path) -> dict[str, str]:
+        names = {"ca-file": "ca.pem", "client.cert": "cert.pem", "client.key": "key.pem"}
+        return {f"distributed.comm.tls.{name}": str(folder / file) for name, file in names.items()}
 
-def test_tls_with_our_keys_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the cluster's keys the same results; with another authority's, or with none, no answer."""
-    ours, theirs = keys_of(tmp_path / "ours"), keys_of(tmp_path / "theirs")
-    with Scheduler("dask-scheduler", tls=ours) as scheduler, Worker(scheduler):
+    with Scheduler("dask-scheduler", tls=nodes) as scheduler, Worker(scheduler):
         for folder, why in (
-            (theirs, "expected a Dask scheduler at tls://"),
+            (foreign, "expected a Dask scheduler at tls://"),
             (tmp_path, "MARKETBOT_DASK_TLS: expected a folder"),
+            ("", "MARKETBOT_DASK_TLS: .* under distributed.comm.tls of Dask's configuration, found neither"),
         ):
             monkeypatch.setenv("MARKETBOT_DASK_TLS", str(folder))
             with pytest.raises(UsageError, match=why):
                 open_pool(scheduler.address)
-        monkeypatch.setenv("MARKETBOT_DASK_TLS", str(ours))
+        with (
+            dask.config.set(configured(foreign)),
+            pytest.raises(UsageError, match="expected a Dask scheduler at tls://"),
+        ):
+            open_pool(scheduler.address)
+        with dask.config.set(configured(sender)), open_pool(scheduler.address) as pool:
+            assert list(pool.results(tasks.square, [1, 2, 3])) == [1, 4, 9]
+        monkeypatch.setenv("MARKETBOT_DASK_TLS", str(sender))
         with open_pool(scheduler.address) as pool:
             assert list(pool.results(tasks.square, [1, 2, 3])) == [1, 4, 9]
 

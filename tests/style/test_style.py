@@ -29,6 +29,7 @@ WIRING = (
     "jobs",
     "automation",
     "automation_afterwards",
+    "automation_alerts",
     "automation_intraday",
     "automation_orders",
     "cli",
