@@ -198,19 +198,7 @@ def _changed(grid: Grid, bases: Mapping[str, Mandate], base: Mandate, choices: S
             _put(plain, path, value)
     for path, value in chosen.items():
         _put(plain, path, value)
-    return _scored(_within(mandate_of(plain), start))
-
-
-def _scored(mandate: Mandate) -> Mandate:
-    """Raises MandateError for a score that the return model does not make: it would stop every session of the point."""
-    from marketbot_assets.insight.return_model import SCORES
-
-    unknown = sorted(set(mandate.portfolio.score_weights) - set(SCORES))
-    if unknown:
-        raise MandateError(
-            f"portfolio.score_weights: expected scores of the return model ({', '.join(SCORES)}), found {unknown[0]}"
-        )
-    return mandate
+    return _within(mandate_of(plain), start)
 
 
 def _put(plain: dict[str, object], path: str, value: object) -> None:

@@ -24,7 +24,7 @@ from marketbot_resources.mandate_limits import Ladder, Limits, LossRules, Stops
 from marketbot_resources.mandate_llm import Llm
 from marketbot_resources.mandate_notification import Notification
 from marketbot_resources.mandate_portfolio import BlackLitterman, Calibration, Cvar, LongShort, Method, MultiPeriod
-from marketbot_resources.mandate_section import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Section
+from marketbot_resources.mandate_section import Bps, Cap, Count, Currency, Fraction, Mic, Positive, Score, Section
 from marketbot_resources.mandate_trade_limits import Restricted
 from marketbot_resources.once import once
 
@@ -211,7 +211,7 @@ class Portfolio(Section):
     risk_aversion: Positive
     prior_excess_return_per_year: Fraction
     forecast_tilt_per_sd_per_year: Fraction
-    score_weights: dict[str, float]
+    score_weights: dict[Score, float]
     cost_amortization_per_year: Positive
     risk_parity_budget_base: Fraction
     invested_target: Fraction = 0.95

@@ -5,7 +5,7 @@ Not here: the limits themselves (`mandate_limits`, `mandate_model_limits`).
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from marketbot_resources.errors import MandateError
 
@@ -15,6 +15,16 @@ Bps = Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Mic = Annotated[str, Field(pattern=r"^[A-Z0-9]{4}$")]
+SCORES = ("low_volatility_126d", "momentum_12_1", "reversal_5d")
+
+
+def _known_score(name: str) -> str:
+    if name not in SCORES:
+        raise ValueError(f"expected a score of the return model: {', '.join(SCORES)}")
+    return name
+
+
+Score = Annotated[str, AfterValidator(_known_score)]
 
 
 class Section(BaseModel):

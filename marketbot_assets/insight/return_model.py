@@ -16,9 +16,9 @@ import pandas as pd
 
 from marketbot_assets.normalization.window import Floats, MarketWindow
 from marketbot_resources.mandate import Mandate
+from marketbot_resources.mandate_section import SCORES
 
 NAME = "ridge-to-mandate"
-SCORES = ("low_volatility_126d", "momentum_12_1", "reversal_5d")  # what `portfolio.score_weights` can name
 HORIZON_SESSIONS, SAMPLE_EVERY, EMBARGO_SESSIONS = 21, 5, 5
 REFIT_SESSIONS = 5
 KEPT_SESSIONS_MAX = 20  # a month: how long a fit stands in for one that fails

@@ -36,10 +36,12 @@ def test_mandates_without_a_family(mandate: Mandate) -> None:
 
 
 def test_too_many_families_are_refused() -> None:
-    """Two to the seventh backtests are not begun."""
-    weights = {f"score_{n}": 0.1 for n in range(7)}
-    with pytest.raises(UsageError, match="expected 1 to 6 score weights"):
-        families_of(mandate_with(portfolio={"score_weights": weights}))
+    """Two to the seventh backtests are not begun; without a score there is nothing to share."""
+    base = mandate_with()
+    for weights in ({f"score_{n}": 0.1 for n in range(7)}, {}):
+        portfolio = base.portfolio.model_copy(update={"score_weights": weights})
+        with pytest.raises(UsageError, match="expected 1 to 6 score weights"):
+            families_of(base.model_copy(update={"portfolio": portfolio}))
 
 
 def stored(home: Path, mandate: Mandate, days: Sequence[dt.date]) -> tuple[Lake, IndexRow]:

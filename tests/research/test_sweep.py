@@ -144,13 +144,13 @@ def test_every_point_proves_where_it_came_from(swept: tuple[Lake, Swept]) -> Non
 
 
 def test_a_point_that_cannot_be_run_is_a_trial_with_a_reason(swept: tuple[Lake, Swept], base: Mandate) -> None:
-    """Scores that the return model does not make: no fault of the worker, so the other points go on."""
+    """A range without a session: no fault of the worker, so the other points go on."""
     lake, made = swept
-    portfolio = {**json.loads(base.canonical())["portfolio"], "score_weights": {"momentum": 1.0}}
-    own, seen = work(lake, made, base, portfolio=portfolio), list[tuple[int, bool]]()
+    saturday, seen = LAST + dt.timedelta(days=5 - LAST.weekday()), list[tuple[int, bool]]()
+    own = replace(work(lake, made, base), first=saturday, last=saturday + dt.timedelta(days=1))
     (why,) = run_points(lake, [own], "local", run_id="x", slot="odd", seen=lambda *one: seen.append(one))
     assert isinstance(why, str)
-    assert "momentum" in why
+    assert "expected sessions of XNYS" in why
     assert seen == [(0, True)]
     (trial,) = trials(lake.ledger, "odd")
     assert (trial.sharpe, trial.returns) == (None, "")

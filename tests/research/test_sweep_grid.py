@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from research_world import MANDATE_TEXT, ROOT
 
-from marketbot_assets.insight.return_model import SCORE_LOOKBACK, SCORES, raw_scores
+from marketbot_assets.insight.return_model import SCORE_LOOKBACK, raw_scores
+from marketbot_resources.mandate_section import SCORES
 from marketbot_assets.sweep_grid import parse_grid, points_of
 from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate, mandate_of, parse_mandate
@@ -73,9 +74,9 @@ CASES: list[tuple[str, list[str]]] = [
     (
         WEEK + "features: {x: {reversal_5d: 1, kmid: 1}, y: {momentum_12_1: 1}, z: {beta: 1}}",
         [
-            "features=x: portfolio.score_weights: expected scores of the return model (low_volatility_126d, "
-            "momentum_12_1, reversal_5d), found kmid",
-            "features=z: portfolio.score_weights: expected scores of the return model (low_volatility_126d, ",
+            "features=x: mandate: portfolio.score_weights.kmid.[key]: value error, expected a score of the return model: "
+            "low_volatility_126d, momentum_12_1, reversal_5d, found 'kmid'",
+            "features=z: mandate: portfolio.score_weights.beta",
         ],
     ),
     (WEEK + "change: {llm.usd: [1]}", ["change.llm.usd: expected a key that a backtest reads, found llm"]),

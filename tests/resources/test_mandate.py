@@ -50,6 +50,7 @@ EXAMPLE_LLM = (Path(__file__).parents[2] / "examples" / "llm" / "mandate.yaml").
         ("{steps: 3,", "{steps: 1,", "portfolio.multi_period.steps"),
         ("{tail: 0.025,", "{tail: 0.0,", "portfolio.cvar.tail"),
         ("confidence: 0.5,", "confidence: 1.0,", "portfolio.black_litterman.confidence"),
+        ("momentum_12_1: ", "momentum: ", "expected a score of the return model: low_volatility_126d, momentum_12_1"),
         ("tracking_error_per_year: 0.06", "tracking_error_per_year: .nan", "portfolio.tracking_error_per_year"),
         ("news: sample", "news: [feeds]", "at least one address"),
         ("news: sample", "news: sample, feeds: [{address: 'https://x.example/f', mic: XNAS, ticker: A}]", "feeds"),
