@@ -17,7 +17,7 @@ import pandas as pd
 from marketbot_assets.audit import performance_ratios as ratios
 from marketbot_assets.audit.compared import Compared, FactorMove, Market, compared
 from marketbot_assets.audit.excess import BenchmarkSectors, Session, excess, is_known, session_of
-from marketbot_assets.audit.excess_models import by_factor, by_market, by_method, is_comparable
+from marketbot_assets.audit.excess_models import by_factor, by_market, by_method, cash_rates_told, is_comparable
 from marketbot_assets.audit.schema import COSTS, CURRENCY, INSTRUMENT, PARTS, SECTOR
 from marketbot_resources.errors import UsageError
 from marketbot_resources.model import SESSIONS_PER_YEAR
@@ -37,7 +37,7 @@ class Point:
     `attribution`: ATTRIBUTION rows, None where the session stored none. `traded`: value of the fills in shares, `cost`: what all
     fills cost with slippage, both in base currency; `benchmark`: its return, NaN when not known, and by sector; `held_before`:
     sector -> value at the start, base currency, cash aside. The rest is for `audit.compared`: instrument or CASH:currency -> value
-    at the start, moves of rates, the benchmark by (sector, currency), factors; empty where they are not known.
+    at the start, moves of rates, the benchmark by (sector, currency), factors, what cash earned; empty where they are not known.
     """
 
     session: dt.date
@@ -56,6 +56,7 @@ class Point:
     moves: Mapping[str, float] = field(default_factory=dict)
     markets: Mapping[Market, tuple[float, float]] = field(default_factory=dict)
     factors: FactorMove | None = None
+    cash: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def performance(points: Sequence[Point]) -> Performance:
         markets=with_menchero(by_markets),
         factors=by_factor(by_markets),
         methods=by_method(by_markets),
-        notes=_notes(points, numbers),
+        notes=_notes(points, numbers, by_markets),
     )
 
 
@@ -249,7 +250,7 @@ def _by_market(points: Sequence[Point], returns: np.ndarray, begun: np.ndarray) 
             continue
         own = point.attribution[point.attribution["dimension"] == INSTRUMENT]
         rows: Rows = [{str(name): value for name, value in row.items()} for row in own.to_dict("records")]
-        values = (point.started, point.moves, point.markets, point.base_currency, point.factors)
+        values = (point.started, point.moves, point.markets, point.base_currency, point.factors, point.cash)
         found.append(compared(mine, point.benchmark, start, rows, *values))
     return [one for one in found if is_comparable(one)]
 
@@ -292,13 +293,13 @@ def _months(points: Sequence[Point], returns: np.ndarray, earned: Sequence[float
     ]
 
 
-def _notes(points: Sequence[Point], numbers: dict[str, float]) -> list[str]:
+def _notes(points: Sequence[Point], numbers: dict[str, float], by_markets: Sequence[Compared]) -> list[str]:
     """What the numbers do not say."""
     count, months = len(points) - 1, {point.session.isoformat()[:7] for point in points[1:]}
     missing = sum(point.attribution is None for point in points[1:])
     told = count - int(numbers["benchmark_sessions"])
     lines = [
-        "Sharpe and Sortino take no rate of cash off: no short rate is among the data.",
+        "Sharpe and Sortino take no rate of cash off.",
         "Errors of the ratios take returns as independent; trends and reversals make them too small or too large.",
         "Value is that of the last known closes; interest that a broker pays stands in the residual of cash.",
     ]
@@ -314,10 +315,8 @@ def _notes(points: Sequence[Point], numbers: dict[str, float]) -> list[str]:
         lines.append(
             f"The benchmark by sector of {untold} of {count} sessions is not known; the excess leaves them out."
         )
-    if numbers["market_sessions"]:
-        lines.append(
-            "No cash rates are among the data: they count as zero in the split by currency (Karnosky and Singer)."
-        )
+    if by_markets:
+        lines.append(f"Split by currency (Karnosky and Singer): {cash_rates_told(by_markets)}")
     if missing:
         lines.append(f"{missing} sessions stored no attribution: their profit stands under unattributed.")
     if not math.isfinite(numbers["money_weighted_return"]):

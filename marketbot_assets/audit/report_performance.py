@@ -220,8 +220,8 @@ def _effects(found: Performance) -> Markup:
         for row in found.methods
     ]
     lede = (
-        "After Karnosky and Singer, cash rates counted as zero; factors are active exposures of the session before times factor "
-        "returns. Linked over sessions after Carino and, beside it, Menchero. Each table's rows add up to its last one."
+        "After Karnosky and Singer, with the cash rates that the notes name; factors are active exposures of the session before "
+        "times factor returns. Linked over sessions after Carino and, beside it, Menchero. Rows add up to the last of their table."
     )
     heads = ("kind<", "name<", "allocation>", "selection>", "currency>", "total, Carino>", "total, Menchero>")
     names = ("kind<", "name<", "own exposure>", "active exposure>", "effect>")

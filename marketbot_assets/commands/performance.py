@@ -79,6 +79,7 @@ def _beside(lake: "Lake", before: "Point", point: "Point") -> "Point":
         moves=facts.moves,
         markets=facts.benchmark,
         factors=facts.factors,
+        cash=facts.cash,
     )
 
 

@@ -58,6 +58,7 @@ def test_performance_adds_up_to_the_change_of_nav(finished: Path, marketbot: Com
         assert total == pytest.approx(excess, abs=1e-12)
         assert sum(parts) == pytest.approx(excess, abs=1e-12)
         assert abs(next(row["total"] for row in rows if row["name"] == "unexplained")) < 1e-4
+    assert any("cash rates of USD as known at the session before" in note for note in view["notes"])
     assert len(view["methods"]) == 5
     told = page.read_text(encoding="utf-8")
     assert "Where it came from" in told
