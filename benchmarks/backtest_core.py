@@ -9,6 +9,7 @@ lot), the check after it recomputes every limit and fails closed. That is less t
 `backtest_decision`. Not here: the market (`backtest_task`), the peers (`backtest_peers`).
 """
 
+import math
 import resource
 import sys
 import time
@@ -105,32 +106,33 @@ def clarabel(market: Market, tolerance: float = 1e-10, scale: float = SCALE) -> 
 
 def play(market: Market, solver: Solver, *, lots: bool, keep: bool = True) -> Track:
     """Every day of the market from cash. Without `keep` no weights are kept."""
-    n, cap = market.size, market.cap
+    n, cap, total = market.size, market.cap, np.add.reduce
     hair = HAIR + (2.0 * float(market.prices.max()) / CAPITAL if lots else 0.0)  # a rounded sell may miss by a lot
+    hair *= math.sqrt(n)
     rows = np.vstack([np.ones(n), market.sectors])
-    bounds = np.concatenate([[1.0], np.full(SECTORS, market.sector_cap)]) + hair * np.sqrt(n)
+    bounds = np.concatenate([[1.0], np.full(SECTORS, market.sector_cap)]) + hair
     holdings, cash = np.zeros(n), CAPITAL
     nav, weights = np.empty(market.days + 1), np.empty((market.days if keep else 1, n))
     traded, invested, refused = np.empty(market.days), np.empty(market.days), 0
     nav[0] = CAPITAL
     for t in range(market.days):
-        value = nav[t]
+        value = float(nav[t])
         now = holdings / value
         aim = solver(market.mu[t], now)
         trade = (aim - now) * value
         if lots:
             trade = in_lots(trade, holdings, market.prices[t])
         after = holdings + trade
-        left = cash - float(trade.sum())
-        if not within(after / value, left / value, rows, bounds, cap, hair * np.sqrt(n)):
+        left = cash - float(total(trade))
+        if not within(after / value, left / value, rows, bounds, cap, hair):
             trade, refused = np.where(trade < 0.0, trade, 0.0), refused + 1
-            after, left = holdings + trade, cash - float(trade.sum())
-        sum_traded = float(np.abs(trade).sum())
+            after, left = holdings + trade, cash - float(total(trade))
+        sum_traded = float(total(np.abs(trade)))
         cash, holdings = left - COST * sum_traded, after
         weights[t if keep else 0] = aim
-        traded[t], invested[t] = sum_traded / value, float(holdings.sum()) / value
+        traded[t], invested[t] = sum_traded / value, float(total(holdings)) / value
         holdings = holdings * (1.0 + market.returns[t])
-        nav[t + 1] = float(holdings.sum()) + cash
+        nav[t + 1] = float(total(holdings)) + cash
     return Track(nav, weights, traded, invested, refused)
 
 
@@ -145,8 +147,13 @@ def within(book: Floats, cash: float, rows: Floats, bounds: Floats, cap: float, 
 
     Cash may end below zero by the costs of the day, as in the peers: the optimizer's budget is before costs.
     """
-    least, most = float(book.min()), float(book.max())
-    return bool(-hair <= least and most <= cap + hair and -hair <= cash < np.inf and (rows @ book <= bounds).all())
+    least, most = np.minimum.reduce(book), np.maximum.reduce(book)  # NaN when any is
+    return bool(
+        -hair <= least
+        and most <= cap + hair
+        and -hair <= cash < np.inf
+        and np.logical_and.reduce(rows.dot(book) <= bounds)
+    )
 
 
 def bookkeeping(market: Market, weights: Floats) -> Floats:

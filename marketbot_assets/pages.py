@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from marketbot_assets.markdown_text import cell
+from marketbot_resources.order_slices import CLOSE_LEG
+from marketbot_resources.order_types import STOP_LEG
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -221,8 +223,10 @@ def orders(plan: "pd.DataFrame", instruments: "pd.DataFrame") -> Shows:
         for row in plan.itertuples()
     ]
     table = ["| side | name | quantity | value | purpose | reason |", "|---|---|---|---|---|---|", *lines]
-    bought = plan.loc[(plan["side"] == "BUY") & (plan["kind"] == "EQUITY"), "value_base"]
-    sold = plan.loc[(plan["side"] == "SELL") & (plan["kind"] == "EQUITY"), "value_base"]
+    # Protective stops wait for their price, and what takes the rest of slices is counted with them.
+    counted = (plan["kind"] == "EQUITY") & ~plan["leg"].isin([CLOSE_LEG, STOP_LEG])
+    bought = plan.loc[(plan["side"] == "BUY") & counted, "value_base"]
+    sold = plan.loc[(plan["side"] == "SELL") & counted, "value_base"]
     return {
         "buys": float(bought.sum()),
         "sells": float(sold.sum()),

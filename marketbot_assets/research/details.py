@@ -18,10 +18,12 @@ from marketbot_assets.book.positions import session_closes
 from marketbot_assets.book.roll import session_rates
 from marketbot_assets.research.columns import Columns
 from marketbot_assets.research.loop import Day
+from marketbot_assets.research.outcomes import share_value
 from marketbot_assets.risk.control import ControlResult
 from marketbot_resources.corporate_actions import SPLIT
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Execution, Kind, Order
+from marketbot_resources.order_slices import CLOSE_LEG
 
 NAN = math.nan
 HOLDINGS, FILLS, CONTROLS, MARKET = "holdings", "fills", "controls", "market"
@@ -34,7 +36,18 @@ LAYOUT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     HOLDINGS: (("instrument", "ticker", "sector", "currency"), ("weight", "begun", *PARTS, "days_to_exit")),
     FILLS: (
         ("instrument", "currency"),
-        ("side", "quantity", "price", "value_base", "fee_base", "tax_base", "slippage_bps", "delay_bps", "adv_share"),
+        (
+            "side",
+            "quantity",
+            "price",
+            "value_base",
+            "fee_base",
+            "tax_base",
+            "slippage_bps",
+            "delay_bps",
+            "adv_share",
+            "units",
+        ),
     ),
     CONTROLS: (("kind", "control", "item"), ("observed", "limit", "used", "planned", "approved")),
     MARKET: (("kind", "item", "currency"), ("weight", "active", "returned")),
@@ -43,13 +56,14 @@ LAYOUT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 class Details:
     """Collects the tables of `LAYOUT` from the days of a loop; holds one day beside the columns. `synthetic`: whether any price is
-    simulated; taken for true until someone says otherwise.
+    simulated; taken for true until someone says otherwise. `units` of a fill: its shares as if no split had come since the start.
     """
 
     def __init__(self, mandate: Mandate) -> None:
         self._mandate = mandate
         self.synthetic = True
         self._before: Day | None = None
+        self._split: dict[str, float] = {}
         self._tables = {name: Columns(*layout) for name, layout in LAYOUT.items()}
 
     def watching(self, days: Iterable[Day]) -> Iterator[Day]:
@@ -112,6 +126,7 @@ class Details:
         inputs = day.decision.inputs
         adv = dict(zip(inputs.instruments, inputs.adv.tolist(), strict=True))
         rates = day.rolled.valuation.rates
+        splits = [action for action in day.rolled.actions if action.kind == SPLIT]
         for fill in day.fills:
             rate, one = rates.get(fill.currency, NAN), 1.0 if fill.kind is Kind.FX else rates.get(fill.currency, NAN)
             value = float(fill.quantity * fill.price) * one
@@ -120,8 +135,12 @@ class Details:
             share = value / adv[name] if adv.get(name, 0.0) > 0.0 else NAN
             delay = _delay_bps(fill, asked.get(fill.client_order_id), before, slip)
             costs = (float(fill.fee) * one, float(fill.tax) * rate)
+            told = [x.ratio for x in splits if x.instrument == name and x.effective_at <= fill.executed_at]
+            units = float(fill.quantity) / math.prod(told, start=self._split.get(name, 1.0))
             numbers = (float(fill.side.sign), float(fill.quantity), float(fill.price), value, *costs)
-            self._tables[FILLS].add(day.state.session, (name, fill.currency), (*numbers, slip, delay, share))
+            self._tables[FILLS].add(day.state.session, (name, fill.currency), (*numbers, slip, delay, share, units))
+        for split in splits:
+            self._split[split.instrument] = self._split.get(split.instrument, 1.0) * split.ratio
 
     def _controls(self, day: Day) -> None:
         rows, session, judgement = self._tables[CONTROLS], day.state.session, day.decision.judgement
@@ -183,9 +202,12 @@ def most_used(results: Iterable[ControlResult]) -> dict[str, tuple[str, ControlR
 
 
 def prevented(day: Day) -> Iterator[tuple[str, str, float, float]]:
-    """(control, instrument, planned, approved) of each order made smaller or not sent, fraction of NAV, signed as the order."""
+    """(control, instrument, planned, approved) of each order made smaller or not sent, fraction of NAV, signed as the order.
+
+    What takes the rest of slices is counted with them.
+    """
     judgement = day.decision.judgement
-    orders = {order.client_order_id: order for order in judgement.planned}
+    orders = {order.client_order_id: order for order in judgement.planned if order.leg != CLOSE_LEG}
     approved = {order.client_order_id for order in judgement.approved}
     changed = set()
     for name, planned, left, control in judgement.changes:
@@ -200,9 +222,8 @@ def prevented(day: Day) -> Iterator[tuple[str, str, float, float]]:
 
 
 def _each(order: Order, day: Day) -> float:
-    """Value of one share of an order at its limit, fraction of NAV, negative for a sale."""
-    rate = day.decision.risk.fx_rates.get(order.currency, NAN)
-    return order.side.sign * float(order.limit_price or 0) * rate / day.state.nav
+    """Value of one share of an order, fraction of NAV, negative for a sale."""
+    return order.side.sign * share_value(order, day) / day.state.nav
 
 
 def _delay_bps(fill: Execution, order: Order | None, before: Day | None, slippage_bps: float) -> float:

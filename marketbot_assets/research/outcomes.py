@@ -1,6 +1,6 @@
 """Days of the loop as rows of BACKTEST, and how often each control spoke. Pure. Not here: the loop (`loop`)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,13 @@ from marketbot_assets.research.loop import Day
 from marketbot_assets.research.schema import BACKTEST
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Kind, Order, Side, Status
+from marketbot_resources.order_slices import CLOSE_LEG
+from marketbot_resources.order_types import STOP_LEG
 
 SPOKE = ("warned", "shrank", "rejected")
+NAN = float("nan")
 NO_MODELS = "none"
+UNCOUNTED = (CLOSE_LEG, STOP_LEG)
 _WHEN = {
     Status.WARN: "warned",
     Status.SHRINK: "shrank",
@@ -33,11 +37,18 @@ def spoken(day: Day) -> dict[str, str]:
 
 
 def traded(day: Day, side: Side) -> float:
-    """Value of the approved orders of one side at their limits, fraction of NAV; currency legs do not count."""
-    orders: Sequence[Order] = [o for o in day.decision.batch if o.kind is Kind.EQUITY and o.side is side]
-    rates = day.decision.risk.fx_rates
-    value = sum(float(o.quantity) * float(o.limit_price or 0) * rates[o.currency] for o in orders)
-    return float(value / day.state.nav)
+    """Value of the approved orders of one side, fraction of NAV. Neither currency legs count, nor protective stops, which wait for
+    their price, nor what takes the rest of slices, which is counted with them.
+    """
+    orders = [o for o in day.decision.batch if o.kind is Kind.EQUITY and o.side is side and o.leg not in UNCOUNTED]
+    return float(sum(float(o.quantity) * share_value(o, day) for o in orders) / day.state.nav)
+
+
+def share_value(order: Order, day: Day) -> float:
+    """What one share of an equity order is worth in base currency: at its limit, or at the last close where it has none."""
+    inputs, limit = day.decision.inputs, order.limit_price
+    price = float(inputs.price[inputs.instruments.index(order.instrument)]) if limit is None else float(limit)
+    return price * day.decision.risk.fx_rates.get(order.currency, NAN)
 
 
 def costs_base(day: Day) -> float:

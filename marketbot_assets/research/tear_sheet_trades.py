@@ -133,13 +133,16 @@ def costs_by_kind(sheet: Sheet) -> dict[str, float]:
 
 
 def round_trips(sheet: Sheet) -> list[Trip]:
-    """Shares bought and sold, first in first out, in base currency as filled. A split in between leaves shares unmatched."""
+    """Shares bought and sold, first in first out, in base currency as filled, over splits in between.
+
+    Shares of a spin-off or a merger were not bought and count for nothing. Details kept before they had `units` know no splits.
+    """
     fills = sheet.tables[kept.FILLS]
     shares = fills[~fills["instrument"].str.startswith("FX:")]
     lots: dict[str, deque[list[float]]] = {}
     opened: dict[str, deque[pd.Timestamp]] = {}
     trips: list[Trip] = []
-    columns = ("session", "instrument", "side", "quantity", "value_base")
+    columns = ("session", "instrument", "side", "units" if "units" in shares else "quantity", "value_base")
     for day, name, side, quantity, value in zip(*(shares[c].tolist() for c in columns), strict=True):
         own, days = lots.setdefault(name, deque()), opened.setdefault(name, deque())
         if side > 0.0:
@@ -153,7 +156,7 @@ def round_trips(sheet: Sheet) -> list[Trip]:
 def _sold(
     name: str, day: pd.Timestamp, quantity: float, value: float, lots: deque[list[float]], days: deque[pd.Timestamp]
 ) -> list[Trip]:
-    """The trips that a sale ends; what was never bought (shares of a split or spin-off) counts as paid nothing and is left out."""
+    """The trips that a sale ends; what was never bought (shares of a spin-off) counts as paid nothing and is left out."""
     trips, left = [], quantity
     while left > 1e-9 and lots:
         count, paid = lots[0]

@@ -1,5 +1,7 @@
 """The report of a backtest: its tables add up to the book, its numbers are those of slower ways, its page says what it is."""
 
+import dataclasses
+import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -28,6 +30,7 @@ from marketbot_assets.research.tear_sheet_charts import POINTS_MAX, month_map, t
 from marketbot_assets.research.tear_sheet_excess import excess as excess_section
 from marketbot_assets.research.tear_sheet_page import About, tear_sheet_page
 from marketbot_assets.research.tested import first_line
+from marketbot_resources.corporate_actions import SPLIT, CorporateAction
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.model import Execution
 
@@ -174,8 +177,10 @@ def by_hand(nav: list[float], **rows: Rows) -> Sheet:
     return tear_sheet(frame, tables(**rows), "USD")
 
 
-def fill(day: int, side: float, quantity: float, value: float, share: float = 0.01) -> tuple[object, ...]:
-    return (day, "A", "USD", side, quantity, 1.0, value, 1.0, 0.5, 10.0, -5.0, share)
+def fill(
+    day: int, side: float, quantity: float, value: float, share: float = 0.01, split: float = 1.0
+) -> tuple[object, ...]:
+    return (day, "A", "USD", side, quantity, 1.0, value, 1.0, 0.5, 10.0, -5.0, share, quantity / split)
 
 
 def test_round_trips_by_hand() -> None:
@@ -189,6 +194,44 @@ def test_round_trips_by_hand() -> None:
     told = trades.trip_numbers(trips)
     assert (told["trips"], told["share that gained"], told["profit factor"], told["mean days held"]) == (2, 0.5, 2.0, 5)
     assert trades.trip_numbers([])["trips"] == 0
+
+
+def test_round_trips_over_a_split() -> None:
+    """10 for 100 bought; two for one; 20 sold for 110: all of it gained 10. Details of old know no splits."""
+    sheet = by_hand([1.0, 1.0], fills=[fill(1, 1, 10, 100), fill(7, -1, 20, 110, split=2.0)])
+    (trip,) = trades.round_trips(sheet)
+    assert (trip.paid, trip.gain) == pytest.approx((100.0, 10.0))
+    old = {**sheet.tables, kept.FILLS: sheet.tables[kept.FILLS].drop(columns="units")}
+    assert len(trades.round_trips(dataclasses.replace(sheet, tables=old))) == 1
+
+
+def test_units_are_shares_as_if_no_split_had_come(run: tuple[list[Day], Sheet], mandate: Mandate) -> None:
+    """A split of two for one in a day: fills before its open count as they are, later ones half."""
+    days = run[0]
+    place = next(k for k, day in enumerate(days) if len(day.fills) > 1)
+    before, day = days[place - 1 : place + 1]
+    first = sorted(day.fills, key=lambda one: one.executed_at)[0]
+    late = dataclasses.replace(first, executed_at=first.executed_at + dt.timedelta(hours=1), execution_id="z")
+    split = CorporateAction(
+        first.instrument,
+        day.state.session,
+        SPLIT,
+        math.nan,
+        2.0,
+        first.currency,
+        first.executed_at + dt.timedelta(minutes=1),
+    )
+    rolled = dataclasses.replace(day.rolled, actions=(*day.rolled.actions, split))
+    details = Details(mandate)
+    for one in (
+        before,
+        dataclasses.replace(day, rolled=rolled, fills=(first, late)),
+        dataclasses.replace(day, fills=(late,)),
+    ):
+        details.see(one)
+    units = details.frames()[kept.FILLS]["units"].tolist()[-3:]
+    shares = float(first.quantity)
+    assert units == [shares, shares / 2.0, shares / 2.0]
 
 
 def test_costs_and_capacity_by_hand() -> None:
