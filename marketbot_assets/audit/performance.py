@@ -114,9 +114,11 @@ def performance(points: Sequence[Point]) -> Performance:
     earned = [point.nav - before.nav - point.flow for before, point in pairs]
     benchmark = np.array([point.benchmark for _, point in pairs])
     by, parts = attributed(points[1:])
+    months = _months(points, returns, earned)
     numbers = {
-        **_returns(points, returns, earned),
+        **_returns(points, returns, earned, begun),
         **_risk(labels, returns),
+        "volatility_36_months": ratios.three_year_deviation(_whole_months(points, months)),
         **_trading(points[1:], begun, parts),
         **_against(returns, benchmark),
         **_hits(returns, by),
@@ -136,7 +138,7 @@ def performance(points: Sequence[Point]) -> Performance:
         numbers=numbers,
         parts=parts,
         by=by,
-        months=_months(points, returns, earned),
+        months=months,
         drawdowns=ratios.drawdowns(labels, returns)[:DRAWDOWNS_SHOWN],
         excess=excess(by_sector),
         markets=with_menchero(by_markets),
@@ -175,8 +177,11 @@ def _summed(name: str, values: list[list[float]]) -> dict[str, object]:
     return {"name": name, **dict(zip((*COLUMNS, "total"), sums, strict=True))}
 
 
-def _returns(points: Sequence[Point], returns: np.ndarray, earned: Sequence[float]) -> dict[str, float]:
+def _returns(
+    points: Sequence[Point], returns: np.ndarray, earned: Sequence[float], begun: np.ndarray
+) -> dict[str, float]:
     total, n = ratios.linked(returns), len(returns)
+    costs = np.array([point.cost for point in points[1:]])
     flows = [(points[0].session, -points[0].nav)]
     flows += [(before.session, -p.flow) for before, p in pairwise(points) if p.flow != 0.0]
     flows.append((points[-1].session, points[-1].nav))
@@ -186,6 +191,7 @@ def _returns(points: Sequence[Point], returns: np.ndarray, earned: Sequence[floa
         "flows": math.fsum(point.flow for point in points[1:]),
         "profit": math.fsum(earned),
         "time_weighted_return": total,
+        "time_weighted_gross": ratios.linked(returns + costs / begun),
         "time_weighted_per_year": ratios.annualized(total, n),
         "money_weighted_return": ratios.money_weighted(flows),
     }
@@ -293,9 +299,16 @@ def _months(points: Sequence[Point], returns: np.ndarray, earned: Sequence[float
     ]
 
 
+def _whole_months(points: Sequence[Point], months: Rows) -> list[float]:
+    """Returns of the calendar months of which no session is missing at either end of the period, ascending."""
+    since = 0 if points[0].session.isoformat()[:7] < points[1].session.isoformat()[:7] else 1
+    until = len(months) if ratios.is_last_of_month(points[-1].session) else len(months) - 1
+    return [float(str(row["return"])) for row in months[since:until]]
+
+
 def _notes(points: Sequence[Point], numbers: dict[str, float], by_markets: Sequence[Compared]) -> list[str]:
     """What the numbers do not say."""
-    count, months = len(points) - 1, {point.session.isoformat()[:7] for point in points[1:]}
+    count = len(points) - 1
     missing = sum(point.attribution is None for point in points[1:])
     told = count - int(numbers["benchmark_sessions"])
     lines = [
@@ -305,8 +318,8 @@ def _notes(points: Sequence[Point], numbers: dict[str, float], by_markets: Seque
     ]
     if count < SESSIONS_PER_YEAR:
         lines.append(f"{count} sessions are less than a year: no return per year is told.")
-    if len(months) < 36:
-        lines.append("Less than 36 months: the deviation over three years that GIPS asks for is not known.")
+    if not math.isfinite(numbers["volatility_36_months"]):
+        lines.append("Less than 36 whole months: the deviation over three years that GIPS asks for is not known.")
     if told:
         lines.append(
             f"The benchmark's return of {told} of {count} sessions is not known; the comparison leaves them out."

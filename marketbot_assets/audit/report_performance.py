@@ -49,7 +49,7 @@ def performance_page(found: Performance, view: Mapping[str, object], tickers: Ma
         tag("header", tag("div", tag("div", "marketbot performance", css="eyebrow"),
                           tag("h1", f"{found.first} to {found.last}"),
                           tag("div", f"{found.environment} account, {base}, {len(found.returns)} sessions; first session of the "
-                              f"book {view['inception'] or NOT_KNOWN}", css="soft"))),
+                              f"book {view['inception'] or NOT_KNOWN}, opened {view['opened'] or NOT_KNOWN}", css="soft"))),
         banner if found.synthetic else "",
         _tiles(found, base),
         _returns(found),
@@ -84,13 +84,17 @@ def _tiles(found: Performance, base: str) -> Markup:
         tile(
             "Time-weighted return",
             _signed(n["time_weighted_return"]),
-            f"per year {percent(n['time_weighted_per_year'])}",
+            f"per year {percent(n['time_weighted_per_year'])}; before costs {percent(n['time_weighted_gross'])}",
         ),
         tile(
             "Money-weighted return", _signed(n["money_weighted_return"]), "of the period, what the owner's money earned"
         ),
         tile("Profit and loss", change(money(n["profit"]), n["profit"]), f"{base}; flows {money(n['flows'])}"),
-        tile("Volatility, per year", percent(n["volatility"]), f"{plain_number(n['sessions'])} sessions"),
+        tile(
+            "Volatility, per year",
+            percent(n["volatility"]),
+            f"{plain_number(n['sessions'])} sessions; of 36 months {percent(n['volatility_36_months'])}",
+        ),
         tile("Sharpe", plain_number(n["sharpe"], 3), ratio),
         tile("Sortino", plain_number(n["sortino"], 3), down),
         tile("Deepest drawdown", percent(n["drawdown_max"]), "from a high within the period"),
