@@ -60,6 +60,7 @@ def performance_page(found: Performance, view: Mapping[str, object], tickers: Ma
         _effects(found),
         _trading(found, base),
         _exposures(view, tickers),
+        _restated(view["restated"]),
         section("unknown", "What this page does not know", "Read this before drawing conclusions.", bullets(found.notes)),
         section("evidence", "Evidence", "Every number is made of stored tables, which `marketbot verify` checks.",
                 table(("what<", "hash"), [("numbers of this page", code(digest)),
@@ -282,6 +283,21 @@ def _exposures(view: Mapping[str, object], tickers: Mapping[str, str]) -> Markup
         "The limits used most, as the last session's verdict saw them.",
         table(heads, rows),
     )
+
+
+def _restated(rows: object) -> Markup:
+    """What reports of the period told otherwise at first."""
+    assert isinstance(rows, Sequence)
+    if not rows:
+        return section("restated", "Restatements", "No report of these sessions was stored with other numbers later.")
+    told = [
+        (row["session"], row["number"], str(row["old"]), str(row["new"]), row["reason"],
+         NOT_KNOWN if row["entry"] is None else plain_number(row["entry"]))
+        for row in rows
+    ]  # fmt: skip
+    heads = ("session<", "number<", "old>", "new>", "reason<", "entry of the ledger>")
+    lede = "A report that is made again and tells other numbers is stored beside the one before."
+    return section("restated", "Restatements", lede, table(heads, told))
 
 
 def _float(value: object) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from marketbot_assets.commands.drift import write_page
 from marketbot_assets.commands.home import existing_lake
 from marketbot_assets.commands.status import nearest_limits
+from marketbot_assets.restated_facts import restatements_of
 from marketbot_resources.errors import UsageError
 from marketbot_resources.sessions import CASH, WARM_UP, book_open, is_skipped
 from marketbot_resources.store.index import END_OF_TIME
@@ -193,6 +194,7 @@ def _view(lake: "Lake", found: "Performance", part: str) -> View:
         "inception": min(ended, default=None),
         "opened": None if opened is None else f"for {opened.session.isoformat()}, {OPENINGS[opened.opening]}",
         "exposures": [] if verdict is None else nearest_limits(verdict),
+        "restated": restatements_of(lake, found.first, found.last),
         "ledger": {"size": size, "root": root},
         "path": None,
     }
@@ -225,10 +227,19 @@ def performance_lines(view: View) -> list[str]:
     lines += _effect_lines("excess by market and currency", view["markets"]) + _effect_lines(
         "by factor", view["factors"]
     )
+    lines += _restated_lines(view["restated"])
     lines += [f"not known: {note}" for note in notes]
     if view["path"]:
         lines.append(f"page: {view['path']}")
     return lines
+
+
+def _restated_lines(rows: object) -> list[str]:
+    """Numbers that reports of the period told otherwise at first."""
+    assert isinstance(rows, list)
+    return [
+        f"restated: {row['session']} {row['number']} from {row['old']} to {row['new']}, {row['reason']}" for row in rows
+    ]
 
 
 def _excess_lines(rows: object) -> list[str]:

@@ -280,8 +280,14 @@ def test_page_and_numbers_as_agreed() -> None:
         "opened": "for 2020-01-30, with cash",
         "ledger": {"size": 9, "root": "ab" * 32},
         "exposures": [limit],
+        "restated": [],
     }
     page = performance_page(found, view, {"A": "<b>ACME"})
+    assert "No report of these sessions" in page
+    told = {"session": "2020-01-31", "number": "nav", "old": 110.0, "new": 109.5, "reason": "other <code>", "entry": 4}
+    other = performance_page(found, {**view, "restated": [told]}, {})
+    assert "other &lt;code&gt;" in other
+    assert "109.5" in other
     for words in (
         "2020-01-31 to 2020-02-04",
         "13.44",
