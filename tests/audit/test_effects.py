@@ -210,6 +210,13 @@ def test_equal_returns_are_no_division_by_zero(step: float) -> None:
     assert list(factors) == pytest.approx([1 / 1.25 / whole, 1 / 1.1 / whole], rel=2e-6)
 
 
+@pytest.mark.parametrize("step", [0.0, 1e-12, 1e-9, 1e-7, 1e-5])
+def test_menchero_without_a_total_excess_by_hand(step: float) -> None:
+    """10, 20, 5 % against 20, 10, 5 %: both grow to 1.386; M tends to 1.386^(2/3) and nothing is left to correct."""
+    factors = menchero([0.10, 0.20 + step, 0.05], [0.20, 0.10, 0.05])
+    assert list(factors) == pytest.approx([1.386 ** (2.0 / 3.0)] * 3, rel=2e-4)
+
+
 @given(shares, shares, fives, fives, fives, fives)
 def test_currency_effects_add_up(
     w: list[float], v: list[float], r: list[float], b: list[float], moves: list[float], cash: list[float]
