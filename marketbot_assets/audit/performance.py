@@ -181,7 +181,7 @@ def _returns(
     points: Sequence[Point], returns: np.ndarray, earned: Sequence[float], begun: np.ndarray
 ) -> dict[str, float]:
     total, n = ratios.linked(returns), len(returns)
-    costs = np.array([point.cost for point in points[1:]])
+    paid = np.array([_fees_and_taxes(point) for point in points[1:]])
     flows = [(points[0].session, -points[0].nav)]
     flows += [(before.session, -p.flow) for before, p in pairwise(points) if p.flow != 0.0]
     flows.append((points[-1].session, points[-1].nav))
@@ -191,10 +191,18 @@ def _returns(
         "flows": math.fsum(point.flow for point in points[1:]),
         "profit": math.fsum(earned),
         "time_weighted_return": total,
-        "time_weighted_gross": ratios.linked(returns + costs / begun),
+        "time_weighted_gross": ratios.linked(returns + paid / begun),
         "time_weighted_per_year": ratios.annualized(total, n),
         "money_weighted_return": ratios.money_weighted(flows),
     }
+
+
+def _fees_and_taxes(point: Point) -> float:
+    """What the session's fills paid, base currency; NaN where its profit is not attributed."""
+    if point.attribution is None:
+        return NAN
+    rows = point.attribution[point.attribution["dimension"] == INSTRUMENT]
+    return math.fsum(value for column in COSTS for value in rows[column].astype(float))
 
 
 def _risk(labels: Sequence[str], returns: np.ndarray) -> dict[str, float]:

@@ -85,7 +85,7 @@ def _tiles(found: Performance, base: str) -> Markup:
         tile(
             "Time-weighted return",
             _signed(n["time_weighted_return"]),
-            f"per year {percent(n['time_weighted_per_year'])}; before costs {percent(n['time_weighted_gross'])}",
+            f"per year {percent(n['time_weighted_per_year'])}; before fees and taxes {percent(n['time_weighted_gross'])}",
         ),
         tile(
             "Money-weighted return", _signed(n["money_weighted_return"]), "of the period, what the owner's money earned"
