@@ -25,7 +25,8 @@ Market = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class MarketFacts:
     """`benchmark`: (sector, currency) -> (weight before, local return); `moves`: currency -> move of base per unit; `started`:
-    instrument or CASH:currency -> value before, base currency; `factors`: None where they are not known.
+    instrument or CASH:currency -> value before, base currency; `factors`: None where they are not known; `cash`: currency -> what
+    its cash earned, without those whose rate is not known.
     """
 
     base_currency: str
@@ -33,6 +34,7 @@ class MarketFacts:
     moves: Mapping[str, float]
     benchmark: Mapping[Market, tuple[float, float]] = field(default_factory=dict)
     factors: "FactorMove | None" = None
+    cash: Mapping[str, float] = field(default_factory=dict)
 
 
 def market_facts_of(lake: "Lake", before: str, part: str, begun: float) -> MarketFacts | None:
@@ -41,6 +43,7 @@ def market_facts_of(lake: "Lake", before: str, part: str, begun: float) -> Marke
     None where an object that this needs was not stored.
     """
     from marketbot_assets.audit.benchmark import benchmark_markets, benchmark_weights
+    from marketbot_assets.audit.cash_earned import cash_earned
     from marketbot_assets.audit.compared import factor_move, held_weights, rate_moves
     from marketbot_assets.features.factor_model import from_frame
 
@@ -63,7 +66,8 @@ def market_facts_of(lake: "Lake", before: str, part: str, begun: float) -> Marke
     factors = None
     if model is not None and features is not None and begun > 0.0:
         factors = factor_move(from_frame(model), features, held_weights(started, begun), weights, returns)
-    return MarketFacts(base, started, moves, benchmark_markets(window, known.instruments), factors)
+    cash = cash_earned(known.macro.series, known.macro.sessions, [base, *moves])
+    return MarketFacts(base, started, moves, benchmark_markets(window, known.instruments), factors, cash)
 
 
 def started_of(positions: "pd.DataFrame") -> dict[str, float]:

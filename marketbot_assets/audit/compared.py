@@ -6,7 +6,7 @@ What was held at the start earned price, fx and dividend; fills against the clos
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,8 @@ class Compared:
 
     `weights`: market -> what was held at the start, cash aside but for that of foreign currencies; `local`: market -> what that
     earned but for its currency, at the rate before; `moves`: currency -> move of base per unit; `benchmark`: market -> (weight,
-    local return), empty where it is not known; `factors`: None where it is not known.
+    local return), empty where it is not known; `factors`: None where it is not known; `cash`: currency -> what its cash earned,
+    without those whose rate is not known.
     """
 
     returned: float
@@ -57,6 +58,7 @@ class Compared:
     benchmark: Mapping[Market, tuple[float, float]]
     base_currency: str
     factors: FactorMove | None = None
+    cash: Mapping[str, float] = field(default_factory=dict)
 
 
 def compared(
@@ -69,9 +71,11 @@ def compared(
     benchmark: Mapping[Market, tuple[float, float]],
     base_currency: str,
     factors: FactorMove | None = None,
+    cash: Mapping[str, float] | None = None,
 ) -> Compared:
     """`rows`: rows of instruments and cash of ATTRIBUTION; `values`: instrument or CASH:currency -> value before, base currency;
-    `begun`: NAV before and the owner's flow; `moves`: currency -> simple move of base per unit since the session before.
+    `begun`: NAV before and the owner's flow; `moves`: currency -> simple move of base per unit since the session before;
+    `cash`: currency -> simple return of its cash, without those that are not known.
     """
     weights: dict[Market, list[float]] = {}
     local: dict[Market, list[float]] = {}
@@ -97,6 +101,7 @@ def compared(
         benchmark=benchmark,
         base_currency=base_currency,
         factors=factors,
+        cash=dict(cash or {}),
     )
 
 

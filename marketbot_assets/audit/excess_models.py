@@ -1,13 +1,14 @@
 """The excess over the benchmark of a period by four views: markets and currencies, factors, and by linking method. Pure.
 
 Every session's effects add up to its excess: what holdings, fills and costs do not explain stands in `unexplained`. Linked over
-sessions they add up to the excess of the period (`linking`). Cash rates are not among the data: in the split of Karnosky and
-Singer they count as zero, so that a market's effect holds the local rate of cash and a currency's effect is its exchange rate
-alone. Not here: one session's inputs (`compared`), the older table by sector (`excess`).
+sessions they add up to the excess of the period (`linking`). A currency whose cash rate is not known counts as one of zero in the
+split of Karnosky and Singer, so that a market's effect holds the local rate of cash and a currency's effect is its exchange rate
+alone; `without_cash_rate` names it. Not here: one session's inputs (`compared`), the older table by sector (`excess`).
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -40,6 +41,27 @@ def is_comparable(one: Compared) -> bool:
         return False
     sides = _sides(one, _markets([one]))
     return bool((sides.returned > -1.0).all() and (sides.benchmark_returned > -1.0).all())
+
+
+def without_cash_rate(sessions: Sequence[Compared]) -> dict[str, int]:
+    """Currency -> in how many sessions it was held or in the benchmark while the rate of its cash was not known; sorted."""
+    found: dict[str, int] = {}
+    for one in sessions:
+        used = {key[1] for key, weight in one.weights.items() if abs(weight) > NO_WEIGHT}
+        for currency in {one.base_currency, *used, *(key[1] for key in one.benchmark)} - one.cash.keys():
+            found[currency] = found.get(currency, 0) + 1
+    return dict(sorted(found.items()))
+
+
+def cash_rates_told(sessions: Sequence[Compared]) -> str:
+    """One sentence: which cash rates the split by currency took, and of which currencies there was none."""
+    missing, count = without_cash_rate(sessions), len(sessions)
+    known = sorted({currency for one in sessions for currency in one.cash})
+    taken = f"cash rates of {', '.join(known)} as known at the session before" if known else "no cash rate is known"
+    if not missing:
+        return f"{taken}."
+    gaps = ", ".join(name if n == count else f"{name} in {n} of {count} sessions" for name, n in missing.items())
+    return f"{taken}; that of {gaps} counts as zero." if known else f"{taken}: they count as zero ({gaps})."
 
 
 def by_market(sessions: Sequence[Compared], link: str = "Carino") -> Rows:
@@ -200,7 +222,11 @@ def _market_effects(one: Compared, keys: Sequence[Market]) -> list[float]:
     """Allocation, selection and currency per market, compounding, trading, costs, unexplained: they add up to the excess."""
     moves = [one.moves.get(key[1], 0.0) for key in keys]
     rates = np.array([move if math.isfinite(move) else 0.0 for move in moves])
-    effects = karnosky_singer(_sides(one, keys), rates, np.zeros(len(keys)))
+    cash = np.array([one.cash.get(key[1], 0.0) for key in keys])
+    sides = _sides(one, keys)
+    idle = [key[0] == CASH for key in keys]  # the standard that cash is measured by is its rate
+    standard = replace(sides, benchmark_returned=np.where(idle, cash, sides.benchmark_returned))
+    effects = karnosky_singer(standard, rates, cash)
     traded = math.fsum([one.trading, *(one.local[key] for key in one.local if abs(one.weights[key]) <= NO_WEIGHT)])
     parts = [*effects.allocation.tolist(), *effects.selection.tolist(), *effects.currency.tolist()]
     return _with_rest(one, [*parts, effects.compounding, traded, one.costs])

@@ -17,7 +17,7 @@ import pandas as pd
 from marketbot_assets.audit import performance_ratios as ratios
 from marketbot_assets.audit.compared import Compared, FactorMove, Market, compared
 from marketbot_assets.audit.excess import BenchmarkSectors, Session, excess, is_known, session_of
-from marketbot_assets.audit.excess_models import by_factor, by_market, by_method, is_comparable
+from marketbot_assets.audit.excess_models import by_factor, by_market, by_method, cash_rates_told, is_comparable
 from marketbot_assets.audit.schema import COSTS, CURRENCY, INSTRUMENT, PARTS, SECTOR
 from marketbot_resources.errors import UsageError
 from marketbot_resources.model import SESSIONS_PER_YEAR
@@ -37,7 +37,7 @@ class Point:
     `attribution`: ATTRIBUTION rows, None where the session stored none. `traded`: value of the fills in shares, `cost`: what all
     fills cost with slippage, both in base currency; `benchmark`: its return, NaN when not known, and by sector; `held_before`:
     sector -> value at the start, base currency, cash aside. The rest is for `audit.compared`: instrument or CASH:currency -> value
-    at the start, moves of rates, the benchmark by (sector, currency), factors; empty where they are not known.
+    at the start, moves of rates, the benchmark by (sector, currency), factors, what cash earned; empty where they are not known.
     """
 
     session: dt.date
@@ -56,6 +56,7 @@ class Point:
     moves: Mapping[str, float] = field(default_factory=dict)
     markets: Mapping[Market, tuple[float, float]] = field(default_factory=dict)
     factors: FactorMove | None = None
+    cash: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,11 @@ def performance(points: Sequence[Point]) -> Performance:
     earned = [point.nav - before.nav - point.flow for before, point in pairs]
     benchmark = np.array([point.benchmark for _, point in pairs])
     by, parts = attributed(points[1:])
+    months = _months(points, returns, earned)
     numbers = {
-        **_returns(points, returns, earned),
+        **_returns(points, returns, earned, begun),
         **_risk(labels, returns),
+        "volatility_36_months": ratios.three_year_deviation(_whole_months(points, months)),
         **_trading(points[1:], begun, parts),
         **_against(returns, benchmark),
         **_hits(returns, by),
@@ -135,13 +138,13 @@ def performance(points: Sequence[Point]) -> Performance:
         numbers=numbers,
         parts=parts,
         by=by,
-        months=_months(points, returns, earned),
+        months=months,
         drawdowns=ratios.drawdowns(labels, returns)[:DRAWDOWNS_SHOWN],
         excess=excess(by_sector),
         markets=with_menchero(by_markets),
         factors=by_factor(by_markets),
         methods=by_method(by_markets),
-        notes=_notes(points, numbers),
+        notes=_notes(points, numbers, by_markets),
     )
 
 
@@ -174,8 +177,11 @@ def _summed(name: str, values: list[list[float]]) -> dict[str, object]:
     return {"name": name, **dict(zip((*COLUMNS, "total"), sums, strict=True))}
 
 
-def _returns(points: Sequence[Point], returns: np.ndarray, earned: Sequence[float]) -> dict[str, float]:
+def _returns(
+    points: Sequence[Point], returns: np.ndarray, earned: Sequence[float], begun: np.ndarray
+) -> dict[str, float]:
     total, n = ratios.linked(returns), len(returns)
+    paid = np.array([_fees_and_taxes(point) for point in points[1:]])
     flows = [(points[0].session, -points[0].nav)]
     flows += [(before.session, -p.flow) for before, p in pairwise(points) if p.flow != 0.0]
     flows.append((points[-1].session, points[-1].nav))
@@ -185,9 +191,18 @@ def _returns(points: Sequence[Point], returns: np.ndarray, earned: Sequence[floa
         "flows": math.fsum(point.flow for point in points[1:]),
         "profit": math.fsum(earned),
         "time_weighted_return": total,
+        "time_weighted_gross": ratios.linked(returns + paid / begun),
         "time_weighted_per_year": ratios.annualized(total, n),
         "money_weighted_return": ratios.money_weighted(flows),
     }
+
+
+def _fees_and_taxes(point: Point) -> float:
+    """What the session's fills paid, base currency; NaN where its profit is not attributed."""
+    if point.attribution is None:
+        return NAN
+    rows = point.attribution[point.attribution["dimension"] == INSTRUMENT]
+    return math.fsum(value for column in COSTS for value in rows[column].astype(float))
 
 
 def _risk(labels: Sequence[str], returns: np.ndarray) -> dict[str, float]:
@@ -249,7 +264,7 @@ def _by_market(points: Sequence[Point], returns: np.ndarray, begun: np.ndarray) 
             continue
         own = point.attribution[point.attribution["dimension"] == INSTRUMENT]
         rows: Rows = [{str(name): value for name, value in row.items()} for row in own.to_dict("records")]
-        values = (point.started, point.moves, point.markets, point.base_currency, point.factors)
+        values = (point.started, point.moves, point.markets, point.base_currency, point.factors, point.cash)
         found.append(compared(mine, point.benchmark, start, rows, *values))
     return [one for one in found if is_comparable(one)]
 
@@ -292,20 +307,27 @@ def _months(points: Sequence[Point], returns: np.ndarray, earned: Sequence[float
     ]
 
 
-def _notes(points: Sequence[Point], numbers: dict[str, float]) -> list[str]:
+def _whole_months(points: Sequence[Point], months: Rows) -> list[float]:
+    """Returns of the calendar months of which no session is missing at either end of the period, ascending."""
+    since = 0 if points[0].session.isoformat()[:7] < points[1].session.isoformat()[:7] else 1
+    until = len(months) if ratios.is_last_of_month(points[-1].session) else len(months) - 1
+    return [float(str(row["return"])) for row in months[since:until]]
+
+
+def _notes(points: Sequence[Point], numbers: dict[str, float], by_markets: Sequence[Compared]) -> list[str]:
     """What the numbers do not say."""
-    count, months = len(points) - 1, {point.session.isoformat()[:7] for point in points[1:]}
+    count = len(points) - 1
     missing = sum(point.attribution is None for point in points[1:])
     told = count - int(numbers["benchmark_sessions"])
     lines = [
-        "Sharpe and Sortino take no rate of cash off: no short rate is among the data.",
+        "Sharpe and Sortino take no rate of cash off.",
         "Errors of the ratios take returns as independent; trends and reversals make them too small or too large.",
         "Value is that of the last known closes; interest that a broker pays stands in the residual of cash.",
     ]
     if count < SESSIONS_PER_YEAR:
         lines.append(f"{count} sessions are less than a year: no return per year is told.")
-    if len(months) < 36:
-        lines.append("Less than 36 months: the deviation over three years that GIPS asks for is not known.")
+    if not math.isfinite(numbers["volatility_36_months"]):
+        lines.append("Less than 36 whole months: the deviation over three years that GIPS asks for is not known.")
     if told:
         lines.append(
             f"The benchmark's return of {told} of {count} sessions is not known; the comparison leaves them out."
@@ -314,10 +336,8 @@ def _notes(points: Sequence[Point], numbers: dict[str, float]) -> list[str]:
         lines.append(
             f"The benchmark by sector of {untold} of {count} sessions is not known; the excess leaves them out."
         )
-    if numbers["market_sessions"]:
-        lines.append(
-            "No cash rates are among the data: they count as zero in the split by currency (Karnosky and Singer)."
-        )
+    if by_markets:
+        lines.append(f"Split by currency (Karnosky and Singer): {cash_rates_told(by_markets)}")
     if missing:
         lines.append(f"{missing} sessions stored no attribution: their profit stands under unattributed.")
     if not math.isfinite(numbers["money_weighted_return"]):

@@ -17,6 +17,7 @@ from marketbot_resources.model import SESSIONS_PER_YEAR
 NAN = math.nan
 DAYS_PER_YEAR = 365.0
 RATES = (-0.9999, 1e6)
+THREE_YEARS, MONTHS_PER_YEAR = 36, 12
 SCAN = 400
 TOLERANCE = 1e-12
 
@@ -47,6 +48,20 @@ def annualized(total: float, sessions: int) -> float:
 def volatility(returns: Floats) -> float:
     """Standard deviation (ddof 1) per year; NaN below two."""
     return float(returns.std(ddof=1)) * math.sqrt(SESSIONS_PER_YEAR) if len(returns) > 1 else NAN
+
+
+def three_year_deviation(months: Sequence[float]) -> float:
+    """Standard deviation (ddof 1) per year of the last 36 whole months' returns (asked for by GIPS 2020); NaN of fewer."""
+    last = np.array(months[-THREE_YEARS:], dtype=np.float64)
+    if len(last) < THREE_YEARS or not np.isfinite(last).all():
+        return NAN
+    return float(last.std(ddof=1)) * math.sqrt(MONTHS_PER_YEAR)
+
+
+def is_last_of_month(session: dt.date) -> bool:
+    """Whether no weekday follows in its month, so that the month is surely whole."""
+    following = (session + dt.timedelta(days=n) for n in range(1, 8))
+    return all(day.month != session.month for day in following if day.weekday() < 5)
 
 
 def sharpe(returns: Floats) -> tuple[float, float]:

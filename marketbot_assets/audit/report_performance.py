@@ -49,7 +49,7 @@ def performance_page(found: Performance, view: Mapping[str, object], tickers: Ma
         tag("header", tag("div", tag("div", "marketbot performance", css="eyebrow"),
                           tag("h1", f"{found.first} to {found.last}"),
                           tag("div", f"{found.environment} account, {base}, {len(found.returns)} sessions; first session of the "
-                              f"book {view['inception'] or NOT_KNOWN}", css="soft"))),
+                              f"book {view['inception'] or NOT_KNOWN}, opened {view['opened'] or NOT_KNOWN}", css="soft"))),
         banner if found.synthetic else "",
         _tiles(found, base),
         _returns(found),
@@ -60,6 +60,7 @@ def performance_page(found: Performance, view: Mapping[str, object], tickers: Ma
         _effects(found),
         _trading(found, base),
         _exposures(view, tickers),
+        _restated(view["restated"]),
         section("unknown", "What this page does not know", "Read this before drawing conclusions.", bullets(found.notes)),
         section("evidence", "Evidence", "Every number is made of stored tables, which `marketbot verify` checks.",
                 table(("what<", "hash"), [("numbers of this page", code(digest)),
@@ -84,13 +85,17 @@ def _tiles(found: Performance, base: str) -> Markup:
         tile(
             "Time-weighted return",
             _signed(n["time_weighted_return"]),
-            f"per year {percent(n['time_weighted_per_year'])}",
+            f"per year {percent(n['time_weighted_per_year'])}; before fees and taxes {percent(n['time_weighted_gross'])}",
         ),
         tile(
             "Money-weighted return", _signed(n["money_weighted_return"]), "of the period, what the owner's money earned"
         ),
         tile("Profit and loss", change(money(n["profit"]), n["profit"]), f"{base}; flows {money(n['flows'])}"),
-        tile("Volatility, per year", percent(n["volatility"]), f"{plain_number(n['sessions'])} sessions"),
+        tile(
+            "Volatility, per year",
+            percent(n["volatility"]),
+            f"{plain_number(n['sessions'])} sessions; of 36 months {percent(n['volatility_36_months'])}",
+        ),
         tile("Sharpe", plain_number(n["sharpe"], 3), ratio),
         tile("Sortino", plain_number(n["sortino"], 3), down),
         tile("Deepest drawdown", percent(n["drawdown_max"]), "from a high within the period"),
@@ -220,8 +225,8 @@ def _effects(found: Performance) -> Markup:
         for row in found.methods
     ]
     lede = (
-        "After Karnosky and Singer, cash rates counted as zero; factors are active exposures of the session before times factor "
-        "returns. Linked over sessions after Carino and, beside it, Menchero. Each table's rows add up to its last one."
+        "After Karnosky and Singer, with the cash rates that the notes name; factors are active exposures of the session before "
+        "times factor returns. Linked over sessions after Carino and, beside it, Menchero. Rows add up to the last of their table."
     )
     heads = ("kind<", "name<", "allocation>", "selection>", "currency>", "total, Carino>", "total, Menchero>")
     names = ("kind<", "name<", "own exposure>", "active exposure>", "effect>")
@@ -278,6 +283,21 @@ def _exposures(view: Mapping[str, object], tickers: Mapping[str, str]) -> Markup
         "The limits used most, as the last session's verdict saw them.",
         table(heads, rows),
     )
+
+
+def _restated(rows: object) -> Markup:
+    """What reports of the period told otherwise at first."""
+    assert isinstance(rows, Sequence)
+    if not rows:
+        return section("restated", "Restatements", "No report of these sessions was stored with other numbers later.")
+    told = [
+        (row["session"], row["number"], str(row["old"]), str(row["new"]), row["reason"],
+         NOT_KNOWN if row["entry"] is None else plain_number(row["entry"]))
+        for row in rows
+    ]  # fmt: skip
+    heads = ("session<", "number<", "old>", "new>", "reason<", "entry of the ledger>")
+    lede = "A report that is made again and tells other numbers is stored beside the one before."
+    return section("restated", "Restatements", lede, table(heads, told))
 
 
 def _float(value: object) -> float:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from marketbot_assets.commands.drift import write_page
 from marketbot_assets.commands.home import existing_lake
 from marketbot_assets.commands.status import nearest_limits
+from marketbot_assets.restated_facts import restatements_of
 from marketbot_resources.errors import UsageError
-from marketbot_resources.sessions import is_skipped
+from marketbot_resources.sessions import CASH, WARM_UP, book_open, is_skipped
 from marketbot_resources.store.index import END_OF_TIME
 from marketbot_resources.store.resource import session_from_key
 
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
 
 View = dict[str, object]
+OPENINGS = {CASH: "with cash", WARM_UP: "with what the decision makes of the sessions since go-live"}
 PERCENTS = frozenset(
     (
         "time_weighted_return",
+        "time_weighted_gross",
         "time_weighted_per_year",
         "money_weighted_return",
         "volatility",
+        "volatility_36_months",
         "drawdown_max",
         "turnover",
     )
@@ -79,6 +83,7 @@ def _beside(lake: "Lake", before: "Point", point: "Point") -> "Point":
         moves=facts.moves,
         markets=facts.benchmark,
         factors=facts.factors,
+        cash=facts.cash,
     )
 
 
@@ -180,14 +185,16 @@ def _tickers(lake: "Lake", part: str) -> dict[str, str]:
 def _view(lake: "Lake", found: "Performance", part: str) -> View:
     verdict, mandate = _stored(lake, "risk_verdict", part), lake.index.newest("mandate", "static")
     size, root = lake.ledger.head()
-    opened = [entry.key for entry in lake.ledger.entries("session_end")]
+    ended, opened = [entry.key for entry in lake.ledger.entries("session_end")], book_open(lake.ledger)
     base = "" if mandate is None else _base(lake.load(mandate))
     numbers = {**asdict(found), "first": found.first.isoformat(), "last": found.last.isoformat()}
     return {
         **numbers,
         "base_currency": base,
-        "inception": min(opened, default=None),
+        "inception": min(ended, default=None),
+        "opened": None if opened is None else f"for {opened.session.isoformat()}, {OPENINGS[opened.opening]}",
         "exposures": [] if verdict is None else nearest_limits(verdict),
+        "restated": restatements_of(lake, found.first, found.last),
         "ledger": {"size": size, "root": root},
         "path": None,
     }
@@ -220,10 +227,19 @@ def performance_lines(view: View) -> list[str]:
     lines += _effect_lines("excess by market and currency", view["markets"]) + _effect_lines(
         "by factor", view["factors"]
     )
+    lines += _restated_lines(view["restated"])
     lines += [f"not known: {note}" for note in notes]
     if view["path"]:
         lines.append(f"page: {view['path']}")
     return lines
+
+
+def _restated_lines(rows: object) -> list[str]:
+    """Numbers that reports of the period told otherwise at first."""
+    assert isinstance(rows, list)
+    return [
+        f"restated: {row['session']} {row['number']} from {row['old']} to {row['new']}, {row['reason']}" for row in rows
+    ]
 
 
 def _excess_lines(rows: object) -> list[str]:

@@ -117,7 +117,8 @@ class _Places:
 def plan_of(trees: Sequence[Node], series: frozenset[str], inputs: Mapping[str, str] | None = None) -> Plan:
     """The plan of formulas in their order. `series`: inputs that are one value per session; `inputs`: their versions.
 
-    Raises ValueError for an unknown operator, a wrong number of arguments, and a window over something across instruments.
+    Raises ValueError for an unknown operator, a wrong number of arguments, a window that does not look back or is over something
+    across instruments.
     """
     places = _Places()
     outputs = tuple(places.add(tree) for tree in _without_unused(trees))
@@ -207,6 +208,8 @@ def _across_and_series(
                 raise ValueError(f"{tree}: expected a known operator with its number of arguments")
             if operator.kind == ACROSS or crossed.intersection(arguments):
                 crossed.add(n)
+            if operator.kind == WINDOW and not _looks_back(tree):
+                raise ValueError(f"{tree}: expected a window of one or more whole sessions that looks back")
             if operator.kind == WINDOW and n in crossed:
                 raise ValueError(f"{tree}: expected no window over a value that needs all instruments")
             if operator.kind == ACROSS:
@@ -214,6 +217,12 @@ def _across_and_series(
         if arguments and all(argument in shared for argument in arguments):
             shared.add(n)
     return crossed, shared
+
+
+def _looks_back(tree: Node) -> bool:
+    """Whether an operator over sessions reads the past alone: no formula may ask for a session that is still to come."""
+    span = float(tree.parameters[0]) if tree.parameters else 0.0
+    return span.is_integer() and span >= 1.0
 
 
 def _last_uses(places: _Places, crossed: set[int]) -> dict[int, tuple[int, ...]]:

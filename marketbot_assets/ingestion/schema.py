@@ -117,7 +117,9 @@ RAW_MACRO = Table(
     ("source", "series", "period", "known_at"),
     (
         SOURCE,
-        Column("series", "text", "name of the series: SP500, VIX, WTI, CORE_CPI, AAA, BAA, US10Y, US2Y"),
+        Column(
+            "series", "text", "name of the series: SP500, VIX, WTI, CORE_CPI, AAA, BAA, US10Y, US2Y, and rates of cash"
+        ),
         Column("period", "date", "date that the value describes"),
         Column("value", "number", "in the series' unit", nullable=True),
         Column("unit", "text", "unit of the value"),

@@ -24,6 +24,7 @@ import pandas as pd
 from marketbot_assets.insight.quoting import as_data
 from marketbot_assets.insight.schema import CONTEXT_PACK
 from marketbot_assets.insight.stories import Story, stories_of, told_of
+from marketbot_resources.cash_rates import CASH_SERIES
 from marketbot_resources.mandate import Mandate
 from marketbot_resources.mandate_llm import Llm
 
@@ -194,7 +195,8 @@ def _subjects(listings: Sequence[Listing], cutoff: dt.datetime) -> Iterator[Item
 
 def _macro(macro: pd.DataFrame, cutoff: dt.datetime) -> Iterator[Item]:
     """The newest period of each series by its newest release, and the change from the period before by its own newest release."""
-    known = macro[(macro["known_at"] <= cutoff) & np.isfinite(macro["value"].to_numpy(dtype=float))]
+    told = (macro["known_at"] <= cutoff) & ~macro["series"].isin(CASH_SERIES)  # rates of cash measure results only
+    known = macro[told & np.isfinite(macro["value"].to_numpy(dtype=float))]
     last = _two_newest(known)
     columns = ("series", "period", "value", "unit", "known_at", "synthetic")
     before: tuple[str, float] = ("", math.nan)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from marketbot_assets.audit.attribution import attributed_rows, exchanges, valued_side
 from marketbot_assets.audit.benchmark import benchmark_markets, benchmark_weights
+from marketbot_assets.audit.cash_earned import cash_earned
 from marketbot_assets.audit.compared import factor_move, held_weights, rate_moves
 from marketbot_assets.audit.report_book import STATES, headroom_share
 from marketbot_assets.book.positions import session_closes
@@ -29,6 +30,7 @@ HOLDINGS, FILLS, CONTROLS, MARKET = "holdings", "fills", "controls", "market"
 PARTS = ("price", "fx", "dividend", "trading", "fee", "tax", "residual", "total")
 USED, BOUND, PREVENTED = "USED", "BOUND", "PREVENTED"
 BENCHMARK, FACTOR, SPECIFIC, RATE, WHOLE = "BENCHMARK", "FACTOR", "SPECIFIC", "RATE", "WHOLE"
+CASH_RATE = "CASH_RATE"
 UNSENT = "verdict"
 LAYOUT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     HOLDINGS: (("instrument", "ticker", "sector", "currency"), ("weight", "begun", *PARTS, "days_to_exit")),
@@ -106,6 +108,9 @@ class Details:
         moves = rate_moves(before.rolled.valuation.rates, day.rolled.valuation.rates)
         for currency, move in sorted(moves.items()):
             rows.add(session, (RATE, currency, currency), (NAN, NAN, move))
+        macro, currencies = day.known.macro, [self._mandate.base_currency, *moves]
+        for currency, earned in cash_earned(macro.series, macro.sessions, currencies).items():
+            rows.add(session, (CASH_RATE, currency, currency), (NAN, NAN, earned))
         held = held_weights(started(before), before.rolled.valuation.nav)
         returns = dict(zip(window.instruments, window.base_return[-1].tolist(), strict=True))
         found = factor_move(before.known.factor_model, before.known.features, held, weights, returns)

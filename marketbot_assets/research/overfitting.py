@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 BLOCKS = (8, 10, 12)
 CHOICES_MAX = 13_000
 CHUNK = 512
+TIE_DIGITS, SMALL = 9, 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Overfitting:
 def backtest_overfitting(returns: Floats, block_count: int) -> Overfitting:
     """Of (T, N) returns of trials over the same sessions. Trials are compared by Sharpe ratio; a constant trial has 0.
 
-    Ties in rank are shared; ties for the best go to the first. Raises ValueError for an odd number of blocks, fewer than two
+    Ties in rank are shared; ties for the best go to the first; ratios that differ by rounding alone tie, as those of a trial and of
+    the same with more leverage do. Raises ValueError for an odd number of blocks, fewer than two
     trials, fewer than two rows per block, or a return that is not finite.
     """
     sessions, trials = returns.shape
@@ -66,9 +68,10 @@ def backtest_overfitting(returns: Floats, block_count: int) -> Overfitting:
         mask = np.zeros((len(chosen[start : start + CHUNK]), block_count))
         np.put_along_axis(mask, chosen[start : start + CHUNK], 1.0, axis=1)
         ratios = [_ratios(side, sizes, sums, squares, returns.mean(axis=0)) for side in (mask, 1.0 - mask)]
-        best = ratios[0].argmax(axis=1)
-        picked = np.take_along_axis(ratios[1], best[:, None], axis=1)
-        below, equal = (ratios[1] < picked).sum(axis=1), (ratios[1] == picked).sum(axis=1)
+        ranked = [_without_rounding(side) for side in ratios]
+        best = ranked[0].argmax(axis=1)
+        picked, chosen_one = (np.take_along_axis(side, best[:, None], axis=1) for side in (ratios[1], ranked[1]))
+        below, equal = (ranked[1] < chosen_one).sum(axis=1), (ranked[1] == chosen_one).sum(axis=1)
         rank = (below + 0.5 * (equal + 1)) / (trials + 1)
         logits.append(np.log(rank / (1.0 - rank)))
         inside.append(np.take_along_axis(ratios[0], best[:, None], axis=1)[:, 0])
@@ -85,6 +88,12 @@ def _ratios(mask: Floats, sizes: Floats, sums: Floats, squares: Floats, level: F
     spread = np.maximum(mask @ squares - n * mean**2, 0.0) / (n - 1.0)
     tiny = spread <= 1e-12 * (mask @ squares) / n
     return np.asarray(np.where(tiny, 0.0, (mean + level) / np.sqrt(np.where(tiny, 1.0, spread))))
+
+
+def _without_rounding(ratios: Floats) -> Floats:
+    """The same to TIE_DIGITS digits after the first, those below SMALL to as many places as that: alike on every machine."""
+    size = 10.0 ** np.floor(np.log10(np.maximum(np.abs(ratios), SMALL)))
+    return np.asarray(np.round(ratios / size, TIE_DIGITS) * size)
 
 
 def median_overfitting(returns: Floats, block_counts: Sequence[int] = BLOCKS) -> float:

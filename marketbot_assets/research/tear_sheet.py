@@ -116,8 +116,9 @@ def compared_sessions(
         }
         named = [{**row, "name": row["instrument"]} for row in rows]
         values = {str(row["instrument"]): _number(row["begun"]) for row in rows}
+        cash = {str(row["item"]): _number(row["returned"]) for row in around if row["kind"] == kept.CASH_RATE}
         factors = _factors(around)
-        found.append(compared(mine, theirs, 1.0, named, values, moves, weighed, base_currency, factors))
+        found.append(compared(mine, theirs, 1.0, named, values, moves, weighed, base_currency, factors, cash))
     return found
 
 

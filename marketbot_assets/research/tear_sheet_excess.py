@@ -7,7 +7,7 @@ import numpy as np
 
 from marketbot_assets.audit.charts import bar_chart, inline
 from marketbot_assets.audit.compared import SPECIFIC
-from marketbot_assets.audit.excess_models import FACTOR
+from marketbot_assets.audit.excess_models import FACTOR, cash_rates_told
 from marketbot_assets.audit.factor_effects import FactorEffects
 from marketbot_assets.audit.report_parts import Markup, change, grid, money, percent, plain_number, section, table
 from marketbot_assets.research.details import PARTS
@@ -59,9 +59,9 @@ def excess(sheet: Sheet) -> Markup:
     ]
     told = f"{len(sheet.sessions)} of {len(sheet.returns)} sessions could be compared"
     lede = (
-        f"{told}; the last row is the excess over these and the rows add up to it. By market and currency: Karnosky and Singer; "
-        "no cash rates are among the data and count as zero, so that a market holds its local rate of cash and a currency its "
-        "exchange rate alone. Linked over sessions after Carino and, beside it, Menchero."
+        f"{told}; the last row is the excess over these and the rows add up to it. By market and currency: Karnosky and Singer, "
+        f"{cash_rates_told(sheet.sessions)} Without one a market holds its local rate of cash and a currency its exchange rate "
+        "alone. Linked over sessions after Carino and, beside it, Menchero."
     )
     return section(
         "excess",

@@ -157,7 +157,7 @@ def _notes(sheet: Sheet, about: About) -> list[str]:
     n = sheet.numbers
     lines = [
         "Fills follow a model of spread and impact on daily bars: no evidence that real orders would have filled so.",
-        "Sharpe and Sortino take no rate of cash off, and cash earns nothing: no short rate is among the data.",
+        "Sharpe and Sortino take no rate of cash off, and the book's cash earns nothing.",
         "Errors of the ratios take returns as independent.",
     ]
     if math.isnan(n["return_per_year"]):

@@ -230,9 +230,19 @@ def _language_models(llm: str) -> Row:
 
 
 def _deflated(returns: Floats, search: Search) -> Row:
-    value, ratio = deflated_of(returns, search), per_year(moments(returns).sharpe)
-    note = f" at a ratio of {_number(ratio)} per year"
-    return Row("deflated Sharpe", f"{_number(value)}{note}", f"at least {DEFLATED_MIN}", _least(value, DEFLATED_MIN))
+    value, ratio, rule = deflated_of(returns, search), per_year(moments(returns).sharpe), f"at least {DEFLATED_MIN}"
+    if not math.isfinite(ratio):
+        return Row("deflated Sharpe", f"not known: {_without_ratio(returns)}", rule, False)
+    note = "" if math.isfinite(search.variance) else ": the ratios of the trials on record are not all known"
+    told = f"{_number(value)} at a ratio of {_number(ratio)} per year{note}"
+    return Row("deflated Sharpe", told, rule, _least(value, DEFLATED_MIN))
+
+
+def _without_ratio(returns: Floats) -> str:
+    """Why returns have no ratio."""
+    if len(returns) < OBSERVATIONS_MIN:
+        return f"{len(returns)} returns, {OBSERVATIONS_MIN} are needed"
+    return "returns that do not vary" if np.isfinite(returns).all() else "a return that is no number"
 
 
 def _minimum_length(returns: Floats, search: Search) -> Row:
@@ -250,7 +260,7 @@ def _overfitting(search: Search) -> Row:
     if search.records == 1 and search.includes:
         return Row("backtest overfitting", "one record: nothing was picked", rule, True)
     if not math.isfinite(search.overfitting):
-        told = f"not known: two records over the same {2 * max(BLOCKS)} sessions are needed"
+        told = f"not known: known returns of two records over the same {2 * max(BLOCKS)} sessions are needed"
         return Row("backtest overfitting", told, rule, False)
     value = search.overfitting
     return Row("backtest overfitting", f"probability {value:.3g}", rule, within(value, OVERFITTING_MAX))
@@ -259,7 +269,8 @@ def _overfitting(search: Search) -> Row:
 def _paths(columns: Floats | None) -> Row:
     rule = f"5th percentile more than {PATH_SHARPE_MIN:g} per year"
     if columns is None or len(columns) < 2 * GROUPS:
-        return Row("cross-validation", f"not known: {2 * GROUPS} sessions are needed", rule, False)
+        told = f"not known: known returns of all trials over the same {2 * GROUPS} sessions are needed"
+        return Row("cross-validation", told, rule, False)
     paths = picked_paths(columns)
     low = float(np.quantile(paths, PATH_QUANTILE)) if np.isfinite(paths).all() else math.nan
     told = f"{_number(low)} over {len(paths)} paths, the best of {columns.shape[1]} chosen anew on each split"

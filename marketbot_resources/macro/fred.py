@@ -59,6 +59,10 @@ SERIES: Mapping[str, FredSeries] = {
     "BAA": FredSeries("BAA", "percent per year"),
     "US10Y": FredSeries("DGS10", "percent per year"),
     "US2Y": FredSeries("DGS2", "percent per year"),
+    "US1M": FredSeries("DGS1MO", "percent per year"),  # this and what follows: rates of cash (`cash_rates`)
+    "ESTR": FredSeries("ECBESTRVOLWGTTRMDMNRT", "percent per year"),
+    "SONIA": FredSeries("IUDSOIA", "percent per year"),
+    "JPY_CALL": FredSeries("IRSTCI01JPM156N", "percent per year"),
 }
 
 

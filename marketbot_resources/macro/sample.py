@@ -1,7 +1,7 @@
 """The macro provider of the sample world: real series where a package ships them, continued by a seeded simulation that is marked.
 
-Real: S&P 500, VIX 2014-2018, WTI, core CPI, AAA and BAA yields to the end of 2018. Simulated: VIX otherwise (from realized
-volatility of the index), what follows the real ends, and the Treasury yields.
+Real: S&P 500, VIX 2014-2018, WTI, core CPI, AAA and BAA yields and the one-month bill to the end of 2018. Simulated: VIX otherwise
+(from realized volatility of the index), what follows the real ends, and the other Treasury yields. No cash rate but the dollar's.
 """
 
 import datetime as dt
@@ -30,6 +30,16 @@ def _real(folder: str, file: str, column: str) -> dict[dt.date, float]:
     days = pd.to_datetime(frame["Date"], format="%m/%d/%Y")
     pairs = zip(days, pd.to_numeric(frame[column], errors="coerce"), strict=True)
     return {day.date(): float(value) for day, value in pairs if np.isfinite(value) and FIRST <= day.date() <= LAST}
+
+
+def _bill_rates() -> dict[dt.date, float]:
+    """First day of a month -> percent per year of a one-month bill: its return over that month, of French's factors, times 12."""
+    import pandas as pd
+
+    frame = pd.read_csv(packaged("arch", "data/frenchdata/frenchdata.csv.gz"))
+    months = [dt.date(month // 100, month % 100, 1) for month in frame["Date"].tolist()]
+    pairs = zip(months, frame["RF"].tolist(), strict=True)
+    return {day: round(12.0 * float(rate), 4) for day, rate in pairs if FIRST.replace(day=1) <= day <= LAST}
 
 
 def _index_rows() -> list[Row]:
@@ -129,6 +139,7 @@ def macro_shelf() -> Shelf:
     )
     rows += _monthly_rows("AAA", _real("default", "default", "AAA"), "percent per year", 4, 0.0, 0.12)
     rows += _monthly_rows("BAA", _real("default", "default", "BAA"), "percent per year", 4, 0.0, 0.13)
+    rows += _monthly_rows("US1M", _bill_rates(), "percent per year", 4, 0.0, 0.1)
     names = ("series", "period", "value", "unit", "known_at", "synthetic")
     types = (pa.string(), pa.date32(), pa.float64(), pa.string(), pa.timestamp("us", tz="UTC"), pa.bool_())
     columns = list(zip(*rows, strict=True))

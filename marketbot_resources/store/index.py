@@ -146,6 +146,13 @@ class Index(ABC):
         rows = self._rows(f"select {COLUMNS} from {LAKE} {where}", (asset, part, digest))
         return IndexRow(*rows[0]) if rows else None
 
+    def restated(self, asset: str) -> list[tuple[int, IndexRow]]:
+        """(number, version) of every version of the partitions that hold more than one content, by partition, oldest first."""
+        several = f"select part from {LAKE} where asset = ? group by part having count(distinct content_sha256) > 1"
+        where = f"where asset = ? and part in ({several}) order by part, seq"
+        rows = self._rows(f"select seq, {COLUMNS} from {LAKE} {where}", (asset, asset))
+        return [(row[0], IndexRow(*row[1:])) for row in rows]
+
     def numbered(self, after: int = 0) -> list[tuple[int, IndexRow]]:
         """(number, version) of every row with a number above `after`, ascending."""
         rows = self._rows(f"select seq, {COLUMNS} from {LAKE} where seq > ? order by seq", (after,))

@@ -25,6 +25,7 @@ _WALKS = {
     "WTI": ("USD per barrel", 60.0, 62.0, 1.2, 0.005),
     "US10Y": ("percent per year", 3.0, 3.2, 0.045, 0.004),
     "US2Y": ("percent per year", 2.0, 2.2, 0.045, 0.004),
+    "US1M": ("percent per year", 1.5, 1.8, 0.02, 0.004),
 }
 _MONTHLY = {"AAA": ("percent per year", 4.2, 0.12), "BAA": ("percent per year", 5.2, 0.13)}
 _RELEASE_DAY, _RELEASE_TIME = 12, 13 * 3_600_000_000 + 30 * 60_000_000

@@ -1,5 +1,6 @@
 """The excess by markets, currencies and factors: published numbers, one session by hand, and what must hold for any sessions."""
 
+import datetime as dt
 import math
 from dataclasses import replace
 
@@ -9,9 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from marketbot_assets.audit.cash_earned import cash_earned
 from marketbot_assets.audit.compared import Compared, FactorMove, compared, factor_move, rate_moves
-from marketbot_assets.audit.excess_models import by_factor, by_market, by_method, by_sector, is_comparable
+from marketbot_assets.audit.excess_models import (
+    by_factor,
+    by_market,
+    by_method,
+    by_sector,
+    cash_rates_told,
+    is_comparable,
+    without_cash_rate,
+)
 from marketbot_assets.features.model import FactorModel
+from marketbot_resources.cash_rates import CASH_RATES
 
 NAN = math.nan
 NAMES = ("UK", "JP", "US")
@@ -85,6 +96,84 @@ def test_a_currency_by_hand() -> None:
     assert rows["other", "unexplained"]["total"] == pytest.approx(0.0, abs=1e-15)
 
 
+def test_karnosky_and_singer_with_cash_rates_by_market_and_currency() -> None:
+    """Their log form on Bacon's first quarter: local cash of 5, 1 and 3 %, rates of exchange that move 0, 10 and 20 %.
+
+    17.51 less 16.96 %; the effects in logs are 0.005576, the rest is compounding.
+    """
+    keys = [("UK", "GBP"), ("JP", "JPY"), ("US", "USD")]
+    one = replace(
+        YEAR[0],
+        returned=0.1751,
+        benchmark_returned=0.1696,
+        weights=dict(zip(keys, WEIGHTS[0], strict=True)),
+        local={key: w * r for key, w, r in zip(keys, WEIGHTS[0], RETURNS[0], strict=True)},
+        moves={"GBP": 0.0, "JPY": 0.10, "USD": 0.20},
+        benchmark=dict(zip(keys, zip(BENCHMARK[0], THEIRS[0], strict=True), strict=True)),
+        base_currency="GBP",
+        cash={"GBP": 0.05, "JPY": 0.01, "USD": 0.03},
+    )
+    rows = {(row["kind"], row["name"]): row for row in by_market([one])}
+    assert [rows["market", n]["allocation"] for n in NAMES] == pytest.approx([0, -0.007819, -0.001999], abs=5e-7)
+    assert [rows["market", n]["selection"] for n in NAMES] == pytest.approx([0.034805, -0.003141, -0.005608], abs=5e-7)
+    found = [rows["currency", currency]["total"] for currency in ("GBP", "JPY", "USD")]
+    assert found == pytest.approx([0, -0.002006, -0.008656], abs=5e-7)
+    assert rows["other", "compounding"]["total"] == pytest.approx(0.0055 - 0.005576, abs=1e-6)
+    assert rows["other", "unexplained"]["total"] == pytest.approx(0.0, abs=1e-12)
+    assert without_cash_rate([one]) == {}
+    bare = {(row["kind"], row["name"]): row for row in by_market([replace(one, cash={})])}
+    assert bare["market", "UK"]["selection"] == pytest.approx(0.4 * math.log(1.2 / 1.1), abs=1e-15)
+    assert bare["currency", "JPY"]["total"] != pytest.approx(-0.002006, abs=1e-4)
+
+
+def test_idle_cash_by_hand() -> None:
+    """All in cash that earns nothing while its rate is 1 %; the benchmark's market returns 3 %, its currency is the base.
+
+    Allocation: 1 times (0 less ln 1.03/1.01) for cash, 0 less the same times -1 for the market; selection: ln 1 / 1.01.
+    """
+    one = Compared(0.0, 0.03, {}, {}, {"USD": 0.0}, 0.0, 0.0, {("A", "USD"): (1.0, 0.03)}, "USD", cash={"USD": 0.01})
+    rows = {row["name"]: row for row in by_market([one])}
+    assert rows["CASH"]["allocation"] == pytest.approx(-math.log(1.03 / 1.01), abs=1e-15)
+    assert rows["CASH"]["selection"] == pytest.approx(-math.log(1.01), abs=1e-15)
+    assert rows["A"]["allocation"] == pytest.approx(0.0, abs=1e-15)
+    assert rows["USD"]["total"] == pytest.approx(0.0, abs=1e-15)
+    assert rows["compounding"]["total"] == pytest.approx(-0.03 + math.log(1.03), abs=1e-15)
+    assert rows["total"]["total"] == pytest.approx(-0.03, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("currency", "percent", "earned"),
+    [("USD", 3.65, 0.0003), ("EUR", 3.6, 0.0003), ("GBP", -0.365, -0.00003), ("JPY", 0.0, 0.0)],
+)
+def test_cash_from_friday_to_monday(currency: str, percent: float, earned: float) -> None:
+    """Three days of the rate known on Friday, over 365 days, the euro's over 360; what Monday knows comes too late."""
+    series = {CASH_RATES[currency].series: np.array([9.0, percent, 9.0])}
+    days = [dt.date(2024, 1, 4), dt.date(2024, 1, 5), dt.date(2024, 1, 8)]
+    assert cash_earned(series, days, [currency, "HKD"]) == {currency: pytest.approx(earned, abs=1e-18)}
+
+
+@pytest.mark.parametrize("values", [[NAN, 1.0], [math.inf, 1.0], [-1e9, 1.0], None], ids=["nan", "inf", "lost", "none"])
+def test_a_cash_rate_that_is_not_known_is_not_made_up(values: list[float] | None) -> None:
+    """No value at the start, no number, a loss of more than all, no series, no session before."""
+    series = {} if values is None else {"US1M": np.array(values)}
+    assert cash_earned(series, [dt.date(2024, 1, 4), dt.date(2024, 1, 5)], ["USD"]) == {}
+    assert cash_earned({"US1M": np.array([1.0])}, [dt.date(2024, 1, 5)], ["USD"]) == {}
+
+
+def test_currencies_without_a_cash_rate_are_named() -> None:
+    """Held or in the benchmark, in which of the sessions; what is too small to count does not count."""
+    one = Compared(
+        0.0, 0.0, {("A", "EUR"): 0.5, ("A", "JPY"): 1e-15}, {}, {}, 0.0, 0.0, {("B", "HKD"): (1.0, 0.0)}, "USD"
+    )
+    days = [replace(one, cash={"USD": 0.0001, "EUR": 0.0}), replace(one, cash={"USD": 0.0001})]
+    assert without_cash_rate(days) == {"EUR": 1, "HKD": 2}
+    assert cash_rates_told(days) == (
+        "cash rates of EUR, USD as known at the session before; that of EUR in 1 of 2 sessions, HKD counts as zero."
+    )
+    assert cash_rates_told([one]) == "no cash rate is known: they count as zero (EUR, HKD, USD)."
+    assert cash_rates_told([replace(YEAR[0], cash={"USD": 0.0})]) == "cash rates of USD as known at the session before."
+
+
 moves = st.floats(-0.1, 0.1)
 sizes = st.floats(0.0, 0.3)
 MARKETS = [("A", "USD"), ("B", "EUR"), ("B", "JPY"), ("CASH", "EUR")]
@@ -92,7 +181,7 @@ MARKETS = [("A", "USD"), ("B", "EUR"), ("B", "JPY"), ("CASH", "EUR")]
 
 @st.composite
 def sessions(draw: st.DrawFn) -> Compared:
-    """Any session: tiny positions, foreign cash, a benchmark of other markets, profits that no part explains."""
+    """Any session: tiny positions, foreign cash, a benchmark of other markets, some cash rates, profits that no part explains."""
     share = draw(st.floats(0.0, 1.0))
     weights = {key: draw(sizes) for key in MARKETS[:3]} | {MARKETS[3]: draw(st.sampled_from([0.0, 1e-9, 0.02, -0.01]))}
     bench = {MARKETS[0]: (share, draw(moves)), MARKETS[1]: (1.0 - share, draw(moves))}
@@ -101,7 +190,8 @@ def sessions(draw: st.DrawFn) -> Compared:
     factors = FactorMove({"market": (draw(sizes), draw(moves), draw(moves))}, draw(moves))
     local = {key: weight * draw(moves) if key[0] != "CASH" else 0.0 for key, weight in weights.items()}
     costs = -abs(draw(moves))
-    return Compared(draw(moves), whole, weights, local, rates, draw(moves), costs, bench, "USD", factors)
+    cash = draw(st.dictionaries(st.sampled_from(["EUR", "JPY", "USD"]), moves))
+    return Compared(draw(moves), whole, weights, local, rates, draw(moves), costs, bench, "USD", factors, cash)
 
 
 @settings(max_examples=50)

@@ -8,8 +8,12 @@ import pandas as pd
 import pytest
 from views_world import FIRST, LAST, Command, commit, one_line, table
 
+from marketbot_assets.audit.schema import DAILY_REPORT
 from marketbot_assets.book.schema import RECONCILIATION
 from marketbot_assets.ingestion.schema import ACCOUNT_SNAPSHOT
+from marketbot_resources.store.index import LAKE
+from marketbot_resources.store.lake import Lake
+from marketbot_resources.store.seal import seal_index, seals
 
 pytestmark = pytest.mark.graph
 MOVED = Decimal("25000")
@@ -58,6 +62,7 @@ def test_performance_adds_up_to_the_change_of_nav(finished: Path, marketbot: Com
         assert total == pytest.approx(excess, abs=1e-12)
         assert sum(parts) == pytest.approx(excess, abs=1e-12)
         assert abs(next(row["total"] for row in rows if row["name"] == "unexplained")) < 1e-4
+    assert any("cash rates of USD as known at the session before" in note for note in view["notes"])
     assert len(view["methods"]) == 5
     told = page.read_text(encoding="utf-8")
     assert "Where it came from" in told
@@ -73,6 +78,29 @@ def test_a_period_without_a_return_is_refused(finished: Path, marketbot: Command
     said = marketbot(finished, "performance", *arguments)
     assert said.code == 2
     assert one_line(said)
+
+
+def lower(frame: pd.DataFrame) -> pd.DataFrame:
+    """The report with half of its NAV and one fill more."""
+    told = json.loads(frame["summary_json"].iloc[0])
+    return frame.assign(summary_json=json.dumps({**told, "nav": told["nav"] / 2.0, "fills": told["fills"] + 1}))
+
+
+def test_a_report_made_again_with_other_numbers_is_told(home: Path, marketbot: Command) -> None:
+    """Old, new, what it was made with, the entry that sealed it. Of a session outside the period nothing."""
+    told = json.loads(table(home, "daily_report", LAST)["summary_json"].iloc[0])
+    commit(home, DAILY_REPORT, LAST, lower)
+    commit(home, DAILY_REPORT, FIRST, lower)
+    lake = Lake(home)
+    seal_index(lake.index, lake.ledger)
+    rows = marketbot(home, "performance", "--json").json["restated"]
+    assert [(row["session"], row["number"], row["old"], row["new"]) for row in rows] == [
+        (LAST, "fills", told["fills"], told["fills"] + 1),
+        (LAST, "nav", told["nav"], told["nav"] / 2.0),
+    ]
+    assert rows[0]["reason"].startswith("other code; other mandate; other content of ")
+    assert {row["entry"] for row in rows} == {seals(lake.ledger, LAKE)[-1].seq}
+    assert f"restated: {LAST} nav from " in marketbot(home, "performance").out
 
 
 def put_in(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The engine: blocks, the next session and stored state give the bits of one whole build; nothing reads the future."""
 
 import hashlib
+import math
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from marketbot_assets.features.columns import panel_of
 from marketbot_assets.features.declaration import INPUTS, SERIES_INPUTS
 from marketbot_assets.features.engine import Built, Days, State, build, features_of, joined
 from marketbot_assets.features.market_inputs import FeatureInputs
+from marketbot_assets.features.operators.table import OPERATORS, WINDOW
 from marketbot_assets.features.plan import plan_of, reach_of
 from marketbot_assets.features.wide_features import build_features, first_number, next_session
 from marketbot_resources.errors import StoreError
@@ -166,6 +168,16 @@ def test_the_plan_shares_what_features_share() -> None:
 def test_a_formula_that_cannot_be_worked_out_is_refused(tree: e.Node, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         plan_of([tree], frozenset())
+
+
+@pytest.mark.parametrize("span", [-1, -20, 0, 0.5, math.nan, math.inf])
+@pytest.mark.parametrize("name", sorted(name for name, operator in OPERATORS.items() if operator.kind == WINDOW))
+def test_no_formula_sees_the_next_session(name: str, span: float) -> None:
+    """L7: perfect foresight cannot be written down: whatever reads other sessions reads earlier ones, and whole numbers of them."""
+    tree = e.Node(name, (e.given("close"),) * OPERATORS[name].arguments, (span, 1, 5.0, 0.5))
+    for formula in (tree, e.part(tree, 0) / e.given("close")):
+        with pytest.raises(ValueError, match="looks back"):
+            plan_of([formula], frozenset())
 
 
 def test_inputs_of_another_shape_are_refused() -> None:

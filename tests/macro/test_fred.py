@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from vendor_suite import TABLES, campaign, cassette, demand_contract, demand_refused, rows, utc, window
 
+from marketbot_resources.cash_rates import CASH_SERIES
 from marketbot_resources.errors import ProviderError
 from marketbot_resources.macro.fred import SERIES, Fred, known_at, spans
 from marketbot_resources.provider import Request, Response, Subject
@@ -194,7 +195,7 @@ def test_requests_name_series_and_key_variable_but_no_key() -> None:
     assert "api_key" not in found.params
     assert request("VIX", None, UNTIL, {"fred": "VXVCLS"}).params["series_id"] == "VXVCLS"
     assert FRED.requests([Subject("NO_SUCH_SERIES")], window(None, UNTIL)) == []
-    assert set(SERIES) == {"SP500", "VIX", "WTI", "CORE_CPI", "AAA", "BAA", "US10Y", "US2Y"}
+    assert set(SERIES) == {"SP500", "VIX", "WTI", "CORE_CPI", "AAA", "BAA", "US10Y", "US2Y"} | CASH_SERIES
 
 
 def test_pages_follow_by_offset_and_a_changed_count_is_refused() -> None:

@@ -141,6 +141,18 @@ def test_a_ruler_is_never_overfitted() -> None:
     assert median_overfitting(returns, (4, 6)) == 0.0
 
 
+@given(st.integers(0, 2**31), st.sampled_from([0.3, 0.7, 3.0, 7.0]))
+@settings(max_examples=15)
+def test_a_trial_with_more_leverage_is_the_same_trial(seed: int, leverage: float) -> None:
+    """Its ratio is the same but for rounding, which must not decide its rank: copies and multiples of them give the same logits."""
+    returns = 0.01 * np.random.default_rng(seed).standard_normal((80, 3))
+    copies = backtest_overfitting(np.column_stack([returns, returns]), 6)
+    multiples = backtest_overfitting(np.column_stack([returns, leverage * returns]), 6)
+    assert multiples.logits.tolist() == pytest.approx(copies.logits.tolist(), abs=1e-12)
+    steep = np.column_stack([returns, 1e-7 * returns[:, 0] - 0.01])  # a ratio of -100,000 makes no ties of the others
+    assert backtest_overfitting(steep, 6).logits.tolist() == pytest.approx(slow(steep, 6)[1])
+
+
 def test_equal_trials_share_their_rank() -> None:
     """Trials that never trade: every ratio is 0, the rank is the middle one, which counts as overfitted."""
     assert backtest_overfitting(np.zeros((40, 3)), 4).probability == 1.0

@@ -134,6 +134,25 @@ def test_cash_and_shares_are_conserved(run: tuple[list[Day], PaperAccount], worl
     assert len(executions) > 100
 
 
+def test_orders_fill_after_the_session_that_decided_them(run: tuple[list[Day], PaperAccount], world: Tables) -> None:
+    """L7: decided on what was known at the cutoff, filled at the open of a bar that nobody knew then, and at a cost."""
+    days, seen = run[0], 0
+    recent = world.prices[world.prices["session"] >= pd.Timestamp(days[0].state.session)]
+    names = ("instrument", "session", "open", "known_at")
+    bars = {(name, day.date()): rest for name, day, *rest in zip(*(recent[c] for c in names), strict=True)}
+    for before, day in pairwise(days):
+        asked = {order.client_order_id: order for order in before.decision.batch}
+        for fill in (fill for fill in day.fills if fill.kind is Kind.EQUITY):
+            seen += 1
+            assert asked[fill.client_order_id].side is fill.side
+            assert before.known.cutoff < fill.executed_at <= day.known.cutoff
+            opened, known_at = bars[fill.instrument, fill.executed_at.date()]
+            assert before.known.cutoff < known_at <= day.known.cutoff
+            worse = fill.side.sign * (float(fill.price) / opened - 1.0)
+            assert 0.0 < worse < 0.01
+    assert seen > 100
+
+
 def dividend(world: Tables, event: object, held: Decimal) -> Decimal:
     """What the table of corporate actions pays on the shares held."""
     rows = world.corporate_actions

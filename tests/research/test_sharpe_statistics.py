@@ -136,6 +136,26 @@ def test_more_trials_never_help(own: float, shape: tuple[float, float], n: int, 
     assert ss.expected_maximum(trials + 1) >= ss.expected_maximum(trials)
 
 
+@pytest.mark.parametrize("alike", [0.0, 0.3, 0.6, 0.9, 1.0])
+def test_the_best_of_worthless_trials_that_depend_on_each_other(alike: float) -> None:
+    """Of 2,000 searches among 50 ratios with this correlation the bar is the mean of the best, and at most 5 % are called skill.
+
+    Deflated by the count and by how much the trials differ among themselves; as the only trial most of the best would pass.
+    """
+    sessions, draw = 400, np.random.default_rng(3)
+    shared, own = draw.standard_normal((2_000, 1)), draw.standard_normal((2_000, 50))
+    found = (math.sqrt(alike) * shared + math.sqrt(1.0 - alike) * own) / math.sqrt(sessions - 1)
+    best, spread = found.max(axis=1), found.var(axis=1, ddof=1)
+    bar = ss.expected_maximum_sharpe(50, (1.0 - alike) / (sessions - 1))
+    error = best.std(ddof=1) / math.sqrt(2_000)
+    assert best.mean() == pytest.approx(bar, abs=3.3 * error + 0.02 * bar)  # the formula is an approximation
+    records = [ss.Moments(ratio, 0.0, 3.0, sessions) for ratio in best.tolist()]
+    called = np.mean([ss.deflated_sharpe(one, 50, v) >= 0.95 for one, v in zip(records, spread.tolist(), strict=True)])
+    assert called <= 0.05 + 3.3 * math.sqrt(0.05 * 0.95 / 2_000)
+    alone = np.mean([ss.probabilistic_sharpe(one, 0.0) >= 0.95 for one in records])
+    assert alone > 0.5 if alike <= 0.3 else alone >= called
+
+
 @given(st.integers(0, 2**31), st.integers(2, 6), st.integers(1, 4))
 @settings(max_examples=25)
 def test_copies_are_no_trials(seed: int, families: int, copies: int) -> None:

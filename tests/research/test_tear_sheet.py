@@ -27,6 +27,7 @@ from marketbot_assets.research.loop import Day
 from marketbot_assets.research.outcomes import outcomes
 from marketbot_assets.research.tear_sheet import Sheet, periods, quantiles, tear_sheet, weeks
 from marketbot_assets.research.tear_sheet_charts import POINTS_MAX, month_map, thinned
+from marketbot_assets.research.tear_sheet_excess import excess as excess_section
 from marketbot_assets.research.tear_sheet_page import About, tear_sheet_page
 from marketbot_assets.research.tested import first_line
 from marketbot_resources.corporate_actions import SPLIT, CorporateAction
@@ -124,6 +125,22 @@ def test_excess_is_that_of_the_two_series(run: tuple[list[Day], Sheet]) -> None:
         assert abs(totals.get("unexplained", 0.0)) < 2e-4
     assert math.fsum(float(str(row["menchero"])) for row in sheet.excess()[:-1]) == pytest.approx(expected, abs=1e-12)
     assert sheet.numbers["excess"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_cash_earns_the_rate_that_the_session_before_knew(run: tuple[list[Day], Sheet], world: Tables) -> None:
+    """The newest bill rate released by the cutoff before, over calendar days; no other currency of the sample world has one."""
+    days, sheet = run
+    market = sheet.tables[kept.MARKET]
+    rows = market[market["kind"] == kept.CASH_RATE]
+    assert set(rows["item"]) == {"USD"}
+    bills = world.macro[world.macro["series"] == "US1M"]
+    for before, day, told in zip(days[:-1], days[1:], rows["returned"], strict=True):
+        newest = bills[bills["known_at"] <= before.known.cutoff].sort_values("period")["value"].iloc[-1]
+        held = (day.state.session - before.state.session).days
+        assert told == pytest.approx(newest / 100 * held / 365, rel=1e-12)
+        assert 1.0 < newest < 3.0
+    assert [one.cash["USD"] for one in sheet.sessions] == rows["returned"].tolist()
+    assert "cash rates of USD as known at the session before; that of EUR" in excess_section(sheet)
 
 
 def test_what_was_prevented_is_what_the_verdict_took_away(run: tuple[list[Day], Sheet]) -> None:

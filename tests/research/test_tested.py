@@ -75,6 +75,25 @@ def test_what_is_not_known_passes_nothing(returns: np.ndarray) -> None:
     assert "deflated Sharpe" in found.failed
 
 
+@pytest.mark.parametrize(
+    ("returns", "why"),
+    [
+        (np.array([]), "0 returns, 3 are needed"),
+        (np.array([0.01]), "1 returns, 3 are needed"),
+        (np.full(300, 0.001), "returns that do not vary"),
+        (np.array([0.01, math.nan, 0.02, 0.01]), "a return that is no number"),
+        (np.array([0.01, math.inf, 0.02, 0.01]), "a return that is no number"),
+    ],
+)
+def test_a_ratio_that_is_not_known_says_why(returns: np.ndarray, why: str) -> None:
+    """Too short, constant, not a number: the row of the deflated ratio says which, and has not passed."""
+    row = {row.name: row for row in judged(returns, columns=None).rows}["deflated Sharpe"]
+    assert (row.value, row.passed) == (f"not known: {why}", False)
+    lost = {row.name: row for row in judged(search=replace(ONE, variance=math.nan)).rows}["deflated Sharpe"]
+    assert lost.value == "not known at a ratio of 2 per year: the ratios of the trials on record are not all known"
+    assert lost.passed is False
+
+
 @pytest.mark.parametrize("ratio", [-1.0, 0.0, 0.8, 0.9, 1.0, 1.5, 2.5])
 @pytest.mark.parametrize("count", [1, 2, 40, 4000])
 def test_the_rules_are_those_of_the_gate(ratio: float, count: int) -> None:

@@ -88,6 +88,16 @@ def test_the_newest_version_is_the_last_that_was_added(opened: Open) -> None:
     assert other.of_part("2018-12-13") == {"bars": replace(ROW, part="2018-12-13")}
 
 
+def test_partitions_of_more_than_one_content_are_told_whole(opened: Open) -> None:
+    """All their versions with their numbers, by partition, oldest first; the same content twice is no restatement."""
+    index = opened()
+    other, later = replace(ROW, content_sha256="c2"), replace(ROW, part="2018-12-11", content_sha256="c3")
+    index.add_all([ROW, replace(ROW, part="2018-12-13"), replace(ROW, part="2018-12-11"), other, ROW, later])
+    index.add_all([replace(ROW, part="2018-12-13", run_id="again"), replace(other, asset="fx")])
+    assert index.restated("bars") == [(3, replace(ROW, part="2018-12-11")), (6, later), (1, ROW), (4, other), (5, ROW)]
+    assert index.restated("fx") == index.restated("none") == []
+
+
 def test_keys_are_compared_by_their_code_points(opened: Open) -> None:
     """Upper case before lower, a dash before a digit, letters beyond ASCII last: as Python sorts, whatever the locale."""
     parts = ["a", "B", "2018-12-13", "2018-12-12", "2018-12-1", "_", "é", "static", "Z-1", "Z1"]

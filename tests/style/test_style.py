@@ -62,6 +62,7 @@ PURE_RESOURCES = {
     "mandate_portfolio",
     "mandate_trade_limits",
     "calendars",
+    "cash_rates",
     "closures",
     "currencies",
     "holidays",

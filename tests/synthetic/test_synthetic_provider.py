@@ -113,7 +113,7 @@ def test_vintages_are_ordered_and_end_in_the_truth() -> None:
         assert all(a != b for a, b in itertools.pairwise(values))
         assert 2 <= len(values) <= 4
     single = {key[0] for key in vintages if key[0] != "CORE_CPI"}
-    assert single == {"SP500", "VIX", "WTI", "AAA", "BAA", "US10Y", "US2Y"}
+    assert single == {"SP500", "VIX", "WTI", "AAA", "BAA", "US10Y", "US2Y", "US1M"}
     assert all(len(rows) == 1 for key, rows in vintages.items() if key[0] != "CORE_CPI")
 
 
