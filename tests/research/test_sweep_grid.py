@@ -8,10 +8,10 @@ import pytest
 from research_world import MANDATE_TEXT, ROOT
 
 from marketbot_assets.insight.return_model import SCORE_LOOKBACK, raw_scores
-from marketbot_resources.mandate_section import SCORES
 from marketbot_assets.sweep_grid import parse_grid, points_of
 from marketbot_resources.errors import UsageError
 from marketbot_resources.mandate import Mandate, mandate_of, parse_mandate
+from marketbot_resources.mandate_section import SCORES
 
 WEEK = "periods: [[2018-12-01, 2018-12-09]]\n"
 VOL = "volatility.target_per_year"
