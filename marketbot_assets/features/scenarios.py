@@ -29,7 +29,10 @@ from marketbot_assets.normalization.window import Flags, Floats
 Places = NDArray[np.intp]
 Groups = list[Flags]
 COVERAGE_MIN = 0.95
-LOSS_FLOOR = -0.95
+LOSS_FLOOR, GAIN_CEILING = (
+    -0.95,
+    2.0,
+)  # a name that trebles while markets fall is a wrong beta, and would hide every loss
 PEERS_MIN, RATIO_MIN, RATIO_MAX = 3, 0.5, 2.0
 BUDGET_SESSIONS = 5
 BUDGET_YEARS = 20
@@ -189,16 +192,21 @@ def _replay(own: _Own, groups: Groups, beta: Floats, index_return: float) -> tup
 
 
 def by_factors(factors: StressFactors, window: Window, index_return: float, rows: Places | None) -> Floats:
-    """(n,) betas times factor returns, session by session, or of the published returns as logarithms."""
+    """(n,) betas times factor returns, session by session, or of the published returns as logarithms.
+
+    Between LOSS_FLOOR and GAIN_CEILING: one wrong bar gives a beta of hundreds, and what no book can gain would offset its losses.
+    """
     if rows is not None:
         moves = factors.inside(rows)
         if np.isfinite(moves).all():
             steps = np.maximum(moves @ factors.betas.T, LOSS_FLOOR)
-            return np.asarray(np.maximum(np.prod(1.0 + steps, axis=0) - 1.0, LOSS_FLOOR))
+            with np.errstate(over="ignore"):
+                return np.clip(np.prod(1.0 + steps, axis=0) - 1.0, LOSS_FLOOR, GAIN_CEILING)
     given = {**window.published, MARKET: index_return}
     known = np.array([name in given for name in factors.names], dtype=bool)
     move = np.array([[np.log1p(given.get(name, 0.0)) for name in factors.names]])
-    return np.asarray(np.maximum(np.expm1(factors.filled(move, known) @ factors.betas.T)[0], LOSS_FLOOR))
+    with np.errstate(over="ignore"):
+        return np.clip(np.expm1(factors.filled(move, known) @ factors.betas.T)[0], LOSS_FLOOR, GAIN_CEILING)
 
 
 def _path(own: _Own, replayed: Floats, proxied: Flags, index: Floats) -> Floats:

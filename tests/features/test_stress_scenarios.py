@@ -1,6 +1,7 @@
 """Stress scenarios: published windows, proxies, factor versions and shocks against hand-made worlds and independent estimators."""
 
 import datetime as dt
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -158,6 +159,24 @@ def test_windows_before_our_data_use_published_factors() -> None:
     np.testing.assert_allclose(made.factor_returns[made.names.index("H1937")], expected, rtol=1e-4)
     assert made.returns[made.names.index("H1937")] == pytest.approx(np.full(N, -0.495))
     assert made.proxied[made.names.index("H1937")].all()
+
+
+def test_one_wrong_bar_gives_no_gain_that_hides_losses() -> None:
+    """A ticker used again: one return of 5,959 two years ago, betas of hundreds, a "gain" of 1e100 NAV in every crash."""
+    past, beta = drawn(dt.date(2015, 1, 1), dt.date(2018, 1, 2))
+    returns = past.base_returns.copy()
+    returns[-300, 3] = 5_959.0
+    returns[-300, :3] = -0.05
+    wrong = past_of(past.sessions, returns, past.index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = scenario_returns(wrong, beta, past.sessions[-1], universe(("A",) * N))
+    assert (
+        np.abs(estimate_stress_factors(wrong, universe(("A",) * N), beta, np.empty(0, dtype=np.intp)).betas).max() > 50
+    )
+    assert np.isfinite(made.factor_returns).all()
+    assert made.factor_returns.min() >= -0.95
+    assert made.factor_returns.max() <= 2.0
 
 
 def test_missing_factors_are_filled_by_the_conditional_mean() -> None:
