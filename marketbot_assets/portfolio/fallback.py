@@ -48,7 +48,7 @@ from marketbot_resources.mandate import Mandate
 REPAIRS = (0.0, 1e-5, 1e-4, 1e-3)
 CURE_ROUNDS = 200
 HALVINGS = 40
-UTILITY_TOLERANCE = 1e-6
+UTILITY_TOLERANCE, STAND_IN_MIN = 1e-6, 0.5
 SOLVER_FAILURES = (cp.SolverError, ArithmeticError, ValueError, np.linalg.LinAlgError)
 
 
@@ -131,11 +131,25 @@ def _attempt(problem: Problem, method: str, solver: Solver) -> tuple[Answer | No
     weights, residual = _checked(problem, answer.weights)
     if weights is None:
         return None, now, f"RC-53 residual {residual:.2e} above {problem.mandate.limits.residual.hard:.0e}"
-    if method == MEAN_VARIANCE:
-        plain = problem.utility(on_grid(scaled_previous(problem).weights, problem.limits))
-        if problem.utility(weights) < plain - UTILITY_TOLERANCE:
-            return None, now, "RC-53 worse than the previous book scaled down"
-    return answer, weights, ""
+    worse = _worse(problem, method, weights) if method in (MEAN_VARIANCE, RISK_PARITY) else ""
+    return (None, now, worse) if worse else (answer, weights, "")
+
+
+def _worse(problem: Problem, method: str, weights: Floats) -> str:
+    """Why the previous book scaled down is better than an answer that keeps every limit; empty where it is not.
+
+    Risk parity that stands in for another method buys what limits allow today. Where they allow next to nothing, its book is a
+    fraction of the one held, and reaching it would sell the rest for no risk's sake: then the previous book scaled down goes on.
+    """
+    stands_in = method != problem.mandate.portfolio.method
+    if method == RISK_PARITY and not stands_in:
+        return ""
+    plain = on_grid(scaled_previous(problem).weights, problem.limits)
+    if method == RISK_PARITY and float(weights.sum()) < STAND_IN_MIN * float(plain.sum()):
+        return "holds less than half of the previous book scaled down"
+    if method == MEAN_VARIANCE and problem.utility(weights) < problem.utility(plain) - UTILITY_TOLERANCE:
+        return "RC-53 worse than the previous book scaled down"
+    return ""
 
 
 def _checked(problem: Problem, weights: Floats) -> tuple[Floats | None, float]:

@@ -80,6 +80,20 @@ def test_an_answer_worse_than_the_old_book_is_not_used(build: Build, mandate: Ma
     assert "worse" in target.failures[0][1]
 
 
+def test_a_solver_that_fails_does_not_sell_the_book_for_want_of_buys(build: Build, mandate: Mandate) -> None:
+    """The buys of 21 sessions are used up: risk parity could hold next to nothing, so the book goes on, scaled to its limits."""
+    inputs = build(2, invested=0.5)
+    inputs = replace(inputs, book=replace(inputs.book, turnover=(0.04,) * 20, sessions_since_build=99))
+    target = solve_target(inputs, mandate, solvers=((MEAN_VARIANCE, crash), *DEFAULT_SOLVERS[2:]))
+    assert target.method == SCALED_PREVIOUS
+    assert target.failures[1] == (RISK_PARITY, "holds less than half of the previous book scaled down")
+    assert float(target.weights.sum()) > 0.4
+    asked = mandate.model_copy(
+        update={"portfolio": mandate.portfolio.model_copy(update={"method": RISK_PARITY})}
+    )  # who asked for it gets it
+    assert solve_target(inputs, asked, solvers=DEFAULT_SOLVERS[2:]).method == RISK_PARITY
+
+
 def test_the_scaled_book_comes_third_and_never_buys(build: Build, mandate: Mandate) -> None:
     """The previous book is scaled by one factor wherever liquidity allows it."""
     inputs = build(3, invested=0.9)
