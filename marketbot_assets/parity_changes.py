@@ -4,6 +4,7 @@ Words for people, and no judgement: whether a change is the reason of a differen
 Not here: that (`parity_runs`).
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +20,7 @@ from marketbot_resources.store.index import STATIC, IndexRow
 from marketbot_resources.store.reader import HISTORY_OF
 
 if TYPE_CHECKING:
+    from marketbot_assets.research.history import Tables
     from marketbot_resources.store.lake import Lake
 
 SHOWN = 4
@@ -53,6 +55,16 @@ def revised(lake: "Lake", pins: Mapping[tuple[str, str], str]) -> list[str]:
         if then is not None and now is not None and then.content_sha256 != now.content_sha256:
             found.append(_revision(lake, then, now))
     return found
+
+
+def late_rows(now: "Tables", then: "Tables", cutoff: dt.datetime) -> str:
+    """Rows that count as known by a cutoff and came to the home after it, in words; empty where there is none."""
+    found = []
+    for name in ("prices", "corporate_actions", "fx", "macro", "fundamentals"):
+        known, read = (int((getattr(one, name)["known_at"] <= cutoff).sum()) for one in (now, then))
+        if known > read:
+            found.append(f"{name}: {known - read} rows known by then came later")
+    return "; ".join(found)
 
 
 def _revision(lake: "Lake", then: IndexRow, now: IndexRow) -> str:

@@ -7,11 +7,11 @@ live book stood, so that every session has its own reason. Not here: what is rea
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from marketbot_assets import parity_reads as reads
-from marketbot_assets.parity_changes import changes_of
+from marketbot_assets.parity_changes import changes_of, late_rows
 from marketbot_assets.replay import FAILURES, tables
 from marketbot_assets.research import parity
 from marketbot_assets.session_facts import environment_of, previous_state
@@ -151,7 +151,9 @@ class Parity:
 
         apart, causes = parity.differing(live, found), dict[str, tuple[str, str]]()
         if apart:
-            causes = parity.causes_of(live, found, changes_of(self.lake, decision, pins, now.mandate), again)
+            changes = changes_of(self.lake, decision, pins, now.mandate)
+            late = "" if changes.data else late_rows(now.tables, reads.tables_of(read), read.cutoff)
+            causes = parity.causes_of(live, found, replace(changes, data=changes.data or late), again)
         self._note(read)
         return parity.rows_of(session, live, found, causes), None if apart else after
 

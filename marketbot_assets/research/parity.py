@@ -22,6 +22,7 @@ FIELDS = (
     *("fills", "positions", "book_state", "features", "return_model", "forecasts"),
     *("target_portfolio", "risk_verdict", "orders", "return"),
 )
+NOTHING: frozenset[str] = frozenset()
 RESTORED = (frozenset({DATA}), frozenset({MANDATE}), frozenset({DATA, MANDATE}))
 FILLS, ORDER, RETURN = "fills", "order", "return"
 ERRORS_MAX = 2.0  # the promotion of a model asks for no more, too
@@ -93,25 +94,38 @@ def differing(live: Side, backtest: Side) -> list[str]:
 def causes_of(
     live: Side, backtest: Side, changes: Changes, again: Callable[[frozenset[str]], Side]
 ) -> dict[str, tuple[str, str]]:
-    """Differing field -> (cause, reason). `again`: the backtest with these restored to what the live session read."""
+    """Differing field -> (cause, reason). `again`: the backtest, from the live book, with these put back to what was read then."""
     left, found = differing(live, backtest), dict[str, tuple[str, str]]()
-    for restored in RESTORED:
+    for restored in (NOTHING, *RESTORED):
         if not left:
             break
         if MANDATE in restored and not changes.mandate:
             continue
         still = set(differing(live, again(restored)))
-        told = "; ".join(_told(name, changes) for name in (DATA, MANDATE) if name in restored)
-        # "data" stands for both where only both together give the live result; the reason names each
-        cause = DATA if DATA in restored else MANDATE
-        found |= {name: (cause, told) for name in left if name not in still}
+        found |= {name: _cured(restored, changes) for name in left if name not in still}
         left = [name for name in left if name in still]
     return found | {name: _rest(name, live, backtest, changes) for name in left}
 
 
+def _cured(restored: frozenset[str], changes: Changes) -> tuple[str, str]:
+    """Why putting these back gives the live result. What never changed is no reason: then the backtest is at fault."""
+    if not restored:
+        return (
+            UNEXPLAINED,
+            "started again from the live book it gives the live result: the loop carried something else over",
+        )
+    if DATA in restored and not changes.data:
+        return (
+            UNEXPLAINED,
+            "with the data of then it gives the live result, though none of them changed: what came later was read",
+        )
+    # "data" stands for both where only both together give the live result; the reason names each
+    told = "; ".join(_told(name, changes) for name in (DATA, MANDATE) if name in restored)
+    return DATA if DATA in restored else MANDATE, told
+
+
 def _told(name: str, changes: Changes) -> str:
-    said = changes.data if name == DATA else changes.mandate
-    return f"{name} changed: {said}" if said else f"{name} of then give the live result"
+    return f"{name} changed: {changes.data if name == DATA else changes.mandate}"
 
 
 def _rest(name: str, live: Side, backtest: Side, changes: Changes) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,8 @@ from marketbot_assets.cli import commands
 from marketbot_assets.parity_reads import PARITY_DEPS
 from marketbot_assets.parity_runs import Parity
 from marketbot_assets.replay import tables
+from marketbot_assets.research import history
+from marketbot_assets.research.history import build_window
 from marketbot_assets.research.parity import FIELDS, Row
 from marketbot_resources.mandate import Mandate, parse_mandate
 from marketbot_resources.model import AccountReport, Execution, Kind
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.graph
 AFTER_SECOND = dt.datetime(2018, 12, 14, 0, 0, tzinfo=dt.UTC)
+ALMOST_A_DAY = dt.timedelta(hours=23, minutes=59)
 LATER = Origin("a later run", "", "2019-01-02T00:00:00Z", {})
 
 
@@ -78,6 +82,21 @@ def test_a_revised_bar_is_the_cause_and_is_named(home: Home) -> None:
     assert f"prices {SECOND}: 1 cells, first" in reason
     assert name in reason
     assert f"close {old!r} -> " in reason
+
+
+@pytest.mark.long
+def test_a_backtest_that_looks_ahead_is_no_revision(undisturbed: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window that reads a day too far: with the data of then the live result comes back, but no data changed. No excuse."""
+
+    def ahead(*frames: "pd.DataFrame", cutoffs: Sequence[dt.datetime], **told: Any) -> object:
+        late = [at + ALMOST_A_DAY if at.date().isoformat() == SECOND else at for at in cutoffs]
+        return build_window(*frames, cutoffs=late, **told)
+
+    monkeypatch.setattr(history, "build_window", ahead)
+    rows = [row for row in compared(undisturbed, SECOND, NEXT) if not row.same and row.session.isoformat() == SECOND]
+    assert {"features", "orders"} <= {row.field for row in rows}
+    assert {row.cause for row in rows} == {"unexplained"}
+    assert all("what came later was read" in row.reason for row in rows)
 
 
 @pytest.mark.long
