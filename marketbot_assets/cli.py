@@ -268,6 +268,8 @@ def main() -> None:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = 2
+    except click.exceptions.Abort:
+        code = _fail("interrupted; what was finished is kept, give the same command again", 1)
     except click.ClickException as error:
         code = _fail(error.format_message(), 2)
     except (SetupError, HomeError) as error:

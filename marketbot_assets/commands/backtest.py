@@ -69,6 +69,7 @@ def backtest(first: dt.date, last: dt.date, further: Further = ALONE) -> View:
 
 def tested_view(row: "IndexRow", further: Further, run_id: str) -> View:
     """`first_line` of a report about a stored backtest, and the rows of its newest tests, which run now if they shall."""
+    from marketbot_assets.model_trials import BACKTEST, trials
     from marketbot_assets.research.tested import first_line
     from marketbot_assets.tested_runs import newest_tested, run_tests
 
@@ -79,7 +80,8 @@ def tested_view(row: "IndexRow", further: Further, run_id: str) -> View:
         )
     else:
         tested = newest_tested(lake, row.content_sha256)
-    return {"first_line": first_line(tested), "tests": [] if tested is None else tested.told()}
+    on_record = len(trials(lake.ledger, BACKTEST))
+    return {"first_line": first_line(tested, on_record), "tests": [] if tested is None else tested.told()}
 
 
 def _rows(frame: "pd.DataFrame") -> list[View]:

@@ -145,7 +145,8 @@ def _tiles(sheet: Sheet) -> Markup:
 
 
 def _tests(tested: Sequence[Told], about: About) -> Markup:
-    tried = f"{about.trials} specification{'s' if about.trials != 1 else ''} of a backtest were ever tried in this home"
+    many = "s of a backtest were" if about.trials != 1 else " of a backtest was"
+    tried = f"{about.trials} specification{many} ever tried in this home"
     lede = f"{tried}: the best of many looks good by chance. Every run counts, also of an older mandate."
     if not tested:
         words = "None was made of this result. marketbot backtest A B --tests makes them."

@@ -45,7 +45,7 @@ from marketbot_resources.model import SESSIONS_PER_YEAR
 
 Floats = NDArray[np.float64]
 Told = tuple[str, str, str, bool | None]
-NOT_TESTED = "not tested"
+NOT_TESTED, OUT_OF_DATE = "not tested", "OUT OF DATE"
 CAPACITY_MULTIPLE, CAPACITY_SHARE_MIN = 10, 0.5
 RANDOM_P_MAX = 0.05
 NONE_ASKED = ("none", "decided without ")
@@ -123,8 +123,17 @@ def tested_of(facts: Mapping[str, object]) -> Tested:
     return found
 
 
-def first_line(tested: Tested | None) -> str:
-    """The first line of a report: whether its numbers have been through the tests against overfitting, and what came of it."""
+def first_line(tested: Tested | None, on_record: int = 0) -> str:
+    """The first line of a report: whether its numbers have been through the tests against overfitting, and what came of it.
+
+    `on_record`: how many trials there are now. Where more were tried since the tests, their answer holds no longer: the bar that
+    the best of them has to take rises with each.
+    """
+    if tested is not None and on_record > tested.trials:
+        return (
+            f"{OUT_OF_DATE}: tested against overfitting when {_on_record(tested.trials)}, and now there are {on_record}; "
+            f"marketbot backtest A B --tests tests it anew. Then: {first_line(tested)}"
+        )
     if tested is None:
         return (
             "NOT TESTED against overfitting: no deflated Sharpe ratio, no cross-validation, no doubled costs, no capacity; "
@@ -137,6 +146,10 @@ def first_line(tested: Tested | None) -> str:
     if tested.open:
         return f"TESTED IN PART against overfitting: {rows - len(tested.open)} of {rows} passed{left} ({count})."
     return f"PASSED all {rows} tests against overfitting ({count})."
+
+
+def _on_record(count: int) -> str:
+    return "1 trial was on record" if count == 1 else f"{count} trials were on record"
 
 
 def judge(

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from marketbot_assets.audit.report_parts import Markup, table, tag
-from marketbot_assets.research.tested import Told
+from marketbot_assets.research.tested import OUT_OF_DATE, Told
 
 
 def verdict(line: str, rows: Sequence[Told]) -> Markup:
-    """The first line of a page; red unless every test was made and passed. `line`: as `tested.first_line` says it."""
-    proven = bool(rows) and all(passed for *_, passed in rows)
+    """The first line of a page; red unless every test passed, by the trials of today. `line`: as `tested.first_line` says it."""
+    proven = OUT_OF_DATE not in line and bool(rows) and all(passed for *_, passed in rows)
     words, subject, rest = line.partition("against overfitting")
     return tag("p", tag("b", f"{words}{subject}"), rest, css="banner" if proven else "banner bad")
 

@@ -13,6 +13,7 @@ from test_promotion import GOOD, ONE, record
 from marketbot_assets.research import promotion
 from marketbot_assets.research import tested as record_of
 from marketbot_assets.research.tested import Runs, Size
+from marketbot_assets.research.tested_parts import verdict
 
 RETURNS = record(2.0)
 COLUMN = RETURNS[:, None]
@@ -40,6 +41,20 @@ def test_the_first_line_says_what_was_not_tested_and_what_failed() -> None:
     )
     bad = record_of.first_line(judged(runs=None, llm="asked x:y"))
     assert bad.startswith("FAILED 1 of 11 tests against overfitting: language models; not tested: doubled costs")
+
+
+def test_an_answer_is_out_of_date_once_more_was_tried() -> None:
+    """Its count was true then: with more trials the best of them must take a higher bar, so the line says no PASSED first."""
+    found = judged()
+    assert record_of.first_line(found, 1) == record_of.first_line(found)
+    later = record_of.first_line(found, 30)
+    assert later.startswith(
+        "OUT OF DATE: tested against overfitting when 1 trial was on record, and now there are 30; "
+    )
+    assert later.endswith(record_of.first_line(found))
+    assert 'class="banner bad"' in verdict(later, found.told())
+    assert 'class="banner bad"' not in verdict(f"Best point: {record_of.first_line(found, 1)}", found.told())
+    assert record_of.first_line(None, 30) == record_of.first_line(None)
 
 
 @pytest.mark.parametrize(
