@@ -29,6 +29,13 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 TOLD = (
     "total_return", "return_per_year", "volatility", "sharpe", "sortino", "omega", "skewness", "tail_ratio", "stability",
 )  # fmt: skip
+BESIDE = {
+    "return": "total_return", "return per year": "return_per_year", "volatility per year": "volatility", "Sharpe": "sharpe",
+    "Sortino": "sortino", "deepest drawdown": "drawdown_max", "Calmar": "calmar", "best session": "best",
+    "worst session": "worst", "value at risk 95 %": "var_95", "expected shortfall 95 %": "es_95", "hit rate": "hit_rate",
+    "skewness": "skewness", "excess kurtosis": "excess_kurtosis",
+}  # fmt: skip
+RATIOS = frozenset({"Sharpe", "Sortino", "Calmar", "skewness", "excess kurtosis"})
 Rows = list[dict[str, object]]
 
 
@@ -200,6 +207,15 @@ def _book_numbers(frame: pd.DataFrame) -> dict[str, float]:
         "approved": float((frame["verdict"] == "APPROVED").sum()),
         "stops": float(frame["stops"].sum()),
     }
+
+
+def beside(sheet: Sheet) -> list[tuple[str, float, float]]:
+    """(measure of BESIDE, the backtest's, the benchmark's) over the sessions whose benchmark is known; empty below two of them."""
+    known = np.isfinite(sheet.benchmark)
+    if int(known.sum()) < 2:
+        return []
+    mine, theirs = (_return_numbers(returns[known]) for returns in (sheet.returns, sheet.benchmark))
+    return [(told, mine[name], theirs[name]) for told, name in BESIDE.items()]
 
 
 def periods(sheet: Sheet, length: int) -> dict[str, tuple[float, float]]:

@@ -66,16 +66,15 @@ def exposures(sheet: Sheet) -> Markup:
     """Invested share, sectors, currencies and style factors over time."""
     invested = sheet.frame["invested"].to_numpy(dtype=np.float64)
     styles = factors_over_time(sheet)
-    market = {"market": styles.pop("market")} if "market" in styles else {}
+    styles.pop("market", None)
     charts = [
         thinned("Invested, of NAV", sheet.labels, {"invested": invested}),
         thinned("Sectors, of NAV", sheet.labels, _short(over_time(sheet, "sector", 4))),
         thinned("Currencies of the shares, of NAV", sheet.labels, over_time(sheet, "currency", 5)),
-        thinned("Style factors, deviations times weight", sheet.labels, styles, unit=""),
+        *([thinned("Style factors, deviations times weight", sheet.labels, styles, unit="")] if styles else []),
     ]
-    if market:
-        multiple = sheet.frame["multiple"].to_numpy(dtype=np.float64)
-        charts.append(thinned("Factor of the drawdown ladder", sheet.labels, {"multiple": multiple}, unit=""))
+    multiple = sheet.frame["multiple"].to_numpy(dtype=np.float64)
+    charts.append(thinned("Factor of the drawdown ladder", sheet.labels, {"multiple": multiple}, unit=""))
     lede = "Long only and without leverage: what is not invested is cash. Factor exposures are those of the risk model."
     return section("exposures", "Exposures over time", lede, grid(*_drawn(charts)))
 

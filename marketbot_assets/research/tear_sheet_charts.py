@@ -35,13 +35,13 @@ def thinned(
     *,
     unit: str = "%",
     invert: bool = False,
-    limit: float | None = None,
+    marks: Sequence[tuple[str, float]] = (),
 ) -> str:
-    """A line chart of at most POINTS_MAX sessions, evenly spaced, the last one among them."""
+    """A line chart of at most POINTS_MAX sessions, evenly spaced, the last one among them; `marks`: dashed lines (name, value)."""
     step = max(1, math.ceil(len(labels) / POINTS_MAX))
     places = list(range(len(labels) - 1, -1, -step))[::-1]
     shown = [(name, [float(values[n]) for n in places]) for name, values in series.items()]
-    return line_chart(title, [labels[n] for n in places], shown, unit=unit, invert=invert, limit=limit)
+    return line_chart(title, [labels[n] for n in places], shown, unit=unit, invert=invert, marks=marks)
 
 
 def month_map(title: str, months: Mapping[str, float], years: Mapping[str, float]) -> str:
@@ -67,7 +67,8 @@ def _cell(x: float, y: float, value: float, largest: float, told: str) -> str:
     share = min(1.0, abs(value) / largest)
     ink = _GAIN if value >= 0.0 else _LOSS
     fill = "#" + "".join(f"{round(255 + (part - 255) * (0.08 + 0.72 * share)):02x}" for part in ink)
-    text = f"{100 * value:.1f}".replace("-", "−")
+    text = f"{100 * value:.1f}"
+    text = (text if float(text) else text.removeprefix("-")).replace("-", "−")
     box = f'<rect x="{x + 0.5:.1f}" y="{y + 1:.1f}" width="{_CELL - 1:.1f}" height="{_STEP - 2:.1f}" fill="{fill}">'
     name = f"<title>{safe(told)}: {text} %</title></rect>"
     return box + name + svg_text(x + _CELL / 2, y + 15, text, anchor="middle", fill="#ffffff" if share > 0.6 else INK)
@@ -90,7 +91,7 @@ def histogram(title: str, values: Floats, marks: Sequence[tuple[str, float]] = (
     def y(count: float) -> float:
         return _HIST_BOTTOM - (_HIST_BOTTOM - _HIST_TOP) * count / most
 
-    body = []
+    body = [svg_text(_HIST_LEFT - 5, y(n) + 4, f"{n:.0f}", anchor="end") for n in (0.0, float(counts.max()))]
     for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         box = f'x="{x(left) + 0.5:.1f}" y="{y(count):.1f}" width="{max(x(right) - x(left) - 1, 0.5):.1f}"'
         told = f"<title>{100 * left:.2f} to {100 * right:.2f} %: {count}</title>"

@@ -7,7 +7,19 @@ import numpy as np
 from marketbot_assets.audit.charts import inline
 from marketbot_assets.audit.performance_ratios import drawdowns
 from marketbot_assets.audit.report_parts import Markup, change, grid, percent, plain_number, section, table
-from marketbot_assets.research.tear_sheet import HALF, QUANTILES, QUARTER, Sheet, periods, quantiles, rolling, wealth
+from marketbot_assets.normalization.window import Floats
+from marketbot_assets.research.tear_sheet import (
+    HALF,
+    QUANTILES,
+    QUARTER,
+    RATIOS,
+    Sheet,
+    beside,
+    periods,
+    quantiles,
+    rolling,
+    wealth,
+)
 from marketbot_assets.research.tear_sheet_charts import histogram, month_map, thinned
 
 DRAWDOWNS_SHOWN, EXTREMES_SHOWN = 10, 5
@@ -17,13 +29,13 @@ def growth(sheet: Sheet) -> Markup:
     """Cumulative return, its logarithm, the excess and the fall below the last high."""
     mine, theirs = wealth(sheet.returns), wealth(sheet.benchmark)
     known = bool(np.isfinite(sheet.benchmark).any())
-    beside = {"benchmark": theirs - 1.0} if known else {}
+    grown = {"benchmark": theirs - 1.0} if known else {}
     logs = {"benchmark": np.log(theirs)} if known else {}
-    fall = 1.0 - mine / np.maximum.accumulate(mine)
+    under = {"backtest": _fall(mine), **({"benchmark": _fall(theirs)} if known else {})}
     charts = [
-        thinned("Return since the start", sheet.labels, {"backtest": mine - 1.0, **beside}),
+        thinned("Return since the start", sheet.labels, {"backtest": mine - 1.0, **grown}),
         thinned("Logarithm of growth", sheet.labels, {"backtest": np.log(mine), **logs}, unit=""),
-        thinned("Fall below the last high", sheet.labels, {"drawdown": fall}, invert=True),
+        thinned("Fall below the last high", sheet.labels, under, invert=True),
     ]
     if known:
         charts.append(thinned("Growth over the benchmark's, less 1", sheet.labels, {"relative": mine / theirs - 1.0}))
@@ -31,7 +43,18 @@ def growth(sheet: Sheet) -> Markup:
         "From cash, with fees, taxes, spread and impact. The benchmark is the universe by market value, without costs, always "
         "invested; a session on which it is not known leaves its line flat."
     )
-    return section("returns", "Returns", lede, grid(*(Markup(inline(chart)) for chart in charts)))
+    rows = [(name, *(_told(name, value) for value in values)) for name, *values in beside(sheet)]
+    heads, caption = ("measure<", "backtest>", "benchmark>"), "Over the sessions whose benchmark is known"
+    compared = [table(heads, rows, caption=caption)] if rows else []
+    return section("returns", "Returns", lede, grid(*(Markup(inline(chart)) for chart in charts)), *compared)
+
+
+def _fall(wealth: Floats) -> Floats:
+    return np.asarray(1.0 - wealth / np.maximum.accumulate(wealth))
+
+
+def _told(name: str, value: float) -> str:
+    return plain_number(value, 3) if name in RATIOS else percent(value)
 
 
 def calendar(sheet: Sheet) -> Markup:
@@ -67,7 +90,7 @@ def rolled(sheet: Sheet, volatility_target: float) -> Markup:
             f"Volatility per year, {QUARTER} sessions",
             sheet.labels,
             {"volatility": found["volatility"]},
-            limit=volatility_target,
+            marks=[("target", volatility_target)],
         ),
         thinned(f"Sharpe ratio, {HALF} sessions", sheet.labels, {"Sharpe": found["sharpe"]}, unit=""),
         thinned(f"Beta to the benchmark, {HALF} sessions", sheet.labels, {"beta": found["beta"]}, unit=""),
@@ -80,7 +103,7 @@ def distribution(sheet: Sheet) -> Markup:
     """Histogram, quantiles by length of period, best and worst sessions, value at risk and expected shortfall."""
     n = sheet.numbers
     chart = histogram(
-        "Returns of sessions, and the normal curve of their deviation",
+        "Returns: how many sessions, and the normal curve of their deviation",
         sheet.returns,
         [("VaR 95 %", n["var_95"]), ("VaR 99 %", n["var_99"])],
     )

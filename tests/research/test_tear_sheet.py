@@ -5,7 +5,7 @@ import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -25,8 +25,8 @@ from marketbot_assets.research.details import Details, prevented
 from marketbot_assets.research.history import Tables
 from marketbot_assets.research.loop import Day
 from marketbot_assets.research.outcomes import outcomes
-from marketbot_assets.research.tear_sheet import Sheet, periods, quantiles, tear_sheet, weeks
-from marketbot_assets.research.tear_sheet_charts import POINTS_MAX, month_map, thinned
+from marketbot_assets.research.tear_sheet import Sheet, beside, periods, quantiles, tear_sheet, weeks
+from marketbot_assets.research.tear_sheet_charts import POINTS_MAX, histogram, month_map, thinned
 from marketbot_assets.research.tear_sheet_excess import excess as excess_section
 from marketbot_assets.research.tear_sheet_page import About, tear_sheet_page
 from marketbot_assets.research.tested import first_line
@@ -351,6 +351,34 @@ def test_the_page_says_first_whether_it_was_tested(run: tuple[list[Day], Sheet])
     assert tear_sheet_page(run[1], about(names=names)) == tear_sheet_page(run[1], about(names=names))
 
 
+def test_the_benchmark_stands_beside_the_backtest(run: tuple[list[Day], Sheet]) -> None:
+    """Both over the sessions whose benchmark is known, against pandas; without a benchmark no table, and still the ladder."""
+    sheet = run[1]
+    told = sheet.benchmark.copy()
+    told[1] = math.nan
+    found = {name: values for name, *values in beside(replace(sheet, benchmark=told))}
+    for place, returns in enumerate((sheet.returns, told)):
+        series = pd.Series(np.delete(returns, 1))
+        grown = pd.concat([pd.Series([1.0]), (1.0 + series).cumprod()], ignore_index=True)
+        assert found["return"][place] == pytest.approx(grown.iloc[-1] - 1.0, abs=1e-12)
+        assert found["volatility per year"][place] == pytest.approx(series.std() * math.sqrt(252), abs=1e-12)
+        assert found["Sharpe"][place] == pytest.approx(series.mean() / series.std() * math.sqrt(252), abs=1e-9)
+        assert found["deepest drawdown"][place] == pytest.approx(1.0 - (grown / grown.cummax()).min(), abs=1e-12)
+        assert found["value at risk 95 %"][place] == pytest.approx(-series.quantile(0.05), abs=1e-12)
+        assert found["worst session"][place] == series.min()
+    market = sheet.tables[kept.MARKET]
+    none = replace(
+        sheet,
+        benchmark=np.full_like(told, math.nan),
+        tables={**sheet.tables, kept.MARKET: market[market["kind"] != kept.FACTOR]},
+    )
+    assert beside(none) == []
+    text = tear_sheet_page(none, about())
+    assert "Factor of the drawdown ladder" in text
+    assert "Style factors" not in text
+    assert "benchmark is known" not in text
+
+
 def test_charts_stay_small_and_true() -> None:
     """A long series is thinned, its last point kept; a month without data has no cell; nothing to show is said."""
     count = 10 * POINTS_MAX + 3
@@ -358,7 +386,10 @@ def test_charts_stay_small_and_true() -> None:
     chart = thinned("t", labels, {"a": np.arange(count, dtype=float)})
     assert chart.count("L") <= POINTS_MAX + 5
     assert labels[-1] in chart
+    assert "goal 5.0 %" in thinned("t", ["a", "b"], {"x": np.array([0.01, 0.02])}, marks=[("goal", 0.05)])
     cells = month_map("m", {"2020-02": 0.01, "2020-03": -0.02}, {"2020": -0.0102})
     assert cells.count("<rect") == 3
+    assert "−0.0" not in month_map("m", {"2020-02": -0.0003}, {"2020": -0.0003})
+    assert ">7</text>" in histogram("h", np.array([0.0] * 7 + [0.01, 0.02, 0.03]))
     assert "−2.0" in cells
     assert "no data yet" in month_map("m", {}, {})
