@@ -16,7 +16,6 @@ import pytest
 
 from marketbot_assets.definitions import build_definitions
 
-FIRST, SECOND, NEXT = "2018-12-12", "2018-12-13", "2018-12-14"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -31,29 +30,24 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def two_sessions(factory: pytest.TempPathFactory) -> Path:
-    """The first two sessions from cash: a book with shares in three currencies and orders at the broker."""
-    return _own_copy(factory, "two", lambda home: _run(home, FIRST, SECOND))
-
-
-def three_sessions(factory: pytest.TempPathFactory) -> Path:
-    """The same and the next session, with nothing wrong."""
+def home_of(factory: pytest.TempPathFactory, *sessions: str) -> Path:
+    """A home that began with cash and ran these sessions one after another, with nothing wrong, on the default mandate."""
+    *before, last = sessions
 
     def make(home: Path) -> None:
-        shutil.copytree(two_sessions(factory), home)
-        _run(home, NEXT)
+        if before:
+            shutil.copytree(home_of(factory, *before), home)
+        _run(home, last)
 
-    return _own_copy(factory, "three", make)
+    return _own_copy(factory, "_".join(sessions), make)
 
 
-def _run(home: Path, *sessions: str) -> None:
-    with pytest.MonkeyPatch.context() as patch, one_thread():
+def _run(home: Path, session: str) -> None:
+    with pytest.MonkeyPatch.context() as patch, one_thread(), dg.DagsterInstance.ephemeral() as instance:
         patch.setenv("MARKETBOT_HOME", str(home))
         patch.delenv("MARKETBOT_MANDATE", raising=False)
-        for session in sessions:
-            with dg.DagsterInstance.ephemeral() as instance:
-                job = build_definitions().resolve_job_def("daily")
-                assert job.execute_in_process(partition_key=session, instance=instance, run_config=QUIET).success
+        job = build_definitions().resolve_job_def("daily")
+        assert job.execute_in_process(partition_key=session, instance=instance, run_config=QUIET).success
 
 
 def _own_copy(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shared_homes import one_thread, two_sessions
-from views_world import Command, Said
+from shared_homes import home_of, one_thread
+from views_world import FIRST, LAST, Command, Said
 
 from marketbot_assets.cli import main
 
@@ -22,7 +22,7 @@ def single_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with two finished sessions; tests that change it take a copy."""
-    return two_sessions(tmp_path_factory)
+    return home_of(tmp_path_factory, FIRST, LAST)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "anchors"))  # witnesses as a user starts them
 sys.path.append(str(Path(__file__).parents[1] / "store"))  # buckets that misbehave
 
-from graph_world import ROOT, Home
-from shared_homes import one_thread, three_sessions, two_sessions
+from graph_world import FIRST, NEXT, ROOT, SECOND, Home
+from shared_homes import home_of, one_thread
 
 Write = Callable[..., None]
 
@@ -25,13 +25,13 @@ def single_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two sessions from cash: a book with shares in three currencies and orders at the broker. Copy it, do not run in it."""
-    return Home(two_sessions(tmp_path_factory))
+    return Home(home_of(tmp_path_factory, FIRST, SECOND))
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """The base and its next session, with nothing wrong. Copy it, do not run in it."""
-    return Home(three_sessions(tmp_path_factory))
+    return Home(home_of(tmp_path_factory, FIRST, SECOND, NEXT))
 
 
 @pytest.fixture

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
-from shared_homes import FIRST, QUIET, SECOND
-from shared_homes import NEXT as NEXT
 
 from marketbot_assets.commands.sessions import SessionResult, result_of
 from marketbot_assets.definitions import build_definitions
@@ -38,8 +36,9 @@ from marketbot_resources.wiring import BrokerResource, Ports
 if TYPE_CHECKING:
     import pandas as pd
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 ROOT = Path(__file__).parents[2]
-AFTER = "2018-12-17"
+FIRST, SECOND, NEXT, AFTER = "2018-12-12", "2018-12-13", "2018-12-14", "2018-12-17"
 KILLED = 9
 Overrides = dict[str, dg.ConfigurableResource]  # type: ignore[type-arg]
 
