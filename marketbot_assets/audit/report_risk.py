@@ -3,7 +3,7 @@
 import math
 
 from marketbot_assets.audit.charts import inline
-from marketbot_assets.audit.limit_marks import used_limits, used_stresses, with_orders
+from marketbot_assets.audit.limit_marks import Named, used_limits, used_stresses, with_orders
 from marketbot_assets.audit.report_book import headroom_share, nearest
 from marketbot_assets.audit.report_facts import ReportFacts, Row, number, rows_of
 from marketbot_assets.audit.report_measures import numbers_table
@@ -90,15 +90,16 @@ def _used(row: Row) -> Markup:
 def limits_section(facts: ReportFacts) -> Markup:
     """Every control with a numeric limit by headroom, the other controls, and the limits that priced the target."""
     close = nearest(facts)
-    rows = [_limit_row(facts, row) for row in close]
+    named = with_orders(facts.risk_verdict, facts.named)
+    rows = [_limit_row(facts, row, named) for row in close]
     kinds = {str(row["scenario"]): str(row["kind"]) for row in rows_of(facts.stress_results)}
-    bars = used_limits(facts.controls, facts.mandate, kinds, with_orders(facts.risk_verdict, facts.named))
+    bars = used_limits(facts.controls, facts.mandate, kinds, named)
     heads = ("control<", "limit of", "observed>", "limit>", "headroom>", "share left>", "used", "status<", "message~")
     numeric = table(heads, rows, caption="Limits with a number, tightest first")
-    others = [row for row in facts.controls if row not in nearest(facts)]
+    others = [row for row in facts.controls if row not in close]
     failed = [row for row in others if row["status"] != "PASS"]
     yes_no = [
-        (row["control"], _subject(facts, row), badge(str(row["status"])), facts.named(row["message"])) for row in failed
+        (row["control"], _subject(row, named), badge(str(row["status"])), facts.named(row["message"])) for row in failed
     ]
     passed = sorted({str(row["control"]) + " " + str(row["name"]) for row in others if row["status"] == "PASS"})
     lede = (
@@ -142,24 +143,24 @@ def limit_charts(bars: list[UsedLimit]) -> Markup:
     return joined([shown, tag("details", folded, grid(*(Markup(inline(chart)) for chart in more)))])
 
 
-def _group(facts: ReportFacts, row: Row) -> str:
+def _group(row: Row, named: Named) -> str:
     """For what an answer is: a name, group, scenario or order in words; empty for the whole batch."""
     group = str(row["key"]).partition("|")[2]
-    return scenario_words(group) if row["control"] == "RC-46" else with_orders(facts.risk_verdict, facts.named)(group)
+    return scenario_words(group) if row["control"] == "RC-46" else named(group)
 
 
-def _subject(facts: ReportFacts, row: Row) -> str:
-    group = _group(facts, row)
+def _subject(row: Row, named: Named) -> str:
+    group = _group(row, named)
     return f"{row['name']}: {group}" if group else str(row["name"])
 
 
-def _limit_row(facts: ReportFacts, row: Row) -> tuple[object, ...]:
+def _limit_row(facts: ReportFacts, row: Row, named: Named) -> tuple[object, ...]:
     unit, share = row["unit"], headroom_share(row)
     numbers = [in_unit(number(row[name]), unit) for name in ("observed", "limit", "headroom")]
     left = percent(share, 1) if math.isfinite(share) else "n/a"
     return (
         row["control"],
-        _subject(facts, row),
+        _subject(row, named),
         *numbers,
         left,
         _used(row),

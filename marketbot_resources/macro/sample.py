@@ -47,6 +47,7 @@ def _index_rows() -> list[Row]:
     return [("SP500", s.date(), float(v), "points", _after_close(s.date()), False) for s, v in index.items()]
 
 
+@lru_cache(maxsize=8192)
 def _after_close(day: dt.date) -> dt.datetime:
     return calendars.close_at("XNYS", day) + _DAILY_LAG
 

@@ -269,7 +269,9 @@ def price_shelf(size: int | None) -> Shelf:
     def text(values: list[str]) -> "pa.Array":
         return pa.array(np.repeat(np.array(values, dtype=object), counts), type=pa.string())
 
-    known = [[calendars.close_at(b.listing.mic, day) + BAR_LAG for day in b.sessions] for b in bars]
+    days = {(b.listing.mic, b.sessions) for b in bars}  # listings of one exchange and age share theirs
+    known_at = {(mic, own): [calendars.close_at(mic, day) + BAR_LAG for day in own] for mic, own in days}
+    known = [known_at[b.listing.mic, b.sessions] for b in bars]
     real = np.repeat([b.listing.real for b in bars], counts)
     columns = {
         name: np.concatenate([getattr(b, name) for b in bars])

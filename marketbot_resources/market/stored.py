@@ -6,7 +6,9 @@ times the first one counts. Not here: what the broker makes of it (`broker.provi
 
 import datetime as dt
 import io
-from collections.abc import Mapping, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
@@ -17,6 +19,7 @@ from marketbot_resources.imports.forms import FORMS, INSTANT, KNOWN_AT
 from marketbot_resources.provider import Body, Delivery, whole
 from marketbot_resources.rows import PARQUET, arrow_rows
 from marketbot_resources.store.index import STATIC, IndexRow
+from marketbot_resources.store.scratch import FRAME_BYTES, kept_table
 
 if TYPE_CHECKING:
     from marketbot_resources.store.lake import Lake
@@ -28,6 +31,37 @@ _ASSETS = {
     "corporate_actions": ("raw_corporate_actions", "corporate_action_history"),
     "fx": ("raw_fx", "fx_history"),
 }
+
+READ_BYTES, TABLE_BYTES = 64 << 20, 4 << 10  # what is kept of all bodies; what a table takes beside its cells
+
+
+class _Shelf:
+    """Rows that were read, the newest used up to a number of bytes; a large table lies in a file and takes none of them."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max, self._bytes = bytes_max, 0
+        self._tables: OrderedDict[tuple[str, str], tuple[pa.Table, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, str], make: Callable[[], pa.Table]) -> pa.Table:
+        """The rows of a key that names all their bytes by hash. What `make` raises is not kept."""
+        with self._lock:
+            found = self._tables.get(key)
+            if found is not None:
+                self._tables.move_to_end(key)
+                return found[0]
+        table = make().combine_chunks()
+        size = TABLE_BYTES + (0 if table.nbytes >= FRAME_BYTES else table.nbytes)
+        table = kept_table(table)
+        with self._lock:
+            self._bytes += size - self._tables.pop(key, (table, 0))[1]
+            self._tables[key] = (table, size)
+            while self._bytes > self._bytes_max:
+                self._bytes -= self._tables.popitem(last=False)[1][1]
+        return table
+
+
+_READ = _Shelf(READ_BYTES)  # of this process: each broker that is opened has a market of its own
 
 
 class StoredMarket:
@@ -80,8 +114,8 @@ class StoredMarket:
         return [*([first] if first else []), *self._lake.index.up_to(daily, "9999")]
 
     def _rows(self, kind: str, row: IndexRow) -> pa.Table:
-        """The rows in the bodies of one stored version."""
-        return self._lake.remember((NAME, row.manifest_sha256), lambda: self._read(kind, row))
+        """The rows in the bodies of one stored version, which its manifest names by hash: read once in a process."""
+        return _READ.get((kind, row.manifest_sha256), lambda: self._read(kind, row))
 
     def _read(self, kind: str, row: IndexRow) -> pa.Table:
         types = FORMS[kind].types

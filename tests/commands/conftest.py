@@ -2,26 +2,27 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import dagster as dg
 import pytest
-from views_world import FIRST, LAST, QUIET, Command, Said
+from shared_homes import home_of, one_thread
+from views_world import FIRST, LAST, Command, Said
 
 from marketbot_assets.cli import main
-from marketbot_assets.definitions import build_definitions
+
+
+@pytest.fixture(scope="session", autouse=True)
+def single_thread() -> Iterator[None]:
+    """See `one_thread`."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with two finished sessions; tests that change it take a copy."""
-    home = tmp_path_factory.mktemp("views") / "home"
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
-        patch.setenv("MARKETBOT_HOME", str(home))
-        job = build_definitions().resolve_job_def("daily")
-        for session in (FIRST, LAST):
-            assert job.execute_in_process(partition_key=session, instance=instance, run_config=QUIET).success
-    return home
+    return home_of(tmp_path_factory, FIRST, LAST)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from marketbot_resources.store.closure import Link
 from marketbot_resources.store.index import BlobRow, IndexRow
 
 View = dict[str, Any]
-DAY, BEFORE = "2018-12-12", "2018-12-11"
+DAY, BEFORE = "2018-12-13", "2018-12-12"
 WAY = ("order", "order_intent", "batch_frozen", "decision", "orders", "order_plan", "target_portfolio", "forecasts",
        "features", "prices", "raw_prices", "body")  # fmt: skip
 
@@ -123,7 +123,7 @@ def test_the_terminal_gets_a_narrow_tree(finished: Path, marketbot: Command) -> 
     assert said.code == 0
     assert max(map(len, tree)) <= WIDTH
     assert "✗" not in said.out
-    assert any("✓ prices 2018-12-11, of an earlier session" in line for line in tree)
+    assert any(f"✓ prices {BEFORE}, of an earlier session" in line for line in tree)
     assert any("└ see above: order_plan" in line for line in tree)
     for word in ("order_intent", "decision", "orders", "features", "raw_fx", "body"):
         assert any(f"✓ {word} " in line for line in tree), word

@@ -15,7 +15,7 @@ from marketbot_resources.store.index import Origin
 from marketbot_resources.store.lake import Lake
 from marketbot_resources.store.table import Table
 
-FIRST, LAST, NEXT = "2018-12-11", "2018-12-12", "2018-12-13"
+FIRST, LAST, NEXT = "2018-12-12", "2018-12-13", "2018-12-14"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 BODY = "json_extract(cast(record as text), '$.body')"  # of an entry of the ledger
 

@@ -10,36 +10,28 @@ sys.path.append(str(Path(__file__).parents[1] / "anchors"))  # witnesses as a us
 sys.path.append(str(Path(__file__).parents[1] / "store"))  # buckets that misbehave
 
 from graph_world import FIRST, NEXT, ROOT, SECOND, Home
+from shared_homes import home_of, one_thread
 
 Write = Callable[..., None]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """One BLAS thread, as every command sets it: what a test's process decides, a command's process rebuilds bit for bit."""
-    import numpy as np  # noqa: F401  (a library that is not loaded yet has no threads to limit)
-    import scipy.linalg  # noqa: F401
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+def single_thread() -> Iterator[None]:
+    """See `one_thread`."""
+    with one_thread():
         yield
 
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two sessions from cash: a book with shares in three currencies and orders at the broker. Copy it, do not run in it."""
-    home = Home(tmp_path_factory.mktemp("base") / "home")
-    assert home.run(FIRST)
-    assert home.run(SECOND)
-    return home
+    return Home(home_of(tmp_path_factory, FIRST, SECOND))
 
 
 @pytest.fixture(scope="session")
-def undisturbed(base: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """The base and its next session, with nothing wrong. Copy it, do not run in it."""
-    home = base.copy(tmp_path_factory.mktemp("undisturbed") / "home")
-    assert home.run(NEXT)
-    return home
+    return Home(home_of(tmp_path_factory, FIRST, SECOND, NEXT))
 
 
 @pytest.fixture

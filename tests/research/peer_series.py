@@ -1,6 +1,6 @@
-"""Twenty return series that every Python makes alike, and where the numbers of the peers are kept and made.
+"""Twice twenty return series that every Python makes alike, and where the numbers of the peers are kept and made.
 
-`golden/empyrical.json` holds what empyrical-reloaded 0.7.1 and scipy 1.17 said of them; the long test makes it anew.
+`golden/empyrical.json` holds what empyrical-reloaded 0.7.1 and scipy 1.17 said of both; the long tests ask again.
 """
 
 import json
@@ -15,6 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 BENCHMARKS = CHECKOUT / "benchmarks"
 GOLDEN = Path(__file__).parent / "golden" / "empyrical.json"
 SERIES, SESSIONS = 20, 600
+LENGTHS = (260, 60, 500, 1_000)
 if str(BENCHMARKS) not in sys.path:
     sys.path.insert(0, str(BENCHMARKS))
 
@@ -37,9 +38,20 @@ def series() -> np.ndarray:
     return np.column_stack(columns)
 
 
-def golden() -> dict[str, list[float]]:
-    """Measure -> one number per series."""
-    return dict(json.loads(GOLDEN.read_text(encoding="utf-8")))
+def uneven() -> list[tuple[np.ndarray, np.ndarray]]:
+    """SERIES pairs of returns and their benchmark with fat tails, 60 to 1,000 sessions long, to six digits."""
+    pairs = []
+    for seed in range(SERIES):
+        draw, sessions = np.random.default_rng(seed), LENGTHS[seed % len(LENGTHS)]
+        benchmark = draw.standard_t(4, sessions) * 0.008 + 0.0003
+        returns = 0.6 * benchmark + draw.standard_t(4, sessions) * 0.006 + 0.0002
+        pairs.append((np.round(returns, 6), np.round(benchmark, 6)))
+    return pairs
+
+
+def golden(family: str = "alike") -> dict[str, list[float]]:
+    """Measure -> one number per series; `alike`: of `series`, `uneven`: of `uneven`."""
+    return dict(json.loads(GOLDEN.read_text(encoding="utf-8"))[family])
 
 
 def peers_folder(otherwise: Path) -> Path:
