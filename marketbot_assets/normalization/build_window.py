@@ -4,9 +4,10 @@ Numbered as it runs: 1 drop bars that are quarantined or without a close; 2 assi
 whose cutoff is not before its `known_at`; 3 drop a bar that came after a newer one was already used, and a repeat of a
 session that was: a closed history is not rewritten, but an overlay corrects the newest level from the row that learned of
 it, as a return of that row without volume; 4 growth of each own session against the bar before, with the splits
-and dividends between them as they were known at that row's cutoff; 5 compound several bars of one session; 6 carry levels
-forward, give every listing that ended its last return; 7 add rates. Every number depends only on rows known by its row's
-cutoff, in whatever order they are given.
+and dividends between them as they were known at that row's cutoff, unknown above GROWTH_MAX (the ticker stood for another
+company, or nobody told of a reverse split; a fall and what an overlay mends are believed); 5 compound several bars of one
+session; 6 carry levels forward, give every listing that ended its last return; 7 add rates. Every number depends only on
+rows known by its row's cutoff, in whatever order they are given.
 Not here: what a bar must look like to be used (`quality`), what is computed on the window (`features`).
 """
 
@@ -26,6 +27,7 @@ from marketbot_resources.corporate_actions import ENDS
 Ints = NDArray[np.int64]
 Shape = tuple[int, int]
 BLOCK = 100
+GROWTH_MAX = 10.0
 LEVELS = ("open", "high", "low", "close", "price_level")
 _SPAN = 1 << 20  # more days than any calendar holds: (column, day) and (cell, day) become one sortable integer
 _DAY_ZERO = 1 << 19  # keeps days before 1970 positive
@@ -197,6 +199,7 @@ def _land(
     kept = (place > newest) | mends
     chosen, place, cell, mends = usable[order][kept], place[kept], cell[order][kept], mends[kept]
     growth = _growth(close[chosen], place, row[chosen], actions, names, limits)
+    growth[(growth > GROWTH_MAX) & ~mends] = np.nan
     # of the bars up to the first cutoff only the last one stays, as the level to start from
     in_first = row[chosen] == 0
     last = np.concatenate([cell[1:] != cell[:-1], [True]])[: len(cell)]

@@ -152,6 +152,28 @@ def test_quarantined_and_missing_bars_are_absent() -> None:
     assert made.total_return[5, 0] == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "known"), [(0.002, 11.92, False), (1.0, 10.0, True), (1.0, 10.001, False), (9.0, 0.002, True)]
+)
+def test_more_than_ten_times_is_no_return(before: float, after: float, known: bool) -> None:
+    """A ticker that is used again earns nothing, its level counts from then on; a fall is believed, and what a split explains."""
+    made = window(bars([Bar("A", 0, before), Bar("A", 1, after), Bar("A", 2, after * 1.01)]))
+    assert made.close[1, 0] == after
+    assert (
+        made.total_return[1, 0] == pytest.approx(after / before - 1.0) if known else np.isnan(made.total_return[1, 0])
+    )
+    assert made.total_return[2, 0] == pytest.approx(0.01)
+    told = window(bars([Bar("A", 0, before), Bar("A", 1, after)]), events([Event("A", 1, "SPLIT", before / after)]))
+    assert told.total_return[1, 0] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_what_an_overlay_mends_is_believed() -> None:
+    """A close a hundred times too low that was used, and its correction a day later: both moves count, so the level is whole."""
+    rows = [Bar("A", 0, 100.0), Bar("A", 1, 1.0), Bar("A", 1, 100.0, hour=40)]
+    made = window(bars(rows).assign(overlay=[0, 0, 1]))
+    assert made.total_return[1:3, 0] == pytest.approx([-0.99, 99.0])
+
+
 def test_base_return_multiplies_price_and_rate() -> None:
     """A flat price in pounds earns what the pound earns."""
     made = window(bars([Bar("B", n, 10.0) for n in range(3)]))
@@ -224,7 +246,7 @@ def naive(rows: Sequence[Bar], versions: Sequence[Event]) -> dict[str, np.ndarra
             if last is not None and row.day <= last.day:
                 continue
             factor = None if last is None else growth(last, row, at, [v for v in versions if v.name == name])
-            cells.setdefault(at, []).append((row, factor))
+            cells.setdefault(at, []).append((row, None if factor is not None and factor > 10.0 else factor))
             last = row
         if 0 in cells:
             cells[0] = [(cells[0][-1][0], None)]
