@@ -15,7 +15,7 @@ import numpy as np
 
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.risk.book_controls import aligned
-from marketbot_assets.risk.projection import WITH, Projection, base_rate, number, numbers, texts, trading_cost
+from marketbot_assets.risk.projection import WITH, Projection, base_rate, number, trading_cost
 from marketbot_assets.risk.scenario import INSTANT, NORMAL_99, Scenario, formula, spread
 from marketbot_resources.model import BASIS_POINT
 
@@ -52,18 +52,17 @@ def market(p: Projection) -> list[Scenario]:
 
 def names(p: Projection) -> list[Scenario]:
     """Y3, Y5 and Y6."""
-    n, size = len(p.price), np.abs(p.weights)
-    sectors = np.array(texts(p.inputs.sector, n), dtype=str)
+    size, codes = np.abs(p.weights), {sector: code for code, sector in enumerate(sorted({*p.sectors}))}
+    group = np.array([codes[sector] for sector in p.sectors], dtype=np.int64)
     found = []
-    for sector in sorted(set(sectors.tolist())):
-        part = np.where(sectors == sector, SECTOR_SHOCK, 0.0)
+    for sector, code in codes.items():
+        part = np.where(group == code, SECTOR_SHOCK, 0.0)
         found.append(formula(p, f"Y3 {sector}", INSTANT, part @ size, part * size[:, WITH]))
     largest = np.sort(size, axis=0)[-SHOCKED_NAMES:].sum(axis=0)
     edge = np.sort(size[:, WITH])[-SHOCKED_NAMES:].min(initial=np.inf)
     top = np.where(size[:, WITH] >= edge, NAME_SHOCK * size[:, WITH], 0.0)
     found.append(formula(p, "Y5", INSTANT, NAME_SHOCK * largest, top))
-    sigma = numbers(p.inputs.sigma_daily, n)
-    risk = np.where(p.weights == 0.0, 0.0, STRESSED_VOLATILITY * p.weights * sigma[:, None])
+    risk = np.where(p.weights == 0.0, 0.0, STRESSED_VOLATILITY * p.weights * p.sigma_daily[:, None])
     variance = (1.0 - STRESSED_CORRELATION) * (risk**2).sum(axis=0) + STRESSED_CORRELATION * risk.sum(axis=0) ** 2
     found.append(formula(p, "Y6", INSTANT, NORMAL_99 * np.sqrt(variance), NORMAL_99 * risk[:, WITH]))
     return found
@@ -71,8 +70,8 @@ def names(p: Projection) -> list[Scenario]:
 
 def currencies(p: Projection) -> list[Scenario]:
     """Y7."""
-    n, base = len(p.price), p.mandate.base_currency
-    foreign = np.array([c != base for c in texts(p.inputs.currency, n)], dtype=bool)
+    base = p.mandate.base_currency
+    foreign = np.array([c != base for c in p.currencies], dtype=bool)
     held = {c: number(a) * base_rate(p.inputs, p.mandate, c) for c, a in p.inputs.cash.items() if c != base and a != 0}
     start = sum(held.values())
     moved = np.where(p.is_fx, p.signs * p.value, -p.signs * p.value)
@@ -85,13 +84,12 @@ def currencies(p: Projection) -> list[Scenario]:
 
 def liquidation(p: Projection) -> list[Scenario]:
     """Y8."""
-    n, costs = len(p.price), p.mandate.costs_bps
-    fund, sigma, adv = (numbers(v, n) for v in (p.inputs.is_fund, p.inputs.sigma_daily, p.inputs.adv))
-    names = texts(p.inputs.currency, n)
-    fees = np.array([_fee(p, name, is_fund=flag == 1.0) for name, flag in zip(names, fund, strict=True)])
-    tax = np.array([costs.tax_sell.get(name, 0.0) * BASIS_POINT for name in names])
+    costs, kinds = p.mandate.costs_bps, list(zip(p.currencies, (p.fund == 1.0).tolist(), strict=True))
+    fee = {kind: _fee(p, kind[0], is_fund=kind[1]) for kind in {*kinds}}
+    fees = np.array([fee[kind] for kind in kinds])
+    tax = np.array([costs.tax_sell.get(name, 0.0) * BASIS_POINT for name in p.currencies])
     size = np.abs(p.weights)
-    impact = costs.impact_coefficient * sigma[:, None] * np.sqrt(size * p.nav / (VOLUME_LEFT * adv[:, None]))
+    impact = costs.impact_coefficient * p.sigma_daily[:, None] * np.sqrt(size * p.nav / (VOLUME_LEFT * p.adv[:, None]))
     cost = tax[:, None] + SPREAD_MULTIPLE * fees[:, None] + impact
     parts = np.where(size == 0.0, 0.0, size * np.where(np.isfinite(cost), np.clip(cost, 0.0, 1.0), 1.0))
     return [formula(p, "Y8 liquidation", INSTANT, parts.sum(axis=0), parts[:, WITH])]

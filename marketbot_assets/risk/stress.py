@@ -17,7 +17,7 @@ from marketbot_assets.risk.book_controls import aligned
 from marketbot_assets.risk.control import ControlResult, Rule, cap
 from marketbot_assets.risk.hypothetical import HYPOTHETICAL
 from marketbot_assets.risk.inputs import Floats, RiskInputs
-from marketbot_assets.risk.projection import WITH, Projection, numbers, project, texts
+from marketbot_assets.risk.projection import WITH, Projection, project
 from marketbot_assets.risk.reverse_stress import reverse_shocks
 from marketbot_assets.risk.scenario import BUDGET, NORMAL_99, Scenario, limits_of, spread
 from marketbot_assets.risk.schema import REVERSE, STRESS_RESULTS, UNKNOWN
@@ -102,9 +102,7 @@ def _worst(names: Sequence[str], contributions: Floats) -> str:
 
 def _by_sector(p: Projection, contributions: Floats) -> str:
     """Every sector's part of a loss, largest first; empty without a finite part."""
-    n = len(p.price)
-    fund = numbers(p.inputs.is_fund, n)
-    sectors = [FUND if flag == 1.0 else name for name, flag in zip(texts(p.inputs.sector, n), fund, strict=True)]
+    sectors = [FUND if flag == 1.0 else name for name, flag in zip(p.sectors, p.fund, strict=True)]
     groups: dict[str, list[float]] = {}
     for sector, part in zip(sectors, contributions, strict=True):
         groups.setdefault(sector or UNLABELLED, []).append(float(part))
