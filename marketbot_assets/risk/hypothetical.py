@@ -10,11 +10,13 @@ Y2 (rates), Y4 (momentum) and Y9 (broker down) are one return per name and come 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.risk.book_controls import aligned
+from marketbot_assets.risk.inputs import Floats
 from marketbot_assets.risk.projection import WITH, Projection, base_rate, number, trading_cost
 from marketbot_assets.risk.scenario import INSTANT, NORMAL_99, Scenario, formula, spread
 from marketbot_resources.model import BASIS_POINT
@@ -43,10 +45,14 @@ def market(p: Projection) -> list[Scenario]:
         raise ValueError("specific variances are missing or negative")
     equity = p.mandate.limits.fed_severe.equity_loss
     own = NORMAL_99 * np.sqrt((weights**2 * variance[:, None]).sum(axis=0) * FED_YEARS)
-    parts = spread(p, rows, beta * weights[:, WITH])
+    lost = beta @ weights
+
+    def parts(shock: float) -> Floats:
+        return shock * spread(p, rows, beta * weights[:, WITH])
+
     return [
-        formula(p, FED, "fed", equity * (beta @ weights) + own, equity * parts),
-        *(formula(p, name, INSTANT, shock * (beta @ weights), shock * parts) for name, shock in MARKET_SHOCKS),
+        formula(p, FED, "fed", equity * lost + own, partial(parts, equity)),
+        *(formula(p, name, INSTANT, shock * lost, partial(parts, shock)) for name, shock in MARKET_SHOCKS),
     ]
 
 
@@ -57,15 +63,19 @@ def names(p: Projection) -> list[Scenario]:
     found = []
     for sector, code in codes.items():
         part = np.where(group == code, SECTOR_SHOCK, 0.0)
-        found.append(formula(p, f"Y3 {sector}", INSTANT, part @ size, part * size[:, WITH]))
+        found.append(formula(p, f"Y3 {sector}", INSTANT, part @ size, partial(np.multiply, part, size[:, WITH])))
     largest = np.sort(size, axis=0)[-SHOCKED_NAMES:].sum(axis=0)
-    edge = np.sort(size[:, WITH])[-SHOCKED_NAMES:].min(initial=np.inf)
-    top = np.where(size[:, WITH] >= edge, NAME_SHOCK * size[:, WITH], 0.0)
-    found.append(formula(p, "Y5", INSTANT, NAME_SHOCK * largest, top))
+    found.append(formula(p, "Y5", INSTANT, NAME_SHOCK * largest, partial(_largest_parts, size[:, WITH])))
     risk = np.where(p.weights == 0.0, 0.0, STRESSED_VOLATILITY * p.weights * p.sigma_daily[:, None])
     variance = (1.0 - STRESSED_CORRELATION) * (risk**2).sum(axis=0) + STRESSED_CORRELATION * risk.sum(axis=0) ** 2
-    found.append(formula(p, "Y6", INSTANT, NORMAL_99 * np.sqrt(variance), NORMAL_99 * risk[:, WITH]))
+    found.append(formula(p, "Y6", INSTANT, NORMAL_99 * np.sqrt(variance), lambda: NORMAL_99 * risk[:, WITH]))
     return found
+
+
+def _largest_parts(size: Floats) -> Floats:
+    """(n,) losses of the largest names; size: (n,) absolute weights."""
+    edge = np.sort(size)[-SHOCKED_NAMES:].min(initial=np.inf)
+    return np.asarray(np.where(size >= edge, NAME_SHOCK * size, 0.0))
 
 
 def currencies(p: Projection) -> list[Scenario]:
@@ -78,8 +88,15 @@ def currencies(p: Projection) -> list[Scenario]:
     abroad = np.array([order.currency != base for order in p.orders], dtype=bool)
     cash = np.array([moved[abroad].sum(), 0.0, moved[abroad & p.reducing].sum()]) + start
     exposure = p.weights[foreign].sum(axis=0) + cash / p.nav
-    parts = np.where(foreign, CURRENCY_SHOCK * p.weights[:, WITH], 0.0)
-    return [formula(p, "Y7", INSTANT, CURRENCY_SHOCK * np.abs(exposure), parts)]
+    return [
+        formula(
+            p,
+            "Y7",
+            INSTANT,
+            CURRENCY_SHOCK * np.abs(exposure),
+            lambda: np.where(foreign, CURRENCY_SHOCK * p.weights[:, WITH], 0.0),
+        )
+    ]
 
 
 def liquidation(p: Projection) -> list[Scenario]:
@@ -92,7 +109,7 @@ def liquidation(p: Projection) -> list[Scenario]:
     impact = costs.impact_coefficient * p.sigma_daily[:, None] * np.sqrt(size * p.nav / (VOLUME_LEFT * p.adv[:, None]))
     cost = tax[:, None] + SPREAD_MULTIPLE * fees[:, None] + impact
     parts = np.where(size == 0.0, 0.0, size * np.where(np.isfinite(cost), np.clip(cost, 0.0, 1.0), 1.0))
-    return [formula(p, "Y8 liquidation", INSTANT, parts.sum(axis=0), parts[:, WITH])]
+    return [formula(p, "Y8 liquidation", INSTANT, parts.sum(axis=0), lambda: parts[:, WITH])]
 
 
 def _fee(p: Projection, currency: str, *, is_fund: bool) -> float:

@@ -9,6 +9,7 @@ Not here: how windows are replayed (`features.scenarios`), formulas (`hypothetic
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -61,7 +62,7 @@ def historical(p: Projection) -> list[Scenario]:
                 name=name,
                 kind=kind,
                 losses=losses[s],
-                contributions=spread(p, rows, -worse * now),
+                parts=partial(_replayed_parts, p, rows, worse),
                 hard=hard,
                 warn=warn,
                 proxied=float(stand_in[s]),
@@ -72,6 +73,11 @@ def historical(p: Projection) -> list[Scenario]:
             )
         )
     return found
+
+
+def _replayed_parts(p: Projection, rows: Floats, moves: Floats) -> Floats:
+    """(n,) parts of the loss by moves (k,) of the names in these rows."""
+    return spread(p, rows, -moves * aligned(p)[1][:, WITH])
 
 
 def path_drawdown(gains: Floats) -> Floats:

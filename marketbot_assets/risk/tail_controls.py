@@ -4,7 +4,7 @@ Both are homogeneous in the weights but not convex in the buys, so the share of 
 interpolated. Not here: the methods (`value_at_risk`), expected shortfall (`book_controls`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from marketbot_assets.risk.control import ControlResult, Rule, cap
 from marketbot_assets.risk.forecasting import LEVEL, variances
 from marketbot_assets.risk.inputs import Floats
 from marketbot_assets.risk.model_state import var_multiple
-from marketbot_assets.risk.projection import REDUCTIONS, WITH, Projection
+from marketbot_assets.risk.projection import REDUCTIONS, WITH, WITHOUT, Projection
 from marketbot_assets.risk.value_at_risk import filtered, historical_var, var_by_method
 from marketbot_resources.model import Status
 
@@ -73,9 +73,16 @@ def largest_share(observed: Callable[[float], float], limit: float) -> float:
     return low
 
 
-def _capped(rule: Rule, p: Projection, left: Callable[[Floats], float], observed: Sequence[float]) -> ControlResult:
-    """The cap on a left side of weights (k,), with the searched share where it fails. `observed`: it of the three books."""
+def _capped(rule: Rule, p: Projection, left: Callable[[Floats], float], now: float) -> ControlResult:
+    """The cap on a left side of weights (k,), `now` with the batch, with the searched share where it fails.
+
+    A book within the limit passes whatever it was before: only another one is asked without the batch and with its reductions.
+    """
     limit, weights = p.mandate.limits.var, aligned(p)[1]
+    result = cap(rule, p, [now, now, now], hard=limit.hard, warn=limit.warn)
+    if result.status is Status.PASS:
+        return result
+    observed = [now, *(left(weights[:, column]) for column in (WITHOUT, REDUCTIONS))]
     result = cap(rule, p, observed, hard=limit.hard, warn=limit.warn)
     if result.status is not rule.fail:
         return result
@@ -92,7 +99,7 @@ def value_at_risk(p: Projection) -> tuple[ControlResult, ...]:
         losses = np.column_stack([-(returns @ book), -(rescaled @ book)])
         return multiple * float(np.max(historical_var(losses, LEVEL)))
 
-    return (_capped(VALUE_AT_RISK, p, left, [left(book) for book in weights.T]),)
+    return (_capped(VALUE_AT_RISK, p, left, left(weights[:, WITH])),)
 
 
 def all_methods(p: Projection) -> tuple[ControlResult, ...]:
@@ -106,11 +113,9 @@ def all_methods(p: Projection) -> tuple[ControlResult, ...]:
     def largest(named: Mapping[str, float]) -> float:
         return multiple * float(np.max(list(named.values())))
 
-    told = [methods(p, book, returns, rescaled) for book in weights.T]
-    most = max(sorted(told[WITH]), key=told[WITH].__getitem__)
-    result = _capped(
-        ALL_METHODS, p, lambda book: largest(methods(p, book, returns, rescaled)), [largest(named) for named in told]
-    )
+    named = methods(p, weights[:, WITH], returns, rescaled)
+    most = max(sorted(named), key=named.__getitem__)
+    result = _capped(ALL_METHODS, p, lambda book: largest(methods(p, book, returns, rescaled)), largest(named))
     if (
         result.status is ALL_METHODS.fail
         and result.observed is not None
