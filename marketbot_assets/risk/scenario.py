@@ -20,10 +20,11 @@ NORMAL_99 = 2.33
 class Scenario:
     """One stress: `losses` (3,) fractions of NAV with the batch, without it, with its reductions; positive is a loss.
 
-    `hard` is None where the loss is shown without a limit. `parts`: see `contributions`.
+    `hard` is None where the loss is shown without a limit.
     `proxied`: share of the gross book whose return in this window is a stand-in (peers, or beta times the index).
     With the batch and for windows only, else NaN: the loss by `replay`, by `factors` (the larger one is the loss),
     `idiosyncratic` (99 %, of the window's length, not part of the loss) and the deepest fall on the way, `path_drawdown`.
+    `parts` and `fall` say what a table alone shows, when it asks.
     """
 
     name: str
@@ -36,12 +37,17 @@ class Scenario:
     replay: float = float("nan")
     factors: float = float("nan")
     idiosyncratic: float = float("nan")
-    path_drawdown: float = float("nan")
+    fall: Callable[[], float] = lambda: float("nan")
 
     @property
     def contributions(self) -> Floats:
-        """(n,) each instrument's part of the loss with the batch, which a table shows and no limit asks for."""
+        """(n,) each instrument's part of the loss with the batch."""
         return self.parts()
+
+    @property
+    def path_drawdown(self) -> float:
+        """The deepest fall on the way, fraction of the high before."""
+        return self.fall()
 
 
 def limits_of(p: Projection, kind: str) -> tuple[float | None, float | None]:

@@ -42,7 +42,6 @@ def historical(p: Projection) -> list[Scenario]:
     model, (columns, weights) = p.inputs.factor_model, aligned(p)
     if BUDGET not in model.scenario_kinds:
         raise ValueError("no scenario for the drawdown budget")
-    rows = np.flatnonzero((p.weights != 0.0).any(axis=1)).astype(float)
     versions = (model.scenario_returns[:, columns], model.scenario_factor_returns[:, columns])
     replayed, by_factors = (-(moves @ weights) for moves in versions)
     known = np.isfinite(replayed) & np.isfinite(by_factors)
@@ -51,33 +50,42 @@ def historical(p: Projection) -> list[Scenario]:
     size = np.abs(now)
     stand_in = model.scenario_proxied[:, columns].astype(float) @ size / max(float(size.sum()), np.finfo(float).tiny)
     own = NORMAL_99 * np.sqrt(float(now**2 @ model.specific_variance[columns]) * model.scenario_years)
-    deepest = path_drawdown(model.scenario_paths[:, :, columns] @ now)
     limits = {kind: limits_of(p, kind) for kind in sorted(set(model.scenario_kinds))}
+    told = (column.tolist() for column in (stand_in, replayed[:, WITH], by_factors[:, WITH], own))
     found = []
-    for s, (name, kind) in enumerate(zip(model.scenarios, model.scenario_kinds, strict=True)):
+    for s, (name, kind, proxied, replay, factors, idiosyncratic) in enumerate(
+        zip(model.scenarios, model.scenario_kinds, *told, strict=True)
+    ):
         hard, warn = limits[kind]
-        worse = versions[int(by_factors[s, WITH] > replayed[s, WITH])][s]
         found.append(
             Scenario(
                 name=name,
                 kind=kind,
                 losses=losses[s],
-                parts=partial(_replayed_parts, p, rows, worse),
+                parts=partial(_replayed_parts, p, versions[int(factors > replay)][s]),
                 hard=hard,
                 warn=warn,
-                proxied=float(stand_in[s]),
-                replay=float(replayed[s, WITH]),
-                factors=float(by_factors[s, WITH]),
-                idiosyncratic=float(own[s]),
-                path_drawdown=float(deepest[s]),
+                proxied=proxied,
+                replay=replay,
+                factors=factors,
+                idiosyncratic=idiosyncratic,
+                fall=partial(_deepest, p, s),
             )
         )
     return found
 
 
-def _replayed_parts(p: Projection, rows: Floats, moves: Floats) -> Floats:
-    """(n,) parts of the loss by moves (k,) of the names in these rows."""
+def _replayed_parts(p: Projection, moves: Floats) -> Floats:
+    """(n,) parts of the loss by moves (k,) of every name with any weight."""
+    rows = np.flatnonzero((p.weights != 0.0).any(axis=1)).astype(float)
     return spread(p, rows, -moves * aligned(p)[1][:, WITH])
+
+
+def _deepest(p: Projection, s: int) -> float:
+    """The deepest fall on the way of one window."""
+    columns, weights = aligned(p)
+    paths = p.inputs.factor_model.scenario_paths
+    return float(p.once("deepest", lambda: path_drawdown(paths[:, :, columns] @ weights[:, WITH]))[s])
 
 
 def path_drawdown(gains: Floats) -> Floats:
