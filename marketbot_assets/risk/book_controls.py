@@ -241,7 +241,7 @@ def turnover(p: Projection) -> tuple[ControlResult, ...]:
     results = [cap(TURNOVER, p, day, hard=limit.buys_per_day.hard, warn=limit.buys_per_day.warn, key="buys of the day")]
     name_cap, known = limit.name_buy_per_day, p.increasing & (p.rows >= 0)
     edge = name_cap.hard if name_cap.warn is None else name_cap.warn
-    amounts = np.bincount(p.rows[known], weights=bought[known], minlength=len(p.price))
+    amounts = np.asarray(np.bincount(p.rows[known], weights=bought[known], minlength=len(p.price)), dtype=float)
     for row in np.flatnonzero(beyond(amounts, edge)).tolist():
         names = np.arange(len(p.price)) == row
         values, name = [float(amounts[row]), 0.0, 0.0], p.inputs.instruments[row]
