@@ -112,17 +112,18 @@ def largest_distance(now: Floats, before: Floats) -> float:
 def _largest_distances(now: Floats, before: Floats) -> list[float]:
     """(F,) `largest_distance` of F features; `now` (F, m) and `before` (F, n), each row sorted.
 
-    Where no value comes twice, their places in `before` tell the steps on and before them alike.
+    Where no value of `now` is one of `before`, their places there tell the steps on and before them alike; of values that come
+    twice in `now` the last has the step up, the first the step before.
     """
     (features, m), n = now.shape, before.shape[1]
     place = np.array([row.searchsorted(own) for row, own in zip(before, now, strict=True)])
     met = np.take_along_axis(before, np.minimum(place, n - 1), axis=1) == now
-    twice = met.any(axis=1) | (now[:, 1:] == now[:, :-1]).any(axis=1)
+    meets = met.any(axis=1)
     steps = np.arange(m + 1)
     above = (steps[1:] / m - place / n).max(axis=1)
     below = (place / n - steps[:-1] / m).max(axis=1)
     found = np.maximum(np.maximum(above, below), 0.0).tolist()
-    return [largest_distance(now[k], before[k]) if twice[k] else found[k] for k in range(features)]
+    return [largest_distance(now[k], before[k]) if meets[k] else found[k] for k in range(features)]
 
 
 @lru_cache(maxsize=1 << 14)

@@ -104,6 +104,29 @@ def test_features_compared_together_are_compared_as_one_by_one() -> None:
         assert alone.drift == FeatureDrift(name, alone.psi, float(kstwo.sf(alone.ks, alone.size)))
 
 
+@pytest.mark.parametrize(
+    ("now", "before", "distance"),
+    [
+        ([0, 1, 2], [0, 1, 2], 0.0),  # the same values
+        ([0, 0, 0, 3], [1, 2, 4], 0.75),  # twice in one
+        (
+            [0, 1, 1, 3],
+            [1, 1, 1, 2, 4],
+            0.25,
+        ),  # in both: 1/4 against 0 below 1; on 1 it is 3/4 against 3/5, on 3 all against 4/5
+        ([5, 6, 7], [1, 2, 3, 4], 1.0),
+    ],
+)
+def test_values_that_come_twice_count_on_their_step(now: list[float], before: list[float], distance: float) -> None:
+    """The distribution functions are compared on the steps, not between them."""
+    past, day = (
+        Section(("x",), {"x": np.array(before, dtype=float)}),
+        Section(("x",), {"x": np.array(now, dtype=float)}),
+    )
+    (found,) = compared_features(day, [past])
+    assert found.ks == pytest.approx(distance, abs=1e-15)
+
+
 @pytest.mark.parametrize("p_min", [1e-6, 0.001, 0.05, 0.4, 0.9, 1.0, 1.5, math.nan])
 def test_a_distance_that_is_too_small_for_its_p_to_matter_says_what_its_p_says(p_min: float) -> None:
     """RC-89 answers the same whether or not p is worked out, above, below and next to its limit."""
