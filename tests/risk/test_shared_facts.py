@@ -49,7 +49,7 @@ def test_texts_that_are_none_are_empty() -> None:
 
 
 def test_orders_that_add_risk_are_those_in_the_flagged_names_and_in_unknown_ones() -> None:
-    """RC-30 to RC-35 cut the buys that a limit counts; an order in a name that nobody knows always counts."""
+    """A limit cuts the buys that it counts; an order in a name that nobody knows always counts."""
     facts = inputs()
     p = project(facts, (), MANDATE)
     names = np.zeros(len(facts.instruments), dtype=bool)
@@ -129,7 +129,7 @@ def test_values_that_come_twice_count_on_their_step(now: list[float], before: li
 
 @pytest.mark.parametrize("p_min", [1e-6, 0.001, 0.05, 0.4, 0.9, 1.0, 1.5, math.nan])
 def test_a_distance_that_is_too_small_for_its_p_to_matter_says_what_its_p_says(p_min: float) -> None:
-    """RC-89 answers the same whether or not p is worked out, above, below and next to its limit."""
+    """A feature has drifted or not, whether or not p is worked out: above, below and next to its limit."""
     for size in (1, 2, 17, 59, 455):
         distances = [0.0, 1.0, *np.linspace(0.01, 0.6, 25)]
         if 0.0 < p_min < 1.0:
