@@ -245,6 +245,17 @@ def _of_parents(parents: NDArray[np.int64], amounts: Floats) -> Floats:
     return np.asarray(total[parents])
 
 
+def _costs(orders: Sequence[Order], rows: NDArray[np.int64], signs: Floats, fund: Floats, mandate: Mandate) -> Floats:
+    """(m,) cost of each order as a fraction of its value."""
+    cost = [
+        mandate.costs_bps.fx * BASIS_POINT
+        if order.kind is Kind.FX
+        else trading_cost(mandate, order.currency, is_fund=row >= 0 and fund[row] == 1.0, sign=sign)
+        for order, row, sign in zip(orders, rows, signs, strict=True)
+    ]
+    return np.array(cost, dtype=float)
+
+
 def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Projection:
     """The book after `orders`. Orders are sorted by id first, so that their sequence changes nothing."""
     ordered = tuple(sorted(orders, key=lambda order: str(order.client_order_id)))
@@ -272,12 +283,6 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
     worth = np.where(unlimited, last * (1.0 + float(MARKET_MARGIN)), limit)
     paid = np.where(is_fx, 1.0, np.where(signs > 0, worth, last))
     value = quantity * paid * order_rate
-    cost = [
-        mandate.costs_bps.fx * BASIS_POINT
-        if leg
-        else trading_cost(mandate, order.currency, is_fund=row >= 0 and fund[row] == 1.0, sign=sign)
-        for order, leg, row, sign in zip(ordered, is_fx, rows, signs, strict=True)
-    ]
     positions, opened = numbers(inputs.positions, n), numbers(inputs.open_quantity, n)
     pre, available = positions + opened, positions + np.minimum(opened, 0.0)
     sells = guards & _free(rows, signs, asked, pre, available)
@@ -308,7 +313,7 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
         rate=rate,
         age=numbers(inputs.price_age_sessions, n),
         value=value,
-        cost=np.array(cost, dtype=float),
+        cost=_costs(ordered, rows, signs, fund, mandate),
         pre=pre,
         available=available,
         reducing=reducing,
