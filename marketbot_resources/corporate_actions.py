@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
+from functools import lru_cache
 
 from marketbot_resources import calendars
 from marketbot_resources.closures import NO_CLOSURES, Closed
@@ -70,7 +71,12 @@ class CorporateAction:
 
 def first_open(mic: str, day: dt.date, off: Closed = NO_CLOSURES) -> dt.datetime | None:
     """The open of an exchange's first session on or after a day; None beyond the end of its calendar. `off`: closures."""
-    opens = calendars.sessions(mic, day, day + dt.timedelta(days=CLOSED_DAYS_MAX), off)
+    return _first_open(mic, day, off.get(mic, frozenset()))
+
+
+@lru_cache(maxsize=1 << 12)
+def _first_open(mic: str, day: dt.date, closed: frozenset[dt.date]) -> dt.datetime | None:
+    opens = calendars.sessions(mic, day, day + dt.timedelta(days=CLOSED_DAYS_MAX), {mic: closed})
     return calendars.open_at(mic, opens[0]) if opens else None
 
 

@@ -3,7 +3,7 @@
 An id that no key of the mandate knows is refused when the file is read. Not here: the controls themselves (`*_controls`).
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 from marketbot_assets.risk.control import Rule
@@ -25,6 +25,16 @@ LIMIT_ELSEWHERE: Mapping[str, tuple[str, ...]] = {
 WITHOUT_LIMIT = frozenset(f"RC-{n}" for n in ("01 02 04 13 16 17 19 20 21 37 66 67 69 80 81 82 84 88 92").split())
 
 
+@lru_cache(maxsize=16)
+def _places(implemented: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """(control, dotted places where its limits stand) of every control that judges by a limit."""
+    return tuple(
+        (control, (*configured().get(control, ()), *LIMIT_ELSEWHERE.get(control, ())))
+        for control in implemented
+        if control not in WITHOUT_LIMIT
+    )
+
+
 @lru_cache(maxsize=1)
 def configured() -> Mapping[str, tuple[str, ...]]:
     """Control id -> where its limits stand, from the keys `RC-nn_name` of the mandate's sections."""
@@ -40,18 +50,11 @@ def configured() -> Mapping[str, tuple[str, ...]]:
 def unaccounted(mandate: Mandate, implemented: Collection[str]) -> tuple[str, ...]:
     """What is wrong, one line per control, sorted: configured but not implemented, or implemented but without limit."""
     missing = [f"{control} has a limit but no control" for control in configured() if control not in implemented]
-    return tuple(sorted([*missing, *(line for control in implemented for line in _without(mandate, control))]))
-
-
-def _without(mandate: Mandate, control: str) -> Iterator[str]:
-    if control in WITHOUT_LIMIT:
-        return
-    places = (*configured().get(control, ()), *LIMIT_ELSEWHERE.get(control, ()))
-    if not places:
-        yield f"{control} has a control but no limit"
-    for place in places:
-        if _absent(mandate, place):
-            yield f"{control} has a control but no limit at {place}"
+    for control, places in _places(tuple(implemented)):
+        if not places:
+            missing.append(f"{control} has a control but no limit")
+        missing += [f"{control} has a control but no limit at {place}" for place in places if _absent(mandate, place)]
+    return tuple(sorted(missing))
 
 
 def _absent(mandate: Mandate, place: str) -> bool:

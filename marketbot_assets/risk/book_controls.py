@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from marketbot_assets.book.state import Rung
-from marketbot_assets.risk.control import ControlResult, Rule, cap, within
+from marketbot_assets.risk.control import ControlResult, Rule, beyond, cap, within
 from marketbot_assets.risk.inputs import Floats
 from marketbot_assets.risk.model_state import model_multiple
-from marketbot_assets.risk.projection import WITH, Projection, base_rate, members, number, numbers, texts, times
+from marketbot_assets.risk.projection import WITH, Projection, base_rate, members, number, times
 from marketbot_assets.risk.state_controls import ladder_multiple
+from marketbot_assets.risk.value_at_risk import ewma_weights
 from marketbot_resources.model import SESSIONS_PER_YEAR, Status
 
 POSITION = Rule("RC-30", "position cap", Status.SHRINK, formula="max |w_i| <= hard", answers="RTS 6 Art. 15(4); house")
@@ -101,15 +102,18 @@ def _aligned(p: Projection) -> tuple[list[int], Floats]:
     return [place[p.inputs.instruments[row]] for row in active], p.weights[active]
 
 
+def active_returns(p: Projection) -> Floats:
+    """(T, k) the factor model's returns of these names."""
+    return p.once("active returns", lambda: p.inputs.factor_model.returns[:, aligned(p)[0]])
+
+
 def position(p: Projection) -> tuple[ControlResult, ...]:
     """RC-30: |weight| of each name, funds included."""
     limit, weights = p.mandate.limits.position, np.abs(p.weights)
     if not len(weights):
         return (POSITION.result(Status.PASS, observed=0.0, limit=limit.hard),)
     edge = limit.hard if limit.warn is None else limit.warn
-    rows = [row for row, w in enumerate(weights[:, WITH]) if not within(float(w), edge)] or [
-        int(weights[:, WITH].argmax())
-    ]
+    rows = np.flatnonzero(beyond(weights[:, WITH], edge)).tolist() or [int(weights[:, WITH].argmax())]
     names = p.inputs.instruments
     return tuple(
         cap(POSITION, p, weights[row], hard=limit.hard, warn=limit.warn, key=names[row],
@@ -122,13 +126,15 @@ def _groups(
     rule: Rule, p: Projection, labels: Sequence[str], limits: dict[str, tuple[float, float | None]]
 ) -> tuple[ControlResult, ...]:
     """One cap per group; a name whose label is missing makes its group unknown, which fails once it has weight."""
-    results, label, sizes = [], np.array(labels, dtype=str), np.abs(p.weights)
+    results, sizes = [], np.abs(p.weights)
+    codes: dict[str, int] = {}
+    group = np.array([codes.setdefault(label, len(codes)) for label in labels], dtype=np.int64)
     for key in sorted(limits):
-        inside = label == key
+        inside = group == codes.get(key, -1)
         total = sizes[inside].sum(axis=0)
         hard, warn = limits[key]
         results.append(cap(rule, p, total, hard=hard, warn=warn, key=key, counted=p.increasing_in(inside)))
-    unlabelled = sizes[label == ""].sum()
+    unlabelled = sizes[group == codes.get("", -1)].sum()
     if unlabelled != 0.0:
         results.append(cap(rule, p, [np.nan] * 3, hard=0.0, key="unlabelled"))
     return tuple(results)
@@ -136,14 +142,13 @@ def _groups(
 
 def sector(p: Projection) -> tuple[ControlResult, ...]:
     """RC-32: each sector; names of unknown sector are a bucket of their own. Funds count in RC-34."""
-    limit, n = p.mandate.limits.sector, len(p.price)
-    fund = numbers(p.inputs.is_fund, n)
+    limit = p.mandate.limits.sector
     labels = [
         FUND_SECTOR if is_fund == 1.0 else UNKNOWN_SECTOR if name == FUND_SECTOR else name
-        for name, is_fund in zip(texts(p.inputs.sector, n), fund, strict=True)
+        for name, is_fund in zip(p.sectors, p.fund.tolist(), strict=True)
     ]
     limits: dict[str, tuple[float, float | None]] = {
-        name: (limit.hard, limit.warn) for name in labels if name not in ("", FUND_SECTOR)
+        name: (limit.hard, limit.warn) for name in {*labels} - {"", FUND_SECTOR}
     }
     limits[UNKNOWN_SECTOR] = (p.mandate.universe.unknown_sector_cap, None)
     return _groups(SECTOR, p, labels, limits)
@@ -151,23 +156,20 @@ def sector(p: Projection) -> tuple[ControlResult, ...]:
 
 def funds(p: Projection) -> tuple[ControlResult, ...]:
     """RC-34: all funds together; no look-through data, so each fund obeys RC-30 as well."""
-    limit, n = p.mandate.universe.fund_bucket, len(p.price)
-    fund = numbers(p.inputs.is_fund, n)
-    total = times(np.abs(p.weights), fund[:, None]).sum(axis=0)
-    return (cap(FUNDS, p, total, hard=limit.hard, warn=limit.warn, counted=p.increasing_in(fund != 0.0)),)
+    limit = p.mandate.universe.fund_bucket
+    total = times(np.abs(p.weights), p.fund[:, None]).sum(axis=0)
+    return (cap(FUNDS, p, total, hard=limit.hard, warn=limit.warn, counted=p.increasing_in(p.fund != 0.0)),)
 
 
 def currency(p: Projection) -> tuple[ControlResult, ...]:
     """RC-35: each currency but the base, all of them together, each country but home."""
-    limits, n, base = p.mandate.limits, len(p.price), p.mandate.base_currency
-    currencies, countries = texts(p.inputs.currency, n), texts(p.inputs.country, n)
+    limits, base, home = p.mandate.limits, p.mandate.base_currency, p.mandate.home_country
     one, country = limits.currency, limits.country_ex_home
-    foreign = np.array([c != base for c in currencies], dtype=bool)
+    foreign = np.array([c != base for c in p.currencies], dtype=bool)
     total = np.abs(p.weights)[foreign].sum(axis=0)
-    away = sorted({c for c in countries if c not in ("", p.mandate.home_country)})
     return (
-        *_groups(CURRENCY, p, currencies, {c: (one.hard, one.warn) for c in currencies if c not in ("", base)}),
-        *_groups(CURRENCY, p, countries, {c: (country.hard, country.warn) for c in away}),
+        *_groups(CURRENCY, p, p.currencies, {c: (one.hard, one.warn) for c in {*p.currencies} - {"", base}}),
+        *_groups(CURRENCY, p, p.countries, {c: (country.hard, country.warn) for c in {*p.countries} - {"", home}}),
         cap(CURRENCY, p, total, hard=limits.non_base.hard, warn=limits.non_base.warn, key="non-base",
             counted=p.increasing_in(foreign)),
     )  # fmt: skip
@@ -195,7 +197,7 @@ def net(p: Projection) -> tuple[ControlResult, ...]:
 def cash_fraction(p: Projection) -> Floats:
     """(3,) cash as a fraction of NAV with the batch, without it, with its reductions alone; open orders at the last close."""
     held = sum(number(a) * base_rate(p.inputs, p.mandate, c) for c, a in p.inputs.cash.items() if a != 0)
-    opened = times(numbers(p.inputs.open_quantity, len(p.price)), p.price * p.rate).sum()
+    opened = times(p.opened, p.price * p.rate).sum()
     moved = np.where(p.is_fx, -p.value * p.cost, -p.signs * p.value - p.value * p.cost)
     reduced = np.where(p.reducing, moved, 0.0)
     start = float(held) - float(opened)
@@ -239,8 +241,8 @@ def turnover(p: Projection) -> tuple[ControlResult, ...]:
     results = [cap(TURNOVER, p, day, hard=limit.buys_per_day.hard, warn=limit.buys_per_day.warn, key="buys of the day")]
     name_cap, known = limit.name_buy_per_day, p.increasing & (p.rows >= 0)
     edge = name_cap.hard if name_cap.warn is None else name_cap.warn
-    amounts = np.bincount(p.rows[known], weights=bought[known], minlength=len(p.price))
-    for row in (row for row in range(len(p.price)) if not within(float(amounts[row]), edge)):
+    amounts = np.asarray(np.bincount(p.rows[known], weights=bought[known], minlength=len(p.price)), dtype=float)
+    for row in np.flatnonzero(beyond(amounts, edge)).tolist():
         names = np.arange(len(p.price)) == row
         values, name = [float(amounts[row]), 0.0, 0.0], p.inputs.instruments[row]
         counted = p.increasing_in(names)
@@ -273,7 +275,7 @@ def volatility(p: Projection) -> tuple[ControlResult, ...]:
     unless the book is being built up or one of these factors holds it back.
     """
     model, limit, book = p.inputs.factor_model, p.mandate.limits.ex_ante_vol, p.inputs.book
-    columns, weights = aligned(p)
+    _, weights = aligned(p)
     scale = (number(model.ewma_halflife), number(model.shrinkage), number(model.shrink_variance))
     if not (
         0.0 < scale[0] < np.inf
@@ -282,9 +284,8 @@ def volatility(p: Projection) -> tuple[ControlResult, ...]:
         and model.ledoit_wolf_sessions > 0
     ):
         raise ValueError("the parameters of the covariance estimators are not usable")
-    moves = model.returns[:, columns] @ weights
-    decay = 0.5 ** (np.arange(len(moves))[::-1] / model.ewma_halflife)
-    ewma = (decay / decay.sum()) @ moves**2
+    moves = active_returns(p) @ weights
+    ewma = ewma_weights(len(moves), model.ewma_halflife) @ moves**2
     window = moves[-model.ledoit_wolf_sessions :]
     shrunk = (1.0 - model.shrinkage) * (window**2).mean(axis=0)
     shrunk = shrunk + model.shrinkage * model.shrink_variance * (weights**2).sum(axis=0)

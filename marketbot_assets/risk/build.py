@@ -8,7 +8,6 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -85,10 +84,12 @@ def liquidity(window: MarketWindow) -> tuple[Floats, Floats]:
     value = window.close[-LIQUIDITY_SPAN:] * window.volume[-LIQUIDITY_SPAN:] * window.fx[-LIQUIDITY_SPAN:]
     traded = window.fresh[-LIQUIDITY_SPAN:] & np.isfinite(value) & (value > 0.0)
     counts = np.minimum(traded.sum(axis=0), LIQUIDITY_SESSIONS)
-    places = np.where(traded, np.arange(len(traded))[:, None], -1)
     middle = np.full(value.shape[1], np.nan)
-    for count in np.unique(counts[counts > 0]):  # mostly one: names that traded in as many of the sessions
-        own = np.flatnonzero(counts == count)
+    steady = (counts == LIQUIDITY_SESSIONS) & traded[-LIQUIDITY_SESSIONS:].all(axis=0)  # nearly all names
+    middle[steady] = np.median(value[-LIQUIDITY_SESSIONS:, steady], axis=0)
+    places = np.where(traded, np.arange(len(traded))[:, None], -1)
+    for count in np.unique(counts[(counts > 0) & ~steady]):
+        own = np.flatnonzero((counts == count) & ~steady)
         newest = np.sort(places[:, own], axis=0)[-count:]
         middle[own] = np.median(value[newest, own], axis=0)
     return middle, counts.astype(float)
@@ -111,16 +112,19 @@ def mature(market: Market, days: Sequence[dt.date]) -> Flags:
 
 
 def coverage(
-    market: Market, shares: Mapping[str, Decimal], price: Floats, days: Sequence[dt.date]
+    market: Market,
+    complete: Mapping[str, bool],
+    shares: Mapping[str, Decimal],
+    price: Floats,
+    days: Sequence[dt.date],
 ) -> tuple[float, float]:
     """RC-87: fraction of mature universe names, and of held names, with a valid price and every required feature.
 
     A book that holds nothing is covered; a universe without a mature name is not (0). Shares of a listing that has ended wait for
-    their payment and need no features.
+    their payment and need no features. `complete`: name -> whether it has every required feature.
     """
-    complete = dict(zip(market.features["instrument"].tolist(), market.features["complete"].tolist(), strict=True))
     names = market.window.instruments
-    good = np.isfinite(price) & np.array([bool(complete.get(name, False)) for name in names])
+    good = np.isfinite(price) & np.array([complete.get(name, False) for name in names], dtype=bool)
     old = mature(market, days)
     held = np.array([name in shares and name not in market.ends.ended for name in names]) & old
     universe = float(good[old].mean()) if old.any() else 0.0
@@ -149,8 +153,9 @@ def risk_inputs(
     listed, names = market.listed, market.window.instruments
     price, zero = valid_prices(market, mandate), Decimal(0)
     adv, observations = liquidity(market.window)
-    covered, held = coverage(market, account.shares, price, days)
-    complete = market.features["complete"].to_numpy(dtype=bool)
+    featured = market.features["instrument"].tolist()
+    complete = dict(zip(featured, market.features["complete"].to_numpy(dtype=bool).tolist(), strict=True))
+    covered, held = coverage(market, complete, account.shares, price, days)
     return RiskInputs(
         session=session,
         mandate_sha256=mandate.sha256,
@@ -181,7 +186,7 @@ def risk_inputs(
         coverage_held=held,
         quality_halts=platform.quality_halts,
         quarantined=frozenset(market.quarantined),
-        incomplete=frozenset(compress(market.features["instrument"].tolist(), ~complete)),
+        incomplete=frozenset(name for name, whole in complete.items() if not whole),
         breaks=platform.breaks,
         halt_flag=platform.halt_flag,
         ledger_ready=platform.ledger_ready,

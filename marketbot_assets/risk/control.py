@@ -13,6 +13,7 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from marketbot_assets.risk.inputs import Flags, Floats
 from marketbot_assets.risk.projection import REDUCTIONS, WITH, WITHOUT, Projection
 from marketbot_resources.model import Order, Status
 
@@ -100,6 +101,13 @@ def within(observed: float, limit: float) -> bool:
     return bool(finite and observed <= limit + TOLERANCE * max(1.0, abs(limit)))
 
 
+def beyond(observed: Floats, limit: float) -> Flags:
+    """(n,) of each number whether it is not `within` the limit."""
+    if not math.isfinite(limit):
+        return np.ones(len(observed), dtype=bool)
+    return ~(np.isfinite(observed) & (observed <= limit + TOLERANCE * max(1.0, abs(limit))))
+
+
 def keep_share(observed: float, start: float, limit: float) -> float:
     """The share s of the counted buys that brings a convex left side under its limit.
 
@@ -126,8 +134,8 @@ def cap(
     `counted`: the orders that raise this left side (None: every order that adds risk). Without such an order a book beyond
     the limit is WARN `passive`, as long as the batch does not make it worse; else the rule's fail status.
     """
-    values = np.asarray(observed, dtype=float)
-    now, before, start = float(values[WITH]), float(values[WITHOUT]), float(values[REDUCTIONS])
+    values = np.asarray(observed, dtype=float).tolist()
+    now, before, start = values[WITH], values[WITHOUT], values[REDUCTIONS]
     if within(now, hard) and (warn is None or within(now, warn)):
         return rule.result(Status.PASS, key=key, observed=now, limit=hard, unit=unit)
     ids = projection.increasing_ids if counted is None or not math.isfinite(now) else counted

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from marketbot_assets.risk.book_controls import aligned
+from marketbot_assets.risk.book_controls import active_returns, aligned
 from marketbot_assets.risk.control import ControlResult, Rule, cap, within
 from marketbot_assets.risk.forecasting import variances
 from marketbot_assets.risk.inputs import Floats
 from marketbot_assets.risk.projection import WITH, Projection, numbers
+from marketbot_assets.risk.value_at_risk import ewma_weights
 from marketbot_resources.model import Status
 
 FACTORS = Rule(
@@ -80,12 +81,10 @@ def risk_shares(p: Projection) -> tuple[Floats, Floats]:
     Euler's contributions w_i (S w)_i / w'Sw under the estimator that sees more risk; 0 for a book without risk. Raises
     ValueError when the contributions do not add up to the volatility.
     """
-    model, (columns, weights) = p.inputs.factor_model, aligned(p)
-    returns = model.returns[:, columns]
+    model, (_, weights), returns = p.inputs.factor_model, aligned(p), active_returns(p)
     moves = returns @ weights
     both = variances(model, moves, weights)
-    decay = 0.5 ** (np.arange(len(moves))[::-1] / model.ewma_halflife)
-    ewma = returns.T @ (moves * (decay / decay.sum())[:, None])
+    ewma = returns.T @ (moves * ewma_weights(len(moves), model.ewma_halflife)[:, None])
     window = model.ledoit_wolf_sessions
     tail, recent = returns[-window:], moves[-window:]
     shrunk = (1.0 - model.shrinkage) * (tail.T @ recent) / len(recent)

@@ -1,7 +1,7 @@
 """Whether features are distributed as in the sessions before: PSI and Kolmogorov-Smirnov on standardized cross-sections. Pure.
 
 The model reads standardized scores, so a move of the whole market is no drift; a change of shape, a wrong unit of some names or
-a feature that vanished is. RC-89 and the table `drift` both ask `feature_drift` and `has_drifted`, so they say the same.
+a feature that vanished is. RC-89 and the table `drift` both ask `compared_features` and `has_drifted`, so they say the same.
 A session is standardized and sorted once (`section_of`); a loop keeps that. Not here: the share of features that may drift
 (`platform_controls`, RC-89).
 """
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from marketbot_assets.risk.control import within
-from marketbot_assets.risk.operation_facts import FeatureDrift
+from marketbot_assets.risk.operation_facts import FeatureDrift, MeasuredDrift
 from marketbot_assets.risk.post_trade_controls import finite
 
 Floats = NDArray[np.float64]
@@ -73,9 +73,18 @@ def population_stability(now: Floats, before: Floats) -> float:
 
 def _stabilities(now: Floats, before: Floats) -> Floats:
     """(F,) PSI of F features; `now` (F, m) and `before` (F, n), each row sorted."""
-    edges = np.quantile(before, INNER, axis=1).T
+    edges = _inner_edges(before)
     p, q = (_shares(part, edges) for part in (now, before))
     return np.asarray(((p - q) * np.log(p / q)).sum(axis=1))
+
+
+def _inner_edges(sorted_rows: Floats) -> Floats:
+    """(F, BINS - 1) the INNER quantiles of each row, as `np.quantile` interpolates them."""
+    places = INNER * (sorted_rows.shape[1] - 1)
+    below = np.floor(places).astype(np.int64)
+    low, high, share = sorted_rows[:, below], sorted_rows[:, below + 1], places - below
+    gap = high - low
+    return np.asarray(np.where(share >= 0.5, high - gap * (1.0 - share), low + gap * share))
 
 
 def _shares(sorted_rows: Floats, edges: Floats) -> Floats:
@@ -83,7 +92,7 @@ def _shares(sorted_rows: Floats, edges: Floats) -> Floats:
     below = np.zeros((len(edges), BINS + 1))
     below[:, -1] = sorted_rows.shape[1]
     for place, (row, own) in enumerate(zip(sorted_rows, edges, strict=True)):
-        below[place, 1:-1] = np.searchsorted(row, own, side="left")
+        below[place, 1:-1] = row.searchsorted(own)
     counts = np.diff(below, axis=1) + SMOOTHING
     return np.asarray(counts / counts.sum(axis=1)[:, None])
 
@@ -100,25 +109,63 @@ def largest_distance(now: Floats, before: Floats) -> float:
     return max(float(above), float(below), 0.0)
 
 
+def _largest_distances(now: Floats, before: Floats) -> list[float]:
+    """(F,) `largest_distance` of F features; `now` (F, m) and `before` (F, n), each row sorted.
+
+    Where no value of `now` is one of `before`, their places there tell the steps on and before them alike; of values that come
+    twice in `now` the last has the step up, the first the step before.
+    """
+    (features, m), n = now.shape, before.shape[1]
+    place = np.array([row.searchsorted(own) for row, own in zip(before, now, strict=True)])
+    met = np.take_along_axis(before, np.minimum(place, n - 1), axis=1) == now
+    meets = met.any(axis=1)
+    steps = np.arange(m + 1)
+    above = (steps[1:] / m - place / n).max(axis=1)
+    below = (place / n - steps[:-1] / m).max(axis=1)
+    found = np.maximum(np.maximum(above, below), 0.0).tolist()
+    return [largest_distance(now[k], before[k]) if meets[k] else found[k] for k in range(features)]
+
+
 @lru_cache(maxsize=1 << 14)
-def _p_value(distance: float, size: float) -> float:
+def _p_value(distance: float, size: int) -> float:
     """Two-sided p of Kolmogorov's distribution (Simard and L'Ecuyer 2011, as scipy has it); few distances are possible."""
     from scipy.stats import kstwo
 
     return float(np.clip(kstwo.sf(distance, size), 0.0, 1.0))
 
 
+@lru_cache(maxsize=1 << 10)
+def _calm_below(size: int, p_min: float) -> float:
+    """The distance whose p is twice `p_min`: a smaller one has a larger p, so that it need not be worked out. NaN: none is."""
+    from scipy.stats import kstwo
+
+    return float(kstwo.isf(2.0 * p_min, size))
+
+
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What RC-89 judges of a feature, and the largest distance of the two distribution functions, which only pages show."""
+    """One feature as measured: PSI, and the largest distance `ks` of the two distribution functions.
 
-    drift: FeatureDrift
+    `size`: m n / (m + n) of m values against n, rounded; p follows from both and is worked out only where it is asked for.
+    """
+
+    feature: str
+    psi: float
     ks: float
+    size: int
+
+    @property
+    def ks_p(self) -> float:
+        """The p of the distance."""
+        return _p_value(self.ks, self.size)
+
+    @property
+    def drift(self) -> FeatureDrift:
+        """What RC-89 judges, as plain numbers."""
+        return FeatureDrift(self.feature, self.psi, self.ks_p)
 
 
-def feature_drift(now: Section, past: Sequence[Section]) -> tuple[FeatureDrift, ...]:
-    """What RC-89 judges of every feature, see `compared_features`."""
-    return tuple(one.drift for one in compared_features(now, past))
+GONE_KS, GONE_SIZE = 1.0, 1  # whose p is 0
 
 
 def compared_features(now: Section, past: Sequence[Section]) -> tuple[Compared, ...]:
@@ -126,36 +173,36 @@ def compared_features(now: Section, past: Sequence[Section]) -> tuple[Compared, 
 
     A feature that no longer varies, or is known of fewer than three names, has p = 0.
     """
-    samples: dict[str, tuple[Floats, Floats]] = {}
-    gone = []
+    alike: dict[tuple[int, ...], list[str]] = {}
     for name in sorted(now.scores):
-        before = [one.scores[name] for one in past if name in one.scores]
-        if not sum(map(len, before)):
-            continue
-        if len(now.scores[name]):
-            samples[name] = now.scores[name], np.sort(np.concatenate(before))
-        else:
-            gone.append(Compared(FeatureDrift(name, 0.0, 0.0), 1.0))
-    sizes: dict[tuple[int, int], list[str]] = {}
-    for name, (today, before_all) in samples.items():
-        sizes.setdefault((len(today), len(before_all)), []).append(name)
-    found = [one for (m, n), names in sizes.items() for one in _compared(names, samples, m * n / (m + n))]
-    return tuple(sorted([*found, *gone], key=lambda one: one.drift.feature))
-
-
-def _compared(names: Sequence[str], samples: Mapping[str, tuple[Floats, Floats]], size: float) -> list[Compared]:
-    """The comparison of features whose samples have the same numbers of values."""
-    today, before = (np.array([samples[name][part] for name in names]) for part in (0, 1))
-    stabilities = _stabilities(today, before)
+        sizes = [len(one.scores[name]) for one in past if name in one.scores]
+        if any(sizes):
+            alike.setdefault((len(now.scores[name]), *sizes), []).append(name)
     found = []
-    for place, name in enumerate(names):
-        distance = largest_distance(today[place], before[place])
-        p = _p_value(distance, round(size))
-        found.append(Compared(FeatureDrift(name, float(stabilities[place]), p), distance))
-    return found
+    for (m, *sizes), names in alike.items():
+        if m:
+            found += _compared(names, now, past, sum(sizes))
+        else:
+            found += [Compared(name, 0.0, GONE_KS, GONE_SIZE) for name in names]
+    return tuple(sorted(found, key=lambda one: one.feature))
 
 
-def has_drifted(feature: FeatureDrift, psi_max: float, ks_p_min: float) -> bool:
+def _compared(names: Sequence[str], now: Section, past: Sequence[Section], n: int) -> list[Compared]:
+    """The comparison of features whose samples have the same numbers of values, n of them before."""
+    today, before = np.array([now.scores[name] for name in names]), np.empty((len(names), n))
+    for row, name in zip(before, names, strict=True):
+        np.concatenate([one.scores[name] for one in past if name in one.scores], out=row)
+    before.sort(axis=1)
+    m = today.shape[1]
+    stabilities, distances = _stabilities(today, before).tolist(), _largest_distances(today, before)
+    size = round(m * n / (m + n))
+    return [Compared(name, psi, ks, size) for name, psi, ks in zip(names, stabilities, distances, strict=True)]
+
+
+def has_drifted(feature: MeasuredDrift, psi_max: float, ks_p_min: float) -> bool:
     """Whether a feature's numbers are beyond what RC-89 allows. Raises ValueError for a number that is none."""
-    psi, ks_p = finite(feature.psi, f"PSI of {feature.feature}"), finite(feature.ks_p, f"p of {feature.feature}")
+    psi = finite(feature.psi, f"PSI of {feature.feature}")
+    if isinstance(feature, Compared) and feature.ks < _calm_below(feature.size, ks_p_min):
+        return not within(psi, psi_max)
+    ks_p = finite(feature.ks_p, f"p of {feature.feature}")
     return not (within(psi, psi_max) and ks_p >= ks_p_min)

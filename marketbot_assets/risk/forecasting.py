@@ -14,7 +14,7 @@ from marketbot_assets.book.roll import Held, Rolled
 from marketbot_assets.book.state import BookState, Forecast
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.risk.inputs import Floats
-from marketbot_assets.risk.value_at_risk import filtered, historical_var
+from marketbot_assets.risk.value_at_risk import ewma_weights, filtered, historical_var
 from marketbot_resources.mandate import Mandate
 
 LEVEL = 0.99
@@ -31,10 +31,9 @@ def variances(model: FactorModel, moves: Floats, weights: Floats) -> dict[str, F
         raise ValueError("the parameters of the covariance estimators are not numbers")
     if not (facts[0] > 0 and 0.0 <= facts[1] <= 1.0 and facts[2] >= 0.0 and facts[3] > 0):
         raise ValueError("the parameters of the covariance estimators are not usable")
-    decay = 0.5 ** (np.arange(len(moves))[::-1] / model.ewma_halflife)
     shrunk = (1.0 - model.shrinkage) * (moves[-model.ledoit_wolf_sessions :] ** 2).mean(axis=0)
     return {
-        "ewma": np.asarray((decay / decay.sum()) @ moves**2),
+        "ewma": np.asarray(ewma_weights(len(moves), model.ewma_halflife) @ moves**2),
         "ledoit_wolf": np.asarray(shrunk + model.shrinkage * model.shrink_variance * (weights**2).sum(axis=0)),
     }
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from marketbot_assets.risk.control import TOLERANCE, ControlResult, Rule
 from marketbot_assets.risk.inputs import Flags
-from marketbot_assets.risk.projection import NAN, Projection, base_rate, number, numbers, texts, times, trading_cost
+from marketbot_assets.risk.projection import NAN, Projection, base_rate, number, times, trading_cost
 from marketbot_resources.model import Status
 
 CASH = Rule(
@@ -80,17 +80,18 @@ def _reserved(p: Projection, currency: str) -> float:
     """What the open buys of a currency may still cost, base currency: at their limits with costs; NaN when unknown."""
     if not isinstance(p.inputs.open_buys, Mapping):
         raise TypeError("the open buys are missing")
-    n = len(p.price)
-    opened, fund = p.once("open quantity", lambda: numbers(p.inputs.open_quantity, n)), numbers(p.inputs.is_fund, n)
-    own = np.array([c == currency for c in texts(p.inputs.currency, n)], dtype=bool)
-    buys = np.where(own, np.maximum(opened, 0.0), 0.0)
+    buying = np.maximum(p.opened, 0.0)
+    if not (buying != 0.0).any():
+        return 0.0
+    own = np.array([c == currency for c in p.currencies], dtype=bool)
+    buys = np.where(own, buying, 0.0)
     if not (buys != 0.0).any():
         return 0.0
     cost = 1.0 + trading_cost(p.mandate, currency, is_fund=False, sign=1.0)
     if currency in p.inputs.open_buys:
         return number(p.inputs.open_buys[currency]) * base_rate(p.inputs, p.mandate, currency) * cost
     bound = times(buys, p.price * p.rate) * (1.0 + p.mandate.limits.collar.ceiling)
-    return float(np.where(np.isfinite(fund), bound, NAN).sum()) * cost
+    return float(np.where(np.isfinite(p.fund), bound, NAN).sum()) * cost
 
 
 def _currency(p: Projection, currency: str) -> ControlResult:

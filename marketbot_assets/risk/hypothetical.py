@@ -10,12 +10,14 @@ Y2 (rates), Y4 (momentum) and Y9 (broker down) are one return per name and come 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from marketbot_assets.features.model import FactorModel
 from marketbot_assets.risk.book_controls import aligned
-from marketbot_assets.risk.projection import WITH, Projection, base_rate, number, numbers, texts, trading_cost
+from marketbot_assets.risk.inputs import Floats
+from marketbot_assets.risk.projection import WITH, Projection, base_rate, number, trading_cost
 from marketbot_assets.risk.scenario import INSTANT, NORMAL_99, Scenario, formula, spread
 from marketbot_resources.model import BASIS_POINT
 
@@ -43,58 +45,71 @@ def market(p: Projection) -> list[Scenario]:
         raise ValueError("specific variances are missing or negative")
     equity = p.mandate.limits.fed_severe.equity_loss
     own = NORMAL_99 * np.sqrt((weights**2 * variance[:, None]).sum(axis=0) * FED_YEARS)
-    parts = spread(p, rows, beta * weights[:, WITH])
+    lost = beta @ weights
+
+    def parts(shock: float) -> Floats:
+        return shock * spread(p, rows, beta * weights[:, WITH])
+
     return [
-        formula(p, FED, "fed", equity * (beta @ weights) + own, equity * parts),
-        *(formula(p, name, INSTANT, shock * (beta @ weights), shock * parts) for name, shock in MARKET_SHOCKS),
+        formula(p, FED, "fed", equity * lost + own, partial(parts, equity)),
+        *(formula(p, name, INSTANT, shock * lost, partial(parts, shock)) for name, shock in MARKET_SHOCKS),
     ]
 
 
 def names(p: Projection) -> list[Scenario]:
     """Y3, Y5 and Y6."""
-    n, size = len(p.price), np.abs(p.weights)
-    sectors = np.array(texts(p.inputs.sector, n), dtype=str)
+    size, codes = np.abs(p.weights), {sector: code for code, sector in enumerate(sorted({*p.sectors}))}
+    group = np.array([codes[sector] for sector in p.sectors], dtype=np.int64)
     found = []
-    for sector in sorted(set(sectors.tolist())):
-        part = np.where(sectors == sector, SECTOR_SHOCK, 0.0)
-        found.append(formula(p, f"Y3 {sector}", INSTANT, part @ size, part * size[:, WITH]))
+    for sector, code in codes.items():
+        part = np.where(group == code, SECTOR_SHOCK, 0.0)
+        found.append(formula(p, f"Y3 {sector}", INSTANT, part @ size, partial(np.multiply, part, size[:, WITH])))
     largest = np.sort(size, axis=0)[-SHOCKED_NAMES:].sum(axis=0)
-    edge = np.sort(size[:, WITH])[-SHOCKED_NAMES:].min(initial=np.inf)
-    top = np.where(size[:, WITH] >= edge, NAME_SHOCK * size[:, WITH], 0.0)
-    found.append(formula(p, "Y5", INSTANT, NAME_SHOCK * largest, top))
-    sigma = numbers(p.inputs.sigma_daily, n)
-    risk = np.where(p.weights == 0.0, 0.0, STRESSED_VOLATILITY * p.weights * sigma[:, None])
+    found.append(formula(p, "Y5", INSTANT, NAME_SHOCK * largest, partial(_largest_parts, size[:, WITH])))
+    risk = np.where(p.weights == 0.0, 0.0, STRESSED_VOLATILITY * p.weights * p.sigma_daily[:, None])
     variance = (1.0 - STRESSED_CORRELATION) * (risk**2).sum(axis=0) + STRESSED_CORRELATION * risk.sum(axis=0) ** 2
-    found.append(formula(p, "Y6", INSTANT, NORMAL_99 * np.sqrt(variance), NORMAL_99 * risk[:, WITH]))
+    found.append(formula(p, "Y6", INSTANT, NORMAL_99 * np.sqrt(variance), lambda: NORMAL_99 * risk[:, WITH]))
     return found
+
+
+def _largest_parts(size: Floats) -> Floats:
+    """(n,) losses of the largest names; size: (n,) absolute weights."""
+    edge = np.sort(size)[-SHOCKED_NAMES:].min(initial=np.inf)
+    return np.asarray(np.where(size >= edge, NAME_SHOCK * size, 0.0))
 
 
 def currencies(p: Projection) -> list[Scenario]:
     """Y7."""
-    n, base = len(p.price), p.mandate.base_currency
-    foreign = np.array([c != base for c in texts(p.inputs.currency, n)], dtype=bool)
+    base = p.mandate.base_currency
+    foreign = np.array([c != base for c in p.currencies], dtype=bool)
     held = {c: number(a) * base_rate(p.inputs, p.mandate, c) for c, a in p.inputs.cash.items() if c != base and a != 0}
     start = sum(held.values())
     moved = np.where(p.is_fx, p.signs * p.value, -p.signs * p.value)
     abroad = np.array([order.currency != base for order in p.orders], dtype=bool)
     cash = np.array([moved[abroad].sum(), 0.0, moved[abroad & p.reducing].sum()]) + start
     exposure = p.weights[foreign].sum(axis=0) + cash / p.nav
-    parts = np.where(foreign, CURRENCY_SHOCK * p.weights[:, WITH], 0.0)
-    return [formula(p, "Y7", INSTANT, CURRENCY_SHOCK * np.abs(exposure), parts)]
+    return [
+        formula(
+            p,
+            "Y7",
+            INSTANT,
+            CURRENCY_SHOCK * np.abs(exposure),
+            lambda: np.where(foreign, CURRENCY_SHOCK * p.weights[:, WITH], 0.0),
+        )
+    ]
 
 
 def liquidation(p: Projection) -> list[Scenario]:
     """Y8."""
-    n, costs = len(p.price), p.mandate.costs_bps
-    fund, sigma, adv = (numbers(v, n) for v in (p.inputs.is_fund, p.inputs.sigma_daily, p.inputs.adv))
-    names = texts(p.inputs.currency, n)
-    fees = np.array([_fee(p, name, is_fund=flag == 1.0) for name, flag in zip(names, fund, strict=True)])
-    tax = np.array([costs.tax_sell.get(name, 0.0) * BASIS_POINT for name in names])
+    costs, kinds = p.mandate.costs_bps, list(zip(p.currencies, (p.fund == 1.0).tolist(), strict=True))
+    fee = {kind: _fee(p, kind[0], is_fund=kind[1]) for kind in {*kinds}}
+    fees = np.array([fee[kind] for kind in kinds])
+    tax = np.array([costs.tax_sell.get(name, 0.0) * BASIS_POINT for name in p.currencies])
     size = np.abs(p.weights)
-    impact = costs.impact_coefficient * sigma[:, None] * np.sqrt(size * p.nav / (VOLUME_LEFT * adv[:, None]))
+    impact = costs.impact_coefficient * p.sigma_daily[:, None] * np.sqrt(size * p.nav / (VOLUME_LEFT * p.adv[:, None]))
     cost = tax[:, None] + SPREAD_MULTIPLE * fees[:, None] + impact
     parts = np.where(size == 0.0, 0.0, size * np.where(np.isfinite(cost), np.clip(cost, 0.0, 1.0), 1.0))
-    return [formula(p, "Y8 liquidation", INSTANT, parts.sum(axis=0), parts[:, WITH])]
+    return [formula(p, "Y8 liquidation", INSTANT, parts.sum(axis=0), lambda: parts[:, WITH])]
 
 
 def _fee(p: Projection, currency: str, *, is_fund: bool) -> float:

@@ -13,8 +13,8 @@ from marketbot_assets.risk.control import ControlResult, Rule, cap, within
 from marketbot_assets.risk.inputs import Floats
 from marketbot_assets.risk.model_state import (
     collapsed,
-    comovement,
-    exceptions,
+    comovement_of,
+    exceptions_of,
     record,
     volatility_ratio,
     zone_of,
@@ -70,7 +70,7 @@ HALF_LOT = 1e-9
 def correlation(p: Projection) -> tuple[ControlResult, ...]:
     """RC-50: mean pairwise correlation and the first component's share; beyond a limit the volatility target is lowered."""
     rule = p.mandate.limits.correlation
-    found = comovement(p.inputs.factor_model, rule)
+    found = comovement_of(p)
     told = f"; volatility target times {rule.vol_multiple:g}" if collapsed(found, rule) else ""
     pairs = (("mean pairwise", found.mean, rule.mean_pairwise), ("first component", found.first, rule.pc1_share))
     return tuple(
@@ -127,11 +127,12 @@ def plausibility(p: Projection) -> tuple[ControlResult, ...]:
     if facts.scores_before is None:
         text = "no session before to compare scores with"
         return (*results, PLAUSIBILITY.result(Status.PASS, text, key="scores", limit=rule.rank_corr))
-    both = np.isfinite(now) & np.isfinite(numbers(facts.scores_before, n))
+    before = numbers(facts.scores_before, n)
+    both = np.isfinite(now) & np.isfinite(before)
     if int(np.isfinite(now).sum()) < SCORED_MIN:
         text = f"fewer than {SCORED_MIN} names have a score"
         return (*results, PLAUSIBILITY.result(Status.PASS, text, key="scores", limit=rule.rank_corr))
-    seen = rank_correlation(now[both], numbers(facts.scores_before, n)[both]) if both.sum() >= SCORED_MIN else np.nan
+    seen = rank_correlation(now[both], before[both]) if both.sum() >= SCORED_MIN else np.nan
     results.append(_judged(p, seen))
     return tuple(results)
 
@@ -172,7 +173,7 @@ def _beyond_half(p: Projection, share: float) -> tuple[tuple[str, ...], float]:
 def backtest(p: Projection) -> tuple[ControlResult, ...]:
     """RC-71: exceptions of the record at 99 % and their zone; Kupiec's and Christoffersen's tests are told with it."""
     rule = p.mandate.limits.var_backtest
-    hits = exceptions(record(p), rule.sessions)
+    hits = exceptions_of(p)
     zone = zone_of(sum(hits), rule)
     parts = []
     if len(hits) < rule.sessions:

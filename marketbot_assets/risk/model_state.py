@@ -79,6 +79,10 @@ def volatility_ratio(days: Sequence[RiskDay], rule: VolatilityRatio) -> float | 
 
 def record(p: Projection) -> tuple[RiskDay, ...]:
     """The book's record. Raises ValueError when a book that holds something has no usable forecast of today."""
+    return p.once("record", lambda: _record(p))
+
+
+def _record(p: Projection) -> tuple[RiskDay, ...]:
     book, now = p.inputs.book, p.inputs.book.forecast
     if not isinstance(book.risk_days, tuple):
         raise TypeError("the record of forecasts is missing")
@@ -88,11 +92,21 @@ def record(p: Projection) -> tuple[RiskDay, ...]:
     return book.risk_days
 
 
+def comovement_of(p: Projection) -> Comovement:
+    """What RC-50 and the volatility target read."""
+    return p.once("comovement", lambda: comovement(p.inputs.factor_model, p.mandate.limits.correlation))
+
+
+def exceptions_of(p: Projection) -> tuple[bool, ...]:
+    """What the back-test reads of the record."""
+    return p.once("exceptions", lambda: exceptions(record(p), p.mandate.limits.var_backtest.sessions))
+
+
 def model_multiple(p: Projection) -> float:
     """Factor on the volatility target in [0, 1]: RC-50 times RC-71 times RC-72. Raises what they raise."""
     limits, days = p.mandate.limits, record(p)
-    lost = collapsed(comovement(p.inputs.factor_model, limits.correlation), limits.correlation)
-    red = zone_of(sum(exceptions(days, limits.var_backtest.sessions)), limits.var_backtest) is Zone.RED
+    lost = collapsed(comovement_of(p), limits.correlation)
+    red = zone_of(sum(exceptions_of(p)), limits.var_backtest) is Zone.RED
     ratio = volatility_ratio(days, limits.vol_ratio)
     wide = ratio is not None and not ratio <= limits.vol_ratio.high
     scale = max(RATIO_MULTIPLE_MIN, 1.0 / ratio) if wide and ratio is not None else 1.0
@@ -104,4 +118,4 @@ def model_multiple(p: Projection) -> float:
 def var_multiple(p: Projection) -> float:
     """Factor on value at risk: the back-test's in the yellow and the red zone, else 1."""
     rule = p.mandate.limits.var_backtest
-    return 1.0 if zone_of(sum(exceptions(record(p), rule.sessions)), rule) is Zone.GREEN else rule.var_multiple
+    return 1.0 if zone_of(sum(exceptions_of(p)), rule) is Zone.GREEN else rule.var_multiple

@@ -21,7 +21,7 @@ from marketbot_assets.book.schema import BREAK, CASH, EVENT
 from marketbot_assets.insight.lead import Lead
 from marketbot_assets.normalization.action_book import ActionBook, book_of
 from marketbot_assets.normalization.bar_index import Bar, BarIndex
-from marketbot_assets.risk.feature_drift import Section, feature_drift
+from marketbot_assets.risk.feature_drift import Section, compared_features
 from marketbot_assets.risk.operation_facts import (
     NO_CHAMPION,
     UNREGISTERED,
@@ -336,7 +336,7 @@ def operation_facts(known: Sources, traded: Traded, mandate: Mandate, mandate_sp
         mandate_spec=mandate_spec,
         model_scores=known.model_scores,
         features=known.features.columns,
-        drift=feature_drift(known.features, known.past_features),
+        drift=compared_features(known.features, known.past_features),
         drift_sessions=len(known.past_features),
         permitted_environment=known.permitted_environment,
         llm_answers=known.llm[0],

@@ -6,6 +6,7 @@ Facts alone, filled the same way by the assets, the backtest and the replay (`op
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Protocol
 
 from marketbot_resources.model import PAPER
 
@@ -60,6 +61,25 @@ class TradeCost:
     instrument: str
     shortfall_bps: float
     expected_bps: float
+
+
+class MeasuredDrift(Protocol):
+    """What RC-89 reads of a feature; `risk.feature_drift.Compared` works p out only where it is asked for."""
+
+    @property
+    def feature(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def psi(self) -> float:
+        """PSI of this session's cross-section against those of the sessions before."""
+        ...
+
+    @property
+    def ks_p(self) -> float:
+        """P of Kolmogorov-Smirnov of the same two."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +148,7 @@ class OperationFacts:
     mandate_spec: str
     model_scores: tuple[str, ...]
     features: tuple[str, ...]
-    drift: tuple[FeatureDrift, ...]
+    drift: tuple[MeasuredDrift, ...]
     drift_sessions: int
     permitted_environment: str = PAPER
     llm_answers: int = 0

@@ -43,4 +43,4 @@ def of_row(p: Projection, row: int) -> Flags:
 
 def ordered_rows(p: Projection) -> list[int]:
     """Rows of the instruments in which the batch holds an order, in order."""
-    return sorted({int(row) for row in p.rows if row >= 0})
+    return p.once("ordered rows", lambda: sorted({row for row in p.rows.tolist() if row >= 0}))

@@ -12,7 +12,7 @@ from decimal import Decimal
 import numpy as np
 
 from marketbot_assets.book.state import Rung
-from marketbot_assets.risk.control import ControlResult, Rule, tightest, within
+from marketbot_assets.risk.control import ControlResult, Rule, beyond, tightest, within
 from marketbot_assets.risk.inputs import Flags, Floats
 from marketbot_assets.risk.projection import (
     WITHOUT,
@@ -152,8 +152,7 @@ def _held_value(p: Projection) -> Floats:
     """(n,) fraction of NAV; a name without price counts at its entry price, NaN when that is unknown, too."""
     entry = {lot.instrument: number(lot.entry_price) for lot in members(p.inputs.book.lots)}
     paid = np.array([entry.get(name, np.nan) for name in p.inputs.instruments], dtype=float)
-    shares = numbers(p.inputs.positions, len(p.price))
-    return times(np.abs(shares), np.where(np.isfinite(p.price), p.price, paid) * p.rate) / p.nav
+    return times(np.abs(p.positions), np.where(np.isfinite(p.price), p.price, paid) * p.rate) / p.nav
 
 
 def freshness(p: Projection) -> tuple[ControlResult, ...]:
@@ -176,8 +175,8 @@ def freshness(p: Projection) -> tuple[ControlResult, ...]:
                     unit="sessions", order_ids=ids, keep=0.0,
                 )
             )  # fmt: skip
-    held = (p.pre != 0) | (numbers(p.inputs.positions, len(p.pre)) != 0)
-    unpriced = [name for name, gone in zip(p.inputs.instruments, held & ~np.isfinite(p.price), strict=True) if gone]
+    held = (p.pre != 0) | (p.positions != 0)
+    unpriced = [p.inputs.instruments[row] for row in np.flatnonzero(held & ~np.isfinite(p.price))]
     rates = sorted(c for c in stale if c in p.inputs.cash or c in p.inputs.currency)
     for key, names in (("unpriced", unpriced), ("rates", rates)):
         if names:
@@ -206,8 +205,7 @@ def collar(p: Projection) -> tuple[ControlResult, ...]:
     An order of a type without limit has none to judge (WARN); whether it may be is RC-17's to say, where it fills badly RC-65's. A
     sell that reduces risk in a name without sigma gets the tightest collar; a buy without sigma is refused.
     """
-    rules, n = p.mandate.limits.collar, len(p.price)
-    sigma, fund = numbers(p.inputs.sigma_daily, n), numbers(p.inputs.is_fund, n)
+    rules, sigma, fund = p.mandate.limits.collar, p.sigma_daily, p.fund
     results = []
     for j in np.flatnonzero(~p.is_fx & (p.rows >= 0)):
         row, sign = p.rows[j], p.signs[j]
@@ -262,10 +260,8 @@ def _exits(p: Projection) -> Flags:
     hit = {stop.instrument for stop in members(p.inputs.book.stop_hits)}
     trim = p.mandate.limits.passive_breach.trim
     everything = p.inputs.book.rung in EXIT_RUNGS
-    drifted = [not within(abs(float(weight)), trim) for weight in p.weights[:, WITHOUT]]
-    return np.array(
-        [everything or d or n in hit for n, d in zip(p.inputs.instruments, drifted, strict=True)], dtype=bool
-    )
+    stopped = np.array([name in hit for name in p.inputs.instruments], dtype=bool)
+    return everything | beyond(np.abs(p.weights[:, WITHOUT]), trim) | stopped
 
 
 def participation(p: Projection) -> tuple[ControlResult, ...]:
@@ -274,7 +270,7 @@ def participation(p: Projection) -> tuple[ControlResult, ...]:
     Exits may take `exits_hard`. Too few observations: no buys, no ordinary sells; an exit passes with WARN.
     """
     limit, n, exits = p.mandate.limits.participation, len(p.price), _exits(p)
-    adv, count = numbers(p.inputs.adv, n), numbers(p.inputs.adv_observations, n)
+    adv, count = p.adv, numbers(p.inputs.adv_observations, n)
     known = (adv > 0) & np.isfinite(adv) & (count >= limit.min_observations) & np.isfinite(count)
     results = []
     for row, sign in sorted({(int(r), float(s)) for r, s in zip(p.rows, p.signs, strict=True) if r >= 0}):

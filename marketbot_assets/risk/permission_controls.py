@@ -129,9 +129,9 @@ def restricted(p: Projection) -> tuple[ControlResult, ...]:
 
     What may not be bought may still be sold: so it leaves the book. A list that cannot be read rejects the batch.
     """
-    rules, facts, n = p.mandate.restricted, p.inputs.trade, len(p.price)
+    rules, facts = p.mandate.restricted, p.inputs.trade
     listed, classes = members(rules.names), members(rules.classes)
-    fund = numbers(p.inputs.is_fund, n)
+    fund = p.fund
     where, tax_mode = p.mandate.jurisdiction, p.mandate.account.tax_mode
     results = []
     for row in ordered_rows(p):
@@ -195,7 +195,7 @@ def cross_check(p: Projection) -> tuple[ControlResult, ...]:
     A corporate action explains nothing here: both vendors tell the close as it was traded.
     """
     rules, differences = p.mandate.limits.price_cross_check, mapping(p.inputs.trade.price_difference)
-    fund, results, told = numbers(p.inputs.is_fund, len(p.price)), [], 0
+    fund, results, told = p.fund, [], 0
     for row in ordered_rows(p):
         name = p.inputs.instruments[row]
         if name not in differences:
@@ -338,7 +338,7 @@ def event_guard(p: Projection) -> tuple[ControlResult, ...]:
 def universe_floor(p: Projection) -> tuple[ControlResult, ...]:
     """RC-25: nothing is bought below the universe's floors of traded value, age, price (US listings) and lot; recomputed here."""
     floor, facts, n = p.mandate.universe.floor, p.inputs.trade, len(p.price)
-    adv, age = numbers(p.inputs.adv, n), numbers(facts.history_sessions, n)
+    adv, age = p.adv, numbers(facts.history_sessions, n)
     level, lot = numbers(facts.price_level, n), numbers(p.inputs.quantity_step, n)
     mics, results = texts(p.inputs.mic, n), []
     for row in sorted({int(row) for row, adds in zip(p.rows, p.increasing, strict=True) if adds and row >= 0}):

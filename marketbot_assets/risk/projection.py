@@ -38,6 +38,7 @@ class Projection:
     `reducing` (m,): |post| < |pre| with the same sign (a full exit included); FX legs are neither reducing nor increasing.
     `increasing` (m,) and `increasing_ids`: the orders that add risk.
     `weights` (n, 3): fraction of NAV with the batch, without it, and with its risk-reducing orders alone.
+    `positions`, `opened`, `fund` (n,) and `currencies` (n): the inputs' fields as numbers and texts; more of them as properties.
     """
 
     inputs: RiskInputs
@@ -64,6 +65,10 @@ class Projection:
     weights: Floats
     increasing: Flags
     increasing_ids: tuple[str, ...]
+    positions: Floats
+    opened: Floats
+    fund: Floats
+    currencies: tuple[str, ...]
     _kept: dict[str, object] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def once(self, key: str, make: Callable[[], T]) -> T:
@@ -72,15 +77,38 @@ class Projection:
             self._kept[key] = make()
         return self._kept[key]  # type: ignore[return-value]
 
+    @property
+    def adv(self) -> Floats:
+        """(n,) average daily value, base currency; NaN where it cannot be read."""
+        return self.once("adv", lambda: numbers(self.inputs.adv, len(self.price)))
+
+    @property
+    def sigma_daily(self) -> Floats:
+        """(n,) volatility per session; NaN where it cannot be read."""
+        return self.once("sigma_daily", lambda: numbers(self.inputs.sigma_daily, len(self.price)))
+
+    @property
+    def sectors(self) -> tuple[str, ...]:
+        """(n,) sectors, empty where one cannot be read."""
+        return self.once("sectors", lambda: texts(self.inputs.sector, len(self.price)))
+
+    @property
+    def countries(self) -> tuple[str, ...]:
+        """(n,) countries, empty where one cannot be read."""
+        return self.once("countries", lambda: texts(self.inputs.country, len(self.price)))
+
     def ids(self, flags: Flags) -> tuple[str, ...]:
         """Client order ids of the flagged orders."""
         return tuple(order.client_order_id for order, flag in zip(self.orders, flags, strict=True) if flag)
 
     def increasing_in(self, names: Flags) -> tuple[str, ...]:
         """Client order ids of orders that add risk in the flagged instruments (n,); unknown names always count."""
-        known = self.rows >= 0
-        inside = np.append(names, True)[self.rows]
-        return self.ids(self.increasing & (inside | ~known))
+        return tuple(name for name, row in self.once("adding", self._adding) if row < 0 or names[row])
+
+    def _adding(self) -> list[tuple[str, int]]:
+        """(client order id, row) of the orders that add risk."""
+        rows = self.rows[self.increasing].tolist()
+        return list(zip(self.increasing_ids, rows, strict=True))
 
     def tradeable(self, row: int) -> bool:
         """Whether an order in this instrument can exist at all: fresh price, fresh rate, no quarantine, no event ahead (RC-24)."""
@@ -106,7 +134,7 @@ def number(value: object) -> float:
 def numbers(values: object, n: int) -> Floats:
     """(n,) floats; all NaN when the length differs or the values are no numbers."""
     if isinstance(values, tuple | list):
-        values = [number(value) for value in values]
+        values = _read(values)
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
@@ -114,10 +142,22 @@ def numbers(values: object, n: int) -> Floats:
     return array if array.shape == (n,) else np.full(n, NAN)
 
 
+def _read(values: Sequence[object]) -> list[float]:
+    """`number` of each."""
+    if set(map(type, values)) <= {float, Decimal}:
+        try:
+            return list(map(float, values))  # type: ignore[arg-type]
+        except ValueError:  # a signalling NaN
+            pass
+    return [number(value) for value in values]
+
+
 def texts(values: object, n: int) -> tuple[str, ...]:
     """N texts; empty ones when the length differs or a value is no text."""
     if not isinstance(values, tuple | list) or len(values) != n:
         return ("",) * n
+    if set(map(type, values)) == {str}:
+        return tuple(values)
     return tuple(value if isinstance(value, str) else "" for value in values)
 
 
@@ -205,6 +245,17 @@ def _of_parents(parents: NDArray[np.int64], amounts: Floats) -> Floats:
     return np.asarray(total[parents])
 
 
+def _costs(orders: Sequence[Order], rows: NDArray[np.int64], signs: Floats, fund: Floats, mandate: Mandate) -> Floats:
+    """(m,) cost of each order as a fraction of its value."""
+    cost = [
+        mandate.costs_bps.fx * BASIS_POINT
+        if order.kind is Kind.FX
+        else trading_cost(mandate, order.currency, is_fund=row >= 0 and fund[row] == 1.0, sign=sign)
+        for order, row, sign in zip(orders, rows, signs, strict=True)
+    ]
+    return np.array(cost, dtype=float)
+
+
 def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Projection:
     """The book after `orders`. Orders are sorted by id first, so that their sequence changes nothing."""
     ordered = tuple(sorted(orders, key=lambda order: str(order.client_order_id)))
@@ -232,12 +283,6 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
     worth = np.where(unlimited, last * (1.0 + float(MARKET_MARGIN)), limit)
     paid = np.where(is_fx, 1.0, np.where(signs > 0, worth, last))
     value = quantity * paid * order_rate
-    cost = [
-        mandate.costs_bps.fx * BASIS_POINT
-        if leg
-        else trading_cost(mandate, order.currency, is_fund=row >= 0 and fund[row] == 1.0, sign=sign)
-        for order, leg, row, sign in zip(ordered, is_fx, rows, signs, strict=True)
-    ]
     positions, opened = numbers(inputs.positions, n), numbers(inputs.open_quantity, n)
     pre, available = positions + opened, positions + np.minimum(opened, 0.0)
     sells = guards & _free(rows, signs, asked, pre, available)
@@ -268,11 +313,15 @@ def project(inputs: RiskInputs, orders: Sequence[Order], mandate: Mandate) -> Pr
         rate=rate,
         age=numbers(inputs.price_age_sessions, n),
         value=value,
-        cost=np.array(cost, dtype=float),
+        cost=_costs(ordered, rows, signs, fund, mandate),
         pre=pre,
         available=available,
         reducing=reducing,
         weights=weights,
         increasing=increasing,
         increasing_ids=tuple(o.client_order_id for o, adds in zip(ordered, increasing, strict=True) if adds),
+        positions=positions,
+        opened=opened,
+        fund=fund,
+        currencies=currencies,
     )

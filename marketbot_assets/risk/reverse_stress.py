@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from marketbot_assets.risk.book_controls import aligned
-from marketbot_assets.risk.projection import WITH, Projection, numbers, texts
+from marketbot_assets.risk.projection import WITH, Projection
 from marketbot_assets.risk.state_controls import drawdown
 from marketbot_resources.model import SESSIONS_PER_YEAR
 
@@ -74,8 +74,8 @@ def _factors(p: Projection, room: float, columns: list[int]) -> ReverseShock:
 
 def _largest(p: Projection, room: float) -> list[ReverseShock]:
     n, weights = len(p.price), np.maximum(p.weights[:, WITH], 0.0)
-    fund = numbers(p.inputs.is_fund, n)
-    sectors = ["FUND" if flag == 1.0 else name for name, flag in zip(texts(p.inputs.sector, n), fund, strict=True)]
+    fund = p.fund
+    sectors = ["FUND" if flag == 1.0 else name for name, flag in zip(p.sectors, fund, strict=True)]
     totals = {name: float(weights[[own == name for own in sectors]].sum()) for name in sorted(set(sectors))}
     sector = max(totals, key=lambda name: totals[name], default="")
     row = int(np.argmax(weights)) if n else 0

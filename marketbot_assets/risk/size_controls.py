@@ -88,7 +88,7 @@ def quantity(p: Projection) -> tuple[ControlResult, ...]:
     rules, n = p.mandate.limits.order_quantity, len(p.price)
     unit = p.price * p.rate
     wanted = np.abs(numbers(p.inputs.trade.target, n)) * p.nav / unit
-    adv = numbers(p.inputs.adv, n) / unit
+    adv = p.adv / unit
     results = []
     for j in np.flatnonzero(~p.is_fx & (p.rows >= 0)):
         row, order_id, shares = int(p.rows[j]), p.orders[j].client_order_id, float(p.parent_quantity[j])
@@ -132,7 +132,7 @@ def liquidation(p: Projection) -> tuple[ControlResult, ...]:
     Shares of a listing that has ended wait for their payment and count in none of it.
     """
     rules, n = p.mandate.limits.liquidation, len(p.price)
-    adv = numbers(p.inputs.adv, n)
+    adv = p.adv
     waiting = np.array([name in p.inputs.trade.ended for name in p.inputs.instruments], dtype=bool)
     days = times(np.abs(p.weights), (p.nav / (rules.participation * adv))[:, None])
     results = [
@@ -266,8 +266,8 @@ def expected_cost(p: Projection) -> tuple[ControlResult, ...]:
     are measured, never held back.
     Whether the trade earns it is for the optimizer, whose objective has the same costs.
     """
-    rules, costs, n = p.mandate.limits.expected_cost_bps, p.mandate.costs_bps, len(p.price)
-    adv, sigma, fund = numbers(p.inputs.adv, n), numbers(p.inputs.sigma_daily, n), numbers(p.inputs.is_fund, n)
+    rules, costs = p.mandate.limits.expected_cost_bps, p.mandate.costs_bps
+    adv, sigma, fund = p.adv, p.sigma_daily, p.fund
     dearest, results = max(costs.half_spread_and_fee.values()), []
     for j in np.flatnonzero(~p.is_fx & (p.rows >= 0)):
         row, order = int(p.rows[j]), p.orders[j]

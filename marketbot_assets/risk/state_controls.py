@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from marketbot_assets.book.state import Rung
-from marketbot_assets.risk.control import FRACTION, TOLERANCE, ControlResult, Rule, within
+from marketbot_assets.risk.control import FRACTION, TOLERANCE, ControlResult, Rule, beyond, within
 from marketbot_assets.risk.projection import WITHOUT, Projection, members, number
 from marketbot_resources.model import Status
 
@@ -69,10 +69,9 @@ def passive(p: Projection) -> tuple[ControlResult, ...]:
     """RC-31: a name that drifted beyond 5 % is not bought; beyond 6 % for too long and without a trim, nothing is."""
     rule, book = p.mandate.limits.passive_breach, p.inputs.book
     age, results = dict(members(book.passive)), []
-    for row, name in enumerate(p.inputs.instruments):
-        weight = abs(float(p.weights[row, WITHOUT]))
-        if within(weight, rule.no_buys):
-            continue
+    weights = np.abs(p.weights[:, WITHOUT])
+    for row in np.flatnonzero(beyond(weights, rule.no_buys)).tolist():
+        name, weight = p.inputs.instruments[row], float(weights[row])
         trimmed = bool((p.reducing & (p.rows == row)).any())
         overdue = not within(weight, rule.trim) and age.get(name, 0) > rule.cure_sessions and not trimmed
         everything = overdue or not math.isfinite(weight)

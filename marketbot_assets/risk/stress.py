@@ -9,6 +9,7 @@ Not here: how windows are replayed (`features.scenarios`), formulas (`hypothetic
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from marketbot_assets.risk.book_controls import aligned
 from marketbot_assets.risk.control import ControlResult, Rule, cap
 from marketbot_assets.risk.hypothetical import HYPOTHETICAL
 from marketbot_assets.risk.inputs import Floats, RiskInputs
-from marketbot_assets.risk.projection import WITH, Projection, numbers, project, texts
+from marketbot_assets.risk.projection import WITH, Projection, project
 from marketbot_assets.risk.reverse_stress import reverse_shocks
 from marketbot_assets.risk.scenario import BUDGET, NORMAL_99, Scenario, limits_of, spread
 from marketbot_assets.risk.schema import REVERSE, STRESS_RESULTS, UNKNOWN
@@ -41,7 +42,6 @@ def historical(p: Projection) -> list[Scenario]:
     model, (columns, weights) = p.inputs.factor_model, aligned(p)
     if BUDGET not in model.scenario_kinds:
         raise ValueError("no scenario for the drawdown budget")
-    rows = np.flatnonzero((p.weights != 0.0).any(axis=1)).astype(float)
     versions = (model.scenario_returns[:, columns], model.scenario_factor_returns[:, columns])
     replayed, by_factors = (-(moves @ weights) for moves in versions)
     known = np.isfinite(replayed) & np.isfinite(by_factors)
@@ -50,28 +50,42 @@ def historical(p: Projection) -> list[Scenario]:
     size = np.abs(now)
     stand_in = model.scenario_proxied[:, columns].astype(float) @ size / max(float(size.sum()), np.finfo(float).tiny)
     own = NORMAL_99 * np.sqrt(float(now**2 @ model.specific_variance[columns]) * model.scenario_years)
-    deepest = path_drawdown(model.scenario_paths[:, :, columns] @ now)
     limits = {kind: limits_of(p, kind) for kind in sorted(set(model.scenario_kinds))}
+    told = (column.tolist() for column in (stand_in, replayed[:, WITH], by_factors[:, WITH], own))
     found = []
-    for s, (name, kind) in enumerate(zip(model.scenarios, model.scenario_kinds, strict=True)):
+    for s, (name, kind, proxied, replay, factors, idiosyncratic) in enumerate(
+        zip(model.scenarios, model.scenario_kinds, *told, strict=True)
+    ):
         hard, warn = limits[kind]
-        worse = versions[int(by_factors[s, WITH] > replayed[s, WITH])][s]
         found.append(
             Scenario(
                 name=name,
                 kind=kind,
                 losses=losses[s],
-                contributions=spread(p, rows, -worse * now),
+                parts=partial(_replayed_parts, p, versions[int(factors > replay)][s]),
                 hard=hard,
                 warn=warn,
-                proxied=float(stand_in[s]),
-                replay=float(replayed[s, WITH]),
-                factors=float(by_factors[s, WITH]),
-                idiosyncratic=float(own[s]),
-                path_drawdown=float(deepest[s]),
+                proxied=proxied,
+                replay=replay,
+                factors=factors,
+                idiosyncratic=idiosyncratic,
+                fall=partial(_deepest, p, s),
             )
         )
     return found
+
+
+def _replayed_parts(p: Projection, moves: Floats) -> Floats:
+    """(n,) parts of the loss by moves (k,) of every name with any weight."""
+    rows = np.flatnonzero((p.weights != 0.0).any(axis=1)).astype(float)
+    return spread(p, rows, -moves * aligned(p)[1][:, WITH])
+
+
+def _deepest(p: Projection, s: int) -> float:
+    """The deepest fall on the way of one window."""
+    columns, weights = aligned(p)
+    paths = p.inputs.factor_model.scenario_paths
+    return float(p.once("deepest", lambda: path_drawdown(paths[:, :, columns] @ weights[:, WITH]))[s])
 
 
 def path_drawdown(gains: Floats) -> Floats:
@@ -102,9 +116,7 @@ def _worst(names: Sequence[str], contributions: Floats) -> str:
 
 def _by_sector(p: Projection, contributions: Floats) -> str:
     """Every sector's part of a loss, largest first; empty without a finite part."""
-    n = len(p.price)
-    fund = numbers(p.inputs.is_fund, n)
-    sectors = [FUND if flag == 1.0 else name for name, flag in zip(texts(p.inputs.sector, n), fund, strict=True)]
+    sectors = [FUND if flag == 1.0 else name for name, flag in zip(p.sectors, p.fund, strict=True)]
     groups: dict[str, list[float]] = {}
     for sector, part in zip(sectors, contributions, strict=True):
         groups.setdefault(sector or UNLABELLED, []).append(float(part))

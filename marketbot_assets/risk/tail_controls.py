@@ -4,17 +4,17 @@ Both are homogeneous in the weights but not convex in the buys, so the share of 
 interpolated. Not here: the methods (`value_at_risk`), expected shortfall (`book_controls`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from marketbot_assets.risk.book_controls import aligned
+from marketbot_assets.risk.book_controls import active_returns, aligned
 from marketbot_assets.risk.control import ControlResult, Rule, cap
 from marketbot_assets.risk.forecasting import LEVEL, variances
 from marketbot_assets.risk.inputs import Floats
 from marketbot_assets.risk.model_state import var_multiple
-from marketbot_assets.risk.projection import REDUCTIONS, WITH, Projection
+from marketbot_assets.risk.projection import REDUCTIONS, WITH, WITHOUT, Projection
 from marketbot_assets.risk.value_at_risk import filtered, historical_var, var_by_method
 from marketbot_resources.model import Status
 
@@ -42,9 +42,8 @@ def scenarios(p: Projection) -> tuple[Floats, Floats, Floats]:
 
 
 def _scenarios(p: Projection) -> tuple[Floats, Floats, Floats]:
-    columns, weights = aligned(p)
+    (_, weights), returns = aligned(p), active_returns(p)
     model, size = p.inputs.factor_model, p.mandate.limits.var.scenarios
-    returns = model.returns[:, columns]
     return weights, returns[-size:], filtered(returns, model.ewma_halflife)[-size:]
 
 
@@ -74,11 +73,17 @@ def largest_share(observed: Callable[[float], float], limit: float) -> float:
     return low
 
 
-def _capped(rule: Rule, p: Projection, left: Callable[[Floats], float], weights: Floats, key: str) -> ControlResult:
-    """The cap on a left side of weights (k,), with the searched share where it fails."""
-    limit = p.mandate.limits.var
-    observed = [left(weights[:, column]) for column in range(weights.shape[1])]
-    result = cap(rule, p, observed, hard=limit.hard, warn=limit.warn, key=key)
+def _capped(rule: Rule, p: Projection, left: Callable[[Floats], float], now: float) -> ControlResult:
+    """The cap on a left side of weights (k,), `now` with the batch, with the searched share where it fails.
+
+    A book within the limit passes whatever it was before: only another one is asked without the batch and with its reductions.
+    """
+    limit, weights = p.mandate.limits.var, aligned(p)[1]
+    result = cap(rule, p, [now, now, now], hard=limit.hard, warn=limit.warn)
+    if result.status is Status.PASS:
+        return result
+    observed = [now, *(left(weights[:, column]) for column in (WITHOUT, REDUCTIONS))]
+    result = cap(rule, p, observed, hard=limit.hard, warn=limit.warn)
     if result.status is not rule.fail:
         return result
     start, buys = weights[:, REDUCTIONS], weights[:, WITH] - weights[:, REDUCTIONS]
@@ -94,7 +99,7 @@ def value_at_risk(p: Projection) -> tuple[ControlResult, ...]:
         losses = np.column_stack([-(returns @ book), -(rescaled @ book)])
         return multiple * float(np.max(historical_var(losses, LEVEL)))
 
-    return (_capped(VALUE_AT_RISK, p, left, weights, ""),)
+    return (_capped(VALUE_AT_RISK, p, left, left(weights[:, WITH])),)
 
 
 def all_methods(p: Projection) -> tuple[ControlResult, ...]:
@@ -105,12 +110,12 @@ def all_methods(p: Projection) -> tuple[ControlResult, ...]:
     weights, returns, rescaled = scenarios(p)
     multiple = var_multiple(p)
 
-    def left(book: Floats) -> float:
-        return multiple * float(np.max(list(methods(p, book, returns, rescaled).values())))
+    def largest(named: Mapping[str, float]) -> float:
+        return multiple * float(np.max(list(named.values())))
 
     named = methods(p, weights[:, WITH], returns, rescaled)
-    most = max(sorted(named), key=lambda name: named[name])
-    result = _capped(ALL_METHODS, p, left, weights, "")
+    most = max(sorted(named), key=named.__getitem__)
+    result = _capped(ALL_METHODS, p, lambda book: largest(methods(p, book, returns, rescaled)), largest(named))
     if (
         result.status is ALL_METHODS.fail
         and result.observed is not None
@@ -122,9 +127,7 @@ def all_methods(p: Projection) -> tuple[ControlResult, ...]:
 
 def methods(p: Projection, book: Floats, returns: Floats, rescaled: Floats) -> dict[str, float]:
     """Value at risk of weights (k,) by method; the normal one uses the larger of both volatility estimators."""
-    columns, _ = aligned(p)
-    model = p.inputs.factor_model
-    both = variances(model, (model.returns[:, columns] @ book)[:, None], book[:, None])
+    both = variances(p.inputs.factor_model, (active_returns(p) @ book)[:, None], book[:, None])
     sigma = float(np.sqrt(np.maximum(both["ewma"], both["ledoit_wolf"]))[0])
     return var_by_method(returns @ book, rescaled @ book, sigma, LEVEL)
 

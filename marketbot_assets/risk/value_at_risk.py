@@ -7,6 +7,7 @@ EWMA volatility (Hull and White 1998); normal; Cornish and Fisher (1937), only w
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -57,6 +58,15 @@ def filtered(returns: Floats, halflife: float) -> Floats:
     before = np.vstack([start, variance[:-1]])
     ratio = np.sqrt(np.divide(variance[-1], before, out=np.ones_like(before), where=before != 0.0))
     return np.asarray(returns * ratio)
+
+
+@lru_cache(maxsize=16)
+def ewma_weights(sessions: int, halflife: float) -> Floats:
+    """(T,) weights of an exponentially weighted mean, sum 1, newest session last. Read-only: many books share them."""
+    decay = 0.5 ** (np.arange(sessions)[::-1] / halflife)
+    found = np.asarray(decay / decay.sum())
+    found.flags.writeable = False
+    return found
 
 
 def normal_var(sigma: float, level: float, mean: float = 0.0) -> float:

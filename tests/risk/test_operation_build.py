@@ -11,7 +11,7 @@ import pytest
 
 from marketbot_assets.book.positions import Holdings, positions_frame, value_positions
 from marketbot_assets.book.roll import Held
-from marketbot_assets.risk.feature_drift import Section, feature_drift, population_stability, section_of
+from marketbot_assets.risk.feature_drift import Section, compared_features, population_stability, section_of
 from marketbot_assets.risk.operation_build import (
     Traded,
     bars_of,
@@ -275,15 +275,15 @@ def test_drift_sees_shape_and_not_the_markets_move() -> None:
     rng = np.random.default_rng(5)
     past = [features(rng.standard_normal(60), macro=2.5) for _ in range(10)]
     calm = rng.standard_normal(60)
-    (same,) = feature_drift(features(calm, macro=2.5), past)
-    (moved,) = feature_drift(features(3.0 + 2.0 * calm, macro=9.0), past)
+    (same,) = compared_features(features(calm, macro=2.5), past)
+    (moved,) = compared_features(features(3.0 + 2.0 * calm, macro=9.0), past)
     assert (same.feature, moved.psi, moved.ks_p) == ("x", pytest.approx(same.psi), pytest.approx(same.ks_p))
     assert same.psi < 0.25
     assert same.ks_p > 0.001
     wrong = np.where(np.arange(60) < 20, 100.0 * calm, calm)
-    (broken,) = feature_drift(features(wrong, macro=2.5), past)
+    (broken,) = compared_features(features(wrong, macro=2.5), past)
     assert broken.psi > 0.25 or broken.ks_p < 0.001
     for gone in (np.full(60, np.nan), np.full(60, 7.0)):
-        (vanished,) = feature_drift(features(gone, macro=2.5), past)
+        (vanished,) = compared_features(features(gone, macro=2.5), past)
         assert vanished.ks_p == 0.0
-    assert feature_drift(features(calm), []) == ()
+    assert compared_features(features(calm), []) == ()
