@@ -61,6 +61,11 @@ class Listings:
         return tuple(self.rows["quantity_step"].tolist())
 
     @cached_property
+    def steps(self) -> Floats:
+        """(n,) the quantity steps as numbers."""
+        return np.array([float(step) for step in self.quantity_step])
+
+    @cached_property
     def tick_size(self) -> tuple[Decimal, ...]:
         """(n,) smallest step of a price, listing currency."""
         return tuple(self.rows["tick_size"].tolist())

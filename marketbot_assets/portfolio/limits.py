@@ -92,6 +92,40 @@ class LimitSet:
 
         return test
 
+    def along(self, shape: Floats) -> Callable[[float], bool]:
+        """Whether `residual` is 0 at clip(t * shape, bounds), for many t >= 0.
+
+        Most left sides grow with t, or with its square: measured once, they settle every t but those `near` their bound.
+        """
+        stack, lower, upper = self.stack(), self.bounds.lower, self.bounds.upper
+        shape = np.where((lower == 0.0) & (upper == 0.0), 0.0, shape)  # what must go is gone at every t
+        curved = [x for x in stack.others if _grows(x)]
+        grown = (*stack.plain, *curved)
+        left = np.concatenate([stack.rows @ shape, [x.left(shape, self.weights_now) for x in curved]])
+        bound = np.array([x.bound for x in grown])
+        power = np.array([2.0 if isinstance(x, ConeLimit) and x.squared else 1.0 for x in grown])
+        near = np.maximum(stack.near, SETTLED * np.maximum(np.abs(left), np.abs(bound)))
+        others = tuple(x for x in stack.others if not _grows(x))
+        whole, rest = self.tester(), LimitSet(self.bounds, others, self.weights_now).tester()
+
+        def test(t: float) -> bool:
+            drawn = t * shape
+            weights = np.clip(drawn, lower, upper)
+            if not np.array_equal(weights, drawn):
+                return whole(weights)
+            over = t**power * left - bound
+            if (over > near).any():
+                return False
+            doubtful = [grown[k] for k in np.flatnonzero(~(over < -near))]
+            return rest(weights) and all(x.left(weights, self.weights_now) <= x.bound for x in doubtful)
+
+        return test
+
+
+def _grows(limit: Limit) -> bool:
+    """Whether the left side of a curved limit at t * weights follows from the one at the weights."""
+    return isinstance(limit, TopLimit | ShortfallLimit) or (isinstance(limit, ConeLimit) and limit.centre is None)
+
 
 @dataclass(frozen=True, slots=True)
 class Stack:

@@ -130,11 +130,11 @@ class _Plan:
         )
         if not name_kept:
             return False
-        left_dear, left_plain = self.measure.left(dear), self.measure.left(plain)
-        kept = (left_dear <= np.maximum(self.measure.hard, self.left_dear)) & (
-            left_plain <= np.maximum(self.measure.bound, self.left_plain)
-        )
-        if not kept.all() or not self._paid_for(row, after, cost):
+        left_dear = self.measure.kept(dear, np.maximum(self.measure.hard, self.left_dear))
+        if left_dear is None:
+            return False
+        left_plain = self.measure.kept(plain, np.maximum(self.measure.bound, self.left_plain))
+        if left_plain is None or not self._paid_for(row, after, cost):
             return False
         self.drafts[row] = after
         self.dear, self.plain, self.left_dear, self.left_plain = dear, plain, left_dear, left_plain
@@ -176,9 +176,18 @@ class _Measure:
 
     def left(self, weights: Floats) -> Floats:
         """(m,) left sides."""
-        bought = np.maximum(weights - self.now, 0.0)
-        rest = np.array([x.left(weights, self.now) for x in self.others])
-        return np.concatenate([self.rows @ weights, self.buys @ bought, rest])
+        return np.concatenate([self._linear(weights), [x.left(weights, self.now) for x in self.others]])
+
+    def kept(self, weights: Floats, most: Floats) -> Floats | None:
+        """The left sides (m,) when none is above `most` (m,), else None: a sum that is needs no look at the curved ones."""
+        linear = self._linear(weights)
+        if not (linear <= most[: len(linear)]).all():
+            return None
+        left = np.concatenate([linear, [x.left(weights, self.now) for x in self.others]])
+        return left if (left <= most).all() else None
+
+    def _linear(self, weights: Floats) -> Floats:
+        return np.concatenate([self.rows @ weights, self.buys @ np.maximum(weights - self.now, 0.0)])
 
 
 def _stacked(pairs: Sequence[tuple[Limit, Limit]], n: int) -> Floats:

@@ -72,11 +72,11 @@ def largest_multiple(shape: Floats, limits: LimitSet, most: float = 1.0) -> Floa
     def book(t: float) -> Floats:
         return np.clip(t * shape, lower, upper)
 
-    holds = limits.tester()
-    if holds(book(most)):
+    holds = limits.along(shape)
+    if holds(most):
         return book(most)
     good, bad = 0.0, most
     for _ in range(HALVINGS):
         middle = 0.5 * (good + bad)
-        good, bad = (middle, bad) if holds(book(middle)) else (good, middle)
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
     return book(good)

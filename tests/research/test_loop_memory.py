@@ -219,3 +219,23 @@ def test_the_tester_says_what_the_residual_says(world: Tables, mandate: Mandate)
             assert holds(book) == (limits.residual(book) == 0.0)
             assert limits.residual(book) == one_by_one(limits, book)
     assert said == {True, False}
+    for shape in (weights, 3.0 * weights, np.where(np.arange(len(weights)) % 7 == 0, weights, 0.0)):
+        multiples_are_tested_as_books(limits, shape)
+
+
+def multiples_are_tested_as_books(limits: LimitSet, shape: Floats) -> None:
+    """What the left sides at one multiple settle is what the residual says at every other, to the last bit beside the edge."""
+    along, said = limits.along(shape), set()
+
+    def holds(t: float) -> bool:
+        return limits.residual(np.clip(t * shape, limits.bounds.lower, limits.bounds.upper)) == 0.0
+
+    good, bad = 0.0, 1e3
+    while np.nextafter(good, bad) < bad:
+        middle = 0.5 * (good + bad)
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
+    near = [good * (1.0 + k * 2.0**-52) for k in range(-40, 41)]
+    for t in (0.0, 1e-9, 0.3, 0.5, 0.7, 0.999, 1.0, 1.5, 999.0, *near):
+        said.add(along(t))
+        assert along(t) == holds(t), t
+    assert said == {True, False}
