@@ -22,12 +22,23 @@ class Listings:
     def __init__(self, rows: pd.DataFrame) -> None:
         self.rows = rows
         self._texts: dict[str, tuple[str, ...]] = {}
+        self._members: dict[str, dict[str, Flags]] = {}
 
     def texts(self, column: str) -> tuple[str, ...]:
         """(n,) values of a column of text."""
         if column not in self._texts:
             self._texts[column] = tuple(self.rows[column].tolist())
         return self._texts[column]
+
+    def members(self, column: str) -> dict[str, Flags]:
+        """Value of a column of text -> (n,) the rows that have it; sorted by value."""
+        if column not in self._members:
+            values = self.texts(column)
+            sorted_values = sorted(set(values))
+            self._members[column] = {
+                one: np.array([value == one for value in values], dtype=bool) for one in sorted_values
+            }
+        return self._members[column]
 
     @cached_property
     def instrument(self) -> tuple[str, ...]:

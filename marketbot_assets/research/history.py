@@ -183,7 +183,7 @@ class History:
         past = self._past(place, kept, instruments)
         memory = self._newest(ScenarioMemory, kept.tobytes(), ScenarioMemory)
         stress = scenario_returns(past, beta, self.days[place], universe, memory)
-        return estimate_factor_model(window, macro, features, instruments, self.mandate, stress)
+        return estimate_factor_model(window, macro, features, instruments, self.mandate, stress, beta)
 
     def _past(self, place: int, kept: Flags, instruments: Listings) -> Past:
         """Every session up to one; yields and rates of the currencies of the instruments known by then."""
