@@ -9,6 +9,7 @@ Not here: the windows themselves (`stress_windows`), how factors and betas are e
 """
 
 import datetime as dt
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,15 @@ class _Own:
 
 
 @dataclass(frozen=True, slots=True)
+class _StandIn:
+    """One sector in one window: places of the names that need a proxy, of their peers, and the peers' median return."""
+
+    needy: Places
+    peers: Places
+    replayed: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     name: str
     kind: str
@@ -99,9 +109,10 @@ def scenario_returns(
     needed = [rows for rows in places if rows is not None]
     union = np.unique(np.concatenate(needed)) if needed else np.empty(0, dtype=np.intp)
     factors = estimate_stress_factors(past, known, beta, union, memory)
-    groups = [known.in_sector(sector) for sector in known.sectors()]
+    sectors = (known.sector, known.equity.tobytes())
+    groups = memory.newest("groups", sectors, lambda: list(known.members().values()))
     rows = [
-        _window_row(past, groups, beta, factors, window, place, memory)
+        _window_row(past, groups, sectors, beta, factors, window, place, memory)
         for window, place in zip(due, places, strict=True)
     ]
     return _stacked([*rows, *_shocks(past, known, factors)], count)
@@ -131,6 +142,7 @@ def _inside(past: Past, window: Window) -> Places | None:
 def _window_row(
     past: Past,
     groups: Groups,
+    sectors: Hashable,
     beta: Floats,
     factors: StressFactors,
     window: Window,
@@ -138,8 +150,9 @@ def _window_row(
     memory: ScenarioMemory,
 ) -> _Row:
     index = _index_path(past, window, rows)
-    own = memory.fact((window.start, window.end, rows is None), lambda: _own(past, rows))
-    replayed, proxied = _replay(own, groups, beta, index[-1])
+    key = (window.start, window.end, rows is None)
+    own = memory.fact(key, lambda: _own(past, rows))
+    replayed, proxied = _replay(own, memory.newest(key, sectors, lambda: _stand_ins(own, groups)), beta, index[-1])
     return _Row(
         name=window.name,
         kind=window.kind,
@@ -174,18 +187,25 @@ def _own(past: Past, rows: Places | None) -> _Own:
     return _Own(np.asarray(covered), np.asarray(np.prod(steps, axis=0) - 1.0), walked)
 
 
-def _replay(own: _Own, groups: Groups, beta: Floats, index_return: float) -> tuple[Floats, Flags]:
-    """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
-    covered, replayed = own.covered, own.replayed
-    proxy = beta * index_return
+def _stand_ins(own: _Own, groups: Groups) -> list[_StandIn]:
+    """Of every sector with enough peers, in the order of `groups`: who needs a proxy there."""
+    covered, found = own.covered, []
     for group in groups if covered.any() and not covered.all() else ():
-        peers = group & covered
-        stood_in = bool((group & ~covered).any()) and int(peers.sum()) >= PEERS_MIN
-        middle = median(beta[peers]) if stood_in else float("nan")
+        needy, peers = np.flatnonzero(group & ~covered), np.flatnonzero(group & covered)
+        if len(needy) and len(peers) >= PEERS_MIN:
+            found.append(_StandIn(needy, peers, median(own.replayed[peers])))
+    return found
+
+
+def _replay(own: _Own, stand_ins: list[_StandIn], beta: Floats, index_return: float) -> tuple[Floats, Flags]:
+    """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
+    proxy = beta * index_return
+    for sector in stand_ins:
+        middle = median(beta[sector.peers])
         if middle > 0.0:
-            ratio = np.clip(beta / middle, RATIO_MIN, RATIO_MAX)
-            proxy = np.where(group, ratio * median(replayed[peers]), proxy)
-    return np.where(covered, replayed, np.clip(proxy, LOSS_FLOOR, 0.0)), ~covered
+            ratio = np.minimum(np.maximum(beta[sector.needy] / middle, RATIO_MIN), RATIO_MAX)
+            proxy[sector.needy] = ratio * sector.replayed
+    return np.where(own.covered, own.replayed, np.clip(proxy, LOSS_FLOOR, 0.0)), ~own.covered
 
 
 def by_factors(factors: StressFactors, window: Window, index_return: float, rows: Places | None) -> Floats:
@@ -193,8 +213,10 @@ def by_factors(factors: StressFactors, window: Window, index_return: float, rows
     if rows is not None:
         moves = factors.inside(rows)
         if np.isfinite(moves).all():
-            steps = np.maximum(moves @ factors.betas.T, LOSS_FLOOR)
-            return np.asarray(np.maximum(np.prod(1.0 + steps, axis=0) - 1.0, LOSS_FLOOR))
+            steps = moves @ factors.betas.T
+            np.maximum(steps, LOSS_FLOOR, out=steps)
+            steps += 1.0
+            return np.asarray(np.maximum(np.prod(steps, axis=0) - 1.0, LOSS_FLOOR))
     given = {**window.published, MARKET: index_return}
     known = np.array([name in given for name in factors.names], dtype=bool)
     move = np.array([[np.log1p(given.get(name, 0.0)) for name in factors.names]])

@@ -100,26 +100,41 @@ class LimitSet:
         stack, lower, upper = self.stack(), self.bounds.lower, self.bounds.upper
         shape = np.where((lower == 0.0) & (upper == 0.0), 0.0, shape)  # what must go is gone at every t
         curved = [x for x in stack.others if _grows(x)]
-        grown = (*stack.plain, *curved)
-        left = np.concatenate([stack.rows @ shape, [x.left(shape, self.weights_now) for x in curved]])
-        bound = np.array([x.bound for x in grown])
-        power = np.array([2.0 if isinstance(x, ConeLimit) and x.squared else 1.0 for x in grown])
+        grown, others = (*stack.plain, *curved), tuple(x for x in stack.others if not _grows(x))
+        left, bound = (
+            np.concatenate([plain, [_root(x, value) for x, value in zip(curved, values, strict=True)]])
+            for plain, values in (
+                (stack.rows @ shape, [x.left(shape, self.weights_now) for x in curved]),
+                (stack.bounds, [x.bound for x in curved]),
+            )
+        )
         near = np.maximum(stack.near, SETTLED * np.maximum(np.abs(left), np.abs(bound)))
-        others = tuple(x for x in stack.others if not _grows(x))
+        unclipped = _unclipped(shape, self.bounds)
         whole, rest = self.tester(), LimitSet(self.bounds, others, self.weights_now).tester()
 
         def test(t: float) -> bool:
-            drawn = t * shape
-            weights = np.clip(drawn, lower, upper)
-            if not np.array_equal(weights, drawn):
-                return whole(weights)
-            over = t**power * left - bound
+            if not t <= unclipped:
+                return whole(np.clip(t * shape, lower, upper))
+            over = t * left - bound
             if (over > near).any():
                 return False
-            doubtful = [grown[k] for k in np.flatnonzero(~(over < -near))]
+            weights, doubtful = t * shape, [grown[k] for k in np.flatnonzero(~(over < -near))]
             return rest(weights) and all(x.left(weights, self.weights_now) <= x.bound for x in doubtful)
 
         return test
+
+
+def _unclipped(shape: Floats, bounds: Bounds) -> float:
+    """The t up to which t * shape lies within the bounds, less a hair; negative where it may not at any t."""
+    if not ((shape >= 0.0).all() and (bounds.lower <= 0.0).all()):
+        return -1.0
+    held = shape > 0.0
+    return (1.0 - SETTLED) * float(np.min(bounds.upper[held] / shape[held], initial=np.inf))
+
+
+def _root(limit: Limit, value: float) -> float:
+    """A left side or bound of a curved limit as it grows with t."""
+    return float(np.sqrt(value)) if isinstance(limit, ConeLimit) and limit.squared else value
 
 
 def _grows(limit: Limit) -> bool:
