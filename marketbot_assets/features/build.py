@@ -39,13 +39,11 @@ def build_features(
     columns |= filed_features(fundamentals, listed, recent.close[-1] * recent.fx[-1], recent.fx[-1])
     columns |= macro_features(world, len(window.instruments))
     values = clean(np.array([columns[name] for name in NAMES]))
-    facts = {
-        "session": np.full(len(window.instruments), np.datetime64(session, "s")),
-        "instrument": pd.array(list(window.instruments), dtype="str"),
-        **dict(zip(NAMES, values, strict=True)),
-        "complete": np.isfinite(values[_REQUIRED_ROWS]).all(axis=0),
-    }
-    return pd.DataFrame(facts, copy=False)
+    frame = pd.DataFrame(values.T, columns=list(NAMES))
+    frame.insert(0, "session", np.full(len(window.instruments), np.datetime64(session, "s")))
+    frame.insert(1, "instrument", listed.labels)
+    frame["complete"] = np.isfinite(values[_REQUIRED_ROWS]).all(axis=0)
+    return frame
 
 
 def clean(values: Floats) -> Floats:

@@ -42,6 +42,10 @@ class Past:
         """Row of the first session after a day; T when there is none."""
         return bisect.bisect_right(self.sessions, day)
 
+    def index_returns(self) -> Floats:
+        """(T,) simple, the first one NaN."""
+        return changes_at(self.index[:, None], np.arange(len(self.sessions)))[:, 0]
+
 
 @dataclass(frozen=True, slots=True)
 class Universe:

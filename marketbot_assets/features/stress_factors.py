@@ -17,6 +17,7 @@ import datetime as dt
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -230,26 +231,29 @@ def _spread(returns: Floats, high: Flags, low: Flags) -> Floats:
 
 def _monthly_spreads(past: Past, pool: Flags, rows: Rows, memory: ScenarioMemory) -> dict[str, Floats]:
     """Momentum and low volatility: sorted on returns before each calendar month's first session."""
-    found = memory.series("monthly", pool.tobytes(), rows, lambda some: _sorted_monthly(past, pool, some), 2)
+    key = pool.tobytes()
+    found = memory.series("monthly", key, rows, lambda some: _sorted_monthly(past, pool, key, some, memory), 2)
     return {MOMENTUM: found[:, 0], LOW_VOLATILITY: found[:, 1]}
 
 
-def _sorted_monthly(past: Past, pool: Flags, rows: Rows) -> Floats:
-    """(R, 2) momentum and low volatility on sessions `rows`, which ascend."""
-    month = past.after(past.sessions[rows[0]].replace(day=1) - dt.timedelta(days=1))
-    begin = max(0, month - MOMENTUM_SESSIONS)
-    own = np.ascontiguousarray(past.base_returns[begin : rows[-1] + 1, pool])
-    everybody = np.ones(own.shape[1], dtype=bool)
-    members = np.zeros((4, len(rows), own.shape[1]), dtype=bool)
+def _sorted_monthly(past: Past, pool: Flags, key: bytes, rows: Rows, memory: ScenarioMemory) -> Floats:
+    """(R, 2) momentum and low volatility on sessions `rows`, which ascend. `key`: the pool's."""
+    returns = np.ascontiguousarray(past.base_returns[rows][:, pool])
+    members = np.zeros((4, *returns.shape), dtype=bool)
     days = [past.sessions[row] for row in rows]
     months = np.array([12 * day.year + day.month for day in days])
     edges = np.flatnonzero(np.diff(months, prepend=-1, append=-1))
     for first, last in itertools.pairwise(edges.tolist()):
         start = past.after(days[first].replace(day=1) - dt.timedelta(days=1))
-        inside = slice(first, last)
-        members[0, inside], members[1, inside] = _legs(momentum_of(own, start - begin), everybody)
-        if start >= VOLATILITY_SESSIONS:
-            calm = -own[start - begin - VOLATILITY_SESSIONS : start - begin].std(axis=0)
-            members[2, inside], members[3, inside] = _legs(calm, everybody)
-    returns = own[rows - begin]
+        members[:, first:last] = memory.newest("legs", (start, key), partial(_monthly_legs, past, pool, start))
     return np.column_stack([_spread(returns, members[0], members[1]), _spread(returns, members[2], members[3])])
+
+
+def _monthly_legs(past: Past, pool: Flags, start: int) -> Flags:
+    """(4, 1, p) of the pool before row `start`: winners, losers, calm and wild names."""
+    own = np.ascontiguousarray(past.base_returns[max(0, start - MOMENTUM_SESSIONS) : start, pool])
+    everybody, found = np.ones(own.shape[1], dtype=bool), np.zeros((4, 1, own.shape[1]), dtype=bool)
+    found[0], found[1] = _legs(momentum_of(own, len(own)), everybody)
+    if start >= VOLATILITY_SESSIONS:
+        found[2], found[3] = _legs(-own[-VOLATILITY_SESSIONS:].std(axis=0), everybody)
+    return found

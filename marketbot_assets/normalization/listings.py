@@ -46,6 +46,11 @@ class Listings:
         return self.texts("instrument")
 
     @cached_property
+    def labels(self) -> pd.api.extensions.ExtensionArray:
+        """(n,) ids as a column of text."""
+        return pd.array(list(self.instrument), dtype="str")
+
+    @cached_property
     def mics(self) -> dict[str, str]:
         """Instrument -> exchange."""
         return dict(zip(self.instrument, self.texts("mic"), strict=True))

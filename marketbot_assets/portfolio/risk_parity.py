@@ -8,6 +8,7 @@ import numpy as np
 
 from marketbot_assets.portfolio.inputs import Floats
 from marketbot_assets.portfolio.limits import LimitSet
+from marketbot_assets.portfolio.multiples import multiples
 from marketbot_assets.portfolio.target import OPTIMAL, Answer, Problem
 
 ROUNDS_MAX = 20
@@ -72,7 +73,7 @@ def largest_multiple(shape: Floats, limits: LimitSet, most: float = 1.0) -> Floa
     def book(t: float) -> Floats:
         return np.clip(t * shape, lower, upper)
 
-    holds = limits.along(shape)
+    holds = multiples(shape, limits, most)
     if holds(most):
         return book(most)
     good, bad = 0.0, most

@@ -23,6 +23,7 @@ from marketbot_assets.normalization.window import Floats
 from marketbot_assets.portfolio.easing import feasible
 from marketbot_assets.portfolio.facts import facts_of
 from marketbot_assets.portfolio.limits import LimitSet, limit_set
+from marketbot_assets.portfolio.multiples import multiples
 from marketbot_assets.research.history import History, Tables
 from marketbot_assets.risk.feature_drift import compared_features, section_of
 from marketbot_assets.risk.operation_build import split_ratio, splits_of
@@ -225,7 +226,7 @@ def test_the_tester_says_what_the_residual_says(world: Tables, mandate: Mandate)
 
 def multiples_are_tested_as_books(limits: LimitSet, shape: Floats) -> None:
     """What the left sides at one multiple settle is what the residual says at every other, to the last bit beside the edge."""
-    along, said = limits.along(shape), set()
+    along, said = multiples(shape, limits, 1e3), set()
 
     def holds(t: float) -> bool:
         return limits.residual(np.clip(t * shape, limits.bounds.lower, limits.bounds.upper)) == 0.0
