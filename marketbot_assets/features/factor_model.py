@@ -15,7 +15,7 @@ from marketbot_assets.features.coverage import FILED_FEATURES, within_countries
 from marketbot_assets.features.factor_bias import band, recent_bias
 from marketbot_assets.features.factor_risk import Estimator, constrained_risk
 from marketbot_assets.features.model import FactorModel
-from marketbot_assets.features.price_features import dimson_beta, index_returns
+from marketbot_assets.features.price_features import beta_alone, index_returns
 from marketbot_assets.features.scenarios import ScenarioReturns
 from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.window import Floats, MacroWindow, MarketWindow
@@ -215,7 +215,7 @@ def shrunk_beta(base_returns: Floats, index: Floats) -> Floats:
     """Dimson beta of up to 252 sessions shrunk by a third towards 1; 1 with fewer than 60 observations, (n,)."""
     known = np.isfinite(base_returns[-ESTIMATION_SESSIONS:]).sum(axis=0)
     sessions = min(ESTIMATION_SESSIONS, len(base_returns) - 2)
-    beta, _ = dimson_beta(np.nan_to_num(base_returns[-ESTIMATION_SESSIONS - 2 :]), index, sessions)
+    beta = beta_alone(np.nan_to_num(base_returns[-ESTIMATION_SESSIONS - 2 :]), index, sessions)
     shrunk = BETA_WEIGHT * beta + (1.0 - BETA_WEIGHT) * BETA_PRIOR
     return np.asarray(np.where((known >= BETA_MIN_OBSERVATIONS) & np.isfinite(shrunk), shrunk, BETA_PRIOR))
 

@@ -199,6 +199,8 @@ def _stand_ins(own: _Own, groups: Groups) -> list[_StandIn]:
 
 def _replay(own: _Own, stand_ins: list[_StandIn], beta: Floats, index_return: float) -> tuple[Floats, Flags]:
     """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
+    if own.covered.all():
+        return own.replayed, ~own.covered
     proxy = beta * index_return
     for sector in stand_ins:
         middle = median(beta[sector.peers])
@@ -227,6 +229,8 @@ def _path(own: _Own, replayed: Floats, proxied: Flags, index: Floats) -> Floats:
     """(P, n) cumulative replay; a proxy moves with the index, a window before our own sessions has its end alone."""
     if own.walked is None:
         return np.tile(replayed, (PATH_POINTS, 1))
+    if not proxied.any():
+        return own.walked
     shape = index / index[-1] if abs(index[-1]) > LEVEL_MIN else np.ones(PATH_POINTS)
     stand_in = np.maximum(shape[:, None] * replayed, LOSS_FLOOR)
     return np.where(proxied, stand_in, own.walked)

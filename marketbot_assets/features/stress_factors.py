@@ -134,7 +134,9 @@ def ridge_betas(returns: Floats, factors: Floats, centres: Floats, penalties: Fl
         x, y = x - x.mean(axis=0), y - y.mean(axis=0)
         start = centres[group] * scale
         penalty = len(x) * np.diag(penalties)
-        change = np.linalg.solve(x.T @ x + penalty, x.T @ (y - x @ start.T))
+        gap = x @ start.T
+        np.subtract(y, gap, out=gap)
+        change = np.linalg.solve(x.T @ x + penalty, x.T @ gap)
         betas[group] = (start + change.T) / scale
     return betas
 

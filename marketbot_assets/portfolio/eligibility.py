@@ -157,8 +157,13 @@ def barred_products(listed: Listings, mandate: Mandate, session: dt.date) -> lis
     return [str(rule) if rule is not None and rule.bars else "" for rule in found]
 
 
-def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt.date, adv: Floats) -> list[str]:
-    """Per instrument why it may not be bought, the first reason that holds; empty text when it may. `adv`: (n,) as traded."""
+def buy_refusals(
+    market: Market, account: Account, mandate: Mandate, session: dt.date, *, adv: Floats, expected: Floats
+) -> list[str]:
+    """Per instrument why it may not be bought, the first reason that holds; empty text when it may.
+
+    `adv` (n,): value traded; `expected` (n,): forecast return; NaN where unknown.
+    """
     listed, window, floor, guard = market.listed, market.window, mandate.universe.floor, mandate.limits.event_guard
     names, currencies, mics = listed.instrument, listed.texts("currency"), listed.texts("mic")
     price, fx, moves = window.close[-1], window.fx[-1], newest_moves(window)
@@ -180,7 +185,7 @@ def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt
         (_among(currencies, market.stale_currencies), lambda row: f"stale rate of {currencies[row]}"),
         (_among(names, market.quarantined), "quarantined by data quality"),
         (~np.array([complete.get(name, False) for name in names], dtype=bool), "a required feature is missing"),
-        (~np.isfinite(_in_order(expected_returns(market.forecasts), names)), "no forecast"),
+        (~np.isfinite(expected), "no forecast"),
         (_among(names, blocked), "RC-64 stopped out, blocked"),
         (~(adv >= floor.adv_usd), "traded value below the floor"),
         (~(young >= floor.age_sessions), "too young"),
@@ -234,8 +239,11 @@ def portfolio_inputs(
     names, currencies, is_fund = listed.instrument, listed.texts("currency"), listed.is_fund
     assert names == window.instruments == market.factor_model.instruments, "instruments must agree everywhere"
     (adv, counts), (buy, sell) = traded_value(window), linear_costs(mandate, currencies, is_fund)
+    expected = _in_order(expected_returns(market.forecasts), names)
     terms, held = broker_windows(listed, currencies, mandate, cutoff), HELD_UNPRICED if unpriced_held else ""
-    refused = zip(buy_refusals(market, account, mandate, session, adv), terms.buy_refusals, strict=True)
+    refused = zip(
+        buy_refusals(market, account, mandate, session, adv=adv, expected=expected), terms.buy_refusals, strict=True
+    )
     reasons = [reason or held or why for reason, why in refused]
     can_trade = tradable(market, currencies, mandate) & terms.can_exit()
     waiting = unsettled(account.book.unsettled, listed.mics, cutoff, mandate.calendar.closed)
@@ -260,7 +268,7 @@ def portfolio_inputs(
         sigma_daily=market.factor_model.sigma_daily,
         cost_buy=buy,
         cost_sell=sell,
-        expected_return=_in_order(expected_returns(market.forecasts), names),
+        expected_return=expected,
         factor_model=market.factor_model,
         positions=tuple(account.shares.get(name, Decimal(0)) for name in names),
         open_quantity=tuple(account.open_quantity.get(name, Decimal(0)) for name in names),

@@ -14,6 +14,8 @@ from marketbot_assets.portfolio.inputs import Floats
 from marketbot_assets.portfolio.limit import ConeLimit, Limit, ShortfallLimit, TopLimit
 from marketbot_assets.portfolio.limits import SETTLED, LimitSet
 
+CLOSE = 1e-11  # of a curved left side: a hundred times what rounding makes of it
+
 
 def multiples(shape: Floats, limits: LimitSet, most: float = 1.0) -> Callable[[float], bool]:
     """Whether `residual` is 0 at clip(t * shape, bounds), for t in [0, most]."""
@@ -23,7 +25,8 @@ def multiples(shape: Floats, limits: LimitSet, most: float = 1.0) -> Callable[[f
     grown = (*stack.plain, *curved)
     left = np.concatenate([stack.rows @ shape, [_root(x, x.left(shape, limits.weights_now)) for x in curved]])
     bound = np.concatenate([stack.bounds, [_root(x, x.bound) for x in curved]])
-    near = np.maximum(stack.near, SETTLED * np.maximum(np.abs(left), np.abs(bound)))
+    near = np.maximum(CLOSE, CLOSE * np.maximum(np.abs(left), np.abs(bound)))
+    near[: len(stack.plain)] = np.maximum(near[: len(stack.plain)], stack.near)
     free = min(_unclipped(shape, limits.bounds), most)
     ends = (0.0 * shape, max(free, 0.0) * shape)
     others = tuple(x for x in stack.others if not _grows(x) and not _quiet(x, ends, limits.weights_now))

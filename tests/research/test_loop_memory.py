@@ -142,7 +142,7 @@ def test_medians_of_counted_values_are_numpys(seed: int, sessions: int, names: i
 
 
 def test_scenarios_with_a_memory_are_those_without(world: Tables, mandate: Mandate) -> None:
-    """To the bit, over a month's end, members that change every session, and a second set of names in between."""
+    """To the bit, over a month's end, members that change every session, sectors that change once and homes that do."""
     history = History(world, mandate, dt.date(2019, 1, 30), dt.date(2019, 2, 4))
     known = [history.at(day) for day in history.sessions]
     place = history.days.index(history.sessions[0])
@@ -157,9 +157,10 @@ def test_scenarios_with_a_memory_are_those_without(world: Tables, mandate: Manda
             history._rates[until],
         )
         sizes = draws.normal(size=(2, count))
-        universe = Universe(
-            day.listings.texts("sector"), ~day.listings.is_fund, np.ones(count, dtype=bool), sizes[0], sizes[1]
-        )
+        told = day.listings.texts("sector")
+        sectors = told if step < 2 else (*told[1:], told[0])
+        home = np.arange(count) % 2 == 0 if step == len(known) - 1 else np.ones(count, dtype=bool)
+        universe = Universe(sectors, ~day.listings.is_fund, home, sizes[0], sizes[1])
         beta = draws.lognormal(size=count)
         kept, anew = (scenario_returns(past, beta, day.session, universe, m) for m in (memory, None))
         assert kept.names == anew.names
