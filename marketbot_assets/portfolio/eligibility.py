@@ -239,12 +239,10 @@ def portfolio_inputs(
     names, currencies, is_fund = listed.instrument, listed.texts("currency"), listed.is_fund
     assert names == window.instruments == market.factor_model.instruments, "instruments must agree everywhere"
     (adv, counts), (buy, sell) = traded_value(window), linear_costs(mandate, currencies, is_fund)
-    expected = _in_order(expected_returns(market.forecasts), names)
     terms, held = broker_windows(listed, currencies, mandate, cutoff), HELD_UNPRICED if unpriced_held else ""
-    refused = zip(
-        buy_refusals(market, account, mandate, session, adv=adv, expected=expected), terms.buy_refusals, strict=True
-    )
-    reasons = [reason or held or why for reason, why in refused]
+    expected = _in_order(expected_returns(market.forecasts), names)
+    refused = buy_refusals(market, account, mandate, session, adv=adv, expected=expected)
+    reasons = [reason or held or why for reason, why in zip(refused, terms.buy_refusals, strict=True)]
     can_trade = tradable(market, currencies, mandate) & terms.can_exit()
     waiting = unsettled(account.book.unsettled, listed.mics, cutoff, mandate.calendar.closed)
     enough = counts >= mandate.limits.participation.min_observations

@@ -22,6 +22,7 @@ from marketbot_assets.normalization.currencies import Fixings
 from marketbot_assets.normalization.window import Floats
 from marketbot_assets.portfolio.easing import feasible
 from marketbot_assets.portfolio.facts import facts_of
+from marketbot_assets.portfolio.funding import Funding
 from marketbot_assets.portfolio.limits import LimitSet, limit_set
 from marketbot_assets.portfolio.multiples import multiples
 from marketbot_assets.research.history import History, Tables
@@ -221,7 +222,9 @@ def test_the_tester_says_what_the_residual_says(world: Tables, mandate: Mandate)
             assert holds(book) == (limits.residual(book) == 0.0)
             assert limits.residual(book) == one_by_one(limits, book)
     assert said == {True, False}
-    own = tuple(limit for limit in limits.limits if limit.control not in ("RC-18", "RC-41"))
+    own = tuple(
+        limit for limit in limits.limits if not isinstance(limit, Funding) and not getattr(limit, "on_buys", False)
+    )
     for kept in (limits, LimitSet(limits.bounds, own, limits.weights_now)):
         for shape in (weights, 3.0 * weights, np.where(np.arange(len(weights)) % 7 == 0, weights, 0.0)):
             assert True in multiples_are_tested_as_books(kept, shape)
