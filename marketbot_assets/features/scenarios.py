@@ -215,10 +215,8 @@ def by_factors(factors: StressFactors, window: Window, index_return: float, rows
     if rows is not None:
         moves = factors.inside(rows)
         if np.isfinite(moves).all():
-            steps = moves @ factors.betas.T
-            np.maximum(steps, LOSS_FLOOR, out=steps)
-            steps += 1.0
-            return np.asarray(np.maximum(np.prod(steps, axis=0) - 1.0, LOSS_FLOOR))
+            steps = np.maximum(moves @ factors.betas.T, LOSS_FLOOR)
+            return np.asarray(np.maximum(np.prod(1.0 + steps, axis=0) - 1.0, LOSS_FLOOR))
     given = {**window.published, MARKET: index_return}
     known = np.array([name in given for name in factors.names], dtype=bool)
     move = np.array([[np.log1p(given.get(name, 0.0)) for name in factors.names]])
