@@ -11,9 +11,10 @@ from marketbot_assets.features.liquidity import median
 from marketbot_assets.features.price_features import price_features
 from marketbot_assets.features.registry import LOOKBACK_SESSIONS, NAMES, REQUIRED
 from marketbot_assets.normalization.listings import Listings, listings_of
-from marketbot_assets.normalization.window import Floats, MacroWindow, MarketWindow
+from marketbot_assets.normalization.window import Flags, Floats, MacroWindow, MarketWindow
 
 Figures: TypeAlias = Mapping[str, Floats]
+_REQUIRED_ROWS = [NAMES.index(name) for name in REQUIRED]
 FILED_FIELDS = ("EQUITY", "NET_INCOME", "GROSS_PROFIT", "TOTAL_ASSETS", "TOTAL_DEBT")
 
 
@@ -34,14 +35,14 @@ def build_features(
     end = len(window.sessions) - 1
     recent, world = window.upto(end, LOOKBACK_SESSIONS), macro.upto(end, LOOKBACK_SESSIONS)
     columns = price_features(recent, world.series["SP500"])
-    columns |= sector_features(columns, listed.texts("sector"))
+    columns |= sector_features(columns, list(listed.members("sector").values()))
     columns |= filed_features(fundamentals, listed, recent.close[-1] * recent.fx[-1], recent.fx[-1])
     columns |= macro_features(world, len(window.instruments))
-    values = np.array([clean(columns[name]) for name in NAMES])
+    values = clean(np.array([columns[name] for name in NAMES]))
     frame = pd.DataFrame(values.T, columns=list(NAMES))
-    frame.insert(0, "session", pd.Timestamp(session))
-    frame.insert(1, "instrument", pd.array(list(window.instruments), dtype="str"))
-    frame["complete"] = np.isfinite(values[[NAMES.index(name) for name in REQUIRED]]).all(axis=0)
+    frame.insert(0, "session", np.full(len(window.instruments), np.datetime64(session, "s")))
+    frame.insert(1, "instrument", listed.labels)
+    frame["complete"] = np.isfinite(values[_REQUIRED_ROWS]).all(axis=0)
     return frame
 
 
@@ -50,14 +51,12 @@ def clean(values: Floats) -> Floats:
     return np.asarray(np.where(np.isfinite(values), values, np.nan))
 
 
-def sector_features(columns: dict[str, Floats], sectors: Sequence[str]) -> dict[str, Floats]:
-    """Returns beyond the sector's median, (n,); NaN in a sector where nothing is known."""
-    groups = np.array(sectors)
-    owns = [groups == sector for sector in sorted(set(sectors))]
+def sector_features(columns: dict[str, Floats], sectors: Sequence[Flags]) -> dict[str, Floats]:
+    """Returns beyond the sector's median, (n,); NaN in a sector where nothing is known. `sectors`: (n,) the rows of each."""
     out = {}
     for name, source, sign in (("sector_momentum_126d", "return_126d", 1.0), ("sector_reversal_5d", "return_5d", -1.0)):
-        values = np.full(len(groups), np.nan)
-        for mine in owns:
+        values = np.full(len(columns[source]), np.nan)
+        for mine in sectors:
             own = columns[source][mine]
             known = own[np.isfinite(own)]
             values[mine] = sign * (own - median(known)) if len(known) else np.nan

@@ -15,7 +15,7 @@ from marketbot_assets.features.coverage import FILED_FEATURES, within_countries
 from marketbot_assets.features.factor_bias import band, recent_bias
 from marketbot_assets.features.factor_risk import Estimator, constrained_risk
 from marketbot_assets.features.model import FactorModel
-from marketbot_assets.features.price_features import dimson_beta, index_returns
+from marketbot_assets.features.price_features import beta_alone, index_returns
 from marketbot_assets.features.scenarios import ScenarioReturns
 from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.window import Floats, MacroWindow, MarketWindow
@@ -42,8 +42,12 @@ def estimate_factor_model(
     instruments: pd.DataFrame | Listings,
     mandate: Mandate,
     scenarios: ScenarioReturns,
+    beta: Floats | None = None,
 ) -> FactorModel:
-    """The model at the window's last session; `features` and `instruments` in the window's order."""
+    """The model at the window's last session; `features` and `instruments` in the window's order.
+
+    `beta` (n,): the `shrunk_beta` of the window, where the caller has it.
+    """
     session = window.sessions[-1]
     raw = window.base_return[-RETURN_SESSIONS:]
     known = np.isfinite(raw)
@@ -60,7 +64,7 @@ def estimate_factor_model(
         specific_variance=specific,
         returns=returns,
         observations=known.sum(axis=0).astype(float),
-        beta=shrunk_beta(window.base_return, macro.series["SP500"]),
+        beta=shrunk_beta(window.base_return, macro.series["SP500"]) if beta is None else beta,
         sigma_daily=ewma_sigma(returns, mandate.volatility.ewma_halflife_sessions),
         ewma_halflife=mandate.volatility.ewma_halflife_sessions,
         ledoit_wolf_sessions=mandate.volatility.ledoit_wolf_sessions,
@@ -123,7 +127,8 @@ def estimated_risk(
             returns, exposures, weights, names, list(listings_of(instruments).texts("sector")), spec
         )
         return covariance, np.asarray(np.maximum(specific, SPECIFIC_FLOOR_PER_YEAR))
-    sample = np.where(np.isfinite(returns), returns, 0.0)[-ESTIMATION_SESSIONS:]
+    newest = returns[-ESTIMATION_SESSIONS:]
+    sample = np.where(np.isfinite(newest), newest, 0.0)
     return minimum_norm_risk(sample, exposures, weights, halflife)
 
 
@@ -136,9 +141,8 @@ def exposures_of(features: pd.DataFrame, instruments: pd.DataFrame | Listings) -
     for _, source in STYLES:
         values = features[source].to_numpy(dtype=float)
         columns.append(standardized(within_countries(values, listed) if source in FILED_FEATURES else values))
-    sectors = listed.texts("sector")
-    groups = sorted(set(sectors))
-    columns += [np.array([1.0 if own == group else 0.0 for own in sectors]) for group in groups]
+    groups = listed.members("sector")
+    columns += [own.astype(float) for own in groups.values()]
     return ("market", *(name for name, _ in STYLES), *(f"sector {group}" for group in groups)), np.column_stack(columns)
 
 
@@ -181,10 +185,17 @@ def minimum_norm_risk(returns: Floats, exposures: Floats, weights: Floats, halfl
 def ledoit_wolf(returns: Floats) -> tuple[float, float]:
     """(shrinkage, variance of the identity target) of Ledoit and Wolf (2004), mean taken as zero. returns: (T, n)."""
     count, size = returns.shape
-    sample = returns.T @ returns / count
+    sample = returns.T @ returns
+    sample /= count
     target = float(np.trace(sample)) / size
-    distance = float(((sample - target * np.eye(size)) ** 2).sum()) / size
-    squares = (returns**2).T @ (returns**2) / count - sample**2
+    apart = sample.copy()
+    apart[np.diag_indices(size)] -= target
+    distance = float(np.square(apart, out=apart).sum()) / size
+    # Two arrays: the product of one with itself takes another way through BLAS and differs in its last bits.
+    square, again = returns**2, returns**2
+    squares = square.T @ again
+    squares /= count
+    squares -= np.square(sample, out=sample)
     noise = float(squares.sum()) / (count * size)
     if distance <= 0.0:
         return 1.0, target
@@ -195,14 +206,16 @@ def ewma_sigma(returns: Floats, halflife: int) -> Floats:
     """Standard deviation per session, mean zero, exponential weights, (n,)."""
     age = np.arange(len(returns))[::-1]
     weights = 0.5 ** (age / halflife)
-    return np.asarray(np.sqrt((returns**2 * (weights / weights.sum())[:, None]).sum(axis=0)))
+    square = returns**2
+    square *= (weights / weights.sum())[:, None]
+    return np.asarray(np.sqrt(square.sum(axis=0)))
 
 
 def shrunk_beta(base_returns: Floats, index: Floats) -> Floats:
     """Dimson beta of up to 252 sessions shrunk by a third towards 1; 1 with fewer than 60 observations, (n,)."""
     known = np.isfinite(base_returns[-ESTIMATION_SESSIONS:]).sum(axis=0)
     sessions = min(ESTIMATION_SESSIONS, len(base_returns) - 2)
-    beta, _ = dimson_beta(np.nan_to_num(base_returns), index, sessions)
+    beta = beta_alone(np.nan_to_num(base_returns[-ESTIMATION_SESSIONS - 2 :]), index, sessions)
     shrunk = BETA_WEIGHT * beta + (1.0 - BETA_WEIGHT) * BETA_PRIOR
     return np.asarray(np.where((known >= BETA_MIN_OBSERVATIONS) & np.isfinite(shrunk), shrunk, BETA_PRIOR))
 

@@ -71,6 +71,8 @@ class FactorModel:
     def ledoit_wolf_root(self) -> Floats:
         """(T' + n, n) matrix R with R'R the Ledoit-Wolf covariance per session (mean zero)."""
         window = self.returns[-self.ledoit_wolf_sessions :]
-        sample = np.sqrt((1.0 - self.shrinkage) / len(window)) * window
-        target = np.sqrt(self.shrinkage * self.shrink_variance) * np.eye(len(self.instruments))
-        return np.vstack([sample, target])
+        sessions, n = window.shape
+        root = np.zeros((sessions + n, n))
+        np.multiply(window, np.sqrt((1.0 - self.shrinkage) / sessions), out=root[:sessions])
+        np.fill_diagonal(root[sessions:], np.sqrt(self.shrinkage * self.shrink_variance))
+        return root

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from marketbot_assets.normalization.listings import Listings, listings_of
 from marketbot_assets.normalization.window import Flags, Floats
@@ -43,7 +44,7 @@ class Past:
 
     def index_returns(self) -> Floats:
         """(T,) simple, the first one NaN."""
-        return changes(self.index[:, None])[:, 0]
+        return changes_at(self.index[:, None], np.arange(len(self.sessions)))[:, 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ class Universe:
         """Known sectors, sorted."""
         return sorted(set(self.sector) - set(NO_SECTOR))
 
+    def members(self) -> dict[str, Flags]:
+        """Known sector -> (n,) its equities, sorted by sector."""
+        return {sector: self.in_sector(sector) for sector in self.sectors()}
+
 
 def past_of(sessions: Sequence[dt.date], base_returns: Floats, index: Floats) -> Past:
     """A past without yields and without foreign currencies."""
@@ -81,7 +86,7 @@ def universe_of(features: pd.DataFrame, instruments: pd.DataFrame | Listings, ba
     return Universe(
         sector=listed.texts("sector"),
         equity=~listed.is_fund,
-        home=np.array([currency == base for currency in listed.texts("currency")], dtype=bool),
+        home=listed.members("currency").get(base, np.zeros(len(listed.instrument), dtype=bool)),
         log_market_value=features["log_market_value"].to_numpy(dtype=float),
         book_to_price=features["book_to_price"].to_numpy(dtype=float),
     )
@@ -93,9 +98,8 @@ def plain_universe(count: int) -> Universe:
     return Universe(("",) * count, np.ones(count, dtype=bool), np.ones(count, dtype=bool), unknown, unknown)
 
 
-def changes(levels: Floats) -> Floats:
-    """(T, c) simple returns of levels, the first row NaN; NaN where a level is not finite and positive."""
-    good = np.where(np.isfinite(levels) & (levels > 0.0), levels, np.nan)
-    out = np.full(levels.shape, np.nan)
-    out[1:] = good[1:] / good[:-1] - 1.0
-    return out
+def changes_at(levels: Floats, rows: NDArray[np.intp]) -> Floats:
+    """(R, c) simple returns of levels (T, c) in some rows; NaN in the first one and where a level is not finite and positive."""
+    pairs = levels[np.stack([np.maximum(rows - 1, 0), rows])]
+    before, now = np.where(np.isfinite(pairs) & (pairs > 0.0), pairs, np.nan)
+    return np.where(rows[:, None] > 0, now / before - 1.0, np.nan)

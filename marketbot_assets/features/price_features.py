@@ -117,18 +117,32 @@ def index_returns(index: Floats) -> Floats:
 
 def dimson_beta(returns: Floats, index: Floats, sessions: int) -> tuple[Floats, Floats]:
     """(sum of the betas to the index today and the session before, annualized residual volatility), (n,) each."""
+    found = _dimson(returns, index, sessions)
+    if found is None:
+        return _nan(returns), _nan(returns)
+    design, coefficients = found
+    residual = returns[-sessions:] - design @ coefficients
+    sd = np.sqrt((residual**2).sum(axis=0) / (sessions - 3) * SESSIONS_PER_YEAR)
+    return np.asarray(coefficients[1] + coefficients[2]), np.asarray(sd)
+
+
+def beta_alone(returns: Floats, index: Floats, sessions: int) -> Floats:
+    """The first of `dimson_beta`, (n,)."""
+    found = _dimson(returns, index, sessions)
+    return _nan(returns) if found is None else np.asarray(found[1][1] + found[1][2])
+
+
+def _dimson(returns: Floats, index: Floats, sessions: int) -> tuple[Floats, Floats] | None:
+    """((T, 3) one, index return, the one before; (3, n) coefficients on them); None where the index is not known throughout."""
     market = index_returns(index)
     if len(returns) < sessions + 1:
-        return _nan(returns), _nan(returns)
+        return None
     now, lag, y = market[-sessions:], market[-sessions - 1 : -1], returns[-sessions:]
     design = np.column_stack([np.ones(sessions), now, lag])
     if not np.isfinite(design).all():
-        return _nan(returns), _nan(returns)
+        return None
     inverse = np.linalg.inv(design.T @ design)
-    coefficients = inverse @ (design.T @ y)
-    residual = y - design @ coefficients
-    sd = np.sqrt((residual**2).sum(axis=0) / (sessions - 3) * SESSIONS_PER_YEAR)
-    return np.asarray(coefficients[1] + coefficients[2]), np.asarray(sd)
+    return design, inverse @ (design.T @ y)
 
 
 def index_correlation(returns: Floats, index: Floats, sessions: int) -> Floats:

@@ -31,16 +31,19 @@ class ScenarioMemory:
 
     _series: dict[str, _Series] = field(default_factory=dict)
     _facts: dict[Hashable, object] = field(default_factory=dict)
+    _newest: dict[Hashable, tuple[Hashable, object]] = field(default_factory=dict)
 
-    def series(self, name: str, members: Hashable, rows: Rows, make: Callable[[Rows], Floats]) -> Floats:
-        """(R,) of a factor on sessions `rows`: `make` answers for sessions that nobody asked for under these `members`."""
+    def series(
+        self, name: str, members: Hashable, rows: Rows, make: Callable[[Rows], Floats], width: int = 1
+    ) -> Floats:
+        """(R, width) of factors on sessions `rows`: `make` answers for sessions nobody asked for under these `members`."""
         size = int(rows[-1]) + 1 if len(rows) else 0
         kept = self._series.get(name)
         if kept is None or kept.members != members:
-            kept = self._series[name] = _Series(members, np.full(size, np.nan), np.zeros(size, dtype=bool))
+            kept = self._series[name] = _Series(members, np.full((size, width), np.nan), np.zeros(size, dtype=bool))
         if size > len(kept.values):
             more = 2 * size - len(kept.values)
-            kept.values = np.concatenate([kept.values, np.full(more, np.nan)])
+            kept.values = np.concatenate([kept.values, np.full((more, width), np.nan)])
             kept.known = np.concatenate([kept.known, np.zeros(more, dtype=bool)])
         missing = rows[~kept.known[rows]]
         if len(missing):
@@ -54,3 +57,10 @@ class ScenarioMemory:
         if key not in self._facts:
             self._facts[key] = make()
         return self._facts[key]  # type: ignore[return-value]
+
+    def newest(self, what: Hashable, key: Hashable, make: Callable[[], Value]) -> Value:
+        """What `make` said when it was first asked for this key; of one `what` only the newest key is remembered."""
+        kept = self._newest.get(what)
+        if kept is None or kept[0] != key:
+            kept = self._newest[what] = (key, make())
+        return kept[1]  # type: ignore[return-value]

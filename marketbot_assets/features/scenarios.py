@@ -9,6 +9,7 @@ Not here: the windows themselves (`stress_windows`), how factors and betas are e
 """
 
 import datetime as dt
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,15 @@ class _Own:
 
 
 @dataclass(frozen=True, slots=True)
+class _StandIn:
+    """One sector in one window: places of the names that need a proxy, of their peers, and the peers' median return."""
+
+    needy: Places
+    peers: Places
+    replayed: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     name: str
     kind: str
@@ -102,9 +112,10 @@ def scenario_returns(
     needed = [rows for rows in places if rows is not None]
     union = np.unique(np.concatenate(needed)) if needed else np.empty(0, dtype=np.intp)
     factors = estimate_stress_factors(past, known, beta, union, memory)
-    groups = [known.in_sector(sector) for sector in known.sectors()]
+    sectors = (known.sector, known.equity.tobytes())
+    groups = memory.newest("groups", sectors, lambda: list(known.members().values()))
     rows = [
-        _window_row(past, groups, beta, factors, window, place, memory)
+        _window_row(past, groups, sectors, beta, factors, window, place, memory)
         for window, place in zip(due, places, strict=True)
     ]
     return _stacked([*rows, *_shocks(past, known, factors)], count)
@@ -134,6 +145,7 @@ def _inside(past: Past, window: Window) -> Places | None:
 def _window_row(
     past: Past,
     groups: Groups,
+    sectors: Hashable,
     beta: Floats,
     factors: StressFactors,
     window: Window,
@@ -141,8 +153,9 @@ def _window_row(
     memory: ScenarioMemory,
 ) -> _Row:
     index = _index_path(past, window, rows)
-    own = memory.fact((window.start, window.end, rows is None), lambda: _own(past, rows))
-    replayed, proxied = _replay(own, groups, beta, index[-1])
+    key = (window.start, window.end, rows is None)
+    own = memory.fact(key, lambda: _own(past, rows))
+    replayed, proxied = _replay(own, memory.newest(key, sectors, lambda: _stand_ins(own, groups)), beta, index[-1])
     return _Row(
         name=window.name,
         kind=window.kind,
@@ -177,18 +190,27 @@ def _own(past: Past, rows: Places | None) -> _Own:
     return _Own(np.asarray(covered), np.asarray(np.prod(steps, axis=0) - 1.0), walked)
 
 
-def _replay(own: _Own, groups: Groups, beta: Floats, index_return: float) -> tuple[Floats, Flags]:
-    """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
-    covered, replayed = own.covered, own.replayed
-    proxy = beta * index_return
+def _stand_ins(own: _Own, groups: Groups) -> list[_StandIn]:
+    """Of every sector with enough peers, in the order of `groups`: who needs a proxy there."""
+    covered, found = own.covered, []
     for group in groups if covered.any() and not covered.all() else ():
-        peers = group & covered
-        stood_in = bool((group & ~covered).any()) and int(peers.sum()) >= PEERS_MIN
-        middle = median(beta[peers]) if stood_in else float("nan")
+        needy, peers = np.flatnonzero(group & ~covered), np.flatnonzero(group & covered)
+        if len(needy) and len(peers) >= PEERS_MIN:
+            found.append(_StandIn(needy, peers, median(own.replayed[peers])))
+    return found
+
+
+def _replay(own: _Own, stand_ins: list[_StandIn], beta: Floats, index_return: float) -> tuple[Floats, Flags]:
+    """(returns (n,), which are proxies (n,)) of one window. A proxy never gains: it is no evidence that the name would have."""
+    if own.covered.all():
+        return own.replayed, ~own.covered
+    proxy = beta * index_return
+    for sector in stand_ins:
+        middle = median(beta[sector.peers])
         if middle > 0.0:
-            ratio = np.clip(beta / middle, RATIO_MIN, RATIO_MAX)
-            proxy = np.where(group, ratio * median(replayed[peers]), proxy)
-    return np.where(covered, replayed, np.clip(proxy, LOSS_FLOOR, 0.0)), ~covered
+            ratio = np.minimum(np.maximum(beta[sector.needy] / middle, RATIO_MIN), RATIO_MAX)
+            proxy[sector.needy] = ratio * sector.replayed
+    return np.where(own.covered, own.replayed, np.clip(proxy, LOSS_FLOOR, 0.0)), ~own.covered
 
 
 def by_factors(factors: StressFactors, window: Window, index_return: float, rows: Places | None) -> Floats:
@@ -213,6 +235,8 @@ def _path(own: _Own, replayed: Floats, proxied: Flags, index: Floats) -> Floats:
     """(P, n) cumulative replay; a proxy moves with the index, a window before our own sessions has its end alone."""
     if own.walked is None:
         return np.tile(replayed, (PATH_POINTS, 1))
+    if not proxied.any():
+        return own.walked
     shape = index / index[-1] if abs(index[-1]) > LEVEL_MIN else np.ones(PATH_POINTS)
     stand_in = np.maximum(shape[:, None] * replayed, LOSS_FLOOR)
     return np.where(proxied, stand_in, own.walked)

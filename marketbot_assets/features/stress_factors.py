@@ -15,11 +15,13 @@ Not here: which windows there are (`stress_windows`), what instruments lose (`sc
 
 import datetime as dt
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from marketbot_assets.features.past import Past, Universe, changes
+from marketbot_assets.features.past import Past, Universe, changes_at
 from marketbot_assets.features.scenario_memory import Rows, ScenarioMemory
 from marketbot_assets.features.stress_windows import MARKET, SIZE, VALUE
 from marketbot_assets.normalization.window import Flags, Floats
@@ -51,10 +53,13 @@ class StressFactors:
     def inside(self, rows: Rows) -> Floats:
         """(len(rows), k) returns of some sessions, missing factors filled by their conditional mean; NaN without a market."""
         found = self.returns[np.searchsorted(self.rows, rows)]
-        known = np.isfinite(found).mean(axis=0) >= KNOWN_MIN
+        finite = np.isfinite(found)
+        if finite.all():
+            return found
+        known = finite.mean(axis=0) >= KNOWN_MIN
         if not known[self.names.index(MARKET)]:
             return np.full(found.shape, np.nan)
-        return self.filled(np.where(np.isfinite(found), found, 0.0), known)
+        return self.filled(np.where(finite, found, 0.0), known)
 
     def filled(self, values: Floats, known: Flags) -> Floats:
         """(R, k) with unknown columns replaced by f2 = S21 S11^-1 f1; NaN when none is known."""
@@ -83,7 +88,8 @@ def estimate_stress_factors(
     """Factor returns of the sessions `rows` and today's betas. `beta` (n,): to the index, where nothing can be estimated."""
     last = np.arange(max(1, len(past.sessions) - ESTIMATION_SESSIONS), len(past.sessions))
     every = np.union1d(rows, last).astype(np.intp)
-    names, series = _series(past, universe, every, memory or ScenarioMemory())
+    memory = memory or ScenarioMemory()
+    names, series = _series(past, universe, every, memory)
     recent = series[np.searchsorted(every, last)]
     kept = (
         np.isfinite(recent).mean(axis=0) >= KNOWN_MIN if len(recent) >= OBSERVATIONS_MIN else np.zeros(len(names), bool)
@@ -95,11 +101,14 @@ def estimate_stress_factors(
     penalties = np.array([MACRO_RIDGE if name in (RATES, CURRENCY) else RIDGE for name in names])
     known = _summed(np.where(np.isfinite(recent[:, kept]), recent[:, kept], 0.0))
     centred = known - known.mean(axis=0)
+    centres = memory.newest(
+        "centres", (names, universe.sector, universe.equity.tobytes()), lambda: _centres(names, universe)
+    )
     return StressFactors(
         names=names,
         rows=every,
         returns=series[:, kept],
-        betas=ridge_betas(past.base_returns[last], known, _centres(names, universe), penalties),
+        betas=ridge_betas(past.base_returns[last[0] :], known, centres, penalties),
         covariance=centred.T @ centred / len(centred),
     )
 
@@ -121,11 +130,13 @@ def ridge_betas(returns: Floats, factors: Floats, centres: Floats, penalties: Fl
         rows = known[:, group[0]]
         if rows.sum() < OBSERVATIONS_MIN:
             continue
-        x, y = factors[rows] / scale, sums[rows][:, group]
+        x, y = factors[rows] / scale, (sums if rows.all() else sums[rows])[:, group]
         x, y = x - x.mean(axis=0), y - y.mean(axis=0)
         start = centres[group] * scale
         penalty = len(x) * np.diag(penalties)
-        change = np.linalg.solve(x.T @ x + penalty, x.T @ (y - x @ start.T))
+        gap = x @ start.T
+        np.subtract(y, gap, out=gap)
+        change = np.linalg.solve(x.T @ x + penalty, x.T @ gap)
         betas[group] = (start + change.T) / scale
     return betas
 
@@ -140,7 +151,10 @@ def momentum_of(returns: Floats, end: int) -> Floats:
 def _summed(values: Floats) -> Floats:
     """Overlapping sums of three sessions, (T - 2, ...)."""
     count = len(values) - OVERLAP + 1
-    return np.asarray(sum(values[k : k + count] for k in range(OVERLAP)))
+    total = values[:count] + values[1 : 1 + count]
+    for k in range(2, OVERLAP):
+        total += values[k : k + count]
+    return total
 
 
 def _centres(names: tuple[str, ...], universe: Universe) -> Floats:
@@ -151,36 +165,46 @@ def _centres(names: tuple[str, ...], universe: Universe) -> Floats:
 
 def _series(past: Past, universe: Universe, rows: Rows, memory: ScenarioMemory) -> tuple[tuple[str, ...], Floats]:
     """Names and (R, k) returns of every factor."""
-    market = past.index_returns()[rows]
+    market = changes_at(past.index[:, None], rows)[:, 0]
     sorted_from = universe.equity & universe.home
     pool = sorted_from if sorted_from.sum() >= HOME_MIN else universe.equity
     columns = {MARKET: market}
     for name, scores in ((SIZE, -universe.log_market_value), (VALUE, universe.book_to_price)):
         columns[name] = _held_constant(past, name, *_legs(scores, pool), rows, memory)
     columns |= _monthly_spreads(past, pool, rows, memory)
-    yields = np.full(len(past.sessions), np.nan)
-    yields[1:] = np.diff(past.rates) / 100.0
-    columns[RATES] = yields[rows]
-    columns[CURRENCY] = -_mean(changes(past.fx)[rows])
-    for sector in universe.sectors():
-        every = universe.in_sector(sector)
-        home = every & universe.home
-        members = home if home.sum() >= MEMBERS_MIN else every
-        if members.sum() >= MEMBERS_MIN:
-            columns[f"sector {sector}"] = _basket(past, f"sector {sector}", members, rows, memory) - market
+    columns[RATES] = np.where(rows > 0, past.rates[rows] - past.rates[rows - 1], np.nan) / 100.0
+    columns[CURRENCY] = -_mean(changes_at(past.fx, rows))
+    key = (universe.sector, universe.equity.tobytes(), universe.home.tobytes())
+    sectors = memory.newest("baskets", key, lambda: _basket_members(universe))
+    baskets = memory.series("baskets", key, rows, lambda some: _baskets(past, sectors, some), len(sectors))
+    columns |= {f"sector {sector}": own - market for sector, own in zip(sectors, baskets.T, strict=True)}
     return tuple(columns), np.column_stack(list(columns.values()))
 
 
 def _held_constant(past: Past, name: str, high: Flags, low: Flags, rows: Rows, memory: ScenarioMemory) -> Floats:
     """(R,) spread of legs (n,) that are the same throughout."""
     members = (high.tobytes(), low.tobytes())
-    return memory.series(name, members, rows, lambda some: _spread(past.base_returns[some], high, low))
+    found = memory.series(name, members, rows, lambda some: _spread(past.base_returns[some], high, low)[:, None])
+    return found[:, 0]
 
 
-def _basket(past: Past, name: str, members: Flags, rows: Rows, memory: ScenarioMemory) -> Floats:
-    """(R,) mean of the members' known returns."""
-    key = members.tobytes()
-    return memory.series(name, key, rows, lambda some: _mean(past.base_returns[some][:, members], MEMBERS_MIN))
+def _basket_members(universe: Universe) -> dict[str, Flags]:
+    """Sector -> (n,) whose returns make its basket: those at home where there are enough; without sectors of too few names."""
+    found = {}
+    for sector, every in universe.members().items():
+        home = every & universe.home
+        members = home if home.sum() >= MEMBERS_MIN else every
+        if members.sum() >= MEMBERS_MIN:
+            found[sector] = members
+    return found
+
+
+def _baskets(past: Past, sectors: Mapping[str, Flags], rows: Rows) -> Floats:
+    """(R, s) mean of the known returns of each sector's members."""
+    returns, out = past.base_returns[rows], np.empty((len(rows), len(sectors)))
+    for place, members in enumerate(sectors.values()):
+        out[:, place] = _mean(returns[:, members], MEMBERS_MIN)
+    return out
 
 
 def _mean(values: Floats, least: int = 1, members: Flags | None = None) -> Floats:
@@ -209,35 +233,29 @@ def _spread(returns: Floats, high: Flags, low: Flags) -> Floats:
 
 def _monthly_spreads(past: Past, pool: Flags, rows: Rows, memory: ScenarioMemory) -> dict[str, Floats]:
     """Momentum and low volatility: sorted on returns before each calendar month's first session."""
-    made: dict[bytes, tuple[Floats, Floats]] = {}
-
-    def spread(place: int, some: Rows) -> Floats:
-        if some.tobytes() not in made:
-            made[some.tobytes()] = _sorted_monthly(past, pool, some)
-        return made[some.tobytes()][place]
-
-    return {
-        MOMENTUM: memory.series(MOMENTUM, pool.tobytes(), rows, lambda some: spread(0, some)),
-        LOW_VOLATILITY: memory.series(LOW_VOLATILITY, pool.tobytes(), rows, lambda some: spread(1, some)),
-    }
+    key = pool.tobytes()
+    found = memory.series("monthly", key, rows, lambda some: _sorted_monthly(past, pool, key, some, memory), 2)
+    return {MOMENTUM: found[:, 0], LOW_VOLATILITY: found[:, 1]}
 
 
-def _sorted_monthly(past: Past, pool: Flags, rows: Rows) -> tuple[Floats, Floats]:
-    """(momentum, low volatility) on sessions `rows`, which ascend."""
-    month = past.after(past.sessions[rows[0]].replace(day=1) - dt.timedelta(days=1))
-    begin = max(0, month - MOMENTUM_SESSIONS)
-    own = np.ascontiguousarray(past.base_returns[begin : rows[-1] + 1, pool])
-    everybody = np.ones(own.shape[1], dtype=bool)
-    members = np.zeros((4, len(rows), own.shape[1]), dtype=bool)
+def _sorted_monthly(past: Past, pool: Flags, key: bytes, rows: Rows, memory: ScenarioMemory) -> Floats:
+    """(R, 2) momentum and low volatility on sessions `rows`, which ascend. `key`: the pool's."""
+    returns = np.ascontiguousarray(past.base_returns[rows][:, pool])
+    members = np.zeros((4, *returns.shape), dtype=bool)
     days = [past.sessions[row] for row in rows]
     months = np.array([12 * day.year + day.month for day in days])
     edges = np.flatnonzero(np.diff(months, prepend=-1, append=-1))
     for first, last in itertools.pairwise(edges.tolist()):
         start = past.after(days[first].replace(day=1) - dt.timedelta(days=1))
-        inside = slice(first, last)
-        members[0, inside], members[1, inside] = _legs(momentum_of(own, start - begin), everybody)
-        if start >= VOLATILITY_SESSIONS:
-            calm = -own[start - begin - VOLATILITY_SESSIONS : start - begin].std(axis=0)
-            members[2, inside], members[3, inside] = _legs(calm, everybody)
-    returns = own[rows - begin]
-    return _spread(returns, members[0], members[1]), _spread(returns, members[2], members[3])
+        members[:, first:last] = memory.newest("legs", (start, key), partial(_monthly_legs, past, pool, start))
+    return np.column_stack([_spread(returns, members[0], members[1]), _spread(returns, members[2], members[3])])
+
+
+def _monthly_legs(past: Past, pool: Flags, start: int) -> Flags:
+    """(4, 1, p) of the pool before row `start`: winners, losers, calm and wild names."""
+    own = np.ascontiguousarray(past.base_returns[max(0, start - MOMENTUM_SESSIONS) : start, pool])
+    everybody, found = np.ones(own.shape[1], dtype=bool), np.zeros((4, 1, own.shape[1]), dtype=bool)
+    found[0], found[1] = _legs(momentum_of(own, len(own)), everybody)
+    if start >= VOLATILITY_SESSIONS:
+        found[2], found[3] = _legs(-own[-VOLATILITY_SESSIONS:].std(axis=0), everybody)
+    return found

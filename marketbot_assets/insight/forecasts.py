@@ -27,8 +27,9 @@ def forecast(
     """
     assert tuple(features["instrument"].tolist()) == factor_model.instruments, "features must be in the model's order"
     complete = features["complete"].to_numpy(dtype=bool)
-    volatility = annual_volatility(factor_model)
-    prior = equilibrium(factor_model, volatility, complete, mandate.portfolio.prior_excess_return_per_year)
+    wolf = factor_model.ledoit_wolf_root()
+    volatility = annual_volatility(factor_model.ewma_root(), wolf)
+    prior = equilibrium(wolf, volatility, complete, mandate.portfolio.prior_excess_return_per_year)
     raw = np.array([features[name].to_numpy(dtype=float) for name in model.scores]).T
     z = standardize(np.where(complete[:, None], raw, np.nan))
     score, residual_sd = combined(z @ np.array(model.coefficients)), model.residual_sd
@@ -55,21 +56,22 @@ def forecast(
     )
 
 
-def annual_volatility(model: FactorModel) -> Floats:
-    """Per year, the larger of the EWMA and the Ledoit-Wolf estimate, (n,)."""
-    roots = (model.ewma_root(), model.ledoit_wolf_root())
+def annual_volatility(*roots: Floats) -> Floats:
+    """Per year, the largest of the estimates of these roots (m, n) of a covariance per session, (n,)."""
     daily = np.max([np.sqrt((root**2).sum(axis=0)) for root in roots], axis=0)
     return np.asarray(daily * np.sqrt(SESSIONS_PER_YEAR))
 
 
-def equilibrium(model: FactorModel, volatility: Floats, complete: np.ndarray, book_return: float) -> Floats:
-    """Returns per year proportional to each name's covariance with the inverse-volatility book, which earns `book_return`."""
+def equilibrium(root: Floats, volatility: Floats, complete: np.ndarray, book_return: float) -> Floats:
+    """Returns per year proportional to each name's covariance with the inverse-volatility book, which earns `book_return`.
+
+    `root` (m, n): root'root is the covariance per session.
+    """
     usable = complete & np.isfinite(volatility) & (volatility > 0)
     if not usable.any():
         return np.full(len(volatility), np.nan)
     weights = np.where(usable, 1.0 / np.where(volatility > 0, volatility, 1.0), 0.0)
     weights /= weights.sum()
-    root = model.ledoit_wolf_root()
     covariance = root.T @ (root @ weights)
     return np.asarray(np.where(usable, covariance * book_return / float(weights @ covariance), np.nan))
 

@@ -173,15 +173,20 @@ def _sample(returns: Floats, end: int, names: tuple[str, ...]) -> tuple[Floats, 
 
 def _mean_ic(samples: list[tuple[Floats, Floats]], coefficients: Floats) -> float:
     """Mean correlation of combined score and label."""
-    pairs = ((x @ coefficients, y) for x, y in samples)
-    ics = [_correlation(score, y) for score, y in pairs if np.std(score) > 0]
+    found = (_correlation(x @ coefficients, y) for x, y in samples)
+    ics = [ic for ic in found if ic is not None]
     return float(np.mean(ics)) if ics else 0.0
 
 
-def _correlation(one: Floats, other: Floats) -> float:
-    """Pearson's correlation of two samples (m,), the bits of numpy's `corrcoef` at a fraction of its time."""
+def _correlation(one: Floats, other: Floats) -> float | None:
+    """Pearson's correlation of two samples (m,), the bits of numpy's `corrcoef` at a fraction of its time.
+
+    None where the first one does not vary.
+    """
     both = np.array([one, other])
-    both -= both.mean(axis=1)[:, None]
+    both -= (np.add.reduce(both, axis=1) / both.shape[1])[:, None]
+    if not both[0].any():
+        return None
     moments = both @ both.T * np.true_divide(1, both.shape[1] - 1)
     ratio = moments[0, 1] / np.sqrt(moments[0, 0]) / np.sqrt(moments[1, 1])
     return float(min(max(ratio, -1.0), 1.0)) if ratio == ratio else float("nan")

@@ -39,11 +39,13 @@ class Fixings:
         found._days, found._limit = self._days, int(cutoff_micros([cutoff])[0])
         return found
 
-    def newest(self, last: dt.date) -> dict[str, dt.date]:
-        """Currency -> date of its newest usable fixing up to `last`."""
-        found = {}
+    def newest(self, last: dt.date, currencies: Collection[str] | None = None) -> dict[str, dt.date]:
+        """Currency -> date of its newest usable fixing up to `last`; of some currencies alone where they are given."""
+        found, limit = {}, np.datetime64(last, "D")
         for name, (days, known) in self._days.items():
-            place = int(np.searchsorted(days, np.datetime64(last, "D"), side="right")) - 1
+            if currencies is not None and name not in currencies:
+                continue
+            place = int(days.searchsorted(limit, side="right")) - 1
             while place >= 0 and known[place] > self._limit:
                 place -= 1
             if place >= 0:
@@ -65,6 +67,6 @@ def stale_currencies(
     session], so that Easter and Christmas make nothing stale; None: there is no rate at all. The base currency needs no
     rate: do not ask for it.
     """
-    newest = newest_fixings(fx, session)
+    newest = (fx if isinstance(fx, Fixings) else Fixings(fx)).newest(session, currencies)
     ages = {name: target_days(newest[name], session) if name in newest else None for name in sorted(set(currencies))}
     return {name: age for name, age in ages.items() if age is None or age > limit}

@@ -22,6 +22,7 @@ class Listings:
     def __init__(self, rows: pd.DataFrame) -> None:
         self.rows = rows
         self._texts: dict[str, tuple[str, ...]] = {}
+        self._members: dict[str, dict[str, Flags]] = {}
 
     def texts(self, column: str) -> tuple[str, ...]:
         """(n,) values of a column of text."""
@@ -29,10 +30,25 @@ class Listings:
             self._texts[column] = tuple(self.rows[column].tolist())
         return self._texts[column]
 
+    def members(self, column: str) -> dict[str, Flags]:
+        """Value of a column of text -> (n,) the rows that have it; sorted by value."""
+        if column not in self._members:
+            values = self.texts(column)
+            sorted_values = sorted(set(values))
+            self._members[column] = {
+                one: np.array([value == one for value in values], dtype=bool) for one in sorted_values
+            }
+        return self._members[column]
+
     @cached_property
     def instrument(self) -> tuple[str, ...]:
         """(n,) ids."""
         return self.texts("instrument")
+
+    @cached_property
+    def labels(self) -> pd.api.extensions.ExtensionArray:
+        """(n,) ids as a column of text."""
+        return pd.array(list(self.instrument), dtype="str")
 
     @cached_property
     def mics(self) -> dict[str, str]:
@@ -59,6 +75,11 @@ class Listings:
     def quantity_step(self) -> tuple[Decimal, ...]:
         """(n,) smallest part of a share that is traded."""
         return tuple(self.rows["quantity_step"].tolist())
+
+    @cached_property
+    def steps(self) -> Floats:
+        """(n,) the quantity steps as numbers."""
+        return np.array([float(step) for step in self.quantity_step])
 
     @cached_property
     def tick_size(self) -> tuple[Decimal, ...]:

@@ -56,8 +56,10 @@ def feasible(limit: AnyShape, bounds: Bounds, weights_now: Floats, inside: Float
     `inside`: the book clipped to the bounds, where the caller has it.
     """
     reach = limit.left(bounds.lower, weights_now)
-    kept = limit.left(np.clip(weights_now, bounds.lower, bounds.upper) if inside is None else inside, weights_now)
     room = ROOM + (limit.rounding if isinstance(limit, LinearLimit) else 0.0)
+    if reach + room <= limit.hard and reach + room <= limit.bound:
+        return limit
+    kept = limit.left(np.clip(weights_now, bounds.lower, bounds.upper) if inside is None else inside, weights_now)
     least = reach + max(room, (1.0 - PROGRESS) * (kept - reach))
     hard = limit.hard if reach + room <= limit.hard else least
     bound = limit.bound if reach + room <= limit.bound else min(least, hard)

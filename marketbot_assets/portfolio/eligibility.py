@@ -5,10 +5,9 @@ name or a rule on the universe forbid to buy; no price or no rate forbids to tra
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from math import isfinite, nan
 
 import numpy as np
 import pandas as pd
@@ -34,6 +33,7 @@ from marketbot_resources.model import BASIS_POINT
 
 HELD_UNPRICED = "a held name has no price"
 US_MICS = frozenset({"XNYS", "XNAS", "BATS", "ARCX"})
+LEVEL_LOW = "price level below the floor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,56 +157,68 @@ def barred_products(listed: Listings, mandate: Mandate, session: dt.date) -> lis
     return [str(rule) if rule is not None and rule.bars else "" for rule in found]
 
 
-def buy_refusals(market: Market, account: Account, mandate: Mandate, session: dt.date) -> list[str]:
-    """Per instrument why it may not be bought; empty text when it may."""
-    listed, window, floor = market.listed, market.window, mandate.universe.floor
+def buy_refusals(
+    market: Market, account: Account, mandate: Mandate, session: dt.date, *, adv: Floats, expected: Floats
+) -> list[str]:
+    """Per instrument why it may not be bought, the first reason that holds; empty text when it may.
+
+    `adv` (n,): value traded; `expected` (n,): forecast return; NaN where unknown.
+    """
+    listed, window, floor, guard = market.listed, market.window, mandate.universe.floor, mandate.limits.event_guard
+    names, currencies, mics = listed.instrument, listed.texts("currency"), listed.texts("mic")
+    price, fx, moves = window.close[-1], window.fx[-1], newest_moves(window)
     complete = dict(zip(market.features["instrument"].tolist(), market.features["complete"].tolist(), strict=True))
-    expected = expected_returns(market.forecasts)
-    blocked, guarded, stale = dict(account.book.blocked), market.guarded, mandate.limits.price_freshness.stale_sessions
-    price, level, fx, moves, ages, history, adv = (
-        np.asarray(values, dtype=float).tolist()
-        for values in (
-            *(window.close[-1], window.price_level[-1], window.fx[-1], newest_moves(window)),
-            *(market.price_age, market.history_sessions, traded_value(window)[0]),
-        )
+    blocked = {name for name, until in dict(account.book.blocked).items() if session < until}
+    with np.errstate(all="ignore"):
+        lot_value = listed.steps * price * fx
+    barred, small = barred_products(listed, mandate, session), floor.max_lot_value_fraction * account.nav
+    young, stale = market.history_sessions, mandate.limits.price_freshness.stale_sessions
+    tests: tuple[tuple[Flags, str | Callable[[int], str]], ...] = (
+        (~listed.in_universe, "not in the universe"),
+        (~(np.isfinite(price) & np.isfinite(fx)), "no price or no rate"),
+        (~(market.price_age < stale), "RC-05 stale price"),
+        (_among(names, market.ends.ended), "RC-24 the listing has ended"),
+        (_among(names, market.ends.ending), "RC-24 the listing is known to end"),
+        (_among(names, market.guarded), "RC-24 an event takes effect with the next session"),
+        (~(np.abs(moves) <= guard.jump), "RC-24 the price jumped without an event"),
+        (np.array([bool(rule) for rule in barred], dtype=bool), lambda row: f"RC-03 {barred[row]}"),
+        (_among(currencies, market.stale_currencies), lambda row: f"stale rate of {currencies[row]}"),
+        (_among(names, market.quarantined), "quarantined by data quality"),
+        (~np.array([complete.get(name, False) for name in names], dtype=bool), "a required feature is missing"),
+        (~np.isfinite(expected), "no forecast"),
+        (_among(names, blocked), "RC-64 stopped out, blocked"),
+        (~(adv >= floor.adv_usd), "traded value below the floor"),
+        (~(young >= floor.age_sessions), "too young"),
+        (~(lot_value <= small), "a lot is too big"),
+        (_among(mics, US_MICS) & ~(window.price_level[-1] >= floor.min_price_usd_us_listings), LEVEL_LOW),
+        (np.full(len(names), bool(account.book.no_buys)), account.book.no_buys),
     )
-    barred, columns = barred_products(listed, mandate, session), (listed.texts("currency"), listed.texts("mic"))
-    universe, steps = listed.in_universe.tolist(), listed.quantity_step
-    reasons = []
-    for n, (name, currency, mic) in enumerate(zip(listed.instrument, *columns, strict=True)):
-        lot_value = float(steps[n]) * price[n] * fx[n]
-        tests = (
-            (not universe[n], "not in the universe"),
-            (not (isfinite(price[n]) and isfinite(fx[n])), "no price or no rate"),
-            (not ages[n] < stale, "RC-05 stale price"),
-            (name in market.ends.ended, "RC-24 the listing has ended"),
-            (name in market.ends.ending, "RC-24 the listing is known to end"),
-            (name in guarded, "RC-24 an event takes effect with the next session"),
-            (not abs(moves[n]) <= mandate.limits.event_guard.jump, "RC-24 the price jumped without an event"),
-            (bool(barred[n]), f"RC-03 {barred[n]}"),
-            (currency in market.stale_currencies, f"stale rate of {currency}"),
-            (name in market.quarantined, "quarantined by data quality"),
-            (not bool(complete.get(name, False)), "a required feature is missing"),
-            (not isfinite(expected.get(name, nan)), "no forecast"),
-            (name in blocked and session < blocked[name], "RC-64 stopped out, blocked"),
-            (not adv[n] >= floor.adv_usd, "traded value below the floor"),
-            (not history[n] >= floor.age_sessions, "too young"),
-            (not lot_value <= floor.max_lot_value_fraction * account.nav, "a lot is too big"),
-            (mic in US_MICS and not level[n] >= floor.min_price_usd_us_listings, "price level below the floor"),
-            (bool(account.book.no_buys), account.book.no_buys),
-        )
-        reasons.append(next((text for fails, text in tests if fails), ""))
+    reasons = [""] * len(names)
+    for fails, text in reversed(tests):
+        for row in np.flatnonzero(fails).tolist():
+            reasons[row] = text if isinstance(text, str) else text(row)
     return reasons
+
+
+def _among(values: Sequence[str], members: Collection[str]) -> Flags:
+    """(n,) which of the values are among the members."""
+    if not members:
+        return np.zeros(len(values), dtype=bool)
+    return np.array([value in members for value in values], dtype=bool)
+
+
+def _in_order(numbers: Mapping[str, float], names: Sequence[str]) -> Floats:
+    """(n,) the numbers of the names, NaN where there is none."""
+    return np.array([numbers.get(name, np.nan) for name in names], dtype=float)
 
 
 def tradable(market: Market, currencies: Sequence[str], mandate: Mandate) -> Flags:
     """(n,) names with a fresh, accepted price and rate that have not ended and meet no event that is not booked yet."""
     price, fx, names = market.window.close[-1], market.window.fx[-1], market.window.instruments
-    stale = np.array([currency in market.stale_currencies for currency in currencies])
     fresh = np.array(market.price_age < mandate.limits.price_freshness.stale_sessions)
-    quarantined = np.array([name in market.quarantined for name in names])
-    over = np.array([name in market.ends.ended or name in market.guarded for name in names])
-    return np.asarray(np.isfinite(price) & np.isfinite(fx) & fresh & ~stale & ~quarantined & ~over)
+    closed = _among(currencies, market.stale_currencies) | _among(names, market.quarantined)
+    over = _among(names, market.ends.ended) | _among(names, market.guarded)
+    return np.asarray(np.isfinite(price) & np.isfinite(fx) & fresh & ~closed & ~over)
 
 
 def portfolio_inputs(
@@ -228,11 +240,11 @@ def portfolio_inputs(
     assert names == window.instruments == market.factor_model.instruments, "instruments must agree everywhere"
     (adv, counts), (buy, sell) = traded_value(window), linear_costs(mandate, currencies, is_fund)
     terms, held = broker_windows(listed, currencies, mandate, cutoff), HELD_UNPRICED if unpriced_held else ""
-    refused = zip(buy_refusals(market, account, mandate, session), terms.buy_refusals, strict=True)
-    reasons = [reason or held or why for reason, why in refused]
+    expected = _in_order(expected_returns(market.forecasts), names)
+    refused = buy_refusals(market, account, mandate, session, adv=adv, expected=expected)
+    reasons = [reason or held or why for reason, why in zip(refused, terms.buy_refusals, strict=True)]
     can_trade = tradable(market, currencies, mandate) & terms.can_exit()
     waiting = unsettled(account.book.unsettled, listed.mics, cutoff, mandate.calendar.closed)
-    expected = expected_returns(market.forecasts)
     enough = counts >= mandate.limits.participation.min_observations
     return PortfolioInputs(
         session=session,
@@ -254,7 +266,7 @@ def portfolio_inputs(
         sigma_daily=market.factor_model.sigma_daily,
         cost_buy=buy,
         cost_sell=sell,
-        expected_return=np.array([expected.get(name, np.nan) for name in names]),
+        expected_return=expected,
         factor_model=market.factor_model,
         positions=tuple(account.shares.get(name, Decimal(0)) for name in names),
         open_quantity=tuple(account.open_quantity.get(name, Decimal(0)) for name in names),
@@ -263,7 +275,7 @@ def portfolio_inputs(
         nav=account.nav,
         can_buy=np.array([not reason for reason in reasons]) & can_trade & enough,
         can_trade=can_trade,
-        force_exit=np.array([name in force_exit for name in names]),
+        force_exit=_among(names, force_exit),
         reasons=tuple(reasons),
         send_from=terms.targets.send_from,
         send_until=terms.targets.send_until,

@@ -76,7 +76,7 @@ def facts_of(inputs: PortfolioInputs, mandate: Mandate) -> Facts:
         model.scenario_factor_returns,
         returns,
     )
-    risk_known = np.all([np.isfinite(part).all(axis=0) for part in parts], axis=0) & (model.specific_variance >= 0.0)
+    risk_known = np.all([_finite_columns(part) for part in parts], axis=0) & (model.specific_variance >= 0.0)
     weights = inputs.weights_now() if nav_known(inputs) else np.zeros(len(inputs.instruments))
     weights = np.where(np.isfinite(weights) & has_price, weights, 0.0)
     amounts = (inputs.adv, inputs.sigma_daily, inputs.cost_buy, inputs.cost_sell, inputs.expected_return)
@@ -94,8 +94,8 @@ def facts_of(inputs: PortfolioInputs, mandate: Mandate) -> Facts:
         cost_sell=cost_sell,
         factor_root=root,
         specific=specific,
-        vol_roots=tuple((name, np.where(risk_known, r, 0.0)) for name, r in (("ewma", ewma), ("ledoit_wolf", wolf))),
-        returns=np.where(risk_known, returns, 0.0),
+        vol_roots=(("ewma", _zero_unless(risk_known, ewma)), ("ledoit_wolf", _zero_unless(risk_known, wolf))),
+        returns=_zero_unless(risk_known, returns),
         scenario_returns=np.where(risk_known, model.scenario_returns, 0.0),
         scenario_factor_returns=np.where(risk_known, model.scenario_factor_returns, 0.0),
         beta=np.where(risk_known, model.beta, 0.0),
@@ -104,6 +104,19 @@ def facts_of(inputs: PortfolioInputs, mandate: Mandate) -> Facts:
         no_buys=refusal,
         benchmark=of_known_risk(inputs.benchmark, np.asarray(risk_known), mandate.limits.coverage.universe),
     )
+
+
+def _finite_columns(values: Floats) -> Flags:
+    """(n,) columns of values (m, n) without NaN or infinity; a finite sum has only finite terms."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(values.sum()):
+            return np.ones(values.shape[1], dtype=bool)
+    return np.asarray(np.isfinite(values).all(axis=0))
+
+
+def _zero_unless(known: Flags, values: Floats) -> Floats:
+    """(m, n) values with the columns that are not known zero; the values themselves when all are."""
+    return values if known.all() else np.where(known, values, 0.0)
 
 
 def refusal_of_all(inputs: PortfolioInputs, holds: Flags, has_price: Flags, risk_known: Flags) -> str:

@@ -7,8 +7,9 @@ shapes of limits (`limit`), single names (`bounds`), cash (`funding`), limits th
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from marketbot_assets.portfolio.bounds import Bounds, bounds_of
 from marketbot_assets.portfolio.easing import ROOM, Eased, Shape, eased, feasible
 from marketbot_assets.portfolio.facts import Facts
 from marketbot_assets.portfolio.funding import funding_of
-from marketbot_assets.portfolio.inputs import Flags, Floats, PortfolioInputs
+from marketbot_assets.portfolio.inputs import Floats, PortfolioInputs
 from marketbot_assets.portfolio.limit import WEIGHT_GRID, ConeLimit, Limit, LinearLimit, ShortfallLimit, TopLimit
 from marketbot_assets.portfolio.model_state import volatility_multiple
 from marketbot_resources.mandate import Mandate
@@ -44,6 +45,7 @@ class LimitSet:
     eased: tuple[Eased, ...] = ()
     stated: tuple[Limit, ...] = ()
     _stack: "list[Stack]" = field(default_factory=list, init=False, repr=False, compare=False)
+    _newest: dict[bytes, tuple[float, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def residual(self, weights: Floats) -> float:
         """Largest violation in plain numpy, 0 when all hold; infinite for weights that are not finite."""
@@ -51,7 +53,8 @@ class LimitSet:
             return float("inf")
         stack = self.stack()
         unsettled = stack.unsettled(stack.excess(weights))
-        over = [limit.left(weights, self.weights_now) - limit.bound for limit in (*unsettled, *stack.others)]
+        over = [limit.left(weights, self.weights_now) - limit.bound for limit in unsettled]
+        over += [left - limit.bound for left, limit in zip(self.others_left(weights), stack.others, strict=True)]
         over += [
             float(np.max(self.bounds.lower - weights, initial=0.0)),
             float(np.max(weights - self.bounds.upper, initial=0.0)),
@@ -64,6 +67,14 @@ class LimitSet:
         if not self._stack:
             self._stack.append(stacked(self.limits, len(self.weights_now)))
         return self._stack[0]
+
+    def others_left(self, weights: Floats) -> tuple[float, ...]:
+        """Left sides of the stack's other limits, in its order; those of the newest weights are remembered."""
+        key = weights.tobytes()
+        if key not in self._newest:
+            self._newest.clear()
+            self._newest[key] = tuple(x.left(weights, self.weights_now) for x in self.stack().others)
+        return self._newest[key]
 
     def tester(self) -> Callable[[Floats], bool]:
         """Whether `residual` is 0, for many weights: what broke last is asked first."""
@@ -175,35 +186,56 @@ def linear_limits(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> tu
     return tuple(rows)
 
 
-def _group(control: str, name: str, member: Flags, cap: Cap) -> LinearLimit:
-    return LinearLimit(control, name, member.astype(float), cap.constraint, cap.hard)
+def _group(control: str, name: str, member: Floats, cap: Cap) -> LinearLimit:
+    return LinearLimit(control, name, member, cap.constraint, cap.hard)
 
 
 def _groups(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
     limits, universe = mandate.limits, mandate.universe
     unknown = Cap(hard=universe.unknown_sector_cap)
-    sectors, currencies, countries = (np.array(x, dtype=str) for x in (inputs.sector, inputs.currency, inputs.country))
-    for sector in sorted(set(inputs.sector)):
-        member = sectors == sector
+    for sector, member in members(inputs.sector).items():
         if sector == FUND_BUCKET:
             yield _group("RC-34", "fund bucket", member, universe.fund_bucket)
         else:
             known = sector not in ("", UNKNOWN_SECTOR)
             yield _group("RC-32", f"sector {sector or UNKNOWN_SECTOR}", member, limits.sector if known else unknown)
-    foreign = currencies != mandate.base_currency
-    for currency in sorted(set(inputs.currency) - {mandate.base_currency}):
-        yield _group("RC-35", f"currency {currency}", currencies == currency, limits.currency)
-    yield _group("RC-35", "non-base currencies", foreign, limits.non_base)
-    for country in sorted(set(inputs.country) - {mandate.home_country}):
-        yield _group("RC-35", f"country {country}", countries == country, limits.country_ex_home)
+    for currency, member in members(inputs.currency).items():
+        if currency != mandate.base_currency:
+            yield _group("RC-35", f"currency {currency}", member, limits.currency)
+    yield _group("RC-35", "non-base currencies", _foreign(inputs, mandate), limits.non_base)
+    for country, member in members(inputs.country).items():
+        if country != mandate.home_country:
+            yield _group("RC-35", f"country {country}", member, limits.country_ex_home)
+
+
+@lru_cache(maxsize=16)
+def members(values: tuple[str, ...]) -> Mapping[str, Floats]:
+    """Value -> (n,) 1.0 where it stands, else 0.0; sorted by value. The values are the same for many sessions."""
+    return _rows(values, sorted(set(values)))
+
+
+def _rows(values: tuple[str, ...], wanted: Iterable[str]) -> Mapping[str, Floats]:
+    found = {one: np.array([float(value == one) for value in values]) for one in wanted}
+    for row in found.values():
+        row.setflags(write=False)
+    return found
+
+
+def _foreign(inputs: PortfolioInputs, mandate: Mandate) -> Floats:
+    """(n,) 1.0 for listings in another than the base currency."""
+    return 1.0 - members(inputs.currency).get(mandate.base_currency, np.zeros(len(inputs.currency)))
 
 
 def _issuers(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
     """RC-33: the listings of one issuer share the position cap; names of unknown issuer count as one."""
-    for issuer, count in sorted(Counter(inputs.issuer).items()):
-        if count > 1:
-            member = np.array([name == issuer for name in inputs.issuer])
-            yield _group("RC-33", f"issuer {issuer or UNKNOWN_SECTOR}", member, mandate.limits.position)
+    for issuer, member in _shared(inputs.issuer).items():
+        yield _group("RC-33", f"issuer {issuer or UNKNOWN_SECTOR}", member, mandate.limits.position)
+
+
+@lru_cache(maxsize=16)
+def _shared(values: tuple[str, ...]) -> Mapping[str, Floats]:
+    """The `members` of the values that stand more than once."""
+    return _rows(values, sorted(one for one, count in Counter(values).items() if count > 1))
 
 
 def _totals(inputs: PortfolioInputs, mandate: Mandate) -> Iterator[LinearLimit]:
@@ -236,15 +268,16 @@ def _stress(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Iterator
         "instant": (limits.instant.constraint, limits.instant.hard),
         "budget": (max(budget.floor, budget.target_margin * left), max(budget.floor, left)),
     }
+    replays, by_factors = -facts.scenario_returns, -facts.scenario_factor_returns
+    differ = (replays != by_factors).any(axis=1).tolist()
     for number in sorted(range(len(model.scenarios)), key=lambda k: model.scenarios[k]):
         kind, name = model.scenario_kinds[number], model.scenarios[number]
         if kind == SHOWN:
             continue
         bound, hard = bounds[kind]
-        replay, factors = -facts.scenario_returns[number], -facts.scenario_factor_returns[number]
-        yield LinearLimit("RC-46", f"{kind} {name}", replay, bound, hard)
-        if not np.array_equal(replay, factors):
-            yield LinearLimit("RC-46", f"{kind} {name} by factors", factors, bound, hard)
+        yield LinearLimit("RC-46", f"{kind} {name}", replays[number], bound, hard)
+        if differ[number]:
+            yield LinearLimit("RC-46", f"{kind} {name} by factors", by_factors[number], bound, hard)
     fed = limits.fed_severe
     yield LinearLimit("RC-46", "fed severe", fed.equity_loss * facts.beta, fed.constraint, fed.hard)
     yield from _instant(inputs, facts, mandate)
@@ -254,11 +287,11 @@ def _instant(inputs: PortfolioInputs, facts: Facts, mandate: Mandate) -> Iterato
     """RC-46, the instantaneous set: Y1 market, Y3 each sector, Y7 the dollar against everything foreign."""
     cap = mandate.limits.instant
     yield LinearLimit("RC-46", "instant Y1 market", INSTANT_MARKET * facts.beta, cap.constraint, cap.hard)
-    sectors = np.array(inputs.sector, dtype=str)
-    for sector in sorted(set(inputs.sector) - {FUND_BUCKET}):
-        row = INSTANT_SECTOR * (sectors == sector).astype(float)
-        yield LinearLimit("RC-46", f"instant Y3 sector {sector or UNKNOWN_SECTOR}", row, cap.constraint, cap.hard)
-    row = INSTANT_USD * (np.array(inputs.currency, dtype=str) != mandate.base_currency).astype(float)
+    for sector, member in members(inputs.sector).items():
+        if sector != FUND_BUCKET:
+            name = f"instant Y3 sector {sector or UNKNOWN_SECTOR}"
+            yield LinearLimit("RC-46", name, INSTANT_SECTOR * member, cap.constraint, cap.hard)
+    row = INSTANT_USD * _foreign(inputs, mandate)
     yield LinearLimit("RC-46", "instant Y7 currencies", row, cap.constraint, cap.hard)
 
 

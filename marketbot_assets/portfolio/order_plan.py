@@ -65,8 +65,9 @@ def plan_orders(
         given = None if ground is None else ground.limits
         limits = limit_set(inputs, facts, mandate) if given is None else given
         measured = [x for x in limits.stated if not isinstance(x, Funding)]
+        asked = facts.buyable & (target.weights > facts.weights_now)
         prices = [
-            _limit(desk, row, Side.BUY, TARGET) if buyable else Decimal(0) for row, buyable in enumerate(facts.buyable)
+            _limit(desk, row, Side.BUY, TARGET) if asks else Decimal(0) for row, asks in enumerate(asked.tolist())
         ]
         buys = within_limits(desk, funded(desk, _buys(desk, target, prices), sells), sells, measured)
         buys = [d for d in buys if _worthwhile(desk, d)]

@@ -70,9 +70,11 @@ def _candidates(desk: Desk, target: Target, plan: "_Plan", prices: Sequence[Deci
     rule, inputs, found = desk.mandate.limits.order_quantity, desk.inputs, {}
     for row in map(int, np.flatnonzero(desk.facts.buyable)):
         wanted, now = float(target.weights[row]), float(desk.facts.weights_now[row])
+        if not wanted > now + UNMOVED or prices[row] <= 0:
+            continue
         lot = desk.base_value(row, desk.step(row), exact(inputs.price[row]))
         first = row not in plan.drafts and lot * inputs.nav < min_order(desk)
-        if not wanted > now + UNMOVED or prices[row] <= 0 or lot < WEIGHT_GRID or first:
+        if lot < WEIGHT_GRID or first:
             continue
         unit = inputs.nav / (float(inputs.price[row]) * float(inputs.fx[row]))
         adv = float(inputs.adv[row]) / (float(inputs.price[row]) * float(inputs.fx[row]))
@@ -83,7 +85,7 @@ def _candidates(desk: Desk, target: Target, plan: "_Plan", prices: Sequence[Deci
 
 def _best(plan: "_Plan", rows: dict[int, Decimal]) -> int | None:
     """The row whose next lot gains most per unit of NAV, ties by row; None when no lot gains."""
-    gains = {row: plan.gain(row) for row in sorted(rows)}
+    gains = plan.gains(sorted(rows))
     best = max(gains, key=lambda row: (gains[row], -row), default=None)
     return best if best is not None and gains[best] > 0.0 else None
 
@@ -105,11 +107,14 @@ class _Plan:
         """One lot at the close, fraction of NAV."""
         return self.desk.base_value(row, self.desk.step(row), exact(self.desk.inputs.price[row]))
 
-    def gain(self, row: int) -> float:
-        """Utility per year that one more lot gains, per unit of NAV."""
+    def gains(self, rows: Sequence[int]) -> dict[int, float]:
+        """Row -> utility per year that one more lot gains, per unit of NAV."""
+        seen = self.desk.facts.factor_root @ self.plain
+        return {row: self._gain(row, seen) for row in rows}
+
+    def _gain(self, row: int, seen: Floats) -> float:
         facts, rule = self.desk.facts, self.desk.mandate.portfolio
-        root = facts.factor_root
-        slope = float(root[:, row] @ (root @ self.plain)) + float(facts.specific[row] * self.plain[row])
+        slope = float(facts.factor_root[:, row] @ seen) + float(facts.specific[row] * self.plain[row])
         curve = 0.5 * float(self.variance[row]) * self.lot(row)
         cost = rule.cost_amortization_per_year * float(facts.cost_buy[row])
         return float(facts.expected_return[row]) - rule.risk_aversion * (slope + curve) - cost
@@ -130,11 +135,11 @@ class _Plan:
         )
         if not name_kept:
             return False
-        left_dear, left_plain = self.measure.left(dear), self.measure.left(plain)
-        kept = (left_dear <= np.maximum(self.measure.hard, self.left_dear)) & (
-            left_plain <= np.maximum(self.measure.bound, self.left_plain)
-        )
-        if not kept.all() or not self._paid_for(row, after, cost):
+        left_plain = self.measure.kept(plain, np.maximum(self.measure.bound, self.left_plain))
+        if left_plain is None:
+            return False
+        left_dear = self.measure.kept(dear, np.maximum(self.measure.hard, self.left_dear))
+        if left_dear is None or not self._paid_for(row, after, cost):
             return False
         self.drafts[row] = after
         self.dear, self.plain, self.left_dear, self.left_plain = dear, plain, left_dear, left_plain
@@ -176,9 +181,18 @@ class _Measure:
 
     def left(self, weights: Floats) -> Floats:
         """(m,) left sides."""
-        bought = np.maximum(weights - self.now, 0.0)
-        rest = np.array([x.left(weights, self.now) for x in self.others])
-        return np.concatenate([self.rows @ weights, self.buys @ bought, rest])
+        return np.concatenate([self._linear(weights), [x.left(weights, self.now) for x in self.others]])
+
+    def kept(self, weights: Floats, most: Floats) -> Floats | None:
+        """The left sides (m,) when none is above `most` (m,), else None: a sum that is needs no look at the curved ones."""
+        linear = self._linear(weights)
+        if not (linear <= most[: len(linear)]).all():
+            return None
+        left = np.concatenate([linear, [x.left(weights, self.now) for x in self.others]])
+        return left if (left <= most).all() else None
+
+    def _linear(self, weights: Floats) -> Floats:
+        return np.concatenate([self.rows @ weights, self.buys @ np.maximum(weights - self.now, 0.0)])
 
 
 def _stacked(pairs: Sequence[tuple[Limit, Limit]], n: int) -> Floats:

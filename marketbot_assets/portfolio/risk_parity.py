@@ -8,6 +8,7 @@ import numpy as np
 
 from marketbot_assets.portfolio.inputs import Floats
 from marketbot_assets.portfolio.limits import LimitSet
+from marketbot_assets.portfolio.multiples import multiples
 from marketbot_assets.portfolio.target import OPTIMAL, Answer, Problem
 
 ROUNDS_MAX = 20
@@ -72,11 +73,11 @@ def largest_multiple(shape: Floats, limits: LimitSet, most: float = 1.0) -> Floa
     def book(t: float) -> Floats:
         return np.clip(t * shape, lower, upper)
 
-    holds = limits.tester()
-    if holds(book(most)):
+    holds = multiples(shape, limits, most)
+    if holds(most):
         return book(most)
     good, bad = 0.0, most
     for _ in range(HALVINGS):
         middle = 0.5 * (good + bad)
-        good, bad = (middle, bad) if holds(book(middle)) else (good, middle)
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
     return book(good)

@@ -156,7 +156,9 @@ def on_grid(weights: Floats, limits: LimitSet) -> Floats:
 def limit_states(limits: LimitSet, weights: Floats, duals: tuple[float, ...]) -> tuple[LimitState, ...]:
     """Every limit measured at the weights; without duals all prices are 0."""
     prices = duals if len(duals) == len(limits.limits) else (0.0,) * len(limits.limits)
+    curved = dict(zip(map(id, limits.stack().others), limits.others_left(weights), strict=True))
+    lefts = (curved[id(x)] if id(x) in curved else x.left(weights, limits.weights_now) for x in limits.limits)
     return tuple(
-        LimitState(x.control, x.name, x.unit, x.left(weights, limits.weights_now), x.bound, x.hard, price)
-        for x, price in zip(limits.limits, prices, strict=True)
+        LimitState(x.control, x.name, x.unit, left, x.bound, x.hard, price)
+        for x, left, price in zip(limits.limits, lefts, prices, strict=True)
     )

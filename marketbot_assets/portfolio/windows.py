@@ -100,8 +100,11 @@ def windows_of(
 ) -> Windows:
     """The windows of one order type for n instruments, `mics` and `steps` (n,)."""
     found = {mic: window_of(kind, mic, after, terms, off) for mic in sorted(set(mics))}
+    begins, ends = ({mic: getattr(w, name) for mic, w in found.items()} for name in ("send_from", "send_until"))
+    pairs = tuple(zip(mics, steps, strict=True))
+    refusals = {pair: refusal_of(kind, *pair, terms) for pair in set(pairs)}
     return Windows(
-        tuple(found[mic].send_from for mic in mics),
-        tuple(found[mic].send_until for mic in mics),
-        tuple(refusal_of(kind, mic, step, terms) for mic, step in zip(mics, steps, strict=True)),
+        tuple(begins[mic] for mic in mics),
+        tuple(ends[mic] for mic in mics),
+        tuple(refusals[pair] for pair in pairs),
     )

@@ -103,6 +103,7 @@ class History:
         if not self.sessions:
             raise UsageError(f"expected sessions of {mandate.calendar.mic} in {first} .. {last}, found none")
         self.days = every
+        self._places = {day: place for place, day in enumerate(every)}
         if recorded is not None and first != last:
             raise UsageError(f"expected one session beside recorded cutoffs, found {first} .. {last}")
         self._cutoffs = cutoffs(mandate.calendar, mandate.schedule, every)
@@ -140,7 +141,11 @@ class History:
 
     def days_to(self, session: dt.date) -> tuple[dt.date, ...]:
         """Decision sessions up to one, oldest first, as far back as the calendars reach."""
-        return self.days[: self.days.index(session) + 1]
+        return self.days[: self._places[session] + 1]
+
+    def place(self, session: dt.date) -> int:
+        """Place of a session among those of the range."""
+        return self._places[session] - len(self.days) + len(self.sessions)
 
     def outcomes(self) -> tuple[tuple[str, ...], Floats]:
         """(instruments of the whole range, (sessions, n) simple returns in base currency): what came, for judging afterwards."""
@@ -148,7 +153,7 @@ class History:
 
     def at(self, session: dt.date) -> Known:
         """What was known at a session's computed cutoff."""
-        place = self.days.index(session)
+        place = self._places[session]
         end, cutoff, before = place - self._start, self._cutoffs[place], self._after or self._cutoffs[place - 1]
         listings, kept = self._instruments(session, cutoff)
         instruments = listings.rows
@@ -183,7 +188,7 @@ class History:
         past = self._past(place, kept, instruments)
         memory = self._newest(ScenarioMemory, kept.tobytes(), ScenarioMemory)
         stress = scenario_returns(past, beta, self.days[place], universe, memory)
-        return estimate_factor_model(window, macro, features, instruments, self.mandate, stress)
+        return estimate_factor_model(window, macro, features, instruments, self.mandate, stress, beta)
 
     def _past(self, place: int, kept: Flags, instruments: Listings) -> Past:
         """Every session up to one; yields and rates of the currencies of the instruments known by then."""

@@ -266,7 +266,7 @@ def _stepped(
 
 
 def _refit(now: Running, mandate: Mandate, known: Known, history: History) -> None:
-    place = history.sessions.index(known.session)
+    place = history.place(known.session)
     age = place - now.fitted if now.model is not None else 0
     made = model_in_force(
         now.model,

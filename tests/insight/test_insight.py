@@ -136,7 +136,7 @@ def test_the_inverse_volatility_book_earns_the_prior() -> None:
     window, _ = world()
     risk, frame = factor_model(), features()
     made = forecast(fit_return_model(window, MANDATE), frame, risk, MANDATE)
-    weights = 1 / annual_volatility(risk)
+    weights = 1 / annual_volatility(risk.ewma_root(), risk.ledoit_wolf_root())
     assert made["prior"].to_numpy() @ (weights / weights.sum()) == pytest.approx(0.04, rel=1e-12)
     np.testing.assert_allclose(made["expected_return"], made["prior"] + made["tilt"])
     assert (made["uncertainty"] > 0).all()

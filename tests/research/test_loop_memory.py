@@ -22,7 +22,9 @@ from marketbot_assets.normalization.currencies import Fixings
 from marketbot_assets.normalization.window import Floats
 from marketbot_assets.portfolio.easing import feasible
 from marketbot_assets.portfolio.facts import facts_of
+from marketbot_assets.portfolio.funding import Funding
 from marketbot_assets.portfolio.limits import LimitSet, limit_set
+from marketbot_assets.portfolio.multiples import multiples
 from marketbot_assets.research.history import History, Tables
 from marketbot_assets.risk.feature_drift import compared_features, section_of
 from marketbot_assets.risk.operation_build import split_ratio, splits_of
@@ -141,7 +143,7 @@ def test_medians_of_counted_values_are_numpys(seed: int, sessions: int, names: i
 
 
 def test_scenarios_with_a_memory_are_those_without(world: Tables, mandate: Mandate) -> None:
-    """To the bit, over a month's end, members that change every session, and a second set of names in between."""
+    """To the bit, over a month's end, members that change every session, sectors that change once and homes that do."""
     history = History(world, mandate, dt.date(2019, 1, 30), dt.date(2019, 2, 4))
     known = [history.at(day) for day in history.sessions]
     place = history.days.index(history.sessions[0])
@@ -156,9 +158,10 @@ def test_scenarios_with_a_memory_are_those_without(world: Tables, mandate: Manda
             history._rates[until],
         )
         sizes = draws.normal(size=(2, count))
-        universe = Universe(
-            day.listings.texts("sector"), ~day.listings.is_fund, np.ones(count, dtype=bool), sizes[0], sizes[1]
-        )
+        told = day.listings.texts("sector")
+        sectors = told if step < 2 else (*told[1:], told[0])
+        home = np.arange(count) % 2 == 0 if step == len(known) - 1 else np.ones(count, dtype=bool)
+        universe = Universe(sectors, ~day.listings.is_fund, home, sizes[0], sizes[1])
         beta = draws.lognormal(size=count)
         kept, anew = (scenario_returns(past, beta, day.session, universe, m) for m in (memory, None))
         assert kept.names == anew.names
@@ -219,3 +222,28 @@ def test_the_tester_says_what_the_residual_says(world: Tables, mandate: Mandate)
             assert holds(book) == (limits.residual(book) == 0.0)
             assert limits.residual(book) == one_by_one(limits, book)
     assert said == {True, False}
+    own = tuple(
+        limit for limit in limits.limits if not isinstance(limit, Funding) and not getattr(limit, "on_buys", False)
+    )
+    for kept in (limits, LimitSet(limits.bounds, own, limits.weights_now)):
+        for shape in (weights, 3.0 * weights, np.where(np.arange(len(weights)) % 7 == 0, weights, 0.0)):
+            assert True in multiples_are_tested_as_books(kept, shape)
+    assert False in multiples_are_tested_as_books(limits, weights)
+
+
+def multiples_are_tested_as_books(limits: LimitSet, shape: Floats) -> set[bool]:
+    """What the left sides at one multiple settle is what the residual says at every other, to the last bit beside the edge."""
+    along, said = multiples(shape, limits, 1e3), set()
+
+    def holds(t: float) -> bool:
+        return limits.residual(np.clip(t * shape, limits.bounds.lower, limits.bounds.upper)) == 0.0
+
+    good, bad = 0.0, 1e3
+    while np.nextafter(good, bad) < bad:
+        middle = 0.5 * (good + bad)
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
+    near = [good * (1.0 + k * 2.0**-52) for k in range(-40, 41)]
+    for t in (0.0, 1e-9, 0.3, 0.5, 0.7, 0.999, 1.0, 1.5, 999.0, *near):
+        said.add(along(t))
+        assert along(t) == holds(t), t
+    return said
