@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from marketbot_assets.normalization.build_window import columns_of, cutoff_micros, micros
 from marketbot_assets.normalization.window import Floats
@@ -28,28 +29,33 @@ class BarAges:
         close = prices["close"].to_numpy(dtype=float)
         usable = np.isfinite(close) & (close > 0.0) & ~prices["quarantine"].to_numpy(dtype=bool)
         column = np.where(usable, columns_of(prices["instrument"], instruments), -1)
-        self._bars = []
-        for place in range(len(instruments)):
-            own = np.flatnonzero(column == place)
-            known = micros(prices["known_at"].iloc[own])
-            day = prices["session"].iloc[own].to_numpy().astype("datetime64[D]")
-            order = np.argsort(known, kind="stable")
-            self._bars.append((known[order], np.maximum.accumulate(day[order])))
+        # Bars of all listings one after the other, each listing's in the order in which they became known.
+        rows = np.flatnonzero(column >= 0)
+        rows = rows[np.lexsort((micros(prices["known_at"])[rows], column[rows]))]
+        self._ends = np.searchsorted(column[rows], np.arange(len(instruments) + 1))
+        self._known = micros(prices["known_at"])[rows]
+        self._days = prices["session"].to_numpy().astype("datetime64[D]")[rows]
+        for own in map(slice, self._ends[:-1], self._ends[1:]):
+            self._days[own] = np.maximum.accumulate(self._days[own])
 
     def at(self, cutoff: dt.datetime) -> tuple[Floats, Floats]:
         """((n,) own sessions since the newest bar known at the cutoff, 0 when fresh, NaN without one; (n,) bars known by then)."""
-        limit = int(cutoff_micros([cutoff])[0])
-        age, count = np.full(len(self._bars), np.nan), np.zeros(len(self._bars))
-        ages: dict[tuple[str, dt.date], int] = {}
-        for place, (known, day) in enumerate(self._bars):
-            seen = int(known.searchsorted(limit, side="right"))
-            count[place] = seen
-            if seen:
-                newest = self._mics[place], day[seen - 1].item()
-                if newest not in ages:
-                    ages[newest] = self._age(*newest, cutoff)
-                age[place] = ages[newest]
-        return age, count
+        seen = self._seen(int(cutoff_micros([cutoff])[0]))
+        age, some = np.full(len(seen), np.nan), np.flatnonzero(seen)
+        newest = self._days[self._ends[:-1][some] + seen[some] - 1].tolist()
+        pairs = [(self._mics[place], day) for place, day in zip(some.tolist(), newest, strict=True)]
+        ages = {pair: self._age(*pair, cutoff) for pair in set(pairs)}
+        age[some] = [ages[pair] for pair in pairs]
+        return age, seen.astype(float)
+
+    def _seen(self, limit: int) -> NDArray[np.int64]:
+        """(n,) bars of each listing that were known by then: a binary search in all of them at once."""
+        begin, low, high = self._ends[:-1], self._ends[:-1].copy(), self._ends[1:].copy()
+        while (low < high).any():
+            middle = (low + high) // 2
+            known = (low < high) & (self._known[np.minimum(middle, len(self._known) - 1)] <= limit)
+            low, high = np.where(known, middle + 1, low), np.where(known, high, np.minimum(middle, high))
+        return np.asarray(low - begin)
 
     def _age(self, mic: str, newest: dt.date, cutoff: dt.datetime) -> int:
         """Sessions of an exchange since a day that are over at the cutoff."""
