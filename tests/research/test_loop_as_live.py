@@ -110,3 +110,17 @@ def test_a_listing_described_anew_later_was_there_before(world: Tables, mandate:
     found = History(each, mandate, *days).at(days[0])
     pd.testing.assert_frame_equal(found.instruments, alive.instruments)
     pd.testing.assert_frame_equal(found.features, alive.features, check_exact=True)
+
+
+def test_a_session_knows_the_bars_rejected_since_the_one_before(world: Tables, mandate: Mandate) -> None:
+    """Those known in (cutoff before, cutoff], by a mask over all rows."""
+    first, last = dt.date(2019, 3, 6), dt.date(2019, 3, 8)
+    near = world.prices["session"].between(pd.Timestamp(2019, 3, 4), pd.Timestamp(2019, 3, 11))
+    bad = near & (np.random.default_rng(4).random(len(near)) < 0.2)
+    history = History(dataclasses.replace(world, prices=world.prices.assign(quarantine=bad)), mandate, first, last)
+    rejected = history.tables.prices[bad]
+    for session in history.sessions:
+        known = history.at(session)
+        since = (rejected["known_at"] > known.previous_cutoff) & (rejected["known_at"] <= known.cutoff)
+        assert known.quarantined == frozenset(rejected.loc[since, "instrument"])
+        assert known.quarantined
