@@ -175,6 +175,15 @@ class History:
             section=section_of(features),
         )
 
+    def actions_of(self, listings: Listings) -> ActionBook:
+        """The actions of the listings that a session knows: one of a listing of the future does not exist, whatever befell it."""
+        if len(listings.instrument) == len(self._listings):
+            return self.actions
+        rows = self.tables.corporate_actions
+        return self._newest(
+            ActionBook, listings.instrument, lambda: ActionBook(rows[rows["instrument"].isin(listings.instrument)])
+        )
+
     def _rejections(self, instants: list[dt.datetime]) -> list[int]:
         """How many bars had been rejected by each instant."""
         found: list[int] = np.searchsorted(self._rejected_at, cutoff_micros(instants), side="right").tolist()
