@@ -1,9 +1,10 @@
 """The backtest against its peers: re-optimized daily, bookkeeping alone, the whole decision; analytics; equal weights; size.
 
-python benchmarks/backtest.py                 all rows, about a quarter of an hour; writes BACKTEST.md and a section of RESULTS.md
+python benchmarks/backtest.py                 all rows, about an hour; writes BACKTEST.md and a section of RESULTS.md
 python benchmarks/backtest.py --quick         twenty names, no peers, a few sessions; writes nothing
 python benchmarks/backtest.py --peers FOLDER  takes or builds the peers' environments there; the default is a temporary folder
 python benchmarks/backtest.py --rows FILE     goes on where an earlier run with this file ended
+python benchmarks/backtest.py --only WORD     the steps with this word in their name (`decision: 500`); writes rows alone, no tables
 
 Every run is one fresh process that times its work alone, after a warm-up; rounds alternate between the competitors; thread pools
 are pinned to one. A peer that cannot be installed is a row that says so. Prints one JSON line per row. Not here: the market
@@ -72,7 +73,8 @@ BOOKS = (
 )
 DECISIONS = ((0, 60), (500, 20))
 GROWN = tuple((n, years) for n in (20, 500, 3000) for years in (1, 10, 30))
-GROWN_DECISIONS, LARGE = ((20, 60), (0, 60), (0, 252), (500, 20)), ((3000, 2),)
+GROWN_DECISIONS, LARGE = tuple((n, years) for n in (20, 65, 500) for years in (1, 10, 30)), (3000, 1)
+FEW, FEW_SESSIONS, HOURS = 3000, 5, 6 * 3600  # of so many listings only a few sessions, unless --large
 Row = dict[str, object]
 
 
@@ -91,7 +93,7 @@ class Bench:
         found = {p: self._peers[name].versions.get(p.lower(), "") for name in self._peers for p in LIBRARIES[name]}
         return {package: version or "absent" for package, version in found.items()}
 
-    def ask(self, entry: Entry, *words: str) -> Row:
+    def ask(self, entry: Entry, *words: str, seconds: float = SECONDS) -> Row:
         """What one process said of itself; `missing` says why there are no figures."""
         if entry.where and not (entry.where in self._peers and self._peers[entry.where].has(entry.package)):
             return {"missing": "not asked" if not self._peers else "cannot be installed here"}
@@ -101,10 +103,10 @@ class Bench:
         command = [str(python), str(HERE / entry.script), *words]
         try:
             done = subprocess.run(
-                command, env=variables, cwd=self.folder, capture_output=True, text=True, timeout=SECONDS, check=False
+                command, env=variables, cwd=self.folder, capture_output=True, text=True, timeout=seconds, check=False
             )
         except subprocess.TimeoutExpired:
-            return {"missing": f"no answer within {SECONDS} s"}
+            return {"missing": f"no answer within {seconds:g} s"}
         said = [line for line in done.stdout.splitlines() if line.startswith(SAID)]
         if done.returncode or not said:
             last = [line for line in done.stderr.splitlines() if line.strip()]
@@ -163,19 +165,27 @@ def apart(place: Path, name: str, reference: str) -> Row:
 
 
 def decisions(bench: Bench, task: str, cells: Sequence[tuple[int, int]]) -> list[Row]:
-    """The platform's own loop: listings (0: the standard world) and sessions."""
-    rows = []
-    for listings, days in cells:
-        entry = Entry("run_days", "backtest_decision.py")
-        row: Row = {"task": task, "who": entry.name, "asked": listings, "sessions": days}
-        row |= bench.ask(entry, str(listings), str(days))
-        if "missing" not in row:
-            row |= {
-                f"{clock} ms a day": 1e3 * float(str(row[clock])) / float(str(row["days"])) for clock in ("cpu", "wall")
-            }
-        rows.append(row)
-        print(json.dumps({"benchmark": "backtest", **row}), flush=True)
-    return rows
+    """The platform's own loop in the sample world: listings (0: as it stands) and sessions."""
+    return [decision(bench, task, (str(listings), str(days)), listings, days) for listings, days in cells]
+
+
+def grown_decision(bench: Bench, listings: int, years: int, days: int | None = None) -> list[Row]:
+    """The platform's own loop in the synthetic world; fewer sessions than `years` have when the calendars hold no more."""
+    count = days or years * YEAR
+    row = decision(bench, SIZE, ("grown", str(listings), str(count)), listings, count, years=years)
+    return [row]
+
+
+def decision(bench: Bench, task: str, words: Sequence[str], listings: int, days: int, **more: object) -> Row:
+    """One run of the loop, with milliseconds a day."""
+    entry = Entry("run_days", "backtest_decision.py")
+    row: Row = {"task": task, "who": entry.name, "asked": listings, "sessions": days, **more}
+    row |= bench.ask(entry, *words, seconds=HOURS)
+    if "missing" not in row:
+        count = float(str(row["days"]))
+        row |= {f"{clock} ms a day": 1e3 * float(str(row[clock])) / count for clock in ("cpu", "wall")}
+    print(json.dumps({"benchmark": "backtest", **row}), flush=True)
+    return row
 
 
 def analytics(bench: Bench, portfolios: int, rounds: int) -> list[Row]:
@@ -255,8 +265,14 @@ def steps(bench: Bench, *, quick: bool, large: bool, rounds: int) -> dict[str, C
     found[ANALYTICS] = partial(analytics, bench, 50 if quick else 1000, times)
     found[WEIGHTS] = partial(weights, bench, (20,) if quick else (20, 200))
     found["size of the core"] = partial(sizes, bench, ((20, 1),) if quick else GROWN)
-    grown = () if quick else GROWN_DECISIONS + (LARGE if large else ())
-    found["size of the decision"] = partial(decisions, bench, SIZE, grown)
+    if quick:
+        return found | {"size of the decision: 20 listings": partial(grown_decision, bench, 20, 1, 5)}
+    for n, years in (*GROWN_DECISIONS, *((LARGE,) if large else ())):
+        found[f"size of the decision: {n} listings, {years} years"] = partial(grown_decision, bench, n, years)
+    if not large:
+        found[f"size of the decision: {FEW} listings, a few sessions"] = partial(
+            grown_decision, bench, FEW, 1, FEW_SESSIONS
+        )
     return found
 
 
@@ -294,15 +310,15 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=Path, help="a file of rows: what it holds is not measured again, what is new is added"
     )
-    parser.add_argument(
-        "--large", action="store_true", help="a few whole decisions of 3,000 listings, too: minutes more"
-    )
+    parser.add_argument("--only", default="", help="only the steps with this in their name; writes no tables")
+    parser.add_argument("--large", action="store_true", help="a year of whole decisions of 3,000 listings, too")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="marketbot-backtest-"))
     try:
-        bench = Bench(folder, given.peers and given.peers.resolve(), alone=given.quick)
-        rows = every(bench, steps(bench, quick=given.quick, large=given.large, rounds=given.rounds), given.rows)
-        if not given.quick:
+        bench = Bench(folder, given.peers and given.peers.resolve(), alone=given.quick or bool(given.only))
+        wanted = steps(bench, quick=given.quick, large=given.large, rounds=given.rounds)
+        rows = every(bench, {name: wanted[name] for name in wanted if given.only in name}, given.rows)
+        if not given.quick and not given.only:
             text, picture = told(rows, bench.versions()), growth(rows)
             print(text)
             FILE.write_text(text, encoding="utf-8")

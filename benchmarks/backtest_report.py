@@ -13,6 +13,7 @@ OURS, PEER, AS_WRITTEN = "ours, in lots", "cvxportfolio", "cvxportfolio, as its 
 CORE_TARGET = {20: 100.0, 500: 50.0}
 NAV_TARGET, ANALYTICS_TARGET, WEIGHTS_TARGET, RATIOS_TARGET = 1e-6, 8.0, 1e-5, 1e-10
 Row = Mapping[str, object]
+Points = Sequence[tuple[float, float]]
 
 HEAD = """# Backtest
 
@@ -47,6 +48,10 @@ LICENCES = """Peers live in environments of their own; the product imports none 
 under Apache 2.0 with the Commons Clause (no selling of it), skfolio and Riskfolio-Lib under BSD, bt under MIT,
 zipline-reloaded, empyrical-reloaded and pyfolio-reloaded under Apache 2.0.
 """
+GROWN = """The whole decision (`run_days`) in a synthetic world of two dollar exchanges, London and Tokyo, default limits. `world`
+is the simulation of the market and its way into tables, `panel` what is laid out once. Decisions need calendars, which begin in
+1998, and a year before the first; the world ends in June 2026: \"30 years\" are all that there are between. A day's windows (up to
+1,010 sessions) are full from the fourth year on: from there on, a day must not become dearer."""
 
 
 @dataclass(frozen=True)
@@ -188,38 +193,105 @@ def targets(rows: Sequence[Row]) -> str:
 
 def growth(rows: Sequence[Row]) -> Growth:
     """How time and memory grow, as a section and a picture."""
-    grown = [row for row in of(rows, "size") if row["who"] == "array core"]
-    cells = [
-        [
-            f"{number(row, 'names'):.0f}", f"{number(row, 'years'):.0f}", shown(number(row, "cpu")), shown(_daily(row)),
-            shown(number(row, "peak")), shown(_data(row)), str(row.get("missing", "")),
-        ]
-        for row in grown
-    ]  # fmt: skip
-    head = ("names", "years", "CPU s", "CPU ms a day", "peak MiB", "of it the market's files, MiB", "")
+    core, whole = ([row for row in of(rows, "size") if row["who"] == who] for who in ("array core", "run_days"))
     text = "\n".join(
         [
             "Written by `python benchmarks/backtest.py`; what the rows are stands in `BACKTEST.md`. A year has 252 sessions.",
             "",
             "The array core (optimizer, lots, limits, costs, book); all of the market's files are mapped and count as memory:",
             "",
-            table(head, cells),
+            grown_core(core),
             "",
-            "The whole decision (`run_days`); `world` is the simulation of the market, `panel` what is laid out once:",
+            GROWN,
             "",
-            decided(rows, "size"),
+            grown_decisions(whole),
             "",
-            "Not run: the whole decision over 10 and 30 years (the sample world has nine) and of 3,000 listings (`--large` "
-            "asks for a few of its sessions: its world alone takes minutes).",
+            beyond(whole),
             "",
             f"![time and memory]({PICTURE.name})",
         ]
     )
-    names = sorted({number(row, "names") for row in grown})
-    lines = {n: [row for row in grown if number(row, "names") == n and "missing" not in row] for n in names}
-    time = {f"{n:.0f} names": [(number(r, "years"), number(r, "cpu")) for r in lines[n]] for n in names}
-    memory = {f"{n:.0f} names": [(number(r, "years"), number(r, "peak")) for r in lines[n]] for n in names}
-    return Growth(text, picture((("CPU seconds", time), ("peak MiB", memory))))
+    panels: list[tuple[str, Mapping[str, Points]]] = []
+    for title, some, who in (("array core", core, "names"), ("the whole decision", whole, "asked")):
+        for figure, unit in (("cpu", "CPU seconds"), ("peak", "peak MiB")):
+            panels.append((f"{title}: {unit}", lines_of(some, who, figure)))
+    return Growth(text, picture(panels))
+
+
+def grown_core(rows: Sequence[Row]) -> str:
+    cells = [
+        [
+            f"{number(row, 'names'):.0f}", f"{number(row, 'years'):.0f}", shown(number(row, "cpu")), shown(_daily(row)),
+            shown(number(row, "peak")), shown(_data(row)), str(row.get("missing", "")),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    head = ("names", "years", "CPU s", "CPU ms a day", "peak MiB", "of it the market's files, MiB", "")
+    return table(head, cells)
+
+
+def grown_decisions(rows: Sequence[Row]) -> str:
+    """Every size of the whole decision: what a day costs in the run's years, what is made once, memory."""
+    head = (
+        "listings", "years", "sessions", "CPU ms a day", "in the first year", "in the fifth", "in the last", "CPU s",
+        "world, CPU s", "panel, CPU s", "bars, M", "MiB before the first day", "peak MiB", "orders", "",
+    )  # fmt: skip
+    cells = []
+    for row in sorted(rows, key=lambda row: (number(row, "asked"), _years(row))):
+        said = row.get("ms by year")
+        each = [float(str(x)) for x in said] if isinstance(said, list) else []
+        some = [each[0], each[4] if len(each) > 4 else math.nan, each[-1]] if each else [math.nan] * 3
+        cells.append(
+            [
+                f"{number(row, 'asked'):.0f}", f"{_years(row):.{2 if _years(row) < 1 else 3}g}", rounded(number(row, "days")),
+                *(unrounded(x) for x in (number(row, "cpu ms a day"), *some)),
+                *(shown(number(row, name)) for name in ("cpu", "world", "panel")), shown(number(row, "bars") / 1e6),
+                *(rounded(number(row, name)) for name in ("laid out", "peak", "orders")), str(row.get("missing", "")),
+            ]
+        )  # fmt: skip
+    return table(head, cells)
+
+
+def beyond(rows: Sequence[Row]) -> str:
+    """What so many listings over all years would take, from the largest run: memory per bar, time per day."""
+    known = sorted((row for row in rows if "bars" in row), key=lambda row: number(row, "bars"))
+    days = max((number(row, "days") for row in known), default=math.nan)
+    large = [row for row in known if number(row, "asked") == LARGEST]
+    if len(known) < 2 or not large or not days > YEAR * LONG:
+        return "What is not in the table was not measured."
+    small, big = known[0], known[-1]
+    per_bar = (number(big, "peak") - number(small, "peak")) / (number(big, "bars") - number(small, "bars"))
+    longest = max(known, key=lambda row: number(row, "days"))
+    bars = number(longest, "bars") / number(longest, "asked") * LARGEST
+    memory = (number(small, "peak") + per_bar * bars) / 1024
+    hours = days * number(large[-1], "cpu ms a day") / 3.6e6
+    return (
+        f"Not run: {LARGEST:,} listings over all years. By the largest runs it would take {memory:.0f} GiB "
+        f"({per_bar * 2**20:.0f} bytes per bar, {bars / 1e6:.0f} M bars) and {hours:.0f} hours of one core."
+    )
+
+
+def unrounded(value: float) -> str:
+    """Three digits, and all digits before the point."""
+    return rounded(value) if value >= 100.0 else shown(value)
+
+
+def rounded(value: float) -> str:
+    return f"{value:.0f}" if math.isfinite(value) else "-"
+
+
+def lines_of(rows: Sequence[Row], who: str, figure: str) -> dict[str, Points]:
+    """One line per number of names over the years; a run of less than a year is no point."""
+    good = [row for row in rows if "missing" not in row and number(row, "days") >= YEAR]
+    return {
+        f"{n:.0f} names": [(_years(row), number(row, figure)) for row in good if number(row, who) == n]
+        for n in sorted({number(row, who) for row in good})
+    }
+
+
+def _years(row: Row) -> float:
+    """Years as run: as asked, or less where the calendars hold no more."""
+    return min(number(row, "years"), number(row, "days") / YEAR) if "days" in row else number(row, "years")
 
 
 def _daily(row: Row) -> float:
@@ -231,20 +303,22 @@ def _data(row: Row) -> float:
     return 3.0 * 8.0 * number(row, "names") * number(row, "days") / 2**20
 
 
+LARGEST, LONG, YEAR = 3000, 25, 252
 COLOURS = ("#1f6f8b", "#c8553d", "#588157", "#7a5195")
-WIDE, HIGH, LEFT, TOP, GAP = 300, 220, 60, 30, 90
-Points = Sequence[tuple[float, float]]
+WIDE, HIGH, LEFT, TOP, GAP, BELOW, ACROSS = 300, 220, 60, 30, 90, 90, 2
 
 
 def picture(panels: Sequence[tuple[str, Mapping[str, Points]]]) -> str:
-    """Panels side by side, both axes logarithmic, one line per name; x is years."""
+    """Panels in rows of ACROSS, both axes logarithmic, one line per name; x is years."""
+    height = -(-len(panels) // ACROSS) * (HIGH + BELOW)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{len(panels) * (WIDE + GAP) + 40}" height="{HIGH + 90}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{ACROSS * (WIDE + GAP) + 40}" height="{height}" '
         'font-family="sans-serif" font-size="11">',
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for place, (title, lines) in enumerate(panels):
-        parts += panel(title, lines, LEFT + place * (WIDE + GAP))
+        down, across = divmod(place, ACROSS)
+        parts += panel(title, lines, LEFT + across * (WIDE + GAP), TOP + down * (HIGH + BELOW))
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -252,8 +326,8 @@ def years(count: float) -> str:
     return f"{count:g} year{'s' if count > 1 else ''}"
 
 
-def panel(title: str, lines: Mapping[str, Points], left: float) -> list[str]:
-    """One panel with decades as grid."""
+def panel(title: str, lines: Mapping[str, Points], left: float, top: float) -> list[str]:
+    """One panel with decades as grid; a line of one point is a dot."""
     every = [point for points in lines.values() for point in points if point[1] > 0.0]
     if not every:
         return []
@@ -263,18 +337,21 @@ def panel(title: str, lines: Mapping[str, Points], left: float) -> list[str]:
     def at(x: float, y: float) -> tuple[float, float]:
         across = (math.log10(x) - x0) / max(x1 - x0, 1e-9)
         up = (math.log10(y) - y0) / max(y1 - y0, 1)
-        return left + WIDE * across, TOP + HIGH * (1.0 - up)
+        return left + WIDE * across, top + HIGH * (1.0 - up)
 
-    parts = [f'<text x="{left}" y="{TOP - 12}" font-weight="bold">{title}</text>']
+    parts = [f'<text x="{left}" y="{top - 12}" font-weight="bold">{title}</text>']
     for power in range(y0, y1 + 1):
         y = at(10.0**x0, 10.0**power)[1]
         parts.append(f'<line x1="{left}" x2="{left + WIDE}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
         parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
-    for x in sorted({x for x, _ in every}):
-        parts.append(f'<text x="{at(x, 10.0**y0)[0]:.1f}" y="{TOP + HIGH + 16}" text-anchor="middle">{years(x)}</text>')
+    for x in sorted({round(x) for x, _ in every}):
+        parts.append(f'<text x="{at(x, 10.0**y0)[0]:.1f}" y="{top + HIGH + 16}" text-anchor="middle">{years(x)}</text>')
     for number_of, (name, points) in enumerate(lines.items()):
         colour = COLOURS[number_of % len(COLOURS)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in points if point[1] > 0.0))
+        if len(points) == 1:
+            across, up = at(*points[0])
+            parts.append(f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" fill="{colour}"/>')
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{left + 90 * number_of}" y="{TOP + HIGH + 40}" fill="{colour}">{name}</text>')
+        parts.append(f'<text x="{left + 90 * number_of}" y="{top + HIGH + 40}" fill="{colour}">{name}</text>')
     return parts

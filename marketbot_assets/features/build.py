@@ -66,14 +66,19 @@ def sector_features(columns: dict[str, Floats], sectors: Sequence[Flags]) -> dic
 
 def filed_figures(fundamentals: pd.DataFrame, instruments: Listings) -> dict[str, Floats]:
     """Field -> (n,) the newest period's newest filing; unknown when in another currency than the listing."""
-    ordered = fundamentals.sort_values(["instrument", "field", "period_end", "known_at"])
-    newest = ordered.drop_duplicates(["instrument", "field"], keep="last")
+    newest = newest_filings(fundamentals)
     listed = newest["instrument"].map(instruments.currencies)
     same = newest[newest["currency"].to_numpy() == listed.to_numpy()]
     wide = same.pivot(index="instrument", columns="field", values="value").reindex(
         index=list(instruments.instrument), columns=list(FILED_FIELDS)
     )
     return {name: wide[name].to_numpy(dtype=float) for name in FILED_FIELDS}
+
+
+def newest_filings(fundamentals: pd.DataFrame) -> pd.DataFrame:
+    """Of FUNDAMENTALS rows each instrument's and field's newest period's newest one; of rows known at once the last."""
+    ordered = fundamentals.sort_values(["instrument", "field", "period_end", "known_at"])
+    return ordered.drop_duplicates(["instrument", "field"], keep="last")
 
 
 def filed_features(

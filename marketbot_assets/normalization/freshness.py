@@ -29,17 +29,14 @@ class BarAges:
         close = prices["close"].to_numpy(dtype=float)
         usable = np.isfinite(close) & (close > 0.0) & ~prices["quarantine"].to_numpy(dtype=bool)
         column = np.where(usable, columns_of(prices["instrument"], instruments), -1)
-        known_at, session = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype="datetime64[D]")]
-        for place in range(len(instruments)):
-            own = np.flatnonzero(column == place)
-            known = micros(prices["known_at"].iloc[own])
-            day = prices["session"].iloc[own].to_numpy().astype("datetime64[D]")
-            order = np.argsort(known, kind="stable")
-            known_at.append(known[order])
-            session.append(np.maximum.accumulate(day[order]))
         # Bars of all listings one after the other, each listing's in the order in which they became known.
-        self._known, self._days = np.concatenate(known_at), np.concatenate(session)
-        self._ends = np.cumsum([len(known) for known in known_at])
+        rows = np.flatnonzero(column >= 0)
+        rows = rows[np.lexsort((micros(prices["known_at"])[rows], column[rows]))]
+        self._ends = np.searchsorted(column[rows], np.arange(len(instruments) + 1))
+        self._known = micros(prices["known_at"])[rows]
+        self._days = prices["session"].to_numpy().astype("datetime64[D]")[rows]
+        for own in map(slice, self._ends[:-1], self._ends[1:]):
+            self._days[own] = np.maximum.accumulate(self._days[own])
 
     def at(self, cutoff: dt.datetime) -> tuple[Floats, Floats]:
         """((n,) own sessions since the newest bar known at the cutoff, 0 when fresh, NaN without one; (n,) bars known by then)."""

@@ -79,7 +79,9 @@ class _Walk:
         self.usable = self._track.priced.copy()
         self.kept = np.zeros(rows, dtype=bool)
         self._found: list[tuple[int, Finding]] = []
+        self._found_at: dict[int, list[int]] = {}  # row -> places of its findings
         self._by_day = np.argsort(self._track.day, kind="stable")
+        self._days = self._track.day[self._by_day]
 
     def run(self) -> None:
         day = self._track.day
@@ -112,22 +114,24 @@ class _Walk:
         market: Market = market_of(self._moves[self._on(session)])
         for at, item in seen.items():
             found = [rule(item, market) for rule in BAR_RULES]
-            self._found += [(at, finding) for finding in found if finding[2] != "pass"]
+            told = [(at, finding) for finding in found if finding[2] != "pass"]
+            if told:
+                self._found_at.setdefault(at, []).extend(range(len(self._found), len(self._found) + len(told)))
+                self._found += told
             self.usable[at] = self._track.priced[at] and not any(finding[2] in BAD for finding in found)
             if not len(item.closes) and self.usable[at]:
                 self._keep_first(at)
 
     def _keep_first(self, at: int) -> None:
         """The bar before was held back for want of a bar before it alone, and this one agrees with it."""
-        before = [n for n, (place, finding) in enumerate(self._found) if place == at - 1 and finding[2] in BAD]
+        before = [n for n in self._found_at.get(at - 1, ()) if self._found[n][1][2] in BAD]
         if self._same[at] and [self._found[n][1][0] for n in before] == [FIRST_BAR_RULE]:
             rule, subject, _, observed, limit, message = self._found[before[0]][1]
             self._found[before[0]] = (at - 1, (rule, subject, "warn", observed, limit, message))
             self.kept[at - 1] = True
 
     def _on(self, session: int) -> NDArray[np.intp]:
-        day = self._track.day[self._by_day]
-        return self._by_day[np.searchsorted(day, session) : np.searchsorted(day, session, side="right")]
+        return self._by_day[np.searchsorted(self._days, session) : np.searchsorted(self._days, session, side="right")]
 
     def _plainly_good(self) -> Flags:
         """Bars that every rule passes whatever happened to other bars, if the bar before them is usable."""

@@ -35,6 +35,7 @@ from marketbot_assets.normalization.currencies import Fixings
 from marketbot_assets.normalization.freshness import BarAges
 from marketbot_assets.normalization.listings import Listings
 from marketbot_assets.normalization.window import Flags, Floats, MacroWindow, MarketWindow
+from marketbot_assets.research.filings import Filings
 from marketbot_assets.risk.feature_drift import Section, section_of
 from marketbot_resources.calendars import cutoffs, decision_sessions
 from marketbot_resources.errors import UsageError
@@ -135,9 +136,9 @@ class History:
         self.samples: Samples = {}
         self._kept: dict[object, tuple[Hashable, object]] = {}
         self._listed_at = micros(self._listings["known_at"])
-        self._filed_at = np.sort(micros(tables.fundamentals["known_at"]))
-        bad = tables.prices[tables.prices["quarantine"]]
-        self._rejected = list(zip(bad["known_at"], bad["instrument"], strict=True))
+        self._filings = Filings(tables.fundamentals)
+        bad = tables.prices[tables.prices["quarantine"]].sort_values("known_at", kind="stable")
+        self._rejected, self._rejected_at = bad["instrument"].tolist(), micros(bad["known_at"])
 
     def days_to(self, session: dt.date) -> tuple[dt.date, ...]:
         """Decision sessions up to one, oldest first, as far back as the calendars reach."""
@@ -173,11 +174,25 @@ class History:
             factor_model=self._model(window, place, features, listings, kept),
             training=training,
             fx=self._fixings.known_by(cutoff),
-            quarantined=frozenset(name for at, name in self._rejected if before < at <= cutoff),
+            quarantined=frozenset(self._rejected[slice(*self._rejections([before, cutoff]))]),
             ages=self._ages_of(listings),
             listings=listings,
             section=section_of(features),
         )
+
+    def actions_of(self, listings: Listings) -> ActionBook:
+        """The actions of the listings that a session knows: one of a listing of the future does not exist, whatever befell it."""
+        if len(listings.instrument) == len(self._listings):
+            return self.actions
+        rows = self.tables.corporate_actions
+        return self._newest(
+            ActionBook, listings.instrument, lambda: ActionBook(rows[rows["instrument"].isin(listings.instrument)])
+        )
+
+    def _rejections(self, instants: list[dt.datetime]) -> list[int]:
+        """How many bars had been rejected by each instant."""
+        found: list[int] = np.searchsorted(self._rejected_at, cutoff_micros(instants), side="right").tolist()
+        return found
 
     def _model(
         self, window: MarketWindow, place: int, features: pd.DataFrame, instruments: Listings, kept: Flags
@@ -228,18 +243,14 @@ class History:
         self, listings: Listings, kept: Flags, cutoff: dt.datetime, session: dt.date
     ) -> tuple[Figures, Listings]:
         """(newest filed figures, listings with filed shares where their source tells none)."""
-
-        def filed() -> pd.DataFrame:
-            return self.tables.fundamentals[self.tables.fundamentals["known_at"] <= cutoff]
-
-        count = int(np.searchsorted(self._filed_at, cutoff_micros([cutoff])[0], side="right"))
+        limit = int(cutoff_micros([cutoff])[0])
         told_on = session if self.tables.listings is not None else None
-        key = (kept.tobytes(), count, told_on)
-        figures = self._newest(filed_figures, key, lambda: filed_figures(filed(), listings))
+        key = (kept.tobytes(), self._filings.count(limit), told_on)
+        figures = self._newest(filed_figures, key, lambda: filed_figures(self._filings.newest(limit), listings))
         if np.isfinite(listings.shares_outstanding).all():
             return figures, listings
-        told = self.tables.corporate_actions
-        return figures, Listings(with_filed_shares(listings.rows, filed(), told[told["known_at"] <= cutoff], session))
+        told, filed = self.tables.corporate_actions, self._filings.newest(limit)
+        return figures, Listings(with_filed_shares(listings.rows, filed, told[told["known_at"] <= cutoff], session))
 
     def _ages_of(self, listings: Listings) -> BarAges:
         names, mics = listings.instrument, listings.texts("mic")

@@ -165,7 +165,7 @@ def decide_session(
             ages=known.ages,
             quarantined=known.quarantined | told.closed,
             fx=known.fx,
-            actions=history.actions,
+            actions=history.actions_of(known.listings),
             mandate=mandate,
             session=session,
             cutoff=known.cutoff,
@@ -210,7 +210,7 @@ def book_after(history: History, mandate: Mandate, held: Held, report: AccountRe
     return roll(
         held,
         report.executions,
-        history.actions,
+        history.actions_of(known.listings),
         known.window,
         instruments=known.listings,
         base=mandate.base_currency,

@@ -34,11 +34,15 @@ class Action:
     other: str
 
 
-def actions_of(block: Block) -> list[Action]:
-    """Every action of the block, by listing and ex session."""
+def actions_of(block: Block, *, announced: bool = False) -> list[Action]:
+    """Every action of the block, by listing and ex session.
+
+    `announced`: one with its ex session in a later year than its announcement has the terms that were announced, as if the
+    world ended with the year of the announcement; they differ where a price fell so far that it could not bear them.
+    """
     rows: list[Action] = []
     for column, life in enumerate(block.lives):
-        found = [_priced(block, column, event) for event in life.events]
+        found = [_priced(block, column, event, announced) for event in life.events]
         found += [_renamed(block, life), _ended(block, column, life)]
         rows += sorted((row for row in found if row is not None), key=lambda row: (row.ex_session, row.kind))
     return rows
@@ -53,13 +57,15 @@ def _row(
     return Action(life.number, life.source_id, session, kind, amount, ratio, block.currency, known, other)
 
 
-def _priced(block: Block, column: int, event: Event) -> Action | None:
+def _priced(block: Block, column: int, event: Event, as_announced: bool) -> Action | None:
     """A dividend, split or spin-off. Within the world its terms are those that moved the price."""
-    life, place, count = block.lives[column], event.place, block.grid.count
+    life, place, count, days = block.lives[column], event.place, block.grid.count, block.grid.sessions
     if place - LEAD >= count:
         return None
     known = int(block.grid.closes[place - LEAD]) + _HOUR
     terms, inside = block.terms, place < count
+    if inside and as_announced:
+        inside = days[place].year == days[place - LEAD].year
     announced = float(block.prices.exact[place - LEAD, column])
     if event.kind == words.SPLIT:
         ratio = split_ratio(event.draw, announced, life.start_price)

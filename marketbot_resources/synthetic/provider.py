@@ -1,12 +1,13 @@
 """The synthetic world behind the providers' ports: rows by the instant at which they became knowable, as CSV.
 
-A provider keeps the rows of the years that it was last asked for, and makes a year when it is asked for: the world up to
-that year's end, block by block, of which the year's rows stay. Small worlds keep all of their years.
+A provider keeps the rows of the years that it was last asked for, and makes years when it is asked for them: the world up to
+the last one's end, block by block, of which the years' rows stay. Small worlds keep all of their years.
 """
 
 import dataclasses
 import datetime as dt
 from collections import OrderedDict
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -27,6 +28,7 @@ from marketbot_resources.synthetic.venues import SECTOR_NAMES, VENUES
 from marketbot_resources.synthetic.world import Truth, chunks
 
 KEPT_ROWS_MAX, PROBED = 3_000_000, 8
+SESSIONS_MAX, PASSES = 260, 12  # a year has at most so many; a pass makes at most a twelfth of what is kept
 _KEYS = {
     "prices": ("source_id", "session"),
     "corporate_actions": ("source_id", "ex_session", "kind"),
@@ -54,49 +56,80 @@ def _micros(at: dt.datetime) -> int:
     return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Year:
+    """The rows of one year by kind, and the true splits known until its end."""
+
+    rows: dict[str, pa.Table]
+    splits: tuple[Action, ...]
+
+
 class Years:
-    """The rows of the world by the year in which they became knowable, made on demand, the oldest request forgotten first."""
+    """The rows of the world by the year in which they became knowable, made on demand, the oldest request forgotten first.
+
+    Each pass over the world makes as many of the years asked for as fit a share of what may be kept: a pass begins with the
+    world's first session whatever its years, so that a long past made year by year would cost the square of its length.
+    """
 
     def __init__(self, spec: WorldSpec, kept_rows_max: int = KEPT_ROWS_MAX) -> None:
         self._spec = spec
-        self._kept: OrderedDict[int, tuple[dict[str, pa.Table], tuple[Action, ...]]] = OrderedDict()
-        self._most = max(1, kept_rows_max // (spec.instruments * 260))
+        self._kept: OrderedDict[int, _Year] = OrderedDict()
+        per_year = spec.instruments * SESSIONS_MAX
+        self._most = max(1, kept_rows_max // per_year)
+        self._pass = max(1, kept_rows_max // (PASSES * per_year))
 
     def rows(self, kind: str, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
         """Rows with since < known_at <= until, by `known_at`."""
         last = self._clamped(until.year)
         first = self._clamped(since.year if since is not None else self._spec.first.year)
         after = None if since is None else _micros(since)
-        parts = [known_between(self._year(year)[0][kind], after, _micros(until)) for year in range(first, last + 1)]
+        parts = [
+            known_between(self._year(year, last).rows[kind], after, _micros(until)) for year in range(first, last + 1)
+        ]
         return pa.concat_tables(parts)
 
     def splits(self, year: int) -> tuple[Action, ...]:
         """True splits of all listings known until the end of a year."""
-        return self._year(self._clamped(year))[1]
+        year = self._clamped(year)
+        return self._year(year, year).splits
 
     def _clamped(self, year: int) -> int:
         return min(max(year, self._spec.first.year), self._spec.last.year + 1)
 
-    def _year(self, year: int) -> tuple[dict[str, pa.Table], tuple[Action, ...]]:
+    def _year(self, year: int, last: int) -> _Year:
+        """A year; with it, if it must be made, those up to `last` that the pass has room for."""
         if year not in self._kept:
-            self._kept[year] = self._made(year)
+            wanted = [each for each in range(year, min(last, year + self._pass - 1) + 1) if each not in self._kept]
+            for each, made in self._made(wanted).items():
+                self._kept[each] = made
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(year)
         return self._kept[year]
 
-    def _made(self, year: int) -> tuple[dict[str, pa.Table], tuple[Action, ...]]:
-        begin, end = (_micros(dt.datetime(y, 1, 1, tzinfo=dt.UTC)) for y in (year, year + 1))
-        until = dataclasses.replace(self._spec, last=min(self._spec.last, dt.date(year, 12, 31)))
-        found: dict[str, list[pa.Table]] = {kind: [] for kind in _KEYS}
+    def _made(self, years: list[int]) -> dict[int, _Year]:
+        until = dataclasses.replace(self._spec, last=min(self._spec.last, dt.date(years[-1], 12, 31)))
+        bounds = {year: (_new_year(year) - 1, _new_year(year + 1) - 1) for year in years}
+        found: dict[int, dict[str, list[pa.Table]]] = {year: {kind: [] for kind in _KEYS} for year in years}
         splits: list[Action] = []
-        for chunk in chunks(until):
+        for chunk in chunks(until, announced=True):
             served = {"prices": chunk.bars, "corporate_actions": chunk.actions}
             served |= {"filings": chunk.filings, "headlines": chunk.headlines}
             for kind, table in served.items():
-                found[kind].append(known_between(table, begin - 1, end - 1))
+                for year in years:
+                    found[year][kind].append(known_between(table, *bounds[year]))
             splits += [action for action in chunk.true_actions if action.kind == SPLIT]
-        return {kind: kept_table(_by_release(found.pop(kind), _KEYS[kind])) for kind in _KEYS}, tuple(splits)
+        return {
+            year: _Year(
+                {kind: kept_table(_by_release(found[year].pop(kind), _KEYS[kind])) for kind in _KEYS},
+                tuple(action for action in splits if action.known <= bounds[year][1]),
+            )
+            for year in years
+        }
+
+
+def _new_year(year: int) -> int:
+    return _micros(dt.datetime(year, 1, 1, tzinfo=dt.UTC))
 
 
 class SyntheticMarket:
@@ -225,10 +258,10 @@ class SyntheticNews:
 
 
 class SyntheticWorld:
-    """One world: its four providers, and its truth."""
+    """One world: its four providers, and its truth. `kept_rows_max`: bars that the providers may keep; more is faster."""
 
-    def __init__(self, spec: WorldSpec) -> None:
-        years = Years(spec)
+    def __init__(self, spec: WorldSpec, kept_rows_max: int = KEPT_ROWS_MAX) -> None:
+        years = Years(spec, kept_rows_max)
         self.spec = spec
         self.market = SyntheticMarket(spec, years)
         self.macro = SyntheticMacro(spec)

@@ -51,15 +51,15 @@ def bars(spec: WorldSpec, numbers: Sequence[int] | None = None, chunk: int = CHU
         yield tables.served_bars(block, serve(block))
 
 
-def chunks(spec: WorldSpec, chunk: int = CHUNK) -> Iterator[Chunk]:
-    """Everything that is served, block by block."""
+def chunks(spec: WorldSpec, chunk: int = CHUNK, *, announced: bool = False) -> Iterator[Chunk]:
+    """Everything that is served, block by block. `announced`: of actions, `actions_of`."""
     for block in blocks(spec, None, chunk):
-        yield chunk_of(block)
+        yield chunk_of(block, announced=announced)
 
 
-def chunk_of(block: Block) -> Chunk:
+def chunk_of(block: Block, *, announced: bool = False) -> Chunk:
     """Everything that one block serves."""
-    actions = actions_of(block)
+    actions = actions_of(block, announced=announced)
     return Chunk(
         mic=block.grid.mic,
         bars=tables.served_bars(block, serve(block)),

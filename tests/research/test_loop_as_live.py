@@ -110,3 +110,32 @@ def test_a_listing_described_anew_later_was_there_before(world: Tables, mandate:
     found = History(each, mandate, *days).at(days[0])
     pd.testing.assert_frame_equal(found.instruments, alive.instruments)
     pd.testing.assert_frame_equal(found.features, alive.features, check_exact=True)
+
+
+def test_what_befell_a_listing_described_later_stops_nothing(world: Tables, mandate: Mandate) -> None:
+    """A provider of today describes it as of its last split: before that day it does not exist, and neither do its dividends."""
+    days = sessions(START, 2)
+    told = world.instruments.sort_values("instrument", ignore_index=True)
+    told.loc[0, "known_at"] = pd.Timestamp(days[1]).tz_localize("UTC").as_unit("us")
+    paid = world.corporate_actions[world.corporate_actions["kind"] == "CASH_DIVIDEND"].iloc[:1]
+    paid = paid.assign(
+        instrument=told.loc[0, "instrument"], ex_session=pd.Series([days[0]], paid.index).astype("datetime64[ms]")
+    )
+    actions = pd.concat([world.corporate_actions, paid], ignore_index=True)
+    assert actions["ex_session"].dtype == world.corporate_actions["ex_session"].dtype
+    (day,) = loop(dataclasses.replace(world, instruments=told, corporate_actions=actions), mandate, 1)[0]
+    assert told.loc[0, "instrument"] not in set(day.known.instruments["instrument"])
+
+
+def test_a_session_knows_the_bars_rejected_since_the_one_before(world: Tables, mandate: Mandate) -> None:
+    """Those known in (cutoff before, cutoff], by a mask over all rows."""
+    first, last = dt.date(2019, 3, 6), dt.date(2019, 3, 8)
+    near = world.prices["session"].between(pd.Timestamp(2019, 3, 4), pd.Timestamp(2019, 3, 11))
+    bad = near & (np.random.default_rng(4).random(len(near)) < 0.2)
+    history = History(dataclasses.replace(world, prices=world.prices.assign(quarantine=bad)), mandate, first, last)
+    rejected = history.tables.prices[bad]
+    for session in history.sessions:
+        known = history.at(session)
+        since = (rejected["known_at"] > known.previous_cutoff) & (rejected["known_at"] <= known.cutoff)
+        assert known.quarantined == frozenset(rejected.loc[since, "instrument"])
+        assert known.quarantined

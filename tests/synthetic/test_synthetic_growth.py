@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from synthetic_worlds import BAR_FAULTS, FAULTY, FIRST, MICS, rows_of, spec_of
 
 from marketbot_resources.errors import UsageError
+from marketbot_resources.synthetic.actions import actions_of
 from marketbot_resources.synthetic.provider import SyntheticWorld, Years
 from marketbot_resources.synthetic.spec import ALL_KINDS, EventSpec, FaultSpec, RiskSpec, WorldSpec
-from marketbot_resources.synthetic.world import bars
+from marketbot_resources.synthetic.world import bars, blocks
 
 ROOT = Path(__file__).parents[2]
 UNTIL = dt.datetime(2016, 6, 30, 23, tzinfo=dt.UTC)
+SUNK = 2  # a seed whose wild world has a price that fell too far for what was announced, across a new year
 
 
 def served(spec: WorldSpec, until: dt.datetime) -> dict[str, list[str]]:
@@ -116,6 +118,19 @@ def test_a_provider_that_forgets_serves_the_same() -> None:
         late = dt.datetime(2019, 1, 1, tzinfo=dt.UTC)
         assert forgetful.rows(kind, since, late).equals(keeping.rows(kind, since, late))
         assert keeping.rows(kind, since, late).num_rows > 10
+
+
+def test_years_made_together_are_years_made_alone() -> None:
+    """A price may fall so far that it cannot bear what was announced: the announcement of the old year stays as it was told."""
+    wild = RiskSpec(drift=-1.0, specific_vol=1.0, jumps_per_year=50.0, jump_vol=0.3, market_vol=1.0)
+    events = EventSpec(ALL_KINDS, spin_offs=1.0, special_dividends=5.0, young=0.0, delistings=0.0, headlines=0.5)
+    spec = WorldSpec(60, ("XNYS",), FIRST, dt.date(2017, 6, 30), SUNK, risk=wild, events=events)
+    assert any(actions_of(block) != actions_of(block, announced=True) for block in blocks(spec)), "no price fell so far"
+    alone, together, until = Years(spec, kept_rows_max=0), Years(spec), dt.datetime(2017, 7, 1, tzinfo=dt.UTC)
+    for kind in ("corporate_actions", "filings"):
+        assert alone.rows(kind, None, until).equals(together.rows(kind, None, until))
+    assert alone.splits(2016) == together.splits(2016)
+    assert len(together.splits(2016)) > 3
 
 
 RISKS = st.builds(
