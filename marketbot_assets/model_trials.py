@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 KIND = "model_trial"
 ASSET, PROVIDER = "model_registry", "marketbot"
 BACKTEST = "backtest"
+COMPARABLE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ def _trial(number: int, entry: Entry) -> Trial:
 def search(lake: "Lake", slot: str, *, spec_sha256: str, data_sha256: str) -> "Search":
     """What a slot's trials say about one of them: how many there are, how their ratios vary, their returns over its data.
 
+    All count; the ratios of those of less than half its length do not enter their variance: a week's ratio says nothing of a year's.
     Raises StoreError when a file of returns is missing or altered.
     """
     from marketbot_assets.research.promotion import searched
@@ -155,7 +157,8 @@ def search(lake: "Lake", slot: str, *, spec_sha256: str, data_sha256: str) -> "S
 
     known = trials(lake.ledger, slot)
     own = [trial for trial in known if trial.spec_sha256 == spec_sha256 and trial.data_sha256 == data_sha256]
-    ratios = [trial.sharpe for trial in known if trial.sharpe is not None]
+    least = own[-1].observations * COMPARABLE if own else 0.0
+    ratios = [trial.sharpe for trial in known if trial.sharpe is not None and trial.observations >= least]
     same = (
         [] if not own else [t for t in known if t.data_sha256 == data_sha256 and t.observations == own[-1].observations]
     )
