@@ -544,9 +544,9 @@ def test_a_long_text_takes_its_length_and_not_its_square(unit: str) -> None:
 
     def seconds(length: int) -> float:
         text = unit * (length // len(unit))
-        started = time.perf_counter()
+        started = time.process_time()
         BARE.text(text)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     once = min(seconds(5_000) for _ in range(3))
     assert min(seconds(20_000) for _ in range(3)) < 10 * once + 0.05
