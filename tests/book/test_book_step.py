@@ -214,7 +214,7 @@ def test_a_step_is_fast(mandate: Mandate) -> None:
     state = replace(opening_state(DAYS[0], 1e6), lots=lots)
     spent = []
     for _ in range(20):
-        begun = time.perf_counter()
+        begun = time.process_time()
         step_book(
             state,
             session=DAYS[1],
@@ -229,5 +229,5 @@ def test_a_step_is_fast(mandate: Mandate) -> None:
             decision_sessions=DAYS,
             mandate=mandate,
         )
-        spent.append(time.perf_counter() - begun)
+        spent.append(time.process_time() - begun)
     assert min(spent) < 0.003
