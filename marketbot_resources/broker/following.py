@@ -6,7 +6,7 @@ Not here: what was heard of fills (`hearing`), the comparison of the books (`boo
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -19,7 +19,7 @@ from marketbot_resources.errors import BrokerError, HaltError
 from marketbot_resources.halt import OFF, HaltSwitch
 from marketbot_resources.heard import Working
 from marketbot_resources.ledger.port import Ledger
-from marketbot_resources.ledger.record import Json
+from marketbot_resources.ledger.record import Entry, Json
 from marketbot_resources.model import (
     TERMINAL_STATES,
     AccountReport,
@@ -38,13 +38,15 @@ from marketbot_resources.order_slices import CLOSE_LEG, beyond_parents
 from marketbot_resources.redaction import redactor
 from marketbot_resources.sessions import as_sent, order_events, order_state, record_event
 
-BATCHES_WATCHED = 3
+BATCHES_WATCHED, BATCHES_WAITED = 3, 15
 END_GRACE = dt.timedelta(minutes=15)
 FINAL, INCIDENT, STRAY = "order_final", "order_incident", "order_stray"
 WEAKER = frozenset({OFF, HaltLevel.NO_NEW_RUNS.value, HaltLevel.REDUCE_ONLY.value})
 SHOWN = 3
 _REASON_LENGTH_MAX = 500
 _PROGRESS = (OrderState.ACKED, OrderState.PARTIAL)
+WINDOWS_KEPT = 64
+_LAST_WINDOWS: dict[str, dt.date] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +127,41 @@ def follow_sent(
 
 
 def watched(ledger: Ledger, account: str) -> dict[str, Order]:
-    """The orders of the newest batches, by id, each as its intent says, with the quantity that was sent."""
-    found: dict[str, Order] = {}
-    for batch in ledger.entries("batch_frozen", f"{account}/")[-BATCHES_WATCHED:]:
-        orders = batch.body["orders"]
-        assert isinstance(orders, Sequence)
-        for told in orders:
-            assert isinstance(told, Mapping)
-            intent = ledger.get("order_intent", str(told["client_order_id"]))
-            if intent is not None:
-                found[intent.key] = as_sent(ledger, order_from_record(intent.body))
-    return dict(sorted(found.items()))
+    """The orders of the newest batches, by id, each as its intent says, with the quantity that was sent.
+
+    Of the batches before them those that wait for an exchange that is closed for longer: their window ends with the newest batch's
+    session or later (Tokyo was closed for ten days in spring 2019).
+    """
+    batches = ledger.entries("batch_frozen", f"{account}/")[-BATCHES_WAITED:]
+    found = {name: order for batch in batches[-BATCHES_WATCHED:] for name, order in _intended(ledger, batch)}
+    if len(batches) > BATCHES_WATCHED:
+        newest = dt.date.fromisoformat(batches[-1].key.split("/")[-2])
+        waiting = [batch for batch in batches[:-BATCHES_WATCHED] if _last_window(ledger, batch) >= newest]
+        older = (pair for batch in waiting for pair in _intended(ledger, batch))
+        found |= {name: order for name, order in older if order.send_until.date() >= newest}
+    return {name: as_sent(ledger, found[name]) for name in sorted(found)}
+
+
+def _last_window(ledger: Ledger, batch: Entry) -> dt.date:
+    """The day on which the last window of a batch ends; kept by its hash, which stands for all of its orders."""
+    digest = str(batch.body["batch_sha256"])
+    if digest not in _LAST_WINDOWS:
+        if len(_LAST_WINDOWS) >= WINDOWS_KEPT:
+            _LAST_WINDOWS.clear()
+        ends = (order.send_until.date() for _, order in _intended(ledger, batch))
+        _LAST_WINDOWS[digest] = max(ends, default=dt.date.min)
+    return _LAST_WINDOWS[digest]
+
+
+def _intended(ledger: Ledger, batch: Entry) -> Iterator[tuple[str, Order]]:
+    """(id, intent) of the orders of a frozen batch that have one."""
+    orders = batch.body["orders"]
+    assert isinstance(orders, Sequence)
+    for told in orders:
+        assert isinstance(told, Mapping)
+        intent = ledger.get("order_intent", str(told["client_order_id"]))
+        if intent is not None:
+            yield intent.key, order_from_record(intent.body)
 
 
 def has_open_orders(ledger: Ledger, account: str) -> bool:

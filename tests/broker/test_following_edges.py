@@ -1,6 +1,7 @@
 """Following an order, edge by edge: which end is final, whose fate is in doubt, how much a person is told."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,22 @@ def test_a_fill_of_an_order_that_is_no_longer_watched_is_ours(tmp_path: Path) ->
     assert look(home).strays == ()
     home.broker.fills += [(OPEN, fill("x2", "o0", "1"))]
     assert [text for text in look(home).strays if "filled 101 of 100" in text]
+
+
+@pytest.mark.parametrize(("days", "watched_still"), [(7, True), (6, False), (20, True)])
+def test_an_order_that_waits_for_a_closed_exchange_stays_watched(
+    tmp_path: Path, days: int, watched_still: bool
+) -> None:
+    """Its window ends with the newest batch's session (December 17th) or later, five batches on; others of its batch are let go."""
+    home = ToldHome(tmp_path / "home", ToldBroker())
+    home.snapshot(DAYS[0])
+    until = dt.datetime(2018, 12, 10, 23, 55, tzinfo=dt.UTC) + dt.timedelta(days=days)
+    home.send([replace(order("o1", mic="XTKS"), send_until=until), order("o2", instrument="MBB")])
+    for number, day in enumerate(DAYS[1:], start=3):
+        home.send([order(f"o{number}", day=day)])
+    home.broker.states = {f"o{number}": S.ACKED for number in range(1, 9)}
+    found = [one.order.client_order_id for one in look(home).working]
+    assert found == (["o1"] if watched_still else []) + ["o5", "o6", "o7"]
+    home.broker.states |= {f"o{number}": S.FILLED for number in range(5, 8)}
+    look(home)
+    assert has_open_orders(home.ledger, ACCOUNT) is watched_still
