@@ -75,6 +75,7 @@ def play(
     history = History(tables_of(noted, mandate, until), mandate, first, last)
     if details is not None:
         details.synthetic = bool(history.tables.prices["synthetic"].any())
+        details.described_later = history.described_later
     with tqdm(total=len(history.sessions), unit="session", desc="backtest", disable=not sys.stderr.isatty()) as bar:
 
         def seen(day: "Day") -> None:

@@ -38,7 +38,7 @@ def told(
 
     tables = details.frames()
     facts: dict[str, Json] = {"mandate_content_sha256": mandate.sha256, "synthetic": details.synthetic}
-    facts |= {"first": first.isoformat(), "last": last.isoformat()}
+    facts |= {"first": first.isoformat(), "last": last.isoformat(), "described_later": details.described_later}
     facts[FACT] = keep_details(lake, tables, first, last)
     return facts, pages.backtest(frame, tables, mandate.base_currency)
 

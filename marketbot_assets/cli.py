@@ -129,7 +129,11 @@ def backfill(first: str, last: str, data: bool, as_json: bool) -> int:
 )
 @click.option("--tests", is_flag=True, help="Then test it against overfitting, which takes further backtests.")
 @click.option(
-    "--random", type=click.IntRange(0, 999), default=19, show_default=True, help="With --tests: how many of random signals."
+    "--random",
+    type=click.IntRange(0, 999),
+    default=19,
+    show_default=True,
+    help="With --tests: how many of random signals.",
 )
 @click.option("--workers", type=click.IntRange(1, 512), default=1, show_default=True, help="Processes for these.")
 @JSON

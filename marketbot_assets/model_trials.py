@@ -149,7 +149,7 @@ def _trial(number: int, entry: Entry) -> Trial:
 def search(lake: "Lake", slot: str, *, spec_sha256: str, data_sha256: str) -> "Search":
     """What a slot's trials say about one of them: how many there are, how their ratios vary, their returns over its data.
 
-    All count; the ratios of those of less than half its length do not enter their variance: a week's ratio says nothing of a year's.
+    All count; those of less than half its length do not enter the variance: a week's ratio says nothing of a year's.
     Raises StoreError when a file of returns is missing or altered.
     """
     from marketbot_assets.research.promotion import searched

@@ -64,6 +64,7 @@ def backtest(first: dt.date, last: dt.date, further: Further = ALONE) -> View:
         "content_sha256": row.content_sha256,
         "file_sha256": row.file_sha256,
         "synthetic": bool(lake.manifest(row).get("synthetic", True)),
+        "described_later": int(str(lake.manifest(row).get("described_later", 0))),
     }
 
 

@@ -106,6 +106,7 @@ def _about(
         hashes=hashes,
         names=dict(zip(held["instrument"].astype(str), held["ticker"].astype(str), strict=True)),
         controls={rule.id: rule.name for rule, _ in CONTROLS},
+        described_later=int(str(manifest.get("described_later", 0))),
         ended="" if last >= asked else f"a halt of class C after {last}, of {asked}; an operator must re-arm",
     )
 

@@ -80,6 +80,13 @@ def demo_text(view: Mapping[str, object]) -> str:
     return "\n".join(lines)
 
 
+def described_later(count: object) -> str:
+    """What is wrong with a backtest of listings that their provider describes only as they are today."""
+    return (
+        f"{count} listings were first described after the first session and are absent until then: the choice is biased"
+    )
+
+
 def backtest_text(view: Mapping[str, object]) -> str:
     """One line per session, how often each control spoke, and what the range cost."""
     sessions, controls = cast("Rows", view["sessions"]), cast("Rows", view["controls"])
@@ -127,6 +134,7 @@ def backtest_text(view: Mapping[str, object]) -> str:
             *_table(("control", "warned", "shrank", "rejected", ""), told, 1),
             "",
             str(view["summary"]),
+            *([described_later(view["described_later"])] if view["described_later"] else []),
             f"{'partly simulated data and survivors' if view['synthetic'] else 'names as they are today, survivors'}: "
             "a demonstration, not evidence of returns",
         ]

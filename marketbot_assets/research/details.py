@@ -56,12 +56,13 @@ LAYOUT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 class Details:
     """Collects the tables of `LAYOUT` from the days of a loop; holds one day beside the columns. `synthetic`: whether any price is
-    simulated; taken for true until someone says otherwise. `units` of a fill: its shares as if no split had come since the start.
+    simulated; taken for true until someone says otherwise. `described_later`: as in `History`. `units` of a fill: its shares
+    as if no split had come since the start.
     """
 
     def __init__(self, mandate: Mandate) -> None:
         self._mandate = mandate
-        self.synthetic = True
+        self.synthetic, self.described_later = True, 0
         self._before: Day | None = None
         self._split: dict[str, float] = {}
         self._tables = {name: Columns(*layout) for name, layout in LAYOUT.items()}

@@ -148,6 +148,12 @@ class History:
         """Place of a session among those of the range."""
         return self._places[session] - len(self.days) + len(self.sessions)
 
+    @property
+    def described_later(self) -> int:
+        """How many listings become known after the first session: they are absent until then, whatever befell them."""
+        first = self._cutoffs[self._places[self.sessions[0]]]
+        return 0 if self.tables.listings is not None else int((self._listed_at > cutoff_micros([first])[0]).sum())
+
     def outcomes(self) -> tuple[tuple[str, ...], Floats]:
         """(instruments of the whole range, (sessions, n) simple returns in base currency): what came, for judging afterwards."""
         return self._window.instruments, self._window.base_return[-len(self.sessions) :]

@@ -52,7 +52,8 @@ NAVIGATION = (
 class About:
     """Where a backtest came from. `first_line`: whether it was tested against overfitting, as `research.tested` says it;
     `hashes`: (what, hash), shown whole; `trials`: how many specifications were ever tried here; `names`: instrument -> ticker;
-    `controls`: id -> what it limits; `ended`: why it stopped before the end, empty when it did not.
+    `controls`: id -> what it limits; `ended`: why it stopped before the end, empty when it did not; `described_later`: how many
+    listings became known after the first session.
     """
 
     first_line: str
@@ -66,6 +67,7 @@ class About:
     names: Mapping[str, str]
     controls: Mapping[str, str] = field(default_factory=dict)
     ended: str = ""
+    described_later: int = 0
 
 
 def tear_sheet_page(sheet: Sheet, about: About, tested: Sequence[Told] = ()) -> str:
@@ -115,6 +117,9 @@ def _banner(about: About) -> Markup:
         lines.append(
             tag("p", tag("b", "Partly simulated data and survivors"), ": no evidence of returns.", css="banner")
         )
+    if about.described_later:
+        why = "their provider described them only after the first session; until then they are absent, so the choice is biased."
+        lines.append(tag("p", tag("b", f"{about.described_later} listings"), f": {why}", css="banner bad"))
     if about.ended:
         lines.append(tag("p", tag("b", "Stopped early"), f": {about.ended}", css="banner bad"))
     return joined(lines)

@@ -106,7 +106,9 @@ def test_a_listing_described_anew_later_was_there_before(world: Tables, mandate:
     told.loc[0, "sector"] = "Renamed"
     newest = dataclasses.replace(world, instruments=told)
     assert name not in set(History(newest, mandate, *days).at(days[0]).instruments["instrument"])
+    assert History(newest, mandate, *days).described_later == 1
     each = dataclasses.replace(newest, listings={days[0]: alive.instruments, days[1]: told})
+    assert History(each, mandate, *days).described_later == History(world, mandate, *days).described_later == 0
     found = History(each, mandate, *days).at(days[0])
     pd.testing.assert_frame_equal(found.instruments, alive.instruments)
     pd.testing.assert_frame_equal(found.features, alive.features, check_exact=True)

@@ -83,7 +83,7 @@ def test_every_evaluation_is_counted_once(lake: Lake) -> None:
 
 
 def test_the_search_is_what_the_ledger_says(lake: Lake) -> None:
-    """Count of all trials of the slot, variance of those at least half as long; returns over the same data; a broken record counts."""
+    """Count of all trials of the slot, variance of those at least half as long; returns over the same data; a broken record is one."""
     returns = noise(3)
     for number, column in enumerate(returns.T):
         record_trial(lake, "s", spec_sha256=str(number), data_sha256="d", code_version="c", returns=column, at=AT)
@@ -94,7 +94,9 @@ def test_the_search_is_what_the_ledger_says(lake: Lake) -> None:
     assert (found.count, found.includes) == (5, True)
     assert found.overfitting == median_overfitting(returns)
     ratios = [c.mean() / c.std(ddof=1) for c in returns.T]
-    assert found.variance == pytest.approx(np.var(ratios, ddof=1)), "a record of 50 sessions says nothing of one of 1,008"
+    assert found.variance == pytest.approx(np.var(ratios, ddof=1)), (
+        "a record of 50 sessions says nothing of one of 1,008"
+    )
     short = search(lake, "s", spec_sha256="9", data_sha256="e").variance
     assert short == pytest.approx(np.var([*ratios, returns[:50, 0].mean() / returns[:50, 0].std(ddof=1)], ddof=1))
     assert not search(lake, "s", spec_sha256="1", data_sha256="e").includes

@@ -343,6 +343,8 @@ def test_the_page_says_first_whether_it_was_tested(run: tuple[list[Day], Sheet])
     tested = Page(text)
     assert tested.words[:2] == ["FAILED 1 of 3: it.", "Stopped early"]
     assert 'class="banner bad"' in text
+    assert "7 listings" in Page(tear_sheet_page(run[1], about(described_later=7))).words
+    assert "7 listings" not in tested.words
     proven = tear_sheet_page(run[1], about(first_line="PASSED", synthetic=False), rows[1:2])
     assert 'class="banner bad"' not in proven
     assert {"✓ passed", "× failed", "• not tested"} <= set(tested.words)
