@@ -83,7 +83,7 @@ def test_every_evaluation_is_counted_once(lake: Lake) -> None:
 
 
 def test_the_search_is_what_the_ledger_says(lake: Lake) -> None:
-    """Count of all trials of the slot, variance of those half as long or longer; returns over the same data; a broken one counts."""
+    """Count of all trials, variance of those half as long or longer; returns over the same data; a broken one counts."""
     returns = noise(3)
     for number, column in enumerate(returns.T):
         record_trial(lake, "s", spec_sha256=str(number), data_sha256="d", code_version="c", returns=column, at=AT)
