@@ -89,9 +89,7 @@ def run_points(
     found: list[Outcome | None] = list(stored_points(lake, works))
     for place, row in enumerate(found):
         if isinstance(row, IndexRow):
-            if (
-                slot == BACKTEST
-            ):  # rows of a stress run are a trial as soon as somebody may pick them; twice is the same trial
+            if slot == BACKTEST:  # a stress run's rows are a trial once somebody may pick them; twice is the same trial
                 _count_stored(lake, works[place], row)
             seen(place, False)
     todo = [place for place, row in enumerate(found) if row is None]

@@ -30,10 +30,7 @@ from marketbot_assets.normalization.window import Flags, Floats
 Places = NDArray[np.intp]
 Groups = list[Flags]
 COVERAGE_MIN = 0.95
-LOSS_FLOOR, GAIN_CEILING = (
-    -0.95,
-    2.0,
-)  # a name that trebles while markets fall is a wrong beta, and would hide every loss
+LOSS_FLOOR, GAIN_CEILING = -0.95, 2.0  # a name that trebles while markets fall has a wrong beta
 PEERS_MIN, RATIO_MIN, RATIO_MAX = 3, 0.5, 2.0
 BUDGET_SESSIONS = 5
 BUDGET_YEARS = 20
