@@ -97,4 +97,4 @@ def test_a_strategy_on_482_names(imported: Path, tmp_path: Path, name: str) -> N
     assert view["numbers"]["benchmark_return"] is None  # no share counts, no market values
     assert view["excess"] == []
     assert not view["synthetic"]
-    assert "Not tested against overfitting" in page.read_text(encoding="utf-8")
+    assert "NOT TESTED against overfitting" in page.read_text(encoding="utf-8")
