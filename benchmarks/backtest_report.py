@@ -51,7 +51,7 @@ zipline-reloaded, empyrical-reloaded and pyfolio-reloaded under Apache 2.0.
 GROWN = """The whole decision (`run_days`) in a synthetic world of two dollar exchanges, London and Tokyo, default limits. `world`
 is the simulation of the market and its way into tables, `panel` what is laid out once. Decisions need calendars, which begin in
 1998, and a year before the first; the world ends in June 2026: \"30 years\" are all that there are between. A day's windows (up to
-1,010 sessions) are full from the fourth year on: from there on, a day must not become dearer."""
+1,010 sessions) are full from the fourth year on; after that ten more stress windows, 2000 to 2022, enter as they end."""
 
 
 @dataclass(frozen=True)
