@@ -58,7 +58,7 @@ def _root(limit: Limit, value: float) -> float:
 
 def _quiet(limit: Limit, ends: tuple[Floats, Floats], weights_now: Floats) -> bool:
     """Whether a convex limit clearly holds at both ends, so between them, too."""
-    worst = max(limit.left(weights, weights_now) for weights in ends)
+    worst = np.max([limit.left(weights, weights_now) for weights in ends])  # NaN when one is
     return bool(worst < limit.bound - SETTLED * max(1.0, abs(limit.bound)))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from standing_clock import Standing
 
 from marketbot_assets.automation import (
     SCHEDULES,
@@ -179,26 +180,11 @@ def test_a_body_that_is_no_table_has_not_landed(bars: bytes) -> None:
     assert not has_landed(Market(bars), "XNYS", SCHEDULE, EVE, utc("2018-12-24T22:50:00"))  # type: ignore[arg-type]
 
 
-class FixedClock:
-    """A live clock that stands still."""
-
-    live = True
-
-    def __init__(self, at: dt.datetime) -> None:
-        self._at = at
-
-    def now(self, session: dt.date) -> dt.datetime:
-        return self._at
-
-    def sending(self, session: dt.date) -> dt.datetime:
-        return self._at
-
-
 class FixedClockResource(ClockResource):
     at: str
 
     def open(self) -> Clock:
-        return FixedClock(utc(self.at))
+        return Standing(utc(self.at))
 
 
 def answer(content: bytes) -> Delivery:

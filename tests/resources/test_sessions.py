@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from standing_clock import Standing
 
 from marketbot_resources.broker.sending import freeze_batch
 from marketbot_resources.clock import ReplayClock, machine_now
@@ -280,21 +281,3 @@ def test_on_the_live_clock_a_session_begins_in_its_own_time(now: dt.datetime, sa
 
 def test_the_replay_clock_is_always_in_time() -> None:
     check_in_time(None, ReplayClock(SCHEDULE), SCHEDULE, DAY)
-
-
-class Standing:
-    """A live clock that stands."""
-
-    live = True
-
-    def __init__(self, at: dt.datetime) -> None:
-        self._at = at
-
-    def now(self, session: dt.date) -> dt.datetime:
-        return self._at
-
-    def sending(self, session: dt.date) -> dt.datetime:
-        return self._at
-
-    def wait(self, seconds: float) -> None:
-        return None
