@@ -100,10 +100,10 @@ def started(state: Path, *more: str) -> tuple[subprocess.Popen[str], str]:
 
 
 def ended(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    process.wait(10)
     assert process.stdout is not None
-    process.stdout.close()
+    with process.stdout:  # closed whatever comes, or a later test is blamed for it
+        process.terminate()
+        process.wait(10)
 
 
 def test_its_state_outlives_it(tmp_path: Path) -> None:
